@@ -1,0 +1,51 @@
+"""What can go wrong that is not a bug.
+
+    SearchError              exit code 1: a command failed
+    └── UserError            exit code 2: what the user gave is wrong
+        ├── SpaceError       space.yaml, --set, a parameter or its value
+        ├── DataError        the data folder, an image, a mask
+        └── StudyError       no such study, or one that differs from what was asked
+
+A message is one line: the place, the value found there, the remedy. `search.cli` prints it without a
+traceback (`--debug` shows one). The SQL side has one of its own, `storage.engine.StorageError`, for a
+URL that does not work; the command line treats it like a UserError.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SearchError(Exception):
+    """A command failed for a reason that is known and said in one line."""
+
+    exit_code = 1
+
+
+class UserError(SearchError):
+    """What the user gave cannot be used: place, value, remedy."""
+
+    exit_code = 2
+
+
+class SpaceError(UserError):
+    """`space.yaml`, an override or a parameter is wrong: `space.yaml:12:17: what, and what to do`."""
+
+
+class DataError(UserError):
+    """A data folder or a file in it is missing, unreadable or inconsistent; names the file."""
+
+
+class StudyError(UserError):
+    """No study of that name, or one whose stored document differs from what was asked for."""
+
+
+def one_of(name: str, value: object, known: Iterable[str]) -> str:
+    """The sentence for a name that is not in a registry, with the nearest one that is.
+
+    >>> one_of("schedule.kind", "cosin", ["cosine", "constant"])
+    "schedule.kind: 'cosin' is not one of constant, cosine (did you mean 'cosine'?)"
+    """
+    names = sorted(known)
+    near = get_close_matches(str(value), names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{name}: {value!r} is not one of {', '.join(names)}{hint}"

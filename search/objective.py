@@ -1,0 +1,178 @@
+"""What can be searched: the contract between the service and the thing it trains.
+
+An objective is a module with `train(config, run)`, and optionally `configure(params)` and
+`describe(config, data)`. It knows neither Optuna nor SQL; the service knows nothing of models. The
+stock objective is `search.mseg`; `objective: my_module` in space.yaml names another.
+
+The trainer is a generator: whoever consumes it decides. The worker reports and prunes, `confirm`
+collects, a test takes two epochs and closes. Closing it ends the training and frees the device.
+"""
+
+import importlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+from search.errors import SpaceError
+
+Value = bool | int | float | str | None
+"""One parameter's value: what YAML has as a scalar."""
+
+Params = Mapping[str, Any]
+"""Flat parameters by dotted name (`optimizer.learning_rate`): constants and sampled ones together."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochResult:
+    """One validated epoch.
+
+    Attributes:
+        epoch: from 1 to `epochs`.
+        epochs: how many this run will train at most.
+        score: the study's metric of this epoch; NaN or infinite says that training diverged.
+        lr: the learning rate this epoch trained at.
+        metrics: further floats by name (`train_loss`, `images_per_second`, ...).
+        applied: values read back from the live objects by parameter name; the worker compares them
+            with what was sampled and fails the trial where one differs.
+        resumed: this epoch was trained by an earlier call on the same folder and is told once more.
+    """
+
+    epoch: int
+    epochs: int
+    score: float
+    lr: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    applied: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
+    resumed: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.epoch <= self.epochs:
+            raise ValueError(f"epoch {self.epoch} is not within 1 to {self.epochs}")
+
+    @property
+    def finite(self) -> bool:
+        return math.isfinite(self.score)
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where and how one training runs; nothing in it is searched.
+
+    Attributes:
+        dir: the only folder `train` may write to; a checkpoint found there is continued.
+        device: `cpu`, `cuda:0`, `mps`: a torch device where torch is used.
+        seed: of weights, data order and augmentation.
+        should_stop: polled each batch; once true, `train` returns without finishing the epoch.
+        data: the folder with the data on this machine, where the objective needs one.
+        smooth: how many validations the study averages into its score; patience reads the same.
+    """
+
+    dir: Path
+    device: str = "cpu"
+    seed: int = 0
+    should_stop: Callable[[], bool] = _never
+    data: Path | None = None
+    smooth: int = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What an objective says of its data before anything trains.
+
+    Attributes:
+        train, val: numbers of examples.
+        classes: number of classes.
+        image_size: side of a training image in pixels.
+        source: where the data come from, in words (`drawn`, a folder).
+        fingerprint: parts by name, each a short text that changes when the data do; two workers whose
+            fingerprints differ may not join one study.
+        problems: sentences about what looks wrong, though it can be trained on.
+    """
+
+    train: int
+    val: int
+    classes: int
+    image_size: int
+    source: str
+    fingerprint: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    problems: Sequence[str] = ()
+
+
+class Objective(Protocol):
+    """A module that can be searched. Only `train` is required.
+
+    Contract of `train`:
+        - it writes only under `run.dir`;
+        - it saves a durable checkpoint (written beside, synced, renamed) before yielding its epoch;
+        - called on a folder with a checkpoint, it first yields that epoch once more with
+          `resumed=True`, then goes on with the next;
+        - it polls `run.should_stop()` at each batch and returns when that is true;
+        - it returns before `epochs` when it stops early of its own accord.
+    """
+
+    def train(self, config: Any, run: Run) -> Iterator[EpochResult]: ...
+
+
+def load_objective(name: str) -> Any:
+    """The module `name`; raises SpaceError where it cannot be imported or has no `train`."""
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # A module that is there but lacks one of its own imports is told apart by the name.
+        missing = error.name or name
+        if name == missing or name.startswith(missing + "."):
+            raise SpaceError(
+                f"objective: no module named {name!r}; put its folder on PYTHONPATH or install it"
+            ) from error
+        raise SpaceError(f"objective: {name} needs {missing!r}, which is not installed") from error
+    except (ValueError, TypeError) as error:
+        raise SpaceError(f"objective: {name!r} is not a module's name") from error
+    if not callable(getattr(module, "train", None)):
+        raise SpaceError(f"objective: {name} has no function train(config, run)")
+    return module
+
+
+def configure(objective: Any, params: Params) -> Any:
+    """The objective's own config for `params`; `params` itself where it has no `configure`."""
+    build = getattr(objective, "configure", None)
+    return build(params) if build else params
+
+
+def describe(objective: Any, config: Any, data: Path | None) -> Description | None:
+    """What the objective says of its data; None where it says nothing."""
+    say = getattr(objective, "describe", None)
+    return say(config, data) if say else None
+
+
+Direction = Literal["maximize", "minimize"]
+
+
+def trailing_means(scores: Sequence[float], window: int) -> list[float]:
+    """Mean of the last `window` scores at each epoch; of as many as there are at the start."""
+    return [
+        math.fsum(scores[max(0, end - window) : end]) / min(window, end)
+        for end in range(1, len(scores) + 1)
+    ]
+
+
+def best_mean(
+    scores: Sequence[float], window: int, direction: Direction = "maximize"
+) -> float | None:
+    """A curve's value: the best mean of `window` consecutive scores, of all where it has fewer.
+
+    A best single epoch rewards luck and long runs: over 150 epochs it is 2.6 standard deviations of
+    noise above the truth, a mean of five 1.1. None for an empty curve.
+    """
+    if not scores:
+        return None
+    means = trailing_means(scores, window)[min(window, len(scores)) - 1 :]
+    return max(means) if direction == "maximize" else min(means)

@@ -1,0 +1,1 @@
+"""The SQL side of the service: engines, leases and plain reads. Imports nothing of `search`."""
