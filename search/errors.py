@@ -28,7 +28,15 @@ class UserError(SearchError):
 
 
 class SpaceError(UserError):
-    """`space.yaml`, an override or a parameter is wrong: `space.yaml:12:17: what, and what to do`."""
+    """`space.yaml`, an override or a parameter is wrong: `space.yaml:12:17: what, and what to do`.
+
+    Whoever finds the fault may know only the parameter's name, an objective's `configure` for one; the
+    name is kept so that whoever has the document can say the line.
+    """
+
+    def __init__(self, message: str, *, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 class DataError(UserError):

@@ -1,0 +1,176 @@
+"""The read model: what a study holds, as plain frozen values. No Optuna type leaves this file.
+
+`Record` is one trial, `Snapshot` the whole study at one moment. Everything that shows something
+(`status`, `trials`, the live view, the report) is a function of these.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from search.objective import Direction
+
+State = Literal["running", "complete", "pruned", "failed"]
+ReasonCode = Literal["pruned", "early_stop", "diverged", "oom", "bug"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a trial ended before its last epoch: a code to group by, a sentence, the epoch."""
+
+    code: ReasonCode
+    text: str
+    epoch: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One trial.
+
+    Attributes:
+        number: Optuna's trial number.
+        value: the best mean of `study.smooth` consecutive scores; None before the first epoch.
+        last: the last raw score. best_score, best_epoch: the best raw score and where it was.
+        params: the sampled parameters by dotted name.
+        known: name of the known config this trial ran, if one.
+        epochs: how many were run. curve: raw scores from epoch 1; None where one is missing.
+        worker: id of the worker that holds or held it. attempts: how often it was taken up.
+        seconds: wall-clock time from its first start to its end, or to now.
+    """
+
+    number: int
+    state: State
+    value: float | None
+    last: float | None
+    best_score: float | None
+    best_epoch: int | None
+    params: Mapping[str, Any]
+    known: str | None
+    seed: int | None
+    epochs: int
+    curve: Sequence[float | None]
+    reason: Reason | None
+    worker: str | None
+    attempts: int
+    seconds: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `search trials --json`."""
+        return finite(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerView:
+    """One worker as it last described itself.
+
+    Attributes:
+        state: starting, training, waiting (for a trial to take over), stopping.
+        trial, epoch, epochs: what it trains, the last finished epoch and how many there are at most.
+        score, best, lr: of the last finished epoch; best is the trial's best raw score.
+        seen_seconds_ago: by the database's clock.
+    """
+
+    id: str
+    host: str
+    device: str
+    pid: int
+    state: str
+    trial: int | None
+    epoch: int | None
+    epochs: int | None
+    score: float | None
+    best: float | None
+    lr: float | None
+    images_per_second: float | None
+    seen_seconds_ago: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `search status --json`."""
+        names = (
+            "id host device pid state trial epoch images_per_second seen_seconds_ago"  # the contract
+        )
+        return finite({name: getattr(self, name) for name in names.split()})
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Slots of a study; claimed = complete + pruned + failed + running, never above trials."""
+
+    trials: int
+    claimed: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+
+    @property
+    def finished(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """A study at one moment.
+
+    Attributes:
+        storage: the URL without its password.
+        target: the score the user wants to reach, if one was given.
+        best: the complete trial with the best value.
+        best_known: the best of the complete trials that ran a known config.
+        running: the running trials with their curves.
+        epochs_run: validations of all trials. epochs_saved: what pruned trials did not run.
+        stop: `drain` or `now` once somebody asked the study to stop, `bugs` after three in a row.
+    """
+
+    study: str
+    storage: str
+    profile: str | None
+    direction: Direction
+    smooth: int
+    target: float | None
+    budget: Budget
+    best: Record | None
+    best_known: Record | None
+    running: Sequence[Record]
+    epochs_run: int
+    epochs_saved: int
+    workers: Sequence[WorkerView]
+    stop: str | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `search status --json`."""
+        best = self.best
+        return finite(
+            {
+                "study": self.study,
+                "storage": self.storage,
+                "profile": self.profile,
+                "direction": self.direction,
+                "target": self.target,
+                "budget": asdict(self.budget),
+                "best": best
+                and {
+                    "number": best.number,
+                    "value": best.value,
+                    "best_epoch": best.best_epoch,
+                    "best_score": best.best_score,
+                    "params": dict(best.params),
+                    "known": best.known,
+                },
+                "epochs": {"run": self.epochs_run, "saved": self.epochs_saved},
+                "workers": [worker.to_json() for worker in self.workers],
+            }
+        )
+
+
+def finite(value: Any) -> Any:
+    """`value` with every NaN and infinity replaced by None: JSON has neither."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [finite(item) for item in value]
+    return value
