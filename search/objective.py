@@ -164,9 +164,7 @@ def trailing_means(scores: Sequence[float], window: int) -> list[float]:
     ]
 
 
-def best_mean(
-    scores: Sequence[float], window: int, direction: Direction = "maximize"
-) -> float | None:
+def best_mean(scores: Sequence[float], window: int, direction: Direction = "maximize") -> float | None:
     """A curve's value: the best mean of `window` consecutive scores, of all where it has fewer.
 
     A best single epoch rewards luck and long runs: over 150 epochs it is 2.6 standard deviations of

@@ -87,9 +87,7 @@ class WorkerView:
 
     def to_json(self) -> dict[str, Any]:
         """The object of `search status --json`."""
-        names = (
-            "id host device pid state trial epoch images_per_second seen_seconds_ago"  # the contract
-        )
+        names = "id host device pid state trial epoch images_per_second seen_seconds_ago"  # the contract
         return finite({name: getattr(self, name) for name in names.split()})
 
 
