@@ -1,0 +1,194 @@
+"""A storage URL -> connections that behave the same on SQLite and on PostgreSQL.
+
+- SQLite runs in WAL mode and every transaction that may write begins with BEGIN IMMEDIATE: without
+  it two workers can claim one trial, because SQLite ignores SELECT .. FOR UPDATE.
+- PostgreSQL connections are tested before use (a restarted server must not surface as an error) and
+  prepare nothing on the server, so that PgBouncer in transaction mode works in front.
+- Schemas are created under a lock: processes that start together on an empty database would
+  otherwise crash in each other's CREATE TABLE.
+- A password is in no message: `redacted` is the only form of a URL that leaves this file.
+"""
+
+import fcntl
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy
+from sqlalchemy import URL, Engine, event, exc, make_url, text
+
+from storage import tables
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+BUSY_SECONDS = 60  # how long a SQLite connection waits for another writer
+CONNECT_SECONDS = 10  # how long a PostgreSQL server may take to answer
+SETUP_LOCK = 0x6D736567  # advisory lock of PostgreSQL while schemas are created ("mseg")
+
+SECRET_QUERY_KEYS = {"password", "sslpassword", "passfile"}
+
+
+class StorageError(Exception):
+    """The storage URL, or the database behind it, cannot be used: place, value, remedy in one line."""
+
+
+def parse(url: str) -> URL:
+    """`url` with the driver this package installs; raises StorageError for any other database."""
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError) as error:
+        raise StorageError(
+            "storage: not a database URL; use sqlite:///runs/search.db or postgresql://user@host/name"
+        ) from error
+    dialect = parsed.get_backend_name()
+    if dialect == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise StorageError(
+                "storage: SQLite in memory has no other readers; use sqlite:///runs/search.db"
+            )
+        return parsed.set(drivername="sqlite")
+    if dialect in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise StorageError(
+        f"storage: {dialect!r} is not supported; use sqlite:///FILE or postgresql://HOST/NAME"
+    )
+
+
+def redacted(url: str) -> str:
+    """The URL as it may be shown: no password, wherever in it one may stand."""
+    parsed = parse(url)
+    query = {
+        key: "***" if key.lower() in SECRET_QUERY_KEYS else value for key, value in parsed.query.items()
+    }
+    return parsed.set(query=query).render_as_string(hide_password=True).replace("+psycopg", "", 1)
+
+
+def connect(url: str, *, read_only: bool = False) -> Engine:
+    """An engine for plain SQL. `read_only` skips the write lock that SQLite otherwise takes."""
+    parsed = parse(url)
+    engine = sqlalchemy.create_engine(parsed, **_engine_arguments(parsed))
+    if parsed.get_backend_name() == "sqlite":
+        _listen(engine, begin="BEGIN" if read_only else "BEGIN IMMEDIATE")
+    return engine
+
+
+def prepare(url: str) -> None:
+    """Creates what is missing of both schemas, one process at a time; harmless where all is there."""
+    from optuna.storages import RDBStorage
+
+    with _said_in_one_line(url), _setup_lock(url):
+        parsed = parse(url)
+        engine = connect(url)
+        if parsed.get_backend_name() == "sqlite":
+            with engine.connect() as connection:
+                # Outside a transaction, where alone SQLite changes its journal; it stays so.
+                connection.connection.driver_connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[union-attr]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # alembic's note on path separators
+            RDBStorage(
+                parsed.render_as_string(hide_password=False),
+                engine_kwargs=_engine_arguments(parsed),
+            ).engine.dispose()
+        tables.ours.create_all(engine)
+        engine.dispose()
+
+
+def exists(url: str) -> bool:
+    """Whether a database with our tables answers at `url`; raises StorageError where none can."""
+    parsed = parse(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
+        return False
+    with _said_in_one_line(url):
+        engine = connect(url, read_only=True)
+        try:
+            return sqlalchemy.inspect(engine).has_table(tables.studies.name)
+        finally:
+            engine.dispose()
+
+
+def optuna_storage(url: str) -> "BaseStorage":
+    """Optuna's storage over `url`, finished trials cached, with our locking. Call `prepare` first."""
+    from optuna.storages import RDBStorage, get_storage
+
+    parsed = parse(url)
+    with _said_in_one_line(url):
+        rdb = RDBStorage(
+            parsed.render_as_string(hide_password=False),
+            engine_kwargs=_engine_arguments(parsed),
+            skip_table_creation=True,
+        )
+        if parsed.get_backend_name() == "sqlite":
+            _listen(rdb.engine, begin="BEGIN IMMEDIATE")
+            rdb.engine.dispose()  # connections made before we listened
+    return get_storage(rdb)
+
+
+def _engine_arguments(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": BUSY_SECONDS}}
+    return {
+        "pool_pre_ping": True,
+        "pool_size": 1,
+        "max_overflow": 1,
+        "connect_args": {
+            "connect_timeout": CONNECT_SECONDS,
+            "prepare_threshold": None,
+            "application_name": "mseg-search",
+        },
+    }
+
+
+def _listen(engine: Engine, begin: str) -> None:
+    """Makes a SQLite engine begin its transactions itself, with `begin`."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # the driver's own late BEGIN is what lets two claim one
+        connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def began(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+@contextmanager
+def _setup_lock(url: str) -> Iterator[None]:
+    parsed = parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        path = Path(str(parsed.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Path(f"{path}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        return
+    engine = connect(url)
+    try:
+        with engine.begin() as connection:  # released with the transaction: PgBouncer keeps no session
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SETUP_LOCK})
+            yield
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _said_in_one_line(url: str) -> Iterator[None]:
+    """Turns what a driver says at length into one line without the password."""
+    from optuna.exceptions import OptunaError
+
+    try:
+        yield
+    except (exc.SQLAlchemyError, OptunaError, OSError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        first = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        password = make_url(url).password
+        if password:
+            first = first.replace(str(password), "***")
+        raise StorageError(
+            f"storage: {redacted(url)}: {first}; check --storage / SEARCH_STORAGE"
+        ) from error

@@ -1,0 +1,416 @@
+"""Who may train which trial: budget slots, leases, and the three writes that need one.
+
+**Claiming.** A slot of the budget and its trial are created in one transaction, so that `claimed`
+equals the number of trials at every instant. A trial without a live owner is handed out before a new
+slot is. Nothing else creates trials.
+
+**Owning.** A lease is (owner, attempt): the worker that holds the trial and how often it was taken up.
+`report` and `finish` test it in the transaction that writes, so a worker that was taken for dead
+cannot publish anything afterwards, and an epoch or a result is never stored twice.
+
+**Time.** Only the database's clock counts. An owner is dead when its lease was not renewed for
+`seconds`. Nobody's silence counts while NOBODY could be heard: when signs of life come back after a
+gap (a restarted, stopped or unreachable database), all leases count from then (`resumed_at`), so that
+every owner has had the chance to renew. An owner whose process is seen to be gone from this very
+machine is dead at once.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, Row, and_, case, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.studies import Stop, _locked
+from storage.tables import (
+    intermediates,
+    leases,
+    now,
+    studies,
+    trials,
+    user_attributes,
+    utc,
+    values,
+    workers,
+)
+
+LEASE_SECONDS = float(os.environ.get("SEARCH_LEASE_SECONDS", "30"))
+"""How long an owner may be silent. The same for all workers of a study; tests shorten it."""
+
+BEATS_PER_LEASE = 6
+
+Refusal = Literal["wait", "spent", "stopped"]
+"""Why there is no lease: others still train the last trials; the budget is used up; asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to train one trial.
+
+    Attributes:
+        trial_id, number: Optuna's. slot: position in the budget, from 0.
+        attempt: 1 for the first owner.
+        deaths: owners that died in a row without finishing an epoch.
+        epochs: the last epoch that was reported.
+    """
+
+    trial_id: int
+    number: int
+    slot: int
+    attempt: int
+    deaths: int
+    epochs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """A process, and where its pid means something.
+
+    Attributes:
+        machine: host name, boot and pid namespace: only where all three agree can one process tell
+            that another is gone. A container has a pid namespace of its own.
+        started: the process' start by the kernel's clock; tells it from a later one with its pid.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: str
+
+    @classmethod
+    def current(cls) -> "Process":
+        host = socket.gethostname()
+        return cls(host=host, machine=_machine(host), pid=os.getpid(), started=_start_of(os.getpid()) or "")
+
+    def sees_gone(self, machine: str, pid: int, started: str) -> bool:
+        """Whether that process certainly no longer runs; False where this one cannot tell."""
+        return machine == self.machine and _start_of(pid) != (started or None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """What a worker says of itself with every sign of life; see `search.records.WorkerView`."""
+
+    state: str
+    number: int | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    score: float | None = None
+    best: float | None = None
+    lr: float | None = None
+    images_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The answer to a sign of life: whether the lease still holds, and whether to stop."""
+
+    held: bool
+    stop: Stop | None
+
+
+class Leases:
+    """One worker's side of the tables. Thread-safe: each call is one transaction of its own.
+
+    Every method raises sqlalchemy's errors while the database cannot be reached; each is safe to call
+    again, also when it is unknown whether the first call went through.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        study_id: int,
+        worker_id: str,
+        process: Process,
+        seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self.engine = engine
+        self.study_id = study_id
+        self.worker_id = worker_id
+        self.process = process
+        self.seconds = seconds
+
+    @property
+    def beat_seconds(self) -> float:
+        return self.seconds / BEATS_PER_LEASE
+
+    def join(self, device: str) -> None:
+        """Adds this worker to the study."""
+        row = {
+            "worker_id": self.worker_id,
+            "study_id": self.study_id,
+            "host": self.process.host,
+            "machine": self.process.machine,
+            "pid": self.process.pid,
+            "started": self.process.started,
+            "device": device,
+            "state": "starting",
+        }
+        with self.engine.begin() as connection:
+            connection.execute(_insert_or_ignore(connection, workers).values(**row, seen_at=now()))
+
+    def leave(self) -> None:
+        """Says that this worker is gone on purpose."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                update(workers)
+                .where(workers.c.worker_id == self.worker_id)
+                .values(left_at=now(), seen_at=now())
+            )
+
+    def beat(self, status: Status, lease: Lease | None) -> Beat:
+        """A sign of life: renews `lease` and says what this worker does."""
+        with self.engine.begin() as connection:
+            self._mark_alive(connection)
+            held = lease is not None and self._renew(connection, lease)
+            connection.execute(
+                update(workers)
+                .where(workers.c.worker_id == self.worker_id)
+                .values(
+                    state=status.state,
+                    number=status.number,
+                    epoch=status.epoch,
+                    epochs=status.epochs,
+                    score=status.score,
+                    best=status.best,
+                    lr=status.lr,
+                    images_per_second=status.images_per_second,
+                    seen_at=now(),
+                )
+            )
+            stop = connection.scalar(select(studies.c.stop).where(studies.c.study_id == self.study_id))
+        return Beat(held, stop)
+
+    def claim(self) -> Lease | Refusal:
+        """A trial whose owner is gone, else a new one, else why there is none."""
+        with self.engine.begin() as connection:
+            connection.execute(_locked(self.study_id))
+            self._mark_alive(connection)
+            study = connection.execute(select(studies).where(studies.c.study_id == self.study_id)).one()
+            if study.stop is not None:
+                return "stopped"
+            open_leases = self._open(connection)
+            for row in open_leases:
+                if (mine := self._reclaimed(connection, row)) is not None:
+                    return mine
+            for row in open_leases:
+                if (
+                    self._is_free(row, study.resumed_at)
+                    and (taken := self._take(connection, row)) is not None
+                ):
+                    return taken
+            claimed = connection.scalar(
+                select(func.count()).select_from(leases).where(leases.c.study_id == self.study_id)
+            )
+            if (claimed or 0) < study.trials:
+                return self._create(connection, slot=claimed or 0)
+            return "wait" if open_leases else "spent"
+
+    def report(self, lease: Lease, epoch: int, horizon: int, score: float) -> bool:
+        """Stores the finite score of an epoch; False, and nothing stored, without the lease."""
+        with self.engine.begin() as connection:
+            if not self._renew(connection, lease, epochs=epoch, horizon=horizon, deaths=0):
+                return False
+            connection.execute(
+                _insert_or_ignore(connection, intermediates).values(
+                    trial_id=lease.trial_id,
+                    step=epoch,
+                    intermediate_value=score,
+                    intermediate_value_type="FINITE",
+                )
+            )
+        return True
+
+    def finish(
+        self,
+        lease: Lease,
+        state: Literal["COMPLETE", "PRUNED", "FAIL"],
+        value: float | None,
+        attributes: Mapping[str, Any],
+    ) -> bool:
+        """Ends the trial with its value and user attributes; False without the lease.
+
+        True also where this owner had ended it already: then the answer to an earlier call was lost.
+        """
+        with self.engine.begin() as connection:
+            if not self._renew(connection, lease, finished_at=now()):
+                return self._finished_by_me(connection, lease)
+            connection.execute(
+                update(trials)
+                .where(trials.c.trial_id == lease.trial_id)
+                .values(state=state, datetime_complete=utc())
+            )
+            if value is not None:
+                connection.execute(
+                    insert(values).values(
+                        trial_id=lease.trial_id, objective=0, value=value, value_type="FINITE"
+                    )
+                )
+            for key, attribute in attributes.items():
+                connection.execute(
+                    insert(user_attributes).values(
+                        trial_id=lease.trial_id, key=key, value_json=json.dumps(attribute)
+                    )
+                )
+        return True
+
+    def release(self, lease: Lease) -> None:
+        """Gives the trial back: the next claim takes it over at once."""
+        with self.engine.begin() as connection:
+            self._renew(connection, lease, owner=None)
+
+    def bugs_in_a_row(self) -> int:
+        """How many of the last finished trials of the study failed, counted back from the latest."""
+        query = (
+            select(trials.c.state)
+            .join(leases, leases.c.trial_id == trials.c.trial_id)
+            .where(leases.c.study_id == self.study_id, leases.c.finished_at.is_not(None))
+            .order_by(leases.c.finished_at.desc())
+            .limit(10)
+        )
+        with self.engine.connect() as connection:
+            states = list(connection.scalars(query))
+        return next((count for count, state in enumerate(states) if state != "FAIL"), len(states))
+
+    # -- inside a transaction --------------------------------------------------------------------
+
+    def _mark_alive(self, connection: Connection) -> None:
+        """Notes that somebody can be heard; after a gap all leases start anew."""
+        gap = self.seconds / 2
+        connection.execute(
+            update(studies)
+            .where(studies.c.study_id == self.study_id)
+            .values(
+                resumed_at=case((now() - studies.c.beat_at > gap, now()), else_=studies.c.resumed_at),
+                beat_at=now(),
+            )
+        )
+
+    def _renew(self, connection: Connection, lease: Lease, **changes: Any) -> bool:
+        done = connection.execute(
+            update(leases)
+            .where(
+                leases.c.trial_id == lease.trial_id,
+                leases.c.owner == self.worker_id,
+                leases.c.attempt == lease.attempt,
+                leases.c.finished_at.is_(None),
+            )
+            .values(renewed_at=now(), **changes)
+        )
+        return done.rowcount == 1
+
+    def _finished_by_me(self, connection: Connection, lease: Lease) -> bool:
+        query = select(leases.c.trial_id).where(
+            leases.c.trial_id == lease.trial_id,
+            leases.c.owner == self.worker_id,
+            leases.c.attempt == lease.attempt,
+            leases.c.finished_at.is_not(None),
+        )
+        return connection.scalar(query) is not None
+
+    def _open(self, connection: Connection) -> list[Row[Any]]:
+        query = (
+            select(
+                leases,
+                trials.c.number,
+                workers.c.machine,
+                workers.c.pid,
+                workers.c.started,
+                workers.c.left_at,
+                now().label("now"),
+            )
+            .join(trials, trials.c.trial_id == leases.c.trial_id)
+            .outerjoin(workers, workers.c.worker_id == leases.c.owner)
+            .where(leases.c.study_id == self.study_id, leases.c.finished_at.is_(None))
+            .order_by(leases.c.slot)
+        )
+        return list(connection.execute(query))
+
+    def _reclaimed(self, connection: Connection, row: Row[Any]) -> Lease | None:
+        """This worker's own open lease: a claim whose answer was lost on the way."""
+        if row.owner != self.worker_id:
+            return None
+        return Lease(row.trial_id, row.number, row.slot, row.attempt, row.deaths, row.epochs)
+
+    def _is_free(self, row: Row[Any], resumed_at: float) -> bool:
+        if row.owner is None or row.left_at is not None:
+            return True
+        if row.machine is not None and self.process.sees_gone(row.machine, row.pid, row.started):
+            return True
+        return bool(row.now - max(row.renewed_at, resumed_at) > self.seconds)
+
+    def _take(self, connection: Connection, row: Row[Any]) -> Lease | None:
+        """Makes this worker the owner, unless the old one has renewed since the row was read."""
+        deaths = row.deaths + (row.owner is not None)
+        owner = leases.c.owner.is_(None) if row.owner is None else leases.c.owner == row.owner
+        done = connection.execute(
+            update(leases)
+            .where(
+                and_(leases.c.trial_id == row.trial_id, owner),
+                leases.c.attempt == row.attempt,
+                leases.c.renewed_at == row.renewed_at,
+                leases.c.finished_at.is_(None),
+            )
+            .values(owner=self.worker_id, attempt=row.attempt + 1, deaths=deaths, renewed_at=now())
+        )
+        if done.rowcount != 1:
+            return None
+        return Lease(row.trial_id, row.number, row.slot, row.attempt + 1, deaths, row.epochs)
+
+    def _create(self, connection: Connection, slot: int) -> Lease:
+        number = connection.scalar(
+            select(func.count()).select_from(trials).where(trials.c.study_id == self.study_id)
+        )
+        created = connection.execute(
+            insert(trials).values(
+                study_id=self.study_id, number=number, state="RUNNING", datetime_start=utc()
+            )
+        )
+        trial_id = created.inserted_primary_key[0]  # type: ignore[index]
+        connection.execute(
+            insert(leases).values(
+                trial_id=trial_id,
+                study_id=self.study_id,
+                slot=slot,
+                owner=self.worker_id,
+                attempt=1,
+                deaths=0,
+                epochs=0,
+                renewed_at=now(),
+                started_at=now(),
+            )
+        )
+        return Lease(trial_id, number or 0, slot, 1, 0, 0)
+
+
+def _insert_or_ignore(connection: Connection, table: Any) -> Any:
+    """INSERT that leaves an existing row as it is: what makes a repeated call harmless."""
+    dialect = {"postgresql": postgresql, "sqlite": sqlite}[connection.dialect.name]
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def _machine(host: str) -> str:
+    """Host name, boot and pid namespace; where the latter two cannot be read, nothing is comparable."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return f"{host}:{os.getpid()}:unknown"
+    return f"{host}:{boot}:{namespace}"
+
+
+def _start_of(pid: int) -> str | None:
+    """When the kernel started process `pid`, in clock ticks since boot; None where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The name in parentheses may hold spaces: fields are counted from the last parenthesis.
+    fields = stat.rpartition(")")[2].split()
+    state, start = fields[0], fields[19]
+    return None if state in "ZX" else start

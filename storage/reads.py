@@ -1,0 +1,177 @@
+"""Plain reads of a study: a handful of SELECTs in place of Optuna's ORM.
+
+What the status, the tables and the pruner need, as rows. `CurveFeed` reads only what is new, so that a
+pruning decision costs the same with ten finished trials as with a thousand.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, Row, select
+
+from storage.tables import intermediates, leases, now, params, trials, user_attributes, values, workers
+
+OVERLAP = 256
+"""Rows read again each time: a row may become visible after one with a higher id already has."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One trial: Optuna's row, our lease on it, its parameters and user attributes."""
+
+    trial_id: int
+    number: int
+    slot: int
+    state: str
+    owner: str | None
+    attempt: int
+    epochs: int
+    horizon: int | None
+    seconds: float
+    value: float | None
+    params: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+
+
+def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list[TrialRow]:
+    """The trials of a study by number, or the one with `number`."""
+    wanted = [leases.c.study_id == study_id]
+    if number is not None:
+        wanted.append(trials.c.number == number)
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(trials, leases, values.c.value, now().label("now"))
+            .join(leases, leases.c.trial_id == trials.c.trial_id)
+            .outerjoin(values, (values.c.trial_id == trials.c.trial_id) & (values.c.objective == 0))
+            .where(*wanted)
+            .order_by(trials.c.number)
+        ).all()
+        sampled = _by_trial(
+            connection.execute(
+                select(
+                    params.c.trial_id, params.c.param_name, params.c.param_value, params.c.distribution_json
+                )
+                .join(leases, leases.c.trial_id == params.c.trial_id)
+                .join(trials, trials.c.trial_id == params.c.trial_id)
+                .where(*wanted)
+                .order_by(params.c.param_id)
+            ),
+            lambda row: (row.param_name, _external(row.param_value, row.distribution_json)),
+        )
+        attributes = _by_trial(
+            connection.execute(
+                select(user_attributes.c.trial_id, user_attributes.c.key, user_attributes.c.value_json)
+                .join(leases, leases.c.trial_id == user_attributes.c.trial_id)
+                .join(trials, trials.c.trial_id == user_attributes.c.trial_id)
+                .where(*wanted)
+            ),
+            lambda row: (row.key, json.loads(row.value_json)),
+        )
+    return [
+        TrialRow(
+            trial_id=row.trial_id,
+            number=row.number,
+            slot=row.slot,
+            state=row.state,
+            owner=row.owner,
+            attempt=row.attempt,
+            epochs=row.epochs,
+            horizon=row.horizon,
+            seconds=(row.now if row.finished_at is None else row.finished_at) - row.started_at,
+            value=row.value,
+            params=sampled.get(row.trial_id, {}),
+            attributes=attributes.get(row.trial_id, {}),
+        )
+        for row in rows
+    ]
+
+
+def curves(engine: Engine, trial_ids: Sequence[int]) -> dict[int, dict[int, float | None]]:
+    """Raw scores by trial id and epoch; None where a score was not finite."""
+    found: dict[int, dict[int, float | None]] = {trial_id: {} for trial_id in trial_ids}
+    query = select(
+        intermediates.c.trial_id, intermediates.c.step, intermediates.c.intermediate_value
+    ).order_by(intermediates.c.step)
+    with engine.connect() as connection:
+        for start in range(0, len(trial_ids), 500):  # SQLite takes 999 variables in older builds
+            part = trial_ids[start : start + 500]
+            for trial_id, step, score in connection.execute(
+                query.where(intermediates.c.trial_id.in_(part))
+            ):
+                found[trial_id][step] = score
+    return found
+
+
+def worker_rows(engine: Engine, study_id: int, seen_within: float) -> list[Row[Any]]:
+    """Workers that have not left and were heard of within `seen_within` seconds, oldest first."""
+    query = (
+        select(workers, (now() - workers.c.seen_at).label("silent"))
+        .where(
+            workers.c.study_id == study_id,
+            workers.c.left_at.is_(None),
+            now() - workers.c.seen_at < seen_within,
+        )
+        .order_by(workers.c.host, workers.c.device, workers.c.worker_id)
+    )
+    with engine.connect() as connection:
+        return list(connection.execute(query))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One reported score."""
+
+    number: int
+    epoch: int
+    score: float
+
+
+class CurveFeed:
+    """The scores of all trials of a study as they come in; each call yields what is new since the last.
+
+    A few points come twice (see OVERLAP): who consumes them sets rather than adds.
+    """
+
+    def __init__(self, engine: Engine, study_id: int) -> None:
+        self.engine = engine
+        self.study_id = study_id
+        self._last = 0
+
+    def __call__(self) -> Iterator[Point]:
+        query = (
+            select(
+                intermediates.c.trial_intermediate_value_id,
+                trials.c.number,
+                intermediates.c.step,
+                intermediates.c.intermediate_value,
+            )
+            .join(trials, trials.c.trial_id == intermediates.c.trial_id)
+            .where(
+                trials.c.study_id == self.study_id,
+                intermediates.c.trial_intermediate_value_id > self._last - OVERLAP,
+                intermediates.c.intermediate_value.is_not(None),
+            )
+        )
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        for row_id, number, epoch, score in rows:
+            self._last = max(self._last, row_id)
+            yield Point(number, epoch, score)
+
+
+def _by_trial(rows: Any, entry: Any) -> dict[int, dict[str, Any]]:
+    grouped: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        key, value = entry(row)
+        grouped.setdefault(row.trial_id, {})[key] = value
+    return grouped
+
+
+def _external(value: float, distribution_json: str) -> Any:
+    """A parameter as the user wrote it: Optuna stores a choice by its index, everything as a float."""
+    distribution = json.loads(distribution_json)
+    if distribution["name"] == "CategoricalDistribution":
+        return distribution["attributes"]["choices"][int(value)]
+    return int(value) if distribution["name"] == "IntDistribution" else value

