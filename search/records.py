@@ -117,6 +117,7 @@ class Snapshot:
         best: the complete trial with the best value.
         best_known: the best of the complete trials that ran a known config.
         running: the running trials with their curves.
+        finished: the complete, pruned and failed trials, whose curves may be left out.
         epochs_run: validations of all trials. epochs_saved: what pruned trials did not run.
         stop: `drain` or `now` once somebody asked the study to stop, `bugs` after three in a row.
     """
@@ -134,6 +135,7 @@ class Snapshot:
     epochs_run: int
     epochs_saved: int
     workers: Sequence[WorkerView]
+    finished: Sequence[Record] = ()
     stop: str | None = None
     notes: Sequence[str] = field(default_factory=tuple)
 

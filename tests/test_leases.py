@@ -1,19 +1,18 @@
 """Claims, reports and results: exact budgets, nobody's trial lost, nobody's trial trained twice."""
 
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine
 
 from storage import engine as engines
 from storage import reads, studies, tables
@@ -139,7 +138,7 @@ def test_what_is_given_back_is_free_at_once(study: tuple[Engine, int]) -> None:
 def test_a_dead_process_of_this_machine_is_replaced_at_once(study: tuple[Engine, int]) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     here = Process.current()
-    start = (open(f"/proc/{child.pid}/stat").read().rpartition(")")[2].split())[19]
+    start = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19]
     theirs = Process(host=here.host, machine=here.machine, pid=child.pid, started=start)
     a = Leases(*study, "a", theirs, seconds=60)
     b = Leases(*study, "b", here, seconds=60)
