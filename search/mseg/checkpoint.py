@@ -1,0 +1,74 @@
+"""What a training leaves behind to go on from, and to be used: `last.pt` and `best.safetensors`.
+
+Both are durable: written beside, synced, renamed, and the folder synced. Whoever finds one of the names
+finds a whole file, after a power cut too. `last.pt` loads with `weights_only=True`.
+"""
+
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+LAST = "last.pt"
+BEST = "best.safetensors"
+
+
+def save(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write `last.pt`: tensors, numbers, strings, and lists and dicts of them."""
+    beside = folder / f"{LAST}.tmp"
+    torch.save(dict(state), beside)
+    publish(beside, folder / LAST)
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """The state in `last.pt`, on the CPU; None where there is none, or none that can be read."""
+    path = folder / LAST
+    if not path.exists():
+        return None
+    try:
+        # torch.load does not look at the archive's checksums: of 200 flipped bytes it noticed one.
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes can raise anything, and all of it means one thing
+        log.warning("%s is damaged (%s); training starts again at epoch 1", path, error)
+        return None
+
+
+def save_weights(folder: Path, weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write `best.safetensors`.
+
+    Args:
+        weights: a state dict.
+        about: goes into the file's metadata, each value as JSON.
+    """
+    beside = folder / f"{BEST}.tmp"
+    tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
+    safetensors.torch.save_file(tensors, beside, {key: json.dumps(value) for key, value in about.items()})
+    publish(beside, folder / BEST)
+
+
+def publish(beside: Path, path: Path) -> None:
+    """Give a finished file its name, so that it survives the machine going down at any moment."""
+    _sync(beside)
+    beside.replace(path)
+    _sync(path.parent)  # the name itself
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
