@@ -1,0 +1,165 @@
+"""How numbers and curves are written for people: one notation for every command.
+
+A missing or non-finite number is a dash, never `nan`.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from search.records import Direction
+
+DASH = "–"
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+Curve = Sequence[float | None]
+
+
+def score(value: float | None) -> str:
+    """A score or a difference of scores: four decimals."""
+    return DASH if value is None or not math.isfinite(value) else f"{value:.4f}"
+
+
+def rate(value: float | None) -> str:
+    """A learning rate: two significant digits, `8.0e-4`."""
+    return DASH if value is None or not math.isfinite(value) else _scientific(value)
+
+
+def whole(value: float | None) -> str:
+    return DASH if value is None or not math.isfinite(value) else f"{value:.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Two units at most: `42s`, `1m 20s`, `3h 05m`, `2d 4h`."""
+    if seconds is None or not math.isfinite(seconds):
+        return DASH
+    whole_seconds = max(0, round(seconds))
+    minutes, s = divmod(whole_seconds, 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    if days:
+        return f"{days}d {h}h"
+    if hours:
+        return f"{h}h {m:02d}m"
+    return f"{m}m {s:02d}s" if minutes else f"{s}s"
+
+
+def roughly(seconds: float) -> str:
+    """A forecast, no finer than it is good for: `under a minute`, `about 12m`, `about 3h 20m`."""
+    if seconds < 60:
+        return "under a minute"
+    minutes = round(seconds / 60)
+    return f"about {minutes}m" if minutes < 60 else f"about {duration(600 * round(seconds / 600))}"
+
+
+def parameter(value: Any) -> str:
+    """A parameter's value as YAML has it, with three significant digits: `true`, `0.15`, `9.63e-4`."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, float):
+        return one_line(str(value))
+    if not math.isfinite(value):
+        return str(value)
+    if value and not 0.01 <= abs(value) < 1e5:
+        return _scientific(value, digits=2).replace(".00e", "e").replace("0e", "e")
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def change(old: Any, new: Any) -> str:
+    """`old → new`, with as many digits as it takes to tell them apart."""
+    left, right = parameter(old), parameter(new)
+    return f"{old!r} → {new!r}" if left == right else f"{left} → {right}"
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Dotted name -> its last part, or the whole name where that would not say which one is meant.
+
+    >>> short_names(["schedule.kind", "loss.dice_weight"])
+    {'schedule.kind': 'schedule.kind', 'loss.dice_weight': 'dice_weight'}
+    """
+    last = {name: name.rpartition(".")[2] for name in names}
+    counts = Counter(last.values())
+    return {name: name if counts[short] > 1 or short == "kind" else short for name, short in last.items()}
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, without control characters: foreign text may not move the cursor."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def gain(new: float | None, old: float | None, direction: Direction) -> float | None:
+    """How much better `new` is than `old`: positive is better, whichever way the study goes."""
+    if new is None or old is None or not (math.isfinite(new) and math.isfinite(old)):
+        return None
+    return new - old if direction == "maximize" else old - new
+
+
+def extent(*curves: Curve) -> tuple[float, float] | None:
+    """Lowest and highest score of all `curves`; None where they have none."""
+    present = [y for curve in curves for y in curve if y is not None and math.isfinite(y)]
+    return (min(present), max(present)) if present else None
+
+
+def sparkline(
+    curve: Curve,
+    width: int | None = None,
+    epochs: int | None = None,
+    limits: tuple[float, float] | None = None,
+) -> str:
+    """A curve as one line of blocks, at most `width` characters; a missing epoch is a space.
+
+    Args:
+        epochs: how many the curve will have in the end. The line then grows to its full width as
+            training goes on, instead of being squeezed anew each epoch.
+        limits: the scores of the lowest and the highest block, the curve's own if None; curves that
+            are to be compared need the same.
+    """
+    bins = _bins(curve, width, max(len(curve), epochs or 0))
+    low, high = limits or extent(bins) or (0.0, 0.0)
+    return "".join(" " if y is None else BLOCKS[_level(y, low, high, len(BLOCKS))] for y in bins)
+
+
+def plot(curve: Curve, width: int, height: int) -> list[str]:
+    """A curve as `height` lines of blocks, top first, with eight levels to a line.
+
+    The lowest and highest score are the ends of the axis. A short curve is drawn two or three
+    characters wide per epoch.
+    """
+    bins, limits = _bins(curve, width, len(curve)), extent(curve)
+    if limits is None:
+        return []
+    low, high = limits
+    repeat = max(1, min(3, width // len(bins)))
+    levels = [0 if y is None else 1 + _level(y, low, high, 8 * height) for y in bins]
+    lines = []
+    for row in reversed(range(height)):
+        filled = (min(max(level - 8 * row, 0), 8) for level in levels)
+        lines.append("".join((" " + BLOCKS)[n] * repeat for n in filled))
+    return lines
+
+
+def _scientific(value: float, digits: int = 1) -> str:
+    mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _level(y: float, low: float, high: float, levels: int) -> int:
+    """0 to levels - 1; a constant curve lies in the middle, it is neither low nor high."""
+    if high == low:
+        return levels // 2
+    return min(levels - 1, max(0, int((y - low) / (high - low) * levels)))
+
+
+def _bins(curve: Curve, width: int | None, epochs: int) -> list[float | None]:
+    """Means of consecutive epochs such that `epochs` of them would fill `width`."""
+    count = min(width or epochs, epochs)
+    if not count:
+        return []
+    groups: list[list[float]] = [[] for _ in range(math.ceil(len(curve) * count / epochs))]
+    for index, y in enumerate(curve):
+        if y is not None and math.isfinite(y):
+            groups[index * count // epochs].append(y)
+    return [math.fsum(group) / len(group) if group else None for group in groups]
