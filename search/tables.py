@@ -124,9 +124,9 @@ def closing(snapshot: Snapshot, best_dir: Path | None, next_commands: Sequence[s
     budget = snapshot.budget
     title = Text.assemble((notation.one_line(snapshot.study), "bold"), "  ")
     title.append(f"{budget.finished} of {budget.trials} trials: {budget.complete} complete, ")
-    title.append(f"{budget.pruned} pruned, {budget.failed} failed; ")
-    title.append(f"{snapshot.epochs_run} epochs run, {snapshot.epochs_saved} left out by pruning")
-    parts: list[RenderableType] = [title, Text()]
+    title.append(f"{budget.pruned} pruned, {budget.failed} failed")
+    epochs = f"{snapshot.epochs_run} epochs run, {snapshot.epochs_saved} left out by pruning"
+    parts: list[RenderableType] = [title, Text(epochs, style="dim"), Text()]
     if snapshot.best is None:
         parts += [Text("No trial completed.", style="bold"), *_failures(snapshot)]
     else:

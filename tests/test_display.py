@@ -592,7 +592,8 @@ def test_closing():
     state = pictured(budget=Budget(10, 10, 7, 2, 1, 0))
     command = "search best --study mseg " + "--storage " + "x" * 100
     seen = text(closing(state, Path("runs/mseg/trial-0002"), [command]), 80)
-    assert "10 of 10 trials: 7 complete, 2 pruned, 1 failed" in " ".join(seen.split())
+    assert "10 of 10 trials: 7 complete, 2 pruned, 1 failed\n" in seen
+    assert "40 epochs run, 12 left out by pruning\n" in seen
     assert "0.0100 better than the best known config" in " ".join(seen.split())
     assert "runs/mseg/trial-0002" in seen
     assert f"  {command}\n" in seen
