@@ -92,7 +92,10 @@ class PlainView:
         print(f"{self._now():%H:%M:%S}  {notation.one_line(line)}", file=self._stream, flush=True)
 
 
-def view(stderr: TextIO) -> LiveView | PlainView:
+View = LiveView | PlainView
+
+
+def view(stderr: TextIO) -> View:
     """The live view where `stderr` is a terminal that can move its cursor, else the plain one."""
     console = Console(file=stderr, highlight=False)
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(stderr)

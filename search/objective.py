@@ -10,6 +10,7 @@ collects, a test takes two epochs and closes. Closing it ends the training and f
 
 import importlib
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,7 @@ class Description:
         classes: number of classes.
         image_size: side of a training image in pixels.
         source: where the data come from, in words (`drawn`, a folder).
+        parameters: trainable parameters of the model, where there is one.
         fingerprint: parts by name, each a short text that changes when the data do; two workers whose
             fingerprints differ may not join one study.
         problems: sentences about what looks wrong, though it can be trained on.
@@ -103,6 +105,7 @@ class Description:
     classes: int
     image_size: int
     source: str
+    parameters: int | None = None
     fingerprint: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     problems: Sequence[str] = ()
 
@@ -123,7 +126,12 @@ class Objective(Protocol):
 
 
 def load_objective(name: str) -> Any:
-    """The module `name`; raises SpaceError where it cannot be imported or has no `train`."""
+    """The module `name`; raises SpaceError where it cannot be imported or has no `train`.
+
+    The working folder is searched last, so that no folder in it shadows an installed package.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -131,7 +139,7 @@ def load_objective(name: str) -> Any:
         missing = error.name or name
         if name == missing or name.startswith(missing + "."):
             raise SpaceError(
-                f"objective: no module named {name!r}; put its folder on PYTHONPATH or install it"
+                f"objective: no module named {name!r}; run in its folder, or put that on PYTHONPATH"
             ) from error
         raise SpaceError(f"objective: {name} needs {missing!r}, which is not installed") from error
     except (ValueError, TypeError) as error:

@@ -59,15 +59,18 @@ def learning_rate(epoch: int, epochs: int, base: float, config: ScheduleConfig) 
     return base * schedule(epoch - warmup - 0.5, epochs - warmup, config)
 
 
-def applied(config: ScheduleConfig) -> dict[str, str | int]:
-    """What `learning_rate` does with `config`, by parameter name."""
-    values: dict[str, str | int] = {
-        "schedule.kind": SCHEDULES[config.kind].__name__,
+def applied(config: ScheduleConfig) -> dict[str, str | int | float]:
+    """What `learning_rate` reads of `config`, by parameter name."""
+    schedule = SCHEDULES[config.kind]
+    values: dict[str, str | int | float] = {
+        "schedule.kind": schedule.__name__,
         "schedule.warmup_epochs": config.warmup_epochs,
     }
-    if SCHEDULES[config.kind] is warm_restarts:
+    if schedule is warm_restarts:
         values["schedule.restart_epochs"] = config.restart_epochs
         values["schedule.restart_factor"] = config.restart_factor
+    if schedule is polynomial:
+        values["schedule.power"] = config.power
     return values
 
 

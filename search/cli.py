@@ -1,0 +1,392 @@
+"""The command line: parse, one call, an exit code. Data go to stdout, progress and words to stderr.
+
+Whatever a command needs is imported inside it: `search status` loads neither torch nor Optuna.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from search.errors import SearchError, UserError
+
+if TYPE_CHECKING:
+    from search.study import Study
+
+DEFAULT_STORAGE = "sqlite:///{runs}/search.db"
+
+app = typer.Typer(
+    help="Hyperparameter search for segmentation: exact budgets, nothing lost, true reports.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyName = Annotated[str, typer.Option("--study", help="Name of the study.", envvar="SEARCH_STUDY")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME; by default a SQLite file under --runs. "
+        "(env: SEARCH_STORAGE, or SEARCH_STORAGE_FILE for a file that holds the URL)",
+    ),
+]
+Runs = Annotated[Path, typer.Option(help="Folder for what trials write.", envvar="SEARCH_RUNS")]
+Data = Annotated[Path | None, typer.Option(help="Folder with the data.", envvar="SEARCH_DATA")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+Space = Annotated[Path | None, typer.Option(help="The document; ./space.yaml by default.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Overrides one name of the document."),
+]
+Profile = Annotated[str | None, typer.Option(help="A profile of the document.")]
+Gpus = Annotated[str, typer.Option(help="auto, none, or indices: 0,1.", envvar="SEARCH_GPUS")]
+Device = Annotated[
+    str | None, typer.Option(help="A torch device in place of GPUs: cpu, mps.", envvar="SEARCH_DEVICE")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; one per GPU by default.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.callback()
+def common(debug: Debug = False) -> None:
+    """Options of every command."""
+
+
+@app.command()
+def start(
+    study: StudyName,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    data: Data = None,
+    space: Space = None,
+    overrides: Overrides = None,
+    profile: Profile = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Total over all workers and all calls.")] = None,
+    workers: Workers = None,
+    gpus: Gpus = "auto",
+    device: Device = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Change sampler, pruner or target of an existing study.")
+    ] = False,
+) -> int:
+    """Create or join a study and work on it with every GPU of this machine until its budget is used up."""
+    from search.display import view
+    from search.start import Wanted, open_or_create, run
+    from search.supervisor import places
+    from search.tables import closing, show
+
+    wanted = Wanted(
+        study=study,
+        url=storage_url(storage, runs),
+        runs=runs,
+        data=data,
+        space=space,
+        overrides=overrides or (),
+        profile=profile,
+        trials=trials,
+        update=update,
+    )
+    here = places(gpus, workers, device)
+    found, notes = open_or_create(wanted)
+    for note in notes:
+        say(note)
+    snapshot, code = run(found, wanted, here, view(sys.stderr))
+    best = snapshot.best
+    folder = runs / found.name / f"trial-{best.number:04d}" if best else None
+    show(
+        closing(
+            snapshot, folder, next_commands(found.name, snapshot.budget.finished, snapshot.budget.trials)
+        )
+    )
+    return code
+
+
+@app.command()
+def worker(
+    study: StudyName,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    data: Data = None,
+    device: Device = None,
+    label: Annotated[str | None, typer.Option(hidden=True)] = None,
+    tied: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
+) -> int:
+    """Join a study with one device and work until its budget is used up."""
+    import logging
+
+    from search.signals import leave_with_parent
+    from search.supervisor import places
+    from search.worker import work
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if tied:
+        leave_with_parent()
+    place = places("auto", 1, device)[0]
+    os.environ.update({} if tied else place.environment)
+    url = storage_url(storage, runs)
+    return work(url, named(url, study).name, runs, data, place.device, label or place.label)
+
+
+@app.command()
+def status(
+    study: StudyName,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until the search ends.")] = False,
+    as_json: Json = False,
+) -> int:
+    """How far a study is: budget, best trial, workers."""
+    from search.reading import read_snapshot
+    from search.tables import show, status_table
+
+    found = named(storage_url(storage, runs), study, read_only=True)
+    if watch:
+        return follow(found)
+    snapshot = read_snapshot(found)
+    if as_json:
+        write_json(snapshot.to_json())
+    else:
+        show(status_table(snapshot))
+    return 0
+
+
+@app.command()
+def trials(
+    study: StudyName,
+    number: Annotated[int | None, typer.Argument(help="One trial in full.", min=0)] = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """All trials of a study, or one in full: parameters, curve, why it ended."""
+    from search.reading import read_records, read_snapshot
+    from search.tables import show, trial_detail, trials_table
+
+    found = named(storage_url(storage, runs), study, read_only=True)
+    records = read_records(found, number)
+    if number is not None and not records:
+        raise UserError(
+            f"trials: {number} is not a trial of study {found.name!r}; search trials lists them"
+        )
+    if as_json:
+        write_json([record.to_json() for record in records])
+    elif number is not None:
+        show(trial_detail(records[0]))
+    else:
+        best = read_snapshot(found).best
+        show(trials_table(records, best.number if best else None))
+    return 0
+
+
+@app.command()
+def best(
+    study: StudyName, storage: Storage = None, runs: Runs = Path("runs"), as_json: Json = False
+) -> int:
+    """The best complete trial: its value, its parameters, its files."""
+    from search.reading import read_record, read_snapshot
+    from search.tables import best_summary, show
+
+    found = named(storage_url(storage, runs), study, read_only=True)
+    snapshot = read_snapshot(found)
+    if snapshot.best is None:
+        raise SearchError(
+            f"study {found.name!r} has no complete trial yet; search status shows how far it is"
+        )
+    record = read_record(found, snapshot.best.number) or snapshot.best
+    if as_json:
+        write_json(record.to_json())
+    else:
+        folder = runs / found.name / f"trial-{record.number:04d}"
+        settings = found.spec.study
+        show(
+            best_summary(
+                record,
+                snapshot.best_known,
+                folder if folder.is_dir() else None,
+                direction=settings.direction,
+                smooth=settings.smooth,
+                target=settings.target,
+            )
+        )
+    return 0
+
+
+@app.command()
+def check(
+    data: Data = None,
+    space: Space = None,
+    overrides: Overrides = None,
+    profile: Profile = None,
+    gpus: Gpus = "auto",
+    device: Device = None,
+    as_json: Json = False,
+) -> int:
+    """Read the document and the data as a search would, and say what is wrong; writes nothing."""
+    from search.check import check as run
+    from search.check import check_table
+    from search.start import Wanted
+    from search.supervisor import places
+    from search.tables import show
+
+    wanted = Wanted(
+        study="check",
+        url="",
+        runs=Path("runs"),
+        data=data,
+        space=space,
+        overrides=overrides or (),
+        profile=profile,
+    )
+    report = run(wanted, places(gpus, None, device)[0])
+    if as_json:
+        write_json(report.to_json())
+    else:
+        show(check_table(report))
+    return 0
+
+
+@app.command()
+def stop(
+    study: StudyName,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    now: Annotated[
+        bool, typer.Option("--now", help="Give running trials back instead of ending them.")
+    ] = False,
+) -> int:
+    """Ask every worker of a study, on every machine, to stop: after its trial, or now."""
+    from storage.studies import set_stop
+
+    found = named(storage_url(storage, runs), study)
+    set_stop(found.engine, found.id, "now" if now else "drain")
+    how = "give their trials back and leave now" if now else "finish their trials and leave"
+    say(
+        f"the workers of study {found.name!r} will {how}; search start --study {found.name} goes on with it"
+    )
+    return 0
+
+
+@app.command()
+def dashboard(
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    study: Annotated[str | None, typer.Option("--study", help="Only checks that it exists.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; there is no login.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+) -> int:
+    """optuna-dashboard on the study's storage."""
+    from optuna_dashboard import run_server
+
+    from search.study import study_names
+    from storage.engine import optuna_storage, redacted
+
+    url = storage_url(storage, runs)
+    if study is not None:
+        named(url, study)
+    elif not study_names(url):
+        raise UserError(f"--storage: no study in {redacted(url)}; search start makes one")
+    say(f"http://{host}:{port}/dashboard shows {redacted(url)}; Ctrl-C ends it")
+    run_server(optuna_storage(url), host=host, port=port)
+    return 0
+
+
+# -- what commands share -------------------------------------------------------------------------
+
+
+def storage_url(given: str | None, runs: Path) -> str:
+    """The flag, SEARCH_STORAGE, the content of SEARCH_STORAGE_FILE, or the SQLite file under `runs`."""
+    from storage.engine import parse
+
+    url = given or os.environ.get("SEARCH_STORAGE")
+    if not url and (file := os.environ.get("SEARCH_STORAGE_FILE")):
+        try:
+            url = Path(file).read_text().strip()
+        except OSError as error:
+            raise UserError(
+                f"SEARCH_STORAGE_FILE: {file}: {error.strerror}; name a file with the URL"
+            ) from error
+    url = url or DEFAULT_STORAGE.format(runs=runs)
+    parse(url)
+    return url
+
+
+def named(url: str, name: str, *, read_only: bool = False) -> "Study":
+    """The study `name`; where only its quick twin exists, that one, and says so."""
+    from search.study import find_study, open_study
+
+    quick = f"{name}-quick"
+    study = find_study(url, name, read_only=read_only)
+    if study is None and (study := find_study(url, quick, read_only=read_only)) is not None:
+        say(f"there is no study {name!r} yet; using {quick!r}")
+    return study or open_study(url, name)
+
+
+def follow(study: "Study") -> int:
+    """Shows a study that others work on, until its budget is used up or Ctrl-C."""
+    from search.display import view
+    from search.reading import read_snapshot
+    from search.signals import interruptible
+
+    with interruptible() as interrupt, view(sys.stderr) as live:
+        while True:
+            snapshot = read_snapshot(study)
+            live.update(snapshot)
+            if snapshot.budget.finished >= snapshot.budget.trials:
+                return 0
+            if interrupt.wait(1.0):
+                return interrupt.code
+
+
+def next_commands(study: str, finished: int, trials: int) -> list[str]:
+    if finished < trials:
+        return [f"search start --study {study}"]
+    return [f"search best --study {study}", f"search trials --study {study}", "search dashboard"]
+
+
+def write_json(value: Any) -> None:
+    json.dump(value, sys.stdout, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: runs a command and exits with its code; an error the user can mend is one line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    sys.exit(guarded(lambda: app(given, standalone_mode=False), debug))
+
+
+def guarded(command: Callable[[], Any], debug: bool = False) -> int:
+    """The command's exit code; what it raises is said in one line, or with `debug` in full."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from storage.engine import StorageError
+
+    try:
+        return int(command() or 0)
+    except (SearchError, StorageError, TyperException, SQLAlchemyError) as error:
+        if debug:
+            traceback.print_exc()
+        elif isinstance(error, TyperException):
+            say(error.format_message().replace("\n", " ") or "give a command; --help lists them")
+        elif isinstance(error, SQLAlchemyError):
+            say(f"storage: {str(error).splitlines()[0]}")
+        else:
+            say(str(error))
+        return {StorageError: 2, SQLAlchemyError: 1}.get(type(error), getattr(error, "exit_code", 1))
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # the reader left: nothing to flush to
+        return 0

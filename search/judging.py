@@ -1,0 +1,91 @@
+"""Whether a trial goes on: a judge per study, asked after every epoch.
+
+A new pruner is one function and one entry at the foot of this file.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import optuna
+
+from search.pruning import CurveTable, Decision, MedianSettings
+from search.registry import options_at, registered
+from search.spec import Spec
+from search.study import Study
+from storage import reads
+from storage.engine import DATABASE_ERRORS
+from storage.leases import Lease
+
+
+class Judge(Protocol):
+    """Whether the trial under `lease` should end after `epoch`, and why."""
+
+    def __call__(self, lease: Lease, epoch: int, horizon: int) -> Decision: ...
+
+
+def build_pruner(spec: Spec) -> Callable[[Study], Judge]:
+    """The study's pruner, its options checked; called with the open study it becomes a judge."""
+    settings = spec.study.pruner
+    build = registered("pruner", settings.kind, PRUNERS, spec)
+    with options_at(spec, "pruner"):
+        return build(spec, dict(settings.options))
+
+
+class MedianJudge:
+    """Our median: fed with what is new in the database, whoever reported it."""
+
+    def __init__(self, study: Study, settings: MedianSettings) -> None:
+        self._engine = study.engine
+        self._study_id = study.id
+        self._table = CurveTable(settings, study.spec.study.direction)
+        self._feed = reads.CurveFeed(study.engine, study.id)
+
+    def __call__(self, lease: Lease, epoch: int, horizon: int) -> Decision:
+        try:
+            for point in self._feed():
+                if point.number not in self._table:
+                    (row,) = reads.trial_rows(self._engine, self._study_id, point.number)
+                    self._table.register_params(point.number, row.params)
+                self._table.update(point.number, point.epoch, point.score)
+        except DATABASE_ERRORS:
+            pass  # the bar stays where it was when the database was last seen
+        return self._table.decide(lease.number, epoch)
+
+
+class StockJudge:
+    """One of Optuna's own pruners, which read the study anew at each epoch."""
+
+    def __init__(self, study: Study, kind: str, pruner: optuna.pruners.BasePruner) -> None:
+        self._study = study.optuna
+        self._study.pruner = pruner  # Hyperband's brackets concern the sampler, too
+        self._kind = kind
+
+    def __call__(self, lease: Lease, epoch: int, horizon: int) -> Decision:
+        try:
+            trial = self._study._storage.get_trial(lease.trial_id)
+            prune = self._study.pruner.prune(self._study, trial)
+        except optuna.exceptions.StorageInternalError:
+            prune = False
+        return Decision(prune=prune, epoch=epoch, text=f"epoch {epoch}: the {self._kind} pruner ended it")
+
+
+def _median(spec: Spec, options: dict[str, Any]) -> Callable[[Study], Judge]:
+    settings = MedianSettings(smooth=spec.study.smooth, seed=spec.study.sampler.seed, **options)
+    return lambda study: MedianJudge(study, settings)
+
+
+def _stock(kind: str, pruner: Callable[..., optuna.pruners.BasePruner]) -> Any:
+    def build(spec: Spec, options: dict[str, Any]) -> Callable[[Study], Judge]:
+        built = pruner(**options)
+        return lambda study: StockJudge(study, kind, built)
+
+    return build
+
+
+PRUNERS: Mapping[str, Callable[[Spec, dict[str, Any]], Callable[[Study], Judge]]] = {
+    "median": _median,
+    "percentile": _stock("percentile", optuna.pruners.PercentilePruner),
+    "successive_halving": _stock("successive_halving", optuna.pruners.SuccessiveHalvingPruner),
+    "hyperband": _stock("hyperband", optuna.pruners.HyperbandPruner),
+    "none": _stock("none", optuna.pruners.NopPruner),
+}

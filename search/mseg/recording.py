@@ -1,0 +1,139 @@
+"""What a training writes down for people and reports: `config.yaml` and `history.json`.
+
+Both have the layout of the hand-run history, so that one reader serves both: its names where it has one,
+our own settings inside its sections, and a section `provenance` for what is not a setting.
+"""
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import kornia
+import torch
+import yaml
+
+from search.mseg.checkpoint import publish
+from search.mseg.config import Config
+from search.mseg.data import SegmentationData
+from search.mseg.schedule import applied
+from search.objective import Run
+
+History = dict[str, list[Any]]
+"""Column -> one value an epoch, from epoch 1."""
+
+COLUMNS = (
+    "train_loss",
+    "train_f_score",
+    "train_accuracy",
+    "val_loss",
+    "val_f_score",  # the study's metric: per image
+    "val_accuracy",
+    "lr",
+    "val_fscore_batch32",  # the hand-run history's: pooled over batches of 32
+    "val_f_per_class",  # a list by class; null where no validation image holds it
+    "epoch_seconds",
+    "images_per_second",
+)
+
+RECORDED_NAMES = {
+    "adamw": "AdamW",
+    "cosine": "CosineAnnealingLR",
+    "warm_restarts": "CosineAnnealingWarmRestarts",
+    "polynomial": "PolynomialLR",
+    "one_cycle": "OneCycleLR",
+    "constant": "ConstantLR",
+}
+
+
+def empty_history() -> History:
+    return {column: [] for column in COLUMNS}
+
+
+def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.dtype) -> dict[str, Any]:
+    """`config` in the layout of the recorded hand runs."""
+    sections = config.model_dump(mode="json")
+    trainer, optimizer = sections["trainer"], sections["optimizer"]
+    kind = optimizer.pop("kind")
+    # Only the settings that this kind of schedule reads: the others change nothing.
+    schedule = {name.partition(".")[2]: value for name, value in applied(config.schedule).items()}
+    scheduler = schedule.pop("kind")
+    return {
+        "experiment": {"name": run.dir.name, "description": f"a run of search.mseg on {data.source}"},
+        "output_dir": str(run.dir),
+        "data": {
+            "root": data.source if run.data is None else str(run.data),
+            "batch_size": trainer.pop("batch_size"),
+            "num_workers": 0,
+            "num_train": len(data.train.images),
+            "num_val": len(data.val.images),
+            **sections["data"],
+        },
+        "gpu_augmentation": {
+            "horizontal_flip_prob": sections["augment"].pop("flip"),
+            "mirror_pairs": [list(pair) for pair in data.mirror_pairs],
+            **sections["augment"],
+        },
+        "model": {
+            "name": sections["model"].pop("kind"),
+            "num_classes": len(data.classes),
+            "use_lmsa": sections["model"].pop("lmsa"),
+            **sections["model"],
+        },
+        "loss": {
+            "ce_weight": 1.0,
+            "use_class_weights": False,
+            "use_focal": False,
+            **sections["loss"],
+        },
+        "training": {
+            "optimizer": RECORDED_NAMES.get(kind, kind),
+            "scheduler": RECORDED_NAMES.get(scheduler, scheduler),
+            "early_stopping_patience": trainer.pop("patience"),
+            "max_grad_norm": trainer.pop("grad_clip"),
+            "use_amp": precision != torch.float32,
+            "use_gpu_augmentation": True,
+            **optimizer,
+            **schedule,
+            **trainer,
+        },
+        "provenance": {
+            "seed": run.seed,
+            "device": run.device,
+            "device_name": _device_name(torch.device(run.device)),
+            "dtype": str(precision).removeprefix("torch."),
+            "torch": torch.__version__,
+            "kornia": kornia.__version__,
+            "python": platform.python_version(),
+            "data": dict(data.fingerprint),
+        },
+    }
+
+
+def write_config(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write `config.yaml`."""
+    _write(folder / "config.yaml", yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True))
+
+
+def write_history(folder: Path, history: History) -> None:
+    """Write `history.json`; what is not finite is null."""
+    columns = {name: [_finite(value) for value in column] for name, column in history.items()}
+    _write(folder / "history.json", json.dumps(columns, allow_nan=False))
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(text, encoding="utf-8")
+    publish(beside, path)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value if value is None or math.isfinite(value) else None
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

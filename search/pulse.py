@@ -1,0 +1,102 @@
+"""A worker's signs of life: a thread that renews the lease, says what is going on, hears wishes to stop.
+
+The thread outlives every database error: it says so once, keeps trying, and training goes on
+meanwhile. What it learns is read by the main thread between batches: nothing here interrupts it.
+"""
+
+import logging
+import threading
+from types import TracebackType
+from typing import Self
+
+from search.objective import EpochResult
+from storage.engine import DATABASE_ERRORS
+from storage.leases import Lease, Leases, Status
+from storage.studies import Stop
+
+log = logging.getLogger(__name__)
+
+
+class Pulse:
+    """Beats from `with` until its end.
+
+    Attributes:
+        lease: the lease to renew; None while the worker has none.
+        lost: the lease was somebody else's at the last beat: train no further.
+        stop: what the study asks of its workers.
+        reachable: the last beat went through.
+    """
+
+    def __init__(self, leases: Leases) -> None:
+        self.lease: Lease | None = None
+        self.lost = False
+        self.stop: Stop | None = None
+        self.reachable = True
+        self._leases = leases
+        self._status = Status(state="starting")
+        self._wake = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended = True
+        self._wake.set()
+        self._thread.join(timeout=self._leases.beat_seconds)
+
+    def hold(self, lease: Lease) -> None:
+        """From now on `lease` is renewed."""
+        self.lost = False
+        self.lease = lease
+        self._say(Status(state="training", number=lease.number, epoch=lease.epochs))
+
+    def drop(self, state: str = "waiting") -> None:
+        """From now on no lease is renewed. Call it before the trial ends, or its end looks like a loss."""
+        self.lease = None
+        self._say(Status(state=state))
+
+    def epoch(self, result: EpochResult, best: float) -> None:
+        """Says how far the trial is, with the next beat."""
+        if self.lease is not None:
+            self._status = Status(
+                state="training",
+                number=self.lease.number,
+                epoch=result.epoch,
+                epochs=result.epochs,
+                score=result.score,
+                best=best,
+                lr=result.lr,
+                images_per_second=result.metrics.get("images_per_second"),
+            )
+
+    def _say(self, status: Status) -> None:
+        self._status = status
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._ended:
+            self._beat()
+            self._wake.wait(self._leases.beat_seconds)
+            self._wake.clear()
+
+    def _beat(self) -> None:
+        lease = self.lease
+        try:
+            beat = self._leases.beat(self._status, lease)
+        except DATABASE_ERRORS as error:
+            if self.reachable:
+                log.warning("the database is away (%s); training goes on", type(error).__name__)
+            self.reachable = False
+            return
+        if not self.reachable:
+            log.info("the database is back")
+        self.reachable = True
+        self.stop = beat.stop
+        # A beat that was under way while the trial ended says nothing about the next one.
+        if lease is not None and self.lease is lease and not beat.held:
+            self.lost = True

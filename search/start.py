@@ -1,0 +1,181 @@
+"""`search start`: create the study or join it, run this machine's workers, show what happens.
+
+Only creation chooses: the document, the profile, the name. Who joins takes what the study has; what was
+asked for and differs is refused with the difference, but for what `update` may change.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.display import View
+from search.errors import SearchError, SpaceError, StudyError
+from search.judging import build_pruner
+from search.objective import Description, configure, describe, load_objective
+from search.reading import read_snapshot
+from search.records import Snapshot
+from search.sampling import build_sampler
+from search.signals import interruptible
+from search.spec import Spec, load_spec, stock_space
+from search.study import Study, create_study, find_study, open_study
+from search.supervisor import Place, Supervisor
+from storage import studies
+
+QUICK = "quick"
+UPDATABLE = ("study.sampler", "study.pruner", "study.target", "study.trials")
+"""What changes how a study searches, not what its scores mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the command line asked for.
+
+    Attributes:
+        space: the document; None for ./space.yaml, or the stock one where there is none.
+        trials: the total over all workers; None for what the study or the document says.
+    """
+
+    study: str
+    url: str
+    runs: Path
+    data: Path | None
+    space: Path | None = None
+    overrides: Sequence[str] = ()
+    profile: str | None = None
+    trials: int | None = None
+    update: bool = False
+
+    @property
+    def has_document(self) -> bool:
+        """Whether something was asked for that the study's document must agree with."""
+        return self.space is not None or bool(self.overrides) or self.profile is not None
+
+    def load(self, profile: str | None) -> Spec:
+        local = Path("space.yaml")
+        path = self.space or (local if local.exists() else stock_space())
+        return load_spec(path, overrides=self.overrides, profile=profile)
+
+
+def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
+    """The study to work on, and sentences on what was decided."""
+    study = find_study(wanted.url, wanted.study)
+    if study is not None:
+        return join(wanted, study), []
+    spec, name, notes = choose(wanted)
+    if name != wanted.study and (study := find_study(wanted.url, name)) is not None:
+        return join(wanted, study), notes
+    description = probe(spec, wanted.data)
+    trials = wanted.trials or spec.study.trials
+    create_study(wanted.url, name, spec, description, trials)
+    return open_study(wanted.url, name), [
+        *notes,
+        *spec.notes,
+        *(description.problems if description else ()),
+    ]
+
+
+def choose(wanted: Wanted) -> tuple[Spec, str, list[str]]:
+    """Which profile a new study gets, and which name: without data the quick one, under its own name."""
+    spec = wanted.load(wanted.profile)
+    if wanted.profile is not None or wanted.data is not None or QUICK not in spec.profiles:
+        return spec, wanted.study, []
+    name = f"{wanted.study}-{QUICK}"
+    note = (
+        f"no data given: running the {QUICK} profile on drawn faces as study {name!r}; "
+        f"for the real search: search start --study {wanted.study} --data FOLDER"
+    )
+    return wanted.load(QUICK), name, [note]
+
+
+def join(wanted: Wanted, study: Study) -> Study:
+    """Takes the stored study; changes its budget, and with `update` how it searches."""
+    if wanted.has_document:
+        spec = wanted.load(wanted.profile or study.row.profile)
+        different = differences(study.spec.document, spec.document)
+        fixed = [line for name, line in different.items() if not name.startswith(UPDATABLE)]
+        if fixed:
+            raise StudyError(
+                f"--study: {study.name!r} was created with {'; '.join(fixed)}; "
+                "leave these flags away to join it, or use another name"
+            )
+        changed = [line for name, line in different.items() if name != "study.trials"]
+        if changed and not wanted.update:
+            raise StudyError(
+                f"--study: {study.name!r} searches with {'; '.join(changed)}; add --update to change that"
+            )
+        if changed:
+            check_search(spec)
+            studies.set_document(study.engine, study.id, spec.document)
+    if wanted.trials is not None:
+        studies.set_budget(study.engine, study.id, wanted.trials)
+    if study.row.stop is not None:
+        studies.set_stop(study.engine, study.id, None)  # to start is to take the wish to stop back
+    return open_study(wanted.url, study.name)
+
+
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, str]:
+    """Leaves of two documents that are not equal, each with a sentence: `name stored (asked: other)`."""
+    a, b = _leaves(stored), _leaves(asked)
+    return {
+        name: f"{name.removeprefix('space.')} {a.get(name)} (asked: {b.get(name)})"
+        for name in sorted({*a, *b})
+        if a.get(name) != b.get(name)
+    }
+
+
+def _leaves(document: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(document, Mapping) and document:
+        parts = [_leaves(value, f"{prefix}{key}.") for key, value in document.items()]
+        return {name: value for part in parts for name, value in part.items()}
+    return {prefix.rstrip("."): document}
+
+
+def check_search(spec: Spec) -> None:
+    """Raises SpaceError where the study's sampler or pruner cannot be built."""
+    build_sampler(spec, slot=len(spec.known))
+    build_pruner(spec)
+
+
+def probe(spec: Spec, data: Path | None) -> Description | None:
+    """Has the objective take every corner of the space and every known config, and describe its data.
+
+    What it refuses is refused here, before a GPU is touched and before anything is written.
+    """
+    check_search(spec)
+    objective = load_objective(spec.objective)
+    corners = list(spec.space.corners())
+    known = [{**spec.space.constants, **known.params} for known in spec.known]
+    try:
+        for params in [*corners, *known]:
+            configure(objective, params)
+    except SpaceError as error:
+        raise spec.located(error) from error
+    return describe(objective, configure(objective, corners[0]), data)
+
+
+def run(study: Study, wanted: Wanted, workers: Sequence[Place], view: View) -> tuple[Snapshot, int]:
+    """Works on the study with this machine until its budget is used up; returns its end and an exit code."""
+    snapshot = read_snapshot(study)
+    if snapshot.budget.finished >= snapshot.budget.trials:
+        return snapshot, outcome(snapshot)
+    with interruptible() as interrupt, view:
+        supervisor = Supervisor(study, workers, wanted.runs, wanted.data)
+        for snapshot in supervisor.supervise(interrupt):
+            view.update(snapshot)
+        return snapshot, interrupt.code if interrupt else outcome(snapshot)
+
+
+def outcome(snapshot: Snapshot) -> int:
+    """The exit code of a search that nobody interrupted."""
+    if snapshot.stop == "bugs":
+        raise SearchError(
+            f"study {snapshot.study!r}: three trials failed in a row; the last: {last_failure(snapshot)}; "
+            f"see search trials --study {snapshot.study}, then search start again"
+        )
+    return 0 if snapshot.budget.complete else 1
+
+
+def last_failure(snapshot: Snapshot) -> str:
+    failed = [record for record in snapshot.finished if record.state == "failed" and record.reason]
+    return failed[-1].reason.text.splitlines()[-1] if failed and failed[-1].reason else "unknown"

@@ -1,0 +1,122 @@
+"""A study: its document and fingerprint in the database, created once, opened by everyone.
+
+The study keeps the resolved document and a fingerprint of the data; who joins needs neither file nor
+flags, only the storage, the name and the same data. Importing this file does not import Optuna:
+`search status` reads a study without it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from search.errors import StudyError
+from search.objective import Description
+from search.spec import Spec
+from storage import engine as engines
+from storage import studies
+from storage.studies import StudyRow
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class Study:
+    """An open study: what was stored, and the ways to its tables."""
+
+    row: StudyRow
+    spec: Spec
+    url: str
+    engine: Engine
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def id(self) -> int:
+        return self.row.study_id
+
+    @cached_property
+    def optuna(self) -> "optuna.Study":
+        """Optuna's own view of it; reads every trial once, so only who samples asks for it."""
+        import optuna
+
+        storage = engines.optuna_storage(self.url)
+        return optuna.load_study(study_name=self.name, storage=storage, pruner=optuna.pruners.NopPruner())
+
+
+def create_study(url: str, name: str, spec: Spec, description: Description | None, trials: int) -> bool:
+    """Creates the study; False where another process had created it before."""
+    import optuna
+
+    engines.prepare(url)
+    created = optuna.create_study(
+        study_name=name,
+        storage=engines.optuna_storage(url),
+        direction=spec.study.direction,
+        load_if_exists=True,
+    )
+    engine = engines.connect(url)
+    try:
+        return studies.register(
+            engine,
+            created._study_id,
+            document=spec.document,
+            fingerprint=dict(description.fingerprint) if description else {},
+            profile=spec.profile,
+            trials=trials,
+        )
+    finally:
+        engine.dispose()
+
+
+def find_study(url: str, name: str, *, read_only: bool = False) -> Study | None:
+    """The study called `name` at `url`, if there is one."""
+    if not engines.exists(url):
+        return None
+    engine = engines.connect(url, read_only=read_only)
+    row = studies.find(engine, name)
+    if row is None:
+        engine.dispose()
+        return None
+    spec = Spec.from_document(dict(row.document), origin=f"study {name!r}")
+    return Study(row=row, spec=spec, url=url, engine=engine)
+
+
+def open_study(url: str, name: str, *, read_only: bool = False) -> Study:
+    """The study called `name`; raises StudyError, with the names there are, where there is none."""
+    study = find_study(url, name, read_only=read_only)
+    if study is not None:
+        return study
+    there = study_names(url)
+    others = f"; there are: {', '.join(there)}" if there else ""
+    raise StudyError(
+        f"--study: no study {name!r} in {engines.redacted(url)}{others}; "
+        f"`search start --study {name}` makes it"
+    )
+
+
+def study_names(url: str) -> list[str]:
+    """Names of the studies at `url`; none where there is no database yet."""
+    if not engines.exists(url):
+        return []
+    engine = engines.connect(url, read_only=True)
+    try:
+        return studies.names(engine)
+    finally:
+        engine.dispose()
+
+
+def check_data(study: Study, description: Description | None) -> None:
+    """Raises StudyError where this machine's data are not the study's; the message has the difference."""
+    ours = dict(description.fingerprint) if description else {}
+    theirs = dict(study.row.fingerprint)
+    different = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+    if different:
+        parts = ", ".join(f"{key} {ours.get(key)} (the study has {theirs.get(key)})" for key in different)
+        raise StudyError(
+            f"--data: these are not the data of study {study.name!r}: {parts}; use the same data"
+        )

@@ -1,0 +1,375 @@
+"""THE PATH OF A TRIAL: claim, ask, configure, train, report or prune, checkpoint, tell.
+
+`Worker.run` is the loop over trials, `Worker.train` one trial from top to bottom. What needs a lease
+is done through `storage.leases`, which tests it in the transaction that writes.
+
+- The database may go away at any time: training goes on, results wait in order (`Progress.waiting`) and
+  nothing is lost. A process that cannot reach it and is asked to leave does leave:
+  its checkpoint is published, whoever takes the trial over repeats what was not reported.
+- Pruned, diverged and out of memory are told to the sampler, which must learn from them; a bug is a
+  failed trial with its traceback; a CUDA error ends the process, for nothing after it can be trusted.
+"""
+
+import logging
+import random
+import sys
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from optuna.exceptions import StorageInternalError
+
+from search.errors import SearchError
+from search.judging import build_pruner
+from search.objective import EpochResult, Run, best_mean, configure, describe, load_objective
+from search.pulse import Pulse
+from search.records import ReasonCode
+from search.sampling import ask
+from search.signals import Interrupt, interruptible
+from search.study import Study, check_data, open_study
+from search.workspace import Workspace, drop_checkpoints
+from storage import reads, studies
+from storage.engine import DATABASE_ERRORS
+from storage.leases import Lease, Leases, Process
+
+log = logging.getLogger(__name__)
+
+MAX_BUGS = 3  # failed trials in a row, over all workers, that stop the study
+MAX_DEATHS = 5  # owners in a row that died in a trial before finishing an epoch of it
+KEPT = 5  # best trials whose checkpoints stay
+WAIT_SECONDS = 1.0  # between two looks for a trial to take over
+RETRY_SECONDS = (0.2, 15.0)  # first and longest pause while the database is away
+TOLERANCE = 1e-6  # relative: how exactly a live object must hold the value that was sampled
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a trial ended: what is told, and why."""
+
+    state: Literal["COMPLETE", "PRUNED", "FAIL"]
+    code: ReasonCode | None = None
+    text: str = ""
+    epoch: int | None = None
+
+
+class Left(Exception):
+    """This worker does not finish the trial: it was asked to go, or the lease is somebody else's."""
+
+
+@dataclass
+class Progress:
+    """How far a trial is, whoever trained it.
+
+    Attributes:
+        scores: by epoch, those of earlier owners included.
+        last: this owner's last result.
+        waiting: results that the database has not confirmed yet, in order.
+    """
+
+    scores: dict[int, float] = field(default_factory=dict)
+    last: EpochResult | None = None
+    waiting: list[EpochResult] = field(default_factory=list)
+
+    def add(self, result: EpochResult) -> None:
+        self.scores.setdefault(result.epoch, result.score)  # what was reported stays
+        self.last = result
+        self.waiting.append(result)
+
+    @property
+    def epoch(self) -> int | None:
+        return self.last.epoch if self.last else None
+
+
+class Worker:
+    """One process with one device, training one trial after another."""
+
+    def __init__(self, study: Study, runs: Path, data: Path | None, device: str, label: str) -> None:
+        self.id = uuid.uuid4().hex
+        self.study = study
+        self.folder = runs / study.name
+        self.data = data
+        self.device = device
+        self.label = label
+        self.objective = load_objective(study.spec.objective)
+        self.judge = build_pruner(study.spec)(study)
+        self.leases = Leases(study.engine, study.id, self.id, Process.current())
+        self.pulse = Pulse(self.leases)
+
+    def run(self, interrupt: Interrupt) -> int:
+        """Trains until the budget is used up or somebody wants it to stop; returns the exit code."""
+        self.interrupt = interrupt
+        example = next(self.study.spec.space.corners())
+        check_data(self.study, describe(self.objective, configure(self.objective, example), self.data))
+        self.leases.join(self.label)
+        with self.pulse:
+            try:
+                while not self._asked_to_go():
+                    lease = self._insist(self.leases.claim)
+                    if lease in ("spent", "stopped"):
+                        break
+                    if lease == "wait":
+                        interrupt.wait(WAIT_SECONDS)
+                        continue
+                    self.train(lease)
+            except Left:
+                pass
+        with_database(self.leases.leave)
+        return interrupt.code if interrupt else 0
+
+    def train(self, lease: Lease) -> None:
+        """One trial, from its claim to its end."""
+        self.pulse.hold(lease)
+        workspace = Workspace(self.folder, lease.number, self.id)
+        workspace.open()
+        progress = Progress()
+        try:
+            with trial_log(workspace.published / "log.txt"):
+                where = f"{self.label} of {self.leases.process.host}"
+                log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
+                end = self._ended_before(lease) or self._epochs(lease, workspace, progress)
+                self._tell(lease, workspace, progress, end)
+        except Left:
+            self._give_back(lease, workspace)
+            return
+        workspace.close()
+        with_database(self._tidy)
+
+    def _epochs(self, lease: Lease, workspace: Workspace, progress: Progress) -> End:
+        """Trains the trial's epochs as they come; returns how it ended."""
+        seed = self.study.spec.study.sampler.seed
+        run = Run(
+            workspace.work, self.device, seed, self._should_stop, self.data, self.study.spec.study.smooth
+        )
+        try:
+            params = self._insist(lambda: ask(self.study, lease))
+            if lease.epochs:
+                progress.scores = self._insist(lambda: self._reported(lease))
+            log.info("params: %s", ", ".join(f"{name} {value}" for name, value in params.items()))
+            config = configure(self.objective, params)
+            with closing(self.objective.train(config, run)) as results:
+                for result in results:
+                    if not result.finite:
+                        return End("PRUNED", "diverged", f"the score became {result.score}", result.epoch)
+                    check_applied(params, result.applied)
+                    progress.add(result)
+                    self._report(lease, workspace, progress)
+                    decision = self.judge(lease, result.epoch, result.epochs)
+                    if decision.prune:
+                        return End("PRUNED", "pruned", decision.text, result.epoch)
+            if self._should_stop():
+                raise Left
+        except (Left, SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            return end_of(error, progress)
+        return complete(progress)
+
+    def _report(self, lease: Lease, workspace: Workspace, progress: Progress) -> None:
+        """Stores what is waiting, in order, and publishes the checkpoint; keeps both while it cannot."""
+        result = progress.waiting[-1]
+        better = max if self.study.spec.study.direction == "maximize" else min
+        self.pulse.epoch(result, better(progress.scores.values()))
+        log.info("epoch %d of %d: %.4f", result.epoch, result.epochs, result.score)
+        if not self.pulse.reachable:
+            return
+        while progress.waiting:
+            first = progress.waiting[0]
+            try:
+                stored = self.leases.report(lease, first.epoch, first.epochs, first.score)
+            except DATABASE_ERRORS:
+                self.pulse.reachable = False
+                return
+            if not stored:
+                raise Left
+            progress.waiting.pop(0)
+        workspace.publish()
+
+    def _tell(self, lease: Lease, workspace: Workspace, progress: Progress, end: End) -> None:
+        """Ends the trial in the database, after everything that still waits."""
+        for result in progress.waiting:
+            stored = self._insist(
+                lambda result=result: self.leases.report(lease, result.epoch, result.epochs, result.score)
+            )
+            if not stored:
+                raise Left
+        workspace.publish()
+        self.pulse.drop()
+        value, attributes = self._outcome(lease, progress, end)
+        if not self._insist(lambda: self.leases.finish(lease, end.state, value, attributes)):
+            raise Left
+        log.info("%s%s", end.state.lower(), f": {end.text.splitlines()[-1]}" if end.text else "")
+        if end.code == "bug" and self._insist(self.leases.bugs_in_a_row) >= MAX_BUGS:
+            self._insist(lambda: studies.set_stop(self.study.engine, self.study.id, "bugs"))
+
+    def _outcome(self, lease: Lease, progress: Progress, end: End) -> tuple[float | None, dict[str, Any]]:
+        """The trial's value for Optuna, and what else is worth keeping as its user attributes."""
+        attributes: dict[str, Any] = {"worker": self.id, "seed": self.study.spec.study.sampler.seed}
+        if lease.slot < len(self.study.spec.known):
+            attributes["known"] = self.study.spec.known[lease.slot].name
+        if end.code is not None:
+            attributes |= {"reason": end.code, "reason_text": end.text, "reason_epoch": end.epoch}
+        if end.state == "FAIL" or not progress.scores:
+            return None, attributes
+        settings = self.study.spec.study
+        better = max if settings.direction == "maximize" else min
+        attributes["best_score"] = better(progress.scores.values())
+        attributes["best_epoch"] = min(
+            e for e, s in progress.scores.items() if s == attributes["best_score"]
+        )
+        curve = [progress.scores[epoch] for epoch in sorted(progress.scores)]
+        mean = best_mean(curve, settings.smooth, settings.direction)
+        if end.state == "COMPLETE":
+            return mean, attributes
+        # Optuna's convention for a pruned trial is the last report; the comparable figure goes beside.
+        return curve[-1], {**attributes, "mean": mean}
+
+    def _reported(self, lease: Lease) -> dict[int, float]:
+        """The scores that earlier owners of the trial have reported."""
+        found = reads.curves(self.study.engine, [lease.trial_id])[lease.trial_id]
+        return {epoch: score for epoch, score in found.items() if score is not None}
+
+    def _tidy(self) -> None:
+        """Frees the disk of checkpoints that nobody will ask for: neither good, nor known, nor running."""
+        rows = reads.trial_rows(self.study.engine, self.study.id)
+        sign = 1 if self.study.spec.study.direction == "maximize" else -1
+        complete = [row for row in rows if row.state == "COMPLETE" and row.value is not None]
+        best = sorted(complete, key=lambda row: sign * (row.value or 0.0), reverse=True)[:KEPT]
+        kept = {row.number for row in best}
+        kept |= {
+            row.number for row in rows if row.state == "RUNNING" or row.slot < len(self.study.spec.known)
+        }
+        drop_checkpoints(self.folder, kept)
+
+    def _ended_before(self, lease: Lease) -> End | None:
+        """The end of a trial that kills its workers: it would take every one of them in turn."""
+        if lease.deaths < MAX_DEATHS:
+            return None
+        text = f"{lease.deaths} workers died in it in a row, after epoch {lease.epochs}; see its log.txt"
+        return End("FAIL", "bug", text, lease.epochs or None)
+
+    def _give_back(self, lease: Lease, workspace: Workspace) -> None:
+        self.pulse.drop("stopping" if self._asked_to_go() else "waiting")
+        with_database(lambda: self.leases.release(lease))
+        workspace.leave()
+        log.info("trial %d was given back", lease.number)
+
+    # -- wishes and outages ----------------------------------------------------------------------
+
+    def _asked_to_go(self) -> bool:
+        return bool(self.interrupt) or self.pulse.stop == "now"
+
+    def _should_stop(self) -> bool:
+        return self._asked_to_go() or self.pulse.lost
+
+    def _insist(self, call: Callable[[], Answer]) -> Answer:
+        """Calls until the database answers; raises Left when asked to go before it does."""
+        pause, longest = RETRY_SECONDS
+        while True:
+            try:
+                return call()
+            except (*DATABASE_ERRORS, StorageInternalError) as error:
+                log.warning("the database is away (%s); trying again", type(error).__name__)
+            # Jitter: after an outage a hundred workers must not come back in step.
+            if self.interrupt.wait(pause * random.uniform(0.5, 1.5)) or self.pulse.stop == "now":
+                raise Left
+            pause = min(pause * 2, longest)
+
+
+# -- how trials end ------------------------------------------------------------------------------
+
+
+def complete(progress: Progress) -> End:
+    """A trial whose trainer returned of its own accord, at its last epoch or before."""
+    last = progress.last
+    if last is None:
+        return End("FAIL", "bug", "the objective returned without training an epoch")
+    if last.epoch < last.epochs:
+        text = f"no improvement: the objective stopped at epoch {last.epoch} of {last.epochs}"
+        return End("COMPLETE", "early_stop", text, last.epoch)
+    return End("COMPLETE")
+
+
+def end_of(error: BaseException, progress: Progress) -> End:
+    """What an exception out of the objective means for its trial."""
+    epoch = progress.epoch
+    if is_out_of_memory(error):
+        return End("PRUNED", "oom", f"out of memory: {first_line(error)}", epoch)
+    if is_device_error(error):
+        raise error
+    if isinstance(error, SearchError):
+        return End("FAIL", "bug", str(error), epoch)
+    return End("FAIL", "bug", "".join(traceback.format_exception(error)).strip(), epoch)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Known by name: this file does not import torch."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"OutOfMemoryError", "MemoryError"}) or "can't allocate memory" in str(error)
+
+
+def is_device_error(error: BaseException) -> bool:
+    """An error after which the device's context is unusable for this process."""
+    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def check_applied(params: Mapping[str, Any], applied: Mapping[str, Any]) -> None:
+    """Raises RuntimeError where a live object holds another value than the one that was sampled."""
+    for name, live in applied.items():
+        if name not in params or same(params[name], live):
+            continue
+        raise RuntimeError(f"{name}: {params[name]!r} was sampled, but the trainer uses {live!r}")
+
+
+def same(sampled: Any, live: Any) -> bool:
+    if isinstance(sampled, float) and isinstance(live, float | int):
+        return abs(sampled - live) <= TOLERANCE * max(abs(sampled), abs(live))
+    return bool(sampled == live)
+
+
+# -- the process ---------------------------------------------------------------------------------
+
+
+def with_database(call: Callable[[], None]) -> None:
+    """One attempt at something that others find out for themselves if it cannot be said."""
+    try:
+        call()
+    except DATABASE_ERRORS as error:
+        log.warning("could not be told: %s", first_line(error))
+
+
+@contextmanager
+def trial_log(path: Path) -> Iterator[None]:
+    """Sends what is logged in this block to the trial's log.txt as well."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    except Exception:
+        log.exception("the worker ends")
+        raise
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def work(url: str, name: str, runs: Path, data: Path | None, device: str, label: str) -> int:
+    """Joins the study and works for it; returns the exit code."""
+    with interruptible() as interrupt:
+        return Worker(open_study(url, name), runs, data, device, label).run(interrupt)
+
+
+if __name__ == "__main__":
+    from search.cli import main
+
+    main(["worker", *sys.argv[1:]])

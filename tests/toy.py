@@ -1,0 +1,81 @@
+"""An objective without torch: a known curve, a checkpoint of one number, and every way to go wrong.
+
+Its own log (`epochs.log` in the folder of SEARCH_TOY_LOG) says which epochs were really trained, by
+whom: what a study claims can be held against it.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from search.objective import Description, EpochResult, Run
+
+
+def configure(params: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(params)
+
+
+def describe(config: Mapping[str, Any], data: Path | None) -> Description:
+    return Description(
+        train=10,
+        val=5,
+        classes=2,
+        image_size=32,
+        source="thin air",
+        parameters=1,
+        fingerprint={"data": str(config.get("data.version", 1))},
+    )
+
+
+def score(config: Mapping[str, Any], epoch: int) -> float:
+    """Rises from zero to `quality`, half of the way every two epochs."""
+    quality = 1.0 - abs(float(config["x"]) - 0.3)
+    return quality * (1.0 - 0.5 ** (epoch / 2))
+
+
+def train(config: Mapping[str, Any], run: Run) -> Iterator[EpochResult]:
+    epochs = int(config.get("epochs", 5))
+    checkpoint = run.dir / "last.pt"
+    first = 1
+    if checkpoint.exists():
+        done = json.loads(checkpoint.read_text())["epoch"]
+        yield EpochResult(epoch=done, epochs=epochs, score=score(config, done), resumed=True)
+        first = done + 1
+    for epoch in range(first, epochs + 1):
+        end = time.monotonic() + float(config.get("seconds", 0.0))
+        while time.monotonic() < end:
+            if run.should_stop():
+                return
+            time.sleep(0.005)
+        misbehave(config, epoch)
+        note(run, epoch)
+        beside = checkpoint.with_suffix(".tmp")
+        beside.write_text(json.dumps({"epoch": epoch}))
+        beside.replace(checkpoint)
+        value = float("nan") if config.get("trouble") == "nan" and epoch == 3 else score(config, epoch)
+        applied = {"x": config["x"]} if config.get("trouble") != "not applied" else {"x": 0.123}
+        yield EpochResult(epoch=epoch, epochs=epochs, score=value, lr=0.1 / epoch, applied=applied)
+        if config.get("trouble") == "early" and epoch == 2:
+            return
+
+
+def misbehave(config: Mapping[str, Any], epoch: int) -> None:
+    trouble = config.get("trouble")
+    if trouble == "bug" and epoch == 2:
+        raise ZeroDivisionError("the objective has a bug")
+    if trouble == "memory" and epoch == 2:
+        raise MemoryError("no room for the batch")
+    if trouble == "device" and epoch == 2:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    if trouble == "death" and epoch == 2:
+        os._exit(9)
+
+
+def note(run: Run, epoch: int) -> None:
+    folder = os.environ.get("SEARCH_TOY_LOG")
+    if folder:
+        with (Path(folder) / "epochs.log").open("a") as log:
+            log.write(f"{run.dir.parent.name} {epoch} {os.getpid()}\n")
