@@ -1,6 +1,7 @@
 """space.yaml as a whole: settings, known configs, beliefs, profiles, overrides, and the stock file."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_places(toy: Path) -> None:
     spec = load_spec(toy, overrides=["study.sampler={kind: random}", "trainer.epochs=9"])
     assert spec.place("objective") == "space.yaml:1:1"
     assert spec.place("study.pruner.kind") == "space.yaml:2:30"
-    assert spec.place("study.sampler.kind") == "--set study.sampler.kind"[:19]
+    assert spec.place("study.sampler.kind") == "--set study.sampler"
     assert spec.place("schedule.period") == "space.yaml:7:5"
     assert spec.place("trainer.epochs") == "--set trainer.epochs"
     assert spec.place("trainer.batch_size") == "space.yaml:8:3"
@@ -123,7 +124,10 @@ def test_the_least_there_can_be(toy: Path) -> None:
 
 # What is wrong with a file ----------------------------------------------------------------------------
 
-HEAD = "objective: toy\nspace: {x: {low: 0.0, high: 1}, n: {low: 0, high: 9, step: 3}, k: {choices: [a, b]}, c: 5}\n"
+HEAD = (
+    "objective: toy\n"
+    "space: {x: {low: 0.0, high: 1}, n: {low: 0, high: 9, step: 3}, k: {choices: [a, b]}, c: 5}\n"
+)
 INNER = "{low: 0, high: 1, when: {k: a}}"
 
 WRONG = [
@@ -170,7 +174,8 @@ WRONG = [
     (HEAD + "study: {target: .nan}", "space.yaml:3:9: study.target: nan is not a finite number"),
     (
         HEAD + "study: {direction: maximise}",
-        "space.yaml:3:9: study.direction: 'maximise' is not one of maximize, minimize (did you mean 'maximize'?)",
+        "space.yaml:3:9: study.direction: 'maximise' is not one of maximize, minimize "
+        "(did you mean 'maximize'?)",
     ),
     (
         HEAD + "study: {direction: [maximize]}",
@@ -335,7 +340,7 @@ def test_a_profile_is_laid_over_the_file(toy: Path) -> None:
     assert spec.space.by_name["schedule.period"].choices == (2, 3)
     assert [known.name for known in spec.known] == ["by hand"]
     assert spec.notes == (
-        "space.yaml:14:28: avoid 'short periods': schedule.period: 20 is not one of 2, 3; left out",
+        "space.yaml:14:45: avoid 'short periods': schedule.period: 20 is not one of 2, 3; left out",
     )
 
 
@@ -353,8 +358,9 @@ def test_known_configs_that_an_override_conflicts_with_are_left_out_with_a_note(
     frozen = "which is the constant 'cosine'; left out"
     assert spec.notes == (
         f"space.yaml:7:40: schedule.period: needs schedule.kind 'restarts', {frozen}",
-        "space.yaml:11:26: known 'C': schedule.kind: 'restarts' is not the constant 'cosine'; left out",
-        "space.yaml:14:28: avoid 'short periods': schedule.period: the space has no such name; left out",
+        "space.yaml:11:27: known 'C': schedule.kind: 'restarts' is not the constant 'cosine'; left out",
+        "space.yaml:14:27: avoid 'short periods': schedule.period: the space has no such name "
+        "(did you mean 'schedule.kind'?); left out",
     )
 
 
@@ -414,6 +420,77 @@ def test_a_file_that_is_wrong_by_itself_is_refused_whatever_is_set(toy: Path) ->
 
 def test_the_stock_file_is_the_one_at_the_top_of_the_checkout() -> None:
     assert stock_space().samefile(STOCK)
+
+
+def test_the_stock_file_is_the_full_protocol() -> None:
+    spec = load_spec(STOCK)
+    assert (spec.objective, spec.profiles, spec.notes) == ("search.mseg", ("quick",), ())
+    assert spec.study == StudySettings(
+        "maximize", 60, 5, 0.71, SamplerSettings("tpe", 42), PrunerSettings("median", {"control": 0.1})
+    )
+    assert {name: (p.ends, p.log) for name, p in spec.space.by_name.items()} == {
+        "model.dropout": ((0.0, 0.3), False),
+        "optimizer.learning_rate": ((2e-4, 3e-3), True),
+        "optimizer.weight_decay": ((1e-5, 1e-2), True),
+        "schedule.kind": (("cosine", "constant"), False),
+        "schedule.warmup_epochs": ((0, 15), False),
+        "schedule.restart_epochs": ((20, 50), False),
+        "schedule.restart_factor": ((1, 2), False),
+        "loss.dice_weight": ((0.5, 3.0), False),
+    }
+    best, a, b, c = (known.params for known in spec.known)
+    assert best == {
+        "optimizer.learning_rate": 8e-4,
+        "optimizer.weight_decay": 1e-4,
+        "schedule.kind": "cosine",
+        "schedule.warmup_epochs": 5,
+        "model.dropout": 0.15,
+        "loss.dice_weight": 1.5,
+    }
+    assert a == {**best, "optimizer.learning_rate": 1e-3, "schedule.warmup_epochs": 10}
+    assert b == {**best, "model.dropout": 0.1, "optimizer.weight_decay": 5e-5}
+    restarts = {
+        "schedule.kind": "warm_restarts",
+        "schedule.restart_epochs": 30,
+        "schedule.restart_factor": 2,
+    }
+    assert c == {**best, **restarts}
+    assert [belief.conditions for belief in spec.avoid] == [
+        {"loss.dice_weight": {"above": 1.5}},
+        {"model.dropout": {"above": 0.15}},
+        {"optimizer.learning_rate": {"below": 8e-4}},
+    ]
+
+
+@pytest.mark.parametrize("profile", [None, "quick"])
+def test_the_stock_objective_takes_the_whole_stock_space(profile: str | None) -> None:
+    from search.mseg.config import Config
+
+    spec = load_spec(STOCK, profile=profile)
+    assert not spec.notes
+    assert len(spec.known) == 4
+    known = [{**spec.space.constants, **entry.params} for entry in spec.known]
+    for params in [*spec.space.corners(), *known]:
+        built = Config.from_params(params)
+        assert params.items() <= built.to_params().items()
+
+
+def test_the_stock_file_names_every_setting_there_is() -> None:
+    from search.mseg.config import SETTINGS
+
+    written = {*load_spec(STOCK).space.names, *load_spec(STOCK, profile="quick").space.names}
+    assert written == set(SETTINGS)
+
+
+def test_a_wheel_holds_the_stock_file(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", reason="building needs setuptools, which this environment lacks")
+    for name in ("pyproject.toml", "setup.py", "space.yaml", "README.md", "LICENSE"):
+        shutil.copy(STOCK.parent / name, tmp_path)
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "__init__.py").touch()
+    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", "built"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "built" / "search" / "space.yaml").read_bytes() == STOCK.read_bytes()
 
 
 def test_reading_a_spec_imports_neither_torch_nor_optuna() -> None:
