@@ -89,7 +89,7 @@ class Config(BaseModel):
         warmup, epochs = self.schedule.warmup_epochs, self.trainer.epochs
         if warmup >= epochs:
             raise SpaceError(
-                f"schedule.warmup_epochs: {warmup} is not below trainer.epochs {epochs}; shorten the warm-up",
+                f"schedule.warmup_epochs: {warmup} is not below trainer.epochs {epochs}; make it shorter",
                 parameter="schedule.warmup_epochs",
             )
         return self

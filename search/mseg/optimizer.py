@@ -6,10 +6,11 @@ base learning rate as `initial_lr` (PyTorch's own schedulers do) beside the curr
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from torch import nn
+from torch import Tensor, nn
 
 from search.errors import SpaceError, one_of
 
@@ -40,11 +41,6 @@ def build(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
     return OPTIMIZERS[config.kind](model, config)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
 def applied(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     """What the live optimiser holds, by parameter name."""
     (group,) = optimizer.param_groups
@@ -66,10 +62,10 @@ def adamw(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
 
 
 class MovingAverage:
-    """Exponential moving average of a model's weights; buffers are the model's own, as they stand.
+    """Exponential moving average of a model's weights.
 
     Attributes:
-        model: the averaged twin, in evaluation mode.
+        model: the averaged twin, in evaluation mode; its buffers are the model's own as they stand.
         steps: updates so far.
     """
 
@@ -80,13 +76,20 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Move towards `model`'s weights; faster at first, or the random start would weigh for 1/(1 - decay) steps."""
+        """Moves towards `model`'s weights, faster at first: the random start should not linger."""
         self.steps += 1
         decay = min(self.decay, self.steps / (self.steps + 10))
-        average = list(self.model.parameters())
+        average: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(average, list(model.parameters()), 1 - decay)
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(theirs)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"model": self.model.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.steps = state["steps"]
 
 
 OPTIMIZERS: dict[str, Callable[[nn.Module, OptimizerConfig], torch.optim.Optimizer]] = {"adamw": adamw}

@@ -59,7 +59,7 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
     kind = optimizer.pop("kind")
     # Only the settings that this kind of schedule reads: the others change nothing.
     schedule = {name.partition(".")[2]: value for name, value in applied(config.schedule).items()}
-    scheduler = schedule.pop("kind")
+    scheduler = str(schedule.pop("kind"))
     return {
         "experiment": {"name": run.dir.name, "description": f"a run of search.mseg on {data.source}"},
         "output_dir": str(run.dir),
@@ -104,7 +104,7 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
             "device": run.device,
             "device_name": _device_name(torch.device(run.device)),
             "dtype": str(precision).removeprefix("torch."),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "kornia": kornia.__version__,
             "python": platform.python_version(),
             "data": dict(data.fingerprint),

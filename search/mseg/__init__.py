@@ -1,0 +1,20 @@
+"""The stock objective: MicroSegFormer on faces. It knows neither Optuna nor SQL."""
+
+from pathlib import Path
+
+from search.mseg import data as _data
+from search.mseg.config import Config
+from search.mseg.trainer import train
+from search.objective import Description, Params
+
+__all__ = ["Config", "configure", "describe", "train"]
+
+
+def configure(params: Params) -> Config:
+    """The config of flat parameters; SpaceError where one is unknown or out of range."""
+    return Config.from_params(params)
+
+
+def describe(config: Config, data: Path | None) -> Description:
+    """What there is to train on; DataError where a file is missing, unreadable or inconsistent."""
+    return _data.describe(config.data, data)
