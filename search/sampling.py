@@ -39,6 +39,8 @@ def ask(study: Study, lease: Lease) -> dict[str, Any]:
     view.sampler = build_sampler(study.spec, lease.slot)
     # Optuna's cache must have seen the trial before a parameter is stored: another process made it.
     view.get_trials(deepcopy=False)
+    # As `Study.ask` begins; without it a sampler sees the study as it was at this worker's first ask.
+    view._thread_local.cached_all_trials = None
     trial = optuna.trial.Trial(view, lease.trial_id)
     return study.spec.space.suggest(trial)
 
