@@ -212,9 +212,20 @@ class Leases:
             return "wait" if open_leases else "spent"
 
     def report(self, lease: Lease, epoch: int, horizon: int, score: float) -> bool:
-        """Stores the finite score of an epoch; False, and nothing stored, without the lease."""
+        """Stores the finite score of an epoch; False, and nothing stored, without the lease.
+
+        An epoch that is there already stays as it is, and does not count as progress: an owner that dies
+        in the epoch after its checkpoint tells that one first, time and again.
+        """
+        new = leases.c.epochs < epoch
         with self.engine.begin() as connection:
-            if not self._renew(connection, lease, epochs=epoch, horizon=horizon, deaths=0):
+            if not self._renew(
+                connection,
+                lease,
+                epochs=case((new, epoch), else_=leases.c.epochs),
+                deaths=case((new, 0), else_=leases.c.deaths),
+                horizon=horizon,
+            ):
                 return False
             connection.execute(
                 _insert_or_ignore(connection, intermediates).values(
