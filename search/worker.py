@@ -33,7 +33,7 @@ from search.signals import Interrupt, interruptible
 from search.study import Study, check_data, open_study
 from search.workspace import Workspace, drop_checkpoints
 from storage import reads, studies
-from storage.engine import DATABASE_ERRORS
+from storage.engine import DATABASE_ERRORS, StorageError
 from storage.leases import Lease, Leases, Process
 
 log = logging.getLogger(__name__)
@@ -273,7 +273,7 @@ class Worker:
         while True:
             try:
                 return call()
-            except (*DATABASE_ERRORS, StorageInternalError) as error:
+            except (*DATABASE_ERRORS, StorageInternalError, StorageError) as error:
                 log.warning("the database is away (%s); trying again", type(error).__name__)
             # Jitter: after an outage a hundred workers must not come back in step.
             if self.interrupt.wait(pause * random.uniform(0.5, 1.5)) or self.pulse.stop == "now":
