@@ -3,19 +3,24 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
+LOOK_SECONDS = 0.05  # between two looks for a signal
 
 
 class Interrupt:
-    """Whether a signal came, and which; `code` is the exit code it asks for (130, 143)."""
+    """Whether a signal came, and which; `code` is the exit code it asks for (130, 143).
+
+    The handler only notes the signal. It runs in the middle of whatever the main thread does, and would
+    wait for ever on a lock that is held there, the one inside a threading.Event for instance.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._event = threading.Event()
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -26,13 +31,15 @@ class Interrupt:
 
     def wait(self, seconds: float) -> bool:
         """Sleeps, but no longer than until a signal comes; returns whether one came."""
-        return self._event.wait(seconds)
+        end = time.monotonic() + seconds
+        while not self and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, LOOK_SECONDS))
+        return bool(self)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             os._exit(128 + number)
         self.signal = number
-        self._event.set()
 
 
 @contextmanager
