@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from service import Search
 
 SHARED = Path(__file__).parents[2] / "shared"
 """Beside a developer's checkout there are real data; a fresh machine has none of it."""
@@ -66,3 +67,27 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'study.db'}"
     found: str = request.getfixturevalue("postgres_url")
     return found
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Iterator[Search]:
+    """A folder with the toy's space.yaml, and a SQLite file beside it."""
+    found = Search(tmp_path / "work", f"sqlite:///{tmp_path / 'study.db'}")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def search_on_each(tmp_path: Path, url: str) -> Iterator[Search]:
+    """The same on a database of each kind."""
+    found = Search(tmp_path / "work", url)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def search_on_postgres(tmp_path: Path, postgres_url: str) -> Iterator[Search]:
+    """The same on PostgreSQL."""
+    found = Search(tmp_path / "work", postgres_url)
+    yield found
+    found.close()
