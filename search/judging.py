@@ -4,11 +4,12 @@ A new pruner is one function and one entry at the foot of this file.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import optuna
 
-from search.pruning import CurveTable, Decision, MedianSettings
+from search.median import CurveTable, Decision, MedianSettings
 from search.registry import options_at, registered
 from search.spec import Spec
 from search.study import Study
@@ -32,24 +33,26 @@ def build_pruner(spec: Spec) -> Callable[[Study], Judge]:
 
 
 class MedianJudge:
-    """Our median: fed with what is new in the database, whoever reported it."""
+    """Our median, fed with what is new in the database, whoever reported it."""
 
     def __init__(self, study: Study, settings: MedianSettings) -> None:
-        self._engine = study.engine
-        self._study_id = study.id
+        self._study = study
+        self._settings = settings
         self._table = CurveTable(settings, study.spec.study.direction)
         self._feed = reads.CurveFeed(study.engine, study.id)
 
     def __call__(self, lease: Lease, epoch: int, horizon: int) -> Decision:
-        try:
-            for point in self._feed():
-                if point.number not in self._table:
-                    (row,) = reads.trial_rows(self._engine, self._study_id, point.number)
-                    self._table.register_params(point.number, row.params)
-                self._table.update(point.number, point.epoch, point.score)
-        except DATABASE_ERRORS:
-            pass  # the bar stays where it was when the database was last seen
+        with suppress(DATABASE_ERRORS):  # then the bar stays where it was when it was last read
+            self._read()
         return self._table.decide(lease.number, epoch)
+
+    def _read(self) -> None:
+        for point in self._feed():
+            if point.number not in self._table:
+                (row,) = reads.trial_rows(self._study.engine, self._study.id, point.number)
+                params = {**self._study.spec.space.constants, **row.params}
+                self._table.add(self._settings.curve(point.number, params))
+            self._table.update(point.number, point.epoch, point.score)
 
 
 class StockJudge:

@@ -131,7 +131,8 @@ class Point:
 class CurveFeed:
     """The scores of all trials of a study as they come in; each call yields what is new since the last.
 
-    A few points come twice (see OVERLAP): who consumes them sets rather than adds.
+    The points of one trial come in the order of its epochs. A few come twice (see OVERLAP): who
+    consumes them skips what it has.
     """
 
     def __init__(self, engine: Engine, study_id: int) -> None:
@@ -153,6 +154,7 @@ class CurveFeed:
                 intermediates.c.trial_intermediate_value_id > self._last - OVERLAP,
                 intermediates.c.intermediate_value.is_not(None),
             )
+            .order_by(intermediates.c.trial_intermediate_value_id)
         )
         with self.engine.connect() as connection:
             rows = connection.execute(query).all()
