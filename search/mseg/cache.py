@@ -1,20 +1,18 @@
-"""Arrays that are computed once on a machine and memory-mapped by every process of it.
+"""Tables of arrays, computed once on a machine and memory-mapped by all of its processes.
 
 The folder is `$SEARCH_CACHE`, else `$XDG_CACHE_HOME/mseg-search`, else `~/.cache/mseg-search`; it may be
 removed at any time. **An entry that is there is whole**: it is written under another name, synced, and
 then renamed. Processes that want the same one wait for the first on a file lock, which the system
-releases when its holder dies. Where nothing can be written, the arrays stay in memory, and a warning says so.
+releases when its holder dies. Where nothing can be written, tables stay in memory, and a warning says so.
 """
 
 import fcntl
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO
 from uuid import uuid4
 
 import numpy as np
@@ -25,8 +23,8 @@ log = logging.getLogger(__name__)
 Row = Mapping[str, NDArray[np.uint8]]
 """One item's arrays by name."""
 
-Arrays = dict[str, NDArray[np.uint8]]
-"""The arrays of all items by the same names, items first."""
+Table = NDArray[np.void]
+"""All items, one record each: `table["masks"]` is every item's array of that name, a view."""
 
 
 def folder() -> Path:
@@ -37,8 +35,8 @@ def folder() -> Path:
     return (Path(base) if base else Path("~/.cache").expanduser()) / "mseg-search"
 
 
-def arrays(key: str, count: int, rows: Callable[[], Iterable[Row]]) -> Arrays:
-    """The arrays of entry `key`, computed from `rows` by the first process that asks.
+def table(key: str, count: int, rows: Callable[[], Iterable[Row]]) -> Table:
+    """The table of entry `key`, computed from `rows` by the first process that asks.
 
     Args:
         key: a file name that changes with all that the values depend on.
@@ -47,31 +45,31 @@ def arrays(key: str, count: int, rows: Callable[[], Iterable[Row]]) -> Arrays:
             nothing is stored; an OSError would be taken for the cache's, so it raises none.
     """
     try:
-        return _mapped(_entry(key, count, rows))
+        # Mapped copy-on-write: torch wants arrays that can be written, and the file stays as it is.
+        return np.load(_entry(key, count, rows), mmap_mode="c")
     except OSError as error:
         _warn_once(f"{folder()}: {error.strerror}")
         return _in_memory(count, rows())
 
 
 def _entry(key: str, count: int, rows: Callable[[], Iterable[Row]]) -> Path:
-    """The folder of an entry that is whole."""
+    """The file of an entry."""
     root = folder()
-    entry = root / key
-    if entry.is_dir():
+    entry = root / f"{key}.npy"
+    if entry.exists():
         return entry
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root / f"{key}.lock"):
-        if entry.is_dir():
+        if entry.exists():
             return entry
         for abandoned in root.glob(f"{key}.building-*"):  # whoever built it is dead: the lock is ours
-            shutil.rmtree(abandoned, ignore_errors=True)
+            abandoned.unlink()
         building = root / f"{key}.building-{uuid4().hex}"
-        building.mkdir()
         try:
             _write(building, count, rows())
             building.rename(entry)
         except BaseException:
-            shutil.rmtree(building, ignore_errors=True)
+            building.unlink(missing_ok=True)
             raise
         _sync(root)
     return entry
@@ -84,25 +82,21 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _write(target: Path, count: int, rows: Iterable[Row]) -> None:
-    """A .npy file per name, durable. Not through a mapping: there, a full disk would be a SIGBUS."""
-    files: dict[str, IO[bytes]] = {}
-    with ExitStack() as stack:
-        for row in rows:
-            for name, values in row.items():
-                if name not in files:
-                    files[name] = stack.enter_context((target / f"{name}.npy").open("wb"))
-                    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *values.shape)}
-                    np.lib.format.write_array_header_1_0(files[name], header)
-                files[name].write(np.ascontiguousarray(values).data)
-        for file in files.values():
-            file.flush()
-            os.fsync(file.fileno())
-    _sync(target)
+def _write(path: Path, count: int, rows: Iterable[Row]) -> None:
+    """The .npy file, durable. Written, not mapped: through a mapping, a full disk would be a SIGBUS."""
+    with path.open("xb") as file:
+        for index, row in enumerate(rows):
+            if index == 0:
+                header = {"descr": _record(row).descr, "fortran_order": False, "shape": (count,)}
+                np.lib.format.write_array_header_1_0(file, header)
+            for values in row.values():
+                file.write(np.ascontiguousarray(values).data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync(directory: Path) -> None:
-    """Makes the names in a folder durable."""
+    """Makes a renaming in a folder durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -110,17 +104,17 @@ def _sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _mapped(entry: Path) -> Arrays:
-    # Mapped copy-on-write: torch wants arrays that can be written, and the file stays as it is.
-    return {path.stem: np.load(path, mmap_mode="c") for path in entry.iterdir()}
-
-
-def _in_memory(count: int, rows: Iterable[Row]) -> Arrays:
-    result: Arrays = {}
+def _in_memory(count: int, rows: Iterable[Row]) -> Table:
     for index, row in enumerate(rows):
+        if index == 0:
+            result = np.empty(count, _record(row))
         for name, values in row.items():
-            result.setdefault(name, np.empty((count, *values.shape), np.uint8))[index] = values
+            result[name][index] = values
     return result
+
+
+def _record(row: Row) -> np.dtype[np.void]:
+    return np.dtype([(name, np.uint8, values.shape) for name, values in row.items()])
 
 
 @cache

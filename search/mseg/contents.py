@@ -6,15 +6,14 @@ convenience: lost, damaged or not writable, the files are read once more.
 
 import hashlib
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from search.mseg import cache
+from search.mseg.cache import folder as cache_folder
 
 
 class Content(NamedTuple):
@@ -32,7 +31,7 @@ def contents(root: Path, files: Sequence[Path]) -> list[Content]:
         OSError: a file cannot be read.
     """
     where = hashlib.sha256(bytes(root.resolve())).hexdigest()[:16]
-    index = cache.folder() / f"contents-{where}.json"
+    index = cache_folder() / f"contents-{where}.json"
     known = _read(index)
 
     def content(path: Path) -> Content:
@@ -63,4 +62,9 @@ def _write(index: Path, entries: dict[str, Content]) -> None:
         index.parent.mkdir(parents=True, exist_ok=True)
         beside = index.with_name(f"{index.name}.{uuid4().hex}")
         beside.write_text(json.dumps(entries))
-        os.replace(beside, index)
+        beside.replace(index)
+
+
+def digest(parts: Iterable[object]) -> str:
+    """A short name for a sequence of plain values: 16 hexadecimal digits that change when one does."""
+    return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()[:16]

@@ -31,6 +31,9 @@ from search.mseg.painting import (
     rgb,
 )
 
+VERSION = 1
+"""Of the drawing: whatever changes a face changes it, since a study's data must stay the same."""
+
 # From light to dark; a face's tone lies between two neighbours.
 SKIN = ((0.96, 0.82, 0.72), (0.90, 0.70, 0.57), (0.78, 0.57, 0.43), (0.58, 0.40, 0.29), (0.38, 0.25, 0.18))
 HAIR = ((0.62, 0.60, 0.58), (0.80, 0.64, 0.42), (0.42, 0.27, 0.16), (0.22, 0.14, 0.09), (0.07, 0.06, 0.06))

@@ -20,7 +20,7 @@ from typing import Literal, Self
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from search.errors import DataError
@@ -165,15 +165,12 @@ def decode(
     Raises:
         DataError: a file that cannot be read, is no mask, has a class out of range, or differs in size.
     """
-
     size_of_targets = None if eval_size == "native" else eval_size
 
     def read(pair: Pair) -> dict[str, NDArray[np.uint8]]:
         image, mask = _open(pair.image), _open_mask(pair.mask, classes)
         if image.size != mask.size:
-            raise DataError(
-                f"{pair.mask}: {_size(mask)} pixels, its image {_size(image)}; make them the same"
-            )
+            raise DataError(f"{pair.mask}: {_size(mask)}, its image {_size(image)}; make them the same")
         row = {"images": _rgb(image, image_size), "masks": _labels(mask, image_size)}
         if eval_size is not None:
             row["targets"] = _labels(mask, size_of_targets)
@@ -209,8 +206,10 @@ def _open(path: Path) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             return image
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: not an image; replace or remove it") from error
     except UNREADABLE as error:
-        raise DataError(f"{path}: not a readable image ({error}); replace it or remove the pair") from error
+        raise DataError(f"{path}: a damaged image ({error}); replace or remove it") from error
 
 
 def _open_mask(path: Path, classes: int) -> Image.Image:
@@ -220,9 +219,7 @@ def _open_mask(path: Path, classes: int) -> Image.Image:
         raise DataError(f"{path}: a mask of mode {mask.mode}; save classes as palette indices or greyscale")
     labels = np.asarray(mask).astype(np.uint8)  # indices of a palette, which convert("L") would look up
     if labels.max() >= classes:
-        raise DataError(
-            f"{path}: class {labels.max()}, but {classes} classes are numbered 0 to {classes - 1}"
-        )
+        raise DataError(f"{path}: class {labels.max()}; the {classes} classes are 0 to {classes - 1}")
     return Image.fromarray(labels)
 
 
