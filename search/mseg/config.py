@@ -96,21 +96,24 @@ class Config(BaseModel):
 
 
 def _nearest(name: str) -> str:
-    near = get_close_matches(name, SETTINGS, n=1)
+    section, _, leaf = name.partition(".")
+    leaves = [setting.partition(".")[2] for setting in SETTINGS if setting.startswith(f"{section}.")]
+    near = [f"{section}.{match}" for match in get_close_matches(leaf, leaves, n=1)]
+    near = near or get_close_matches(name, SETTINGS, n=1, cutoff=0.8)
     if near:
         return f" (did you mean {near[0]!r}?)"
-    section = name.partition(".")[0]
-    leaves = [setting for setting in SETTINGS if setting.startswith(f"{section}.")]
-    return (
-        f"; there are {', '.join(leaves)}" if leaves else f"; sections are {', '.join(Config.model_fields)}"
-    )
+    if leaves:
+        return f"; {section} has {', '.join(leaves)}"
+    return f"; there are the sections {', '.join(Config.model_fields)}"
 
 
 def _one_line(error: ValidationError) -> SpaceError:
-    """Pydantic's first finding as place, value, remedy."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"][:2])
-    remedy = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    """Pydantic's findings about the first setting that is wrong: place, value, remedy."""
+    first, *others = error.errors()
+    place = first["loc"][:2]  # what follows are the members of a union
+    findings = [first, *(other for other in others if other["loc"][:2] == place)]
+    remedy = " or ".join(finding["msg"].removeprefix("Input ") for finding in findings)
+    name = ".".join(str(part) for part in place)
     return SpaceError(f"{name}: {first['input']!r} {' '.join(remedy.split())}", parameter=name)
 
 

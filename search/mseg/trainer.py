@@ -234,5 +234,4 @@ def _prepare(device: torch.device) -> None:
     """What PyTorch may do for speed on a GPU: TF32 in place of float32, and the fastest convolutions."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True

@@ -1,0 +1,103 @@
+"""From flat dotted names to a typed config, and every mistake in one line."""
+
+import math
+from typing import Any
+
+import pytest
+
+from search.errors import SpaceError
+from search.mseg import configure
+from search.mseg.config import SETTINGS, Config
+
+
+def test_names_reach_their_places() -> None:
+    config = configure(
+        {
+            "data.source": "drawn",
+            "data.eval_size": "train",
+            "optimizer.learning_rate": 1e-3,
+            "schedule.kind": "warm_restarts",
+            "schedule.restart_epochs": 20,
+            "loss.dice_weight": 2,
+            "trainer.patience": None,
+        }
+    )
+    assert config.data.source == "drawn"
+    assert config.optimizer.learning_rate == 1e-3
+    assert (config.schedule.kind, config.schedule.restart_epochs) == ("warm_restarts", 20)
+    assert config.loss.dice_weight == 2.0
+    assert config.trainer.patience is None
+    assert config.trainer.batch_size == 32  # absent: its default
+
+
+def test_a_config_survives_the_way_there_and_back() -> None:
+    config = configure({"data.source": "drawn", "trainer.ema": 0.99, "model.dropout": 0.1})
+    params = config.to_params()
+    assert set(params) == set(SETTINGS)
+    assert Config.from_params(params) == config
+
+
+def test_a_config_cannot_be_changed() -> None:
+    config = configure({})
+    with pytest.raises(Exception, match="frozen"):
+        config.trainer.epochs = 3  # type: ignore[misc]
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    # parameters, the name that is at fault, a part of the sentence
+    ({"optimizer.learning_rat": 1e-3}, "optimizer.learning_rat", "did you mean 'optimizer.learning_rate'?"),
+    ({"optimiser.weight_decay": 1e-3}, "optimiser.weight_decay", "did you mean 'optimizer.weight_decay'?"),
+    ({"optimizer.lr": 1}, "optimizer.lr", "optimizer has kind, learning_rate, weight_decay"),
+    ({"zzz": 1}, "zzz", "there are the sections data, augment"),
+    ({"zzz.learning_rate": 1}, "zzz.learning_rate", "there are the sections data, augment"),
+    ({"optim.learning_rate": 1}, "optim.learning_rate", "did you mean 'optimizer.learning_rate'?"),
+    ({"optimizer": {"learning_rate": 1}}, "optimizer", "no such setting"),
+    ({"optimizer.learning_rate.x": 1}, "optimizer.learning_rate.x", "no such setting"),
+    ({"optimizer.learning_rate": 0}, "optimizer.learning_rate", "0 should be greater than 0"),
+    ({"optimizer.learning_rate": "fast"}, "optimizer.learning_rate", "'fast' should be a valid number"),
+    ({"optimizer.learning_rate": "1e-3"}, "optimizer.learning_rate", "'1e-3' should be a valid number"),
+    ({"optimizer.learning_rate": True}, "optimizer.learning_rate", "True should be a valid number"),
+    ({"optimizer.learning_rate": None}, "optimizer.learning_rate", "None should be a valid number"),
+    ({"optimizer.learning_rate": math.nan}, "optimizer.learning_rate", "nan should be"),
+    ({"optimizer.learning_rate": math.inf}, "optimizer.learning_rate", "inf should be a finite number"),
+    ({"optimizer.weight_decay": -1e-4}, "optimizer.weight_decay", "-0.0001 should be greater than or"),
+    ({"optimizer.kind": "adamv"}, "optimizer.kind", "'adamv' is not one of adamw (did you mean 'adamw'?)"),
+    ({"schedule.kind": "cosin"}, "schedule.kind", "did you mean 'cosine'?"),
+    ({"schedule.kind": 3}, "schedule.kind", "3 should be a valid string"),
+    ({"schedule.warmup_epochs": 2.5}, "schedule.warmup_epochs", "2.5 should be a valid integer"),
+    ({"schedule.warmup_epochs": -1}, "schedule.warmup_epochs", "-1 should be"),
+    ({"schedule.warmup_epochs": 9, "trainer.epochs": 9}, "schedule.warmup_epochs", "9 is not below trainer"),
+    ({"schedule.restart_epochs": 0}, "schedule.restart_epochs", "0 should be"),
+    ({"schedule.restart_factor": [1, 2]}, "schedule.restart_factor", "[1, 2] should be a valid integer"),
+    ({"model.kind": "unet"}, "model.kind", "'unet' is not one of microsegformer"),
+    ({"model.dropout": 1.5}, "model.dropout", "1.5 should be"),
+    ({"model.lmsa": "yes"}, "model.lmsa", "'yes' should be a valid boolean"),
+    ({"loss.kind": "focal"}, "loss.kind", "'focal' is not one of ce_dice"),
+    ({"loss.dice_weight": -0.5}, "loss.dice_weight", "-0.5 should be"),
+    ({"data.source": "web"}, "data.source", "'web' should be 'folder' or 'drawn'"),
+    ({"data.image_size": 100}, "data.image_size", "100 should be a multiple of 32"),
+    ({"data.eval_size": "big"}, "data.eval_size", "integer or should be 'train' or 'native'"),
+    ({"data.train_limit": 0}, "data.train_limit", "0 should be"),
+    ({"augment.flip": 1.01}, "augment.flip", "1.01 should be"),
+    ({"trainer.epochs": 0}, "trainer.epochs", "0 should be"),
+    ({"trainer.batch_size": "32"}, "trainer.batch_size", "'32' should be a valid integer"),
+    ({"trainer.patience": 0}, "trainer.patience", "0 should be"),
+    ({"trainer.ema": 1.0}, "trainer.ema", "1.0 should be less than 1"),
+    ({"trainer.grad_clip": 0.0}, "trainer.grad_clip", "0.0 should be greater than 0"),
+    ({"trainer.precision": "float16"}, "trainer.precision", "'float16' should be 'auto', 'float32' or"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("params", "name", "part"), WRONG, ids=[f"{w[1]}-{i}" for i, w in enumerate(WRONG)]
+)
+def test_a_mistake_is_one_line_with_place_value_and_remedy(
+    params: dict[str, Any], name: str, part: str
+) -> None:
+    with pytest.raises(SpaceError) as raised:
+        configure(params)
+    message = str(raised.value)
+    assert message.startswith(f"{name}: ")
+    assert part in message
+    assert "\n" not in message
+    assert raised.value.parameter == name
