@@ -66,7 +66,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"schedule.kind": 3}, "schedule.kind", "3 should be a valid string"),
     ({"schedule.warmup_epochs": 2.5}, "schedule.warmup_epochs", "2.5 should be a valid integer"),
     ({"schedule.warmup_epochs": -1}, "schedule.warmup_epochs", "-1 should be"),
-    ({"schedule.warmup_epochs": 9, "trainer.epochs": 9}, "schedule.warmup_epochs", "9 is not below trainer"),
+    ({"schedule.warmup_epochs": 9, "trainer.epochs": 9}, "schedule.warmup_epochs", "9 is not below"),
     ({"schedule.restart_epochs": 0}, "schedule.restart_epochs", "0 should be"),
     ({"schedule.restart_factor": [1, 2]}, "schedule.restart_factor", "[1, 2] should be a valid integer"),
     ({"model.kind": "unet"}, "model.kind", "'unet' is not one of microsegformer"),
