@@ -20,6 +20,7 @@ from search.signals import interruptible
 from search.spec import Spec, load_spec, stock_space
 from search.study import Study, create_study, find_study, open_study
 from search.supervisor import Place, Supervisor
+from search.workspace import check_folder
 from storage import studies
 
 QUICK = "quick"
@@ -49,7 +50,7 @@ class Wanted:
     @property
     def has_document(self) -> bool:
         """Whether something was asked for that the study's document must agree with."""
-        return self.space is not None or bool(self.overrides) or self.profile is not None
+        return self.space is not None or bool(self.overrides) or self.profile is not None or self.update
 
     def load(self, profile: str | None) -> Spec:
         local = Path("space.yaml")
@@ -59,6 +60,7 @@ class Wanted:
 
 def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
     """The study to work on, and sentences on what was decided."""
+    check_folder(wanted.runs)
     study = find_study(wanted.url, wanted.study)
     if study is not None:
         return join(wanted, study), []
@@ -67,7 +69,9 @@ def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
         return join(wanted, study), notes
     description = probe(spec, wanted.data)
     trials = wanted.trials or spec.study.trials
-    create_study(wanted.url, name, spec, description, trials)
+    if not create_study(wanted.url, name, spec, description, trials):
+        # Somebody else was faster, perhaps with another document.
+        return join(wanted, open_study(wanted.url, name)), notes
     return open_study(wanted.url, name), [
         *notes,
         *spec.notes,
@@ -80,7 +84,7 @@ def choose(wanted: Wanted) -> tuple[Spec, str, list[str]]:
     spec = wanted.load(wanted.profile)
     if wanted.profile is not None or wanted.data is not None or QUICK not in spec.profiles:
         return spec, wanted.study, []
-    name = f"{wanted.study}-{QUICK}"
+    name = f"{wanted.study.removesuffix(f'-{QUICK}')}-{QUICK}"
     note = (
         f"no data given: running the {QUICK} profile on drawn faces as study {name!r}; "
         f"for the real search: search start --study {wanted.study} --data FOLDER"
@@ -93,20 +97,24 @@ def join(wanted: Wanted, study: Study) -> Study:
     if wanted.has_document:
         spec = wanted.load(wanted.profile or study.row.profile)
         different = differences(study.spec.document, spec.document)
+        if wanted.trials is not None:
+            different.pop("study.trials", None)  # the flag says how many
         fixed = [line for name, line in different.items() if not name.startswith(UPDATABLE)]
         if fixed:
             raise StudyError(
                 f"--study: {study.name!r} was created with {'; '.join(fixed)}; "
                 "leave these flags away to join it, or use another name"
             )
-        changed = [line for name, line in different.items() if name != "study.trials"]
-        if changed and not wanted.update:
+        if different and not wanted.update:
             raise StudyError(
-                f"--study: {study.name!r} searches with {'; '.join(changed)}; add --update to change that"
+                f"--study: {study.name!r} searches with {'; '.join(different.values())}; "
+                "add --update to change that"
             )
-        if changed:
+        if different:
             check_search(spec)
             studies.set_document(study.engine, study.id, spec.document)
+        if "study.trials" in different:
+            studies.set_budget(study.engine, study.id, spec.study.trials)
     if wanted.trials is not None:
         studies.set_budget(study.engine, study.id, wanted.trials)
     if study.row.stop is not None:
@@ -155,7 +163,7 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
 
 
 def run(study: Study, wanted: Wanted, workers: Sequence[Place], view: View) -> tuple[Snapshot, int]:
-    """Works on the study with this machine until its budget is used up; returns its end and an exit code."""
+    """Works on the study with this machine until its budget is used up; its end and an exit code."""
     snapshot = read_snapshot(study)
     if snapshot.budget.finished >= snapshot.budget.trials:
         return snapshot, outcome(snapshot)
