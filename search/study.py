@@ -5,6 +5,7 @@ flags, only the storage, the name and the same data. Importing this file does no
 `search status` reads a study without it.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ from storage.studies import StudyRow
 
 if TYPE_CHECKING:
     import optuna
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
+"""What a study may be called: its name is a folder's, too, and stands in commands."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,13 @@ def create_study(url: str, name: str, spec: Spec, description: Description | Non
 
 
 def find_study(url: str, name: str, *, read_only: bool = False) -> Study | None:
-    """The study called `name` at `url`, if there is one."""
+    """The study called `name` at `url`, if there is one; raises StudyError for what is no name."""
+    if not NAME.fullmatch(name):
+        shown = name if len(name) <= 60 else f"{name[:57]}..."
+        raise StudyError(
+            f"--study: {shown!r} is not a study's name; use up to 120 letters, digits, _ - and ., "
+            "with no - or . before them"
+        )
     if not engines.exists(url):
         return None
     engine = engines.connect(url, read_only=read_only)
