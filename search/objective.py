@@ -144,6 +144,9 @@ def load_objective(name: str) -> Any:
         raise SpaceError(f"objective: {name} needs {missing!r}, which is not installed") from error
     except (ValueError, TypeError) as error:
         raise SpaceError(f"objective: {name!r} is not a module's name") from error
+    except Exception as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise SpaceError(f"objective: importing {name} fails with {said}; --debug shows where") from error
     if not callable(getattr(module, "train", None)):
         raise SpaceError(f"objective: {name} has no function train(config, run)")
     return module
