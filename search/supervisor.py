@@ -23,7 +23,9 @@ POLL_SECONDS = 0.5
 SNAPSHOT_SECONDS = 1.0
 GRACE_SECONDS = 30.0  # how long a worker may take to leave before it is killed
 BACKOFF_SECONDS = (1.0, 60.0)  # before a crashed worker is started again: first, longest
-MAX_CRASHES = 5  # of one worker in a row, each within STEADY_SECONDS of its start
+# Of one worker in a row, each within STEADY_SECONDS of its start. One more than the deaths after which a
+# trial that kills its workers is given up: it must not take the search with it.
+MAX_CRASHES = 6
 STEADY_SECONDS = 60.0
 
 
@@ -163,7 +165,8 @@ class Supervisor:
 
     def _note_crash(self, child: Child, code: int) -> None:
         said = last_line(child.log)
-        if code == 2:
+        # Later it is no user's mistake: a database that is away looks like a wrong URL to who starts.
+        if code == 2 and not child.crashes:
             self.failure = UserError(said)
             return
         steady = time.monotonic() - child.started > STEADY_SECONDS
