@@ -31,7 +31,7 @@ from search.records import ReasonCode
 from search.sampling import ask
 from search.signals import Interrupt, interruptible
 from search.study import Study, check_data, open_study
-from search.workspace import Workspace, drop_checkpoints
+from search.workspace import Workspace, check_folder, drop_checkpoints
 from storage import reads, studies
 from storage.engine import DATABASE_ERRORS, StorageError
 from storage.leases import Lease, Leases, Process
@@ -44,6 +44,9 @@ KEPT = 5  # best trials whose checkpoints stay
 WAIT_SECONDS = 1.0  # between two looks for a trial to take over
 RETRY_SECONDS = (0.2, 15.0)  # first and longest pause while the database is away
 TOLERANCE = 1e-6  # relative: how exactly a live object must hold the value that was sampled
+
+AWAY: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StorageInternalError, StorageError)
+"""What is raised, by us and by Optuna, while the database is away."""
 
 Answer = TypeVar("Answer")
 
@@ -273,7 +276,7 @@ class Worker:
         while True:
             try:
                 return call()
-            except (*DATABASE_ERRORS, StorageInternalError, StorageError) as error:
+            except AWAY as error:
                 log.warning("the database is away (%s); trying again", type(error).__name__)
             # Jitter: after an outage a hundred workers must not come back in step.
             if self.interrupt.wait(pause * random.uniform(0.5, 1.5)) or self.pulse.stop == "now":
@@ -365,6 +368,7 @@ def trial_log(path: Path) -> Iterator[None]:
 
 def work(url: str, name: str, runs: Path, data: Path | None, device: str, label: str) -> int:
     """Joins the study and works for it; returns the exit code."""
+    check_folder(runs)
     with interruptible() as interrupt:
         return Worker(open_study(url, name), runs, data, device, label).run(interrupt)
 

@@ -11,6 +11,8 @@ import os
 import shutil
 from pathlib import Path
 
+from search.errors import UserError
+
 WORK = ".work-"
 CHECKPOINTS = ("last.pt", "best.safetensors")
 
@@ -48,6 +50,15 @@ class Workspace:
     def leave(self) -> None:
         """Removes this owner's folder only: somebody else goes on with the trial."""
         shutil.rmtree(self.work, ignore_errors=True)
+
+
+def check_folder(runs: Path) -> None:
+    """Raises UserError where trials could not write; makes nothing."""
+    there = next(path for path in (runs, *runs.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"--runs: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"--runs: {there} cannot be written to; name another folder")
 
 
 def drop_checkpoints(study_folder: Path, kept: set[int]) -> None:
