@@ -379,7 +379,7 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
         if debug:
             traceback.print_exc()
         elif isinstance(error, TyperException):
-            say(error.format_message().replace("\n", " ") or "give a command; --help lists them")
+            say(said_by_typer(error))
         elif isinstance(error, SQLAlchemyError):
             say(f"storage: {str(error).splitlines()[0]}")
         else:
@@ -390,3 +390,10 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
     except BrokenPipeError:
         sys.stdout = None  # type: ignore[assignment]  # the reader left: nothing to flush to
         return 0
+
+
+def said_by_typer(error: TyperException) -> str:
+    """What is wrong with the flags on one line, with the value, which typer leaves out."""
+    said = " ".join(error.format_message().split()) or "give a command; --help lists them"
+    errors = getattr(error.__cause__, "errors", list)()  # pydantic's
+    return f"{said}, not {errors[0]['input']!r}" if errors else said
