@@ -4,12 +4,12 @@ import itertools
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy
-from service import Search
+from service import Answer, Search
 
 SHARED = Path(__file__).parents[2] / "shared"
 """Beside a developer's checkout there are real data; a fresh machine has none of it."""
@@ -91,3 +91,25 @@ def search_on_postgres(tmp_path: Path, postgres_url: str) -> Iterator[Search]:
     found = Search(tmp_path / "work", postgres_url)
     yield found
     found.close()
+
+
+@pytest.fixture
+def command(
+    search: Search, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """Runs a command in this process, in the folder and environment of `search`."""
+    from search.cli import main
+
+    for name, value in search.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(search.folder)
+
+    def run(*arguments: str, code: int | None = 0) -> Answer:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        answer = Answer(int(ended.value.code or 0), *capfd.readouterr())
+        assert code is None or answer.code == code, answer
+        return answer
+
+    return run

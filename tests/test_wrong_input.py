@@ -1,0 +1,256 @@
+"""Wrong input of every kind: exit code 2, ONE line with place, value and remedy, and nothing written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from service import DOCUMENT, Answer, Search
+
+Command = Callable[..., Answer]
+
+
+def refused(command: Command, folder: Path, *arguments: str) -> str:
+    """The one line that a command with wrong input leaves."""
+    before = everything(folder)
+    answer = command(*arguments, code=2)
+    assert answer.out == ""
+    (line,) = answer.err.splitlines()
+    assert "Traceback" not in line and len(line) < 400
+    assert everything(folder) == before, "something was written"
+    return line
+
+
+def everything(folder: Path) -> dict[Path, bytes | None]:
+    """All files and folders below the test's own folder: the study's, the database, the cache."""
+    return {
+        path: path.read_bytes() if path.is_file() else None for path in sorted(folder.parent.rglob("*"))
+    }
+
+
+def edited(old: str, new: str) -> str:
+    """The toy's document with one change."""
+    assert old in DOCUMENT
+    return DOCUMENT.replace(old, new)
+
+
+X = "x: {low: 0.0, high: 1.0}"
+
+DOCUMENTS = {
+    "empty": ("", ["space.yaml", "is empty", "objective and space"]),
+    "a list": ("- 1\n- 2\n", ["space.yaml", "[1, 2]", "names and values"]),
+    "not YAML": ("objective: [toy\n", ["space.yaml:2:1", "not YAML"]),
+    "a tab": ("study:\n\ttrials: 3\n", ["space.yaml:2:1", "indent with spaces"]),
+    "no objective": (edited("objective: toy\n", ""), ["space.yaml", "objective: MODULE"]),
+    "unknown section": (edited("known:", "knwon:"), ["space.yaml:16:1", "'knwon'", "did you mean 'known'"]),
+    "given twice": (edited("epochs: 4", "x: 4"), ["space.yaml:12:3", "'x' is given twice", "keep one"]),
+    "low above high": (edited(X, "x: {low: 2, high: 1}"), ["space.yaml:9:3", "low 2 is not below high 1"]),
+    "no high": (edited(X, "x: {low: 2}"), ["space.yaml:9:3", "has no high", "a range needs"]),
+    "unknown word": (edited(X, "x: {low: 0, hihg: 1}"), ["space.yaml:9:15", "'hihg'", "'high'"]),
+    "log of zero": (
+        edited("high: 1.0", "high: 1.0, log: true"),
+        ["space.yaml:9:7", "low 0.0", "leave log out"],
+    ),
+    "off the grid": (
+        edited("high: 1.0", "high: 1.0, step: 0.3"),
+        ["space.yaml:9:28", "0.3", "make high 0.9"],
+    ),
+    "a text for a number": (
+        edited("low: 0.0", "low: none"),
+        ["space.yaml:9:7", "'none'", "not a finite number"],
+    ),
+    "no choices": (edited("[plain, bent]", "[]"), ["space.yaml:10:10", "choices is empty", "at least two"]),
+    "condition that cannot hold": (edited("{kind: bent}", "{kind: bnet}"), ["space.yaml:11:34", "'bnet'"]),
+    "condition on nothing": (
+        edited("{kind: bent}", "{kidn: bent}"),
+        ["space.yaml:11:34", "did you mean 'kind'"],
+    ),
+    "known outside": (
+        edited("x: 0.3", "x: 1.3"),
+        ["space.yaml:17:21", "by hand", "1.3 is not within 0.0 to 1.0"],
+    ),
+    "known incomplete": (edited("x: 0.3, ", ""), ["space.yaml:17:5", "by hand", "x: has no value"]),
+    "belief about nothing": (
+        edited("profiles:", "avoid: [{name: a, y: {above: 1}}]\nprofiles:"),
+        ["space.yaml:18:19", "y: the space has no such name"],
+    ),
+    "no parameter": (
+        "objective: toy\nspace: {epochs: 3}\n",
+        ["space.yaml:2:1", "no parameter to search", "low and high"],
+    ),
+    "unknown sampler": (
+        edited("kind: random", "kind: rnadom"),
+        ["space.yaml:6:13", "'rnadom'", "'random'"],
+    ),
+    "sampler option": (
+        edited("kind: random", "kind: tpe, ei: 3"),
+        ["space.yaml:6:3", "study.sampler", "ei"],
+    ),
+    "unknown pruner": (edited("kind: none", "kind: medain"), ["space.yaml:7:12", "'medain'", "'median'"]),
+    "pruner option": (
+        edited("kind: none", "kind: successive_halving, min_resource: 0"),
+        ["space.yaml:7:3", "study.pruner", "min_resource"],
+    ),
+    "no budget": (edited("trials: 3", "trials: 0"), ["space.yaml:3:3", "study.trials: 0 is below 1"]),
+    "direction": (edited("trials: 3", "direction: up"), ["space.yaml:3:3", "'up'", "maximize, minimize"]),
+    "seed": (edited("seed: 7", "seed: -7"), ["space.yaml:6:27", "study.sampler.seed: -7 is below 0"]),
+    "objective that is not there": (edited(": toy", ": tyo"), ["no module named 'tyo'", "PYTHONPATH"]),
+    "objective that is none": (edited(": toy", ": json"), ["json has no function train(config, run)"]),
+    "objective that is a number": (
+        edited(": toy", ": 7"),
+        ["space.yaml:1:1", "7 is not the name of a module"],
+    ),
+    "profile of an unknown section": (
+        edited("short: {space", "short: {spcae"),
+        ["space.yaml:19:11", "'spcae'", "did you mean 'space'"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_document(search: Search, command: Command, name: str) -> None:
+    document, said = DOCUMENTS[name]
+    (search.folder / "space.yaml").write_text(document)
+    line = refused(command, search.folder, "start")
+    for part in said:
+        assert part in line
+
+
+FLAGS = {
+    "set without a value": (["--set", "epochs"], ["--set 'epochs'", "NAME=VALUE"]),
+    "set with an empty value": (["--set", "epochs="], ["--set epochs", "has no value"]),
+    "set of an unknown setting": (
+        ["--set", "study.smoth=3"],
+        ["--set study.smoth", "did you mean 'smooth'"],
+    ),
+    "set below a value": (["--set", "epochs.most=3"], ["--set epochs.most", "not a section"]),
+    "set of a section": (["--set", "data=3"], ["--set data", "set data.version"]),
+    "set of the known": (["--set", "known=[]"], ["--set known", "edit the file"]),
+    "set out of order": (["--set", "x.low=2"], ["x", "low 2", "not below high 1"]),
+    "no such document": (["--space", "other.yaml"], ["other.yaml", "no such file"]),
+    "document is a folder": (["--space", "."], ["is a folder", "name the file"]),
+    "unknown profile": (["--profile", "long"], ["space.yaml:18:1", "'long'", "short"]),
+    "no trials": (["--trials", "0"], ["--trials", "greater than or equal to 1, not '0'"]),
+    "trials in words": (["--trials", "many"], ["--trials", "'many'", "integer"]),
+    "no workers": (["--workers", "0"], ["--workers", "greater than or equal to 1, not '0'"]),
+    "a GPU that is not there": (["--gpus", "97"], ["--gpus", "97", "not on this machine"]),
+    "GPUs in words": (["--gpus", "all"], ["--gpus", "all", "not on this machine"]),
+    "unknown flag": (["--trails", "3"], ["--trails", "--trials"]),
+    "one argument too many": (["mseg"], ["mseg"]),
+    "study without a name": (["--study", ""], ["--study", "''", "letters"]),
+    "study above its folder": (["--study", "../mine"], ["--study", "'../mine'", "letters"]),
+    "study with a slash": (["--study", "a/b"], ["--study", "'a/b'", "letters"]),
+    "study of two lines": (["--study", "a\nb"], ["--study", r"'a\nb'", "letters"]),
+    "study with a long name": (["--study", "a" * 400], ["--study", "aaa...", "120 letters"]),
+    "storage is no URL": (["--storage", "search.db"], ["storage", "not a database URL", "sqlite:///"]),
+    "storage of another kind": (["--storage", "mysql://u@h/d"], ["storage", "'mysql'", "postgresql://"]),
+    "storage in memory": (["--storage", "sqlite://"], ["storage", "in memory", "sqlite:///runs"]),
+    "storage in no folder": (
+        ["--storage", "sqlite:////proc/no/x.db"],
+        ["storage", "/proc/no", "--storage"],
+    ),
+    "storage is a folder": (["--storage", "sqlite:///."], ["storage", "unable to open", "--storage"]),
+    "storage is no database": (
+        ["--storage", "sqlite:///space.yaml"],
+        ["storage", "not a database", "--storage"],
+    ),
+    "storage that does not answer": (
+        ["--storage", "postgresql://u:secret@127.0.0.1:1/d"],
+        ["storage", "127.0.0.1", "refused", "--storage"],
+    ),
+    "runs is a file": (["--runs", "space.yaml"], ["--runs", "space.yaml", "folder"]),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_flag(search: Search, command: Command, name: str) -> None:
+    flags, said = FLAGS[name]
+    line = refused(command, search.folder, "start", *flags)
+    for part in said:
+        assert part in line
+    assert "secret" not in line
+
+
+def test_a_database_that_is_not_there(search: Search, command: Command, postgres_url: str) -> None:
+    line = refused(command, search.folder, "start", "--storage", postgres_url.replace("/test_", "/no_", 1))
+    assert 'database "no_' in line and "--storage" in line
+
+
+COMMANDS = {
+    "status": ["status"],
+    "trials": ["trials"],
+    "best": ["best"],
+    "stop": ["stop"],
+    "worker": ["worker"],
+    "dashboard": ["dashboard"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_study_that_is_not_there(search: Search, command: Command, name: str) -> None:
+    line = refused(command, search.folder, name, "--study", "other")
+    assert "--study: no study 'other'" in line and "search start" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sttaus"], ["sttaus"]),
+        (["trials", "ninth"], ["'ninth'", "integer"]),
+        (["trials", "-1"], ["-1"]),
+        (["dashboard", "--port", "99999"], ["--port", "99999"]),
+        (["dashboard"], ["--storage: no study", "search start"]),
+        (["check", "--set", "x.low=2"], ["x", "low 2"]),
+        (["check", "--gpus", "97"], ["--gpus", "97"]),
+    ],
+)
+def test_command(
+    search: Search,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: list[str],
+) -> None:
+    if arguments == ["dashboard"]:
+        monkeypatch.delenv("SEARCH_STUDY")
+    line = refused(command, search.folder, *arguments)
+    for part in said:
+        assert part in line
+
+
+def test_no_study_is_named(search: Search, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEARCH_STUDY")
+    assert "--study" in refused(command, search.folder, "status")
+
+
+def test_a_file_with_the_url_that_is_not_there(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEARCH_STORAGE")
+    monkeypatch.setenv("SEARCH_STORAGE_FILE", "/run/secrets/url")
+    line = refused(command, search.folder, "start")
+    assert "SEARCH_STORAGE_FILE: /run/secrets/url" in line and "name a file" in line
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def train(config, run:\n", "SyntaxError"),
+        ("from search.objective import EpochResults\n", "ImportError"),
+        ("import nothing_like_this\n", "'nothing_like_this', which is not installed"),
+        ("1 / 0\n", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_objective_that_cannot_be_imported(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    name = f"mine_{abs(hash(source))}"
+    (search.folder / f"{name}.py").write_text(source)
+    (search.folder / "space.yaml").write_text(edited(": toy", f": {name}"))
+    line = refused(command, search.folder, "start")
+    assert name in line and said in line
+
+
+def test_debug_shows_where(search: Search, command: Command) -> None:
+    answer = command("--debug", "start", "--trials", "3", "--set", "x.low=2", code=2)
+    assert "Traceback" in answer.err and "low 2.0 is not below high 1.0" in answer.err
