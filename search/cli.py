@@ -388,12 +388,12 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader left: nothing to flush to
+        sys.stdout = None  # the reader left: nothing to flush to
         return 0
 
 
 def said_by_typer(error: TyperException) -> str:
     """What is wrong with the flags on one line, with the value, which typer leaves out."""
     said = " ".join(error.format_message().split()) or "give a command; --help lists them"
-    errors = getattr(error.__cause__, "errors", list)()  # pydantic's
+    errors: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's
     return f"{said}, not {errors[0]['input']!r}" if errors else said

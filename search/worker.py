@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -114,7 +115,7 @@ class Worker:
             try:
                 while not self._asked_to_go():
                     lease = self._insist(self.leases.claim)
-                    if lease in ("spent", "stopped"):
+                    if lease == "spent" or lease == "stopped":
                         break
                     if lease == "wait":
                         interrupt.wait(WAIT_SECONDS)
@@ -196,10 +197,8 @@ class Worker:
     def _tell(self, lease: Lease, workspace: Workspace, progress: Progress, end: End) -> None:
         """Ends the trial in the database, after everything that still waits."""
         for result in progress.waiting:
-            stored = self._insist(
-                lambda result=result: self.leases.report(lease, result.epoch, result.epochs, result.score)
-            )
-            if not stored:
+            report = partial(self.leases.report, lease, result.epoch, result.epochs, result.score)
+            if not self._insist(report):
                 raise Left
         workspace.publish()
         self.pulse.drop()
