@@ -64,7 +64,7 @@ def _face(size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArr
         x=size * rng.normal(0.5, 0.03),
         y=size * rng.normal(0.56, 0.025),
         angle=math.radians(rng.normal(0, 7)),
-        unit=size * rng.uniform(0.30, 0.40),
+        unit=size * rng.uniform(0.33, 0.43),
     )
     turn = rng.uniform(-0.12, 0.12)  # what is nearer to the camera moves further when the head turns
     rx = rng.uniform(0.66, 0.80)
@@ -145,16 +145,16 @@ def _body(canvas: Canvas, skin: Colour, rng: np.random.Generator) -> None:
 
 
 def _ears(canvas: Canvas, rx: float, turn: float, skin: Colour, rng: np.random.Generator) -> None:
-    height, earring = rng.uniform(0.17, 0.25), rng.random() < 0.25
-    metal, drop = _metal(rng), rng.uniform(0.05, 0.16)
+    height, earring = rng.uniform(0.20, 0.30), rng.random() < 0.25
+    metal, drop = _metal(rng), rng.uniform(0.07, 0.20)
     for side, part in ((1, Part.LEFT_EAR), (-1, Part.RIGHT_EAR)):
         # The ear on the side the head turns to goes behind the cheek.
         u, v = side * (rx - 0.01) - 1.2 * turn, 0.0
-        near = canvas.around(u, v + 0.2, 0.6)
-        near.paint(ellipse(near, u, v, 0.13, height), skin * 0.92, part)
-        near.paint(ellipse(near, u, v, 0.06, 0.6 * height), skin * 0.75, None, 0.6)
+        near = canvas.around(u, v + 0.2, 0.65)
+        near.paint(ellipse(near, u, v, 0.17, height), skin * 0.92, part)
+        near.paint(ellipse(near, u, v, 0.08, 0.6 * height), skin * 0.75, None, 0.6)
         if earring:
-            near.paint(ellipse(near, u, v + height + drop, 0.05, drop), metal, Part.EARRING)
+            near.paint(ellipse(near, u, v + height + drop, 0.07, drop), metal, Part.EARRING)
 
 
 def _metal(rng: np.random.Generator) -> Colour:
@@ -177,7 +177,7 @@ def _eyes(canvas: Canvas, turn: float, hair: Colour, rng: np.random.Generator) -
     """Eyes and brows, and the glasses before them."""
     apart, width, v = rng.uniform(0.29, 0.36), rng.uniform(0.13, 0.17), rng.uniform(-0.20, -0.10)
     opening, lift, arch = rng.uniform(0.035, 0.075), rng.uniform(0.17, 0.25), rng.uniform(0.02, 0.09)
-    thick, gaze = rng.uniform(0.03, 0.065), rng.uniform(-0.04, 0.04)
+    thick, gaze = rng.uniform(0.04, 0.075), rng.uniform(-0.04, 0.04)
     iris = rgb(*rng.uniform(0.1, 0.5, 3))
     white, pupil = rgb(0.93, 0.92, 0.90), rgb(0.05, 0.05, 0.05)
     brow_tone = hair.mean(axis=(1, 2), keepdims=True) * rng.uniform(0.5, 0.9)
@@ -209,22 +209,22 @@ def _eyes(canvas: Canvas, turn: float, hair: Colour, rng: np.random.Generator) -
 
 def _nose(canvas: Canvas, u: float, skin: Colour, rng: np.random.Generator) -> None:
     """A wedge from between the eyes to the nostrils, told from the skin by its shading alone."""
-    top, tip, width = -0.15, rng.uniform(0.22, 0.34), rng.uniform(0.12, 0.18)
+    top, tip, width = -0.15, rng.uniform(0.24, 0.36), rng.uniform(0.18, 0.26)
     near = canvas.around(u, 0.1, 0.5)
     along = np.clip((near.v - top) / (tip - top), 0, 1)
-    wedge = np.abs(near.u - u) - (0.05 + (width - 0.05) * along**2)
+    wedge = np.abs(near.u - u) - (0.08 + (width - 0.08) * along**2)
     shape = np.maximum(wedge, np.maximum(top - near.v, near.v - tip))
     light = 1.05 - rng.uniform(0.3, 1.2) * np.abs(near.u - u)
     near.paint(shape, skin * light, Part.NOSE)
     for side in (-1, 1):
-        near.paint(ellipse(near, u + side * 0.5 * width, tip - 0.03, 0.035, 0.02), skin * 0.4, None)
+        near.paint(ellipse(near, u + side * 0.5 * width, tip - 0.04, 0.04, 0.025), skin * 0.4, None)
 
 
 def _mouth(canvas: Canvas, u: float, skin: Colour, rng: np.random.Generator) -> None:
     """Two lips and, where the mouth is open, what is between them."""
-    v, width = rng.uniform(0.48, 0.58), rng.uniform(0.20, 0.30)
-    upper, lower = rng.uniform(0.04, 0.075), rng.uniform(0.05, 0.10)
-    gap = rng.uniform(0.02, 0.07) if rng.random() < 0.45 else 0.0
+    v, width = rng.uniform(0.52, 0.60), rng.uniform(0.24, 0.34)
+    upper, lower = rng.uniform(0.06, 0.10), rng.uniform(0.09, 0.15)
+    gap = rng.uniform(0.04, 0.09) if rng.random() < 0.45 else 0.0
     smile = rng.uniform(-0.02, 0.10)
     lips = skin * rgb(rng.uniform(0.75, 1.0), rng.uniform(0.5, 0.8), rng.uniform(0.5, 0.8))
     teeth = rgb(0.9, 0.88, 0.84) if rng.random() < 0.6 else rgb(0.25, 0.08, 0.08)
