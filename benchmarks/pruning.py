@@ -28,11 +28,10 @@ import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from search.median import MedianSettings
-from search.objective import best_mean
-from search.pruning import MedianOverAll
+from search.objective import NOTHING, Params, best_mean
+from search.pruning import CurveTable, Decision, MedianSettings
 
 TRIALS, EPOCHS, SMOOTH = 60, 30, 5
 KINDS = ("constant", "cosine", "one_cycle", "warm_restarts")
@@ -43,6 +42,55 @@ SPACE: dict[str, BaseDistribution] = {
     "schedule.warmup_epochs": IntDistribution(0, 7),
     "schedule.restart_epochs": IntDistribution(CYCLE, CYCLE),
 }
+
+
+COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
+"""Whose scores make the median; a failed trial's may be wrong."""
+
+
+class MedianOverAll(BasePruner):
+    """Our rule as a pruner of Optuna, so that all of them run in the same loop. Steps are epochs from 1.
+
+    Args:
+        settings: the rule.
+        constants: parameters by name that all trials share and therefore do not hold themselves.
+
+    Attributes:
+        decision: the last one; where its `control` is true, the trial would have been pruned.
+    """
+
+    def __init__(self, settings: MedianSettings | None = None, constants: Params = NOTHING) -> None:
+        self.settings = settings or MedianSettings()
+        self.decision: Decision | None = None
+        self._constants = constants
+        self._table: CurveTable | None = None
+        self._finished: set[int] = set()
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        if not trial.intermediate_values:
+            return False
+        if self._table is None:
+            minimize = study.direction is optuna.study.StudyDirection.MINIMIZE
+            self._table = CurveTable(self.settings, "minimize" if minimize else "maximize")
+        for other in study.get_trials(deepcopy=False, states=COUNTED):
+            if other.number not in self._finished and other.number != trial.number:
+                self._read(self._table, other)
+        self._read(self._table, trial)
+        self.decision = self._table.decide(trial.number, max(trial.intermediate_values))
+        return self.decision.prune
+
+    def _read(self, table: CurveTable, trial: FrozenTrial) -> None:
+        scores = trial.intermediate_values
+        # Before its first score another worker may still be suggesting a trial's parameters.
+        if scores and trial.number not in table:
+            params = {**self._constants, **trial.params}
+            table.add(self.settings.curve(trial.number, params))
+        if scores:
+            last = table.last_epoch(trial.number)
+            for epoch in sorted(epoch for epoch in scores if epoch > last):
+                table.update(trial.number, epoch, scores[epoch])
+        if trial.state.is_finished():
+            self._finished.add(trial.number)
 
 
 @dataclass(frozen=True)

@@ -351,8 +351,7 @@ def next_commands(study: str, finished: int, trials: int) -> list[str]:
 
 
 def write_json(value: Any) -> None:
-    json.dump(value, sys.stdout, allow_nan=False)
-    sys.stdout.write("\n")
+    print(json.dumps(value, allow_nan=False), flush=True)
 
 
 def say(text: str) -> None:
@@ -387,8 +386,9 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
         return {StorageError: 2, SQLAlchemyError: 1}.get(type(error), getattr(error, "exit_code", 1))
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except BrokenPipeError:
-        sys.stdout = None  # the reader left: nothing to flush to
+    except SystemExit as ended:  # so typer ends when whoever read our stdout has left, which is no failure
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
         return 0
 
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import optuna
 
-from search.median import CurveTable, Decision, MedianSettings
+from search.objective import NOTHING, EpochResult, Params
+from search.pruning import CurveTable, Decision, MedianSettings
 from search.registry import options_at, registered
 from search.spec import Spec
 from search.study import Study
@@ -19,9 +20,9 @@ from storage.leases import Lease
 
 
 class Judge(Protocol):
-    """Whether the trial under `lease` should end after `epoch`, and why."""
+    """Whether the trial under `lease`, which has `params`, should end after `result`, and why."""
 
-    def __call__(self, lease: Lease, epoch: int, horizon: int) -> Decision: ...
+    def __call__(self, lease: Lease, params: Params, result: EpochResult) -> Decision: ...
 
 
 def build_pruner(spec: Spec) -> Callable[[Study], Judge]:
@@ -41,18 +42,24 @@ class MedianJudge:
         self._table = CurveTable(settings, study.spec.study.direction)
         self._feed = reads.CurveFeed(study.engine, study.id)
 
-    def __call__(self, lease: Lease, epoch: int, horizon: int) -> Decision:
-        with suppress(DATABASE_ERRORS):  # then the bar stays where it was when it was last read
+    def __call__(self, lease: Lease, params: Params, result: EpochResult) -> Decision:
+        with suppress(*DATABASE_ERRORS):  # then the bar stays where it was when it was last read
             self._read()
-        return self._table.decide(lease.number, epoch)
+        self._take(lease.number, params, result.epoch, result.score)
+        return self._table.decide(lease.number, result.epoch)
 
     def _read(self) -> None:
         for point in self._feed():
+            params: Params = NOTHING
             if point.number not in self._table:
                 (row,) = reads.trial_rows(self._study.engine, self._study.id, point.number)
                 params = {**self._study.spec.space.constants, **row.params}
-                self._table.add(self._settings.curve(point.number, params))
-            self._table.update(point.number, point.epoch, point.score)
+            self._take(point.number, params, point.epoch, point.score)
+
+    def _take(self, number: int, params: Params, epoch: int, score: float) -> None:
+        if number not in self._table:
+            self._table.add(self._settings.curve(number, params))
+        self._table.update(number, epoch, score)
 
 
 class StockJudge:
@@ -63,13 +70,14 @@ class StockJudge:
         self._study.pruner = pruner  # Hyperband's brackets concern the sampler, too
         self._kind = kind
 
-    def __call__(self, lease: Lease, epoch: int, horizon: int) -> Decision:
+    def __call__(self, lease: Lease, params: Params, result: EpochResult) -> Decision:
         try:
             trial = self._study._storage.get_trial(lease.trial_id)
             prune = self._study.pruner.prune(self._study, trial)
         except optuna.exceptions.StorageInternalError:
             prune = False
-        return Decision(prune=prune, epoch=epoch, text=f"epoch {epoch}: the {self._kind} pruner ended it")
+        text = f"epoch {result.epoch}: the {self._kind} pruner ended it"
+        return Decision(prune=prune, epoch=result.epoch, text=text)
 
 
 def _median(spec: Spec, options: dict[str, Any]) -> Callable[[Study], Judge]:

@@ -74,11 +74,13 @@ class Progress:
         scores: by epoch, those of earlier owners included.
         last: this owner's last result.
         waiting: results that the database has not confirmed yet, in order.
+        control: why the trial would have been pruned, where it runs on as one of the control group.
     """
 
     scores: dict[int, float] = field(default_factory=dict)
     last: EpochResult | None = None
     waiting: list[EpochResult] = field(default_factory=list)
+    control: str | None = None
 
     def add(self, result: EpochResult) -> None:
         self.scores.setdefault(result.epoch, result.score)  # what was reported stays
@@ -163,12 +165,13 @@ class Worker:
                     check_applied(params, result.applied)
                     progress.add(result)
                     self._report(lease, workspace, progress)
-                    decision = self.judge(lease, result.epoch, result.epochs)
+                    decision = self.judge(lease, params, result)
+                    progress.control = decision.text if decision.control else None
                     if decision.prune:
                         return End("PRUNED", "pruned", decision.text, result.epoch)
             if self._should_stop():
                 raise Left
-        except (Left, SystemExit, KeyboardInterrupt):
+        except (Left, KeyboardInterrupt):
             raise
         except BaseException as error:
             return end_of(error, progress)
@@ -214,6 +217,8 @@ class Worker:
         attributes: dict[str, Any] = {"worker": self.id, "seed": self.study.spec.study.sampler.seed}
         if lease.slot < len(self.study.spec.known):
             attributes["known"] = self.study.spec.known[lease.slot].name
+        if progress.control is not None:
+            attributes["control"] = progress.control
         if end.code is not None:
             attributes |= {"reason": end.code, "reason_text": end.text, "reason_epoch": end.epoch}
         if end.state == "FAIL" or not progress.scores:

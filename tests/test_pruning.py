@@ -13,12 +13,9 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import IntDistribution
-from optuna.trial import TrialState
 
-from search.median import Curve, CurveTable, MedianSettings, decide, in_control, restarts
 from search.objective import Direction
-from search.pruning import MedianOverAll
+from search.pruning import Curve, CurveTable, MedianSettings, decide, in_control, restarts
 
 PLAIN = MedianSettings(startup_trials=3, epochs=1, patience=1, margin=0.0, control=0.0, smooth=1)
 """Nothing but the comparison itself, for tests to add to."""
@@ -409,79 +406,6 @@ def test_another_objective_names_its_own_parameters() -> None:
     assert (curve.warmup, curve.horizon, curve.kind) == (3, 50, "saw")
     assert next(iter(curve.restarts)) == 14
     assert MedianSettings(warmup=4).curve(0, {}).warmup == 4
-
-
-# As a pruner of Optuna
-
-
-def report(study: optuna.Study, scores: Sequence[float], **params: int) -> optuna.Trial:
-    trial = study.ask({name: IntDistribution(value, value) for name, value in params.items()})
-    for epoch, score in enumerate(scores, start=1):
-        trial.report(score, epoch)
-    return trial
-
-
-def test_the_pruner_reads_complete_pruned_and_running_trials_but_no_failed_one() -> None:
-    pruner = MedianOverAll(PLAIN)
-    study = optuna.create_study(direction="minimize", pruner=pruner)
-    study.tell(report(study, [0.1] * 5), 0.1)
-    study.tell(report(study, [0.3] * 5), state=TrialState.PRUNED)
-    study.tell(report(study, [9.0] * 5), state=TrialState.FAIL)
-    report(study, [0.2] * 4)
-    trial = report(study, [0.25] * 4)
-    assert trial.should_prune()
-    assert pruner.decision is not None
-    assert (pruner.decision.peers, pruner.decision.bar) == (3, 0.2)
-    trial.report(0.25, 5)
-    assert not trial.should_prune()  # only two others came as far
-    assert not report(study, []).should_prune()
-
-
-def test_the_pruner_reads_a_finished_trial_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[tuple[int, int]] = []
-    update = CurveTable.update
-
-    def counting(self: CurveTable, number: int, epoch: int, score: float) -> None:
-        read.append((number, epoch))
-        update(self, number, epoch, score)
-
-    monkeypatch.setattr(CurveTable, "update", counting)
-    study = optuna.create_study(direction="maximize", pruner=MedianOverAll(PLAIN))
-    for level in (0.1, 0.2, 0.3):
-        study.tell(report(study, [level] * 5), level)
-    running, trial = report(study, [0.4]), report(study, [0.5])
-    for epoch in range(2, 6):
-        trial.should_prune()
-        running.report(0.4, epoch)
-        trial.report(0.5, epoch)
-    trial.should_prune()
-    assert sorted(read) == [(number, epoch) for number in range(5) for epoch in range(1, 6)]
-
-
-def test_the_pruner_takes_parameters_once_they_are_all_there() -> None:
-    pruner = MedianOverAll(replace(PLAIN, startup_trials=1, warmup="warmup"), constants={"warmup": 0})
-    study = optuna.create_study(direction="maximize", pruner=pruner)
-    delayed = study.ask()  # another worker's, whose parameters are still being suggested
-    trial = report(study, [0.5], warmup=0)
-    assert not trial.should_prune()
-    delayed.suggest_int("warmup", 2, 2)
-    for epoch, score in enumerate([0.0, 0.1, 0.6], start=1):
-        delayed.report(score, epoch)
-    assert trial.should_prune()
-    assert pruner.decision is not None
-    assert pruner.decision.bar == 0.6
-
-
-def test_the_pruner_knows_the_parameters_that_all_trials_share() -> None:
-    study = optuna.create_study(
-        direction="maximize",
-        pruner=MedianOverAll(replace(PLAIN, startup_trials=1, warmup="warmup"), constants={"warmup": 2}),
-    )
-    study.tell(report(study, [0.5] * 5), 0.5)
-    trial = report(study, [0.0] * 2)
-    assert not trial.should_prune()
-    trial.report(0.0, 3)
-    assert trial.should_prune()
 
 
 # Simulated studies
