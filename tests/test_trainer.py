@@ -411,6 +411,40 @@ def test_the_score_does_not_depend_on_the_validation_batch(
         assert result.metrics["val_loss"] == pytest.approx(results[0].metrics["val_loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("source", ["drawn", "folder"])
+def test_eight_images_are_learned_by_heart(source: str, request: pytest.FixtureRequest) -> None:
+    root = request.getfixturevalue("real_data") if source == "folder" else None
+    limits = {"data.train_limit": 8} if root else {"data.drawn_images": 10, "data.val_share": 0.2}
+    config = configure(
+        limits
+        | {
+            "data.source": source,
+            "data.image_size": 64,
+            "data.eval_size": "train",
+            "model.dropout": 0.0,
+            "optimizer.learning_rate": 4e-3,
+            "optimizer.weight_decay": 0.0,
+            "trainer.epochs": 200,
+        }
+    )
+    data = load(config.data, root)
+    images, masks = data.train.images.float() / 255, data.train.masks
+    assert len(images) == 8
+    torch.manual_seed(0)
+    learner = build(config, len(data.classes), torch.device("cpu"))
+    for epoch in range(1, config.trainer.epochs + 1):  # one step each
+        learner.set_epoch(epoch)
+        learner.model.train()
+        learner.step(images, masks)
+        if epoch % 20 == 0:
+            scores = Scores(len(data.classes))
+            with torch.inference_mode():
+                scores.add(learner.logits(learner.model.eval(), images).argmax(1), masks)
+            if scores.result()["val_fscore"] > 0.9:
+                return
+    pytest.fail(f"F reached {scores.result()['val_fscore']:.3f} only")
+
+
 def test_what_is_written_has_the_layout_of_the_recorded_runs(tmp_path: Path) -> None:
     list(train(small(trainer__epochs=3, schedule__kind="warm_restarts"), Run(tmp_path, seed=5)))
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())
