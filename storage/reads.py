@@ -7,6 +7,7 @@ pruning decision costs the same with ten finished trials as with a thousand.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Engine, Row, select
@@ -173,7 +174,14 @@ def _by_trial(rows: Any, entry: Any) -> dict[int, dict[str, Any]]:
 
 def _external(value: float, distribution_json: str) -> Any:
     """A parameter as the user wrote it: Optuna stores a choice by its index, everything as a float."""
+    kind, choices = _distribution(distribution_json)
+    if kind == "CategoricalDistribution":
+        return choices[int(value)]
+    return int(value) if kind == "IntDistribution" else value
+
+
+@lru_cache(maxsize=256)  # a study has a few, each of them in every trial
+def _distribution(distribution_json: str) -> tuple[str, Sequence[Any]]:
+    """The name of a distribution, and its choices where it has any."""
     distribution = json.loads(distribution_json)
-    if distribution["name"] == "CategoricalDistribution":
-        return distribution["attributes"]["choices"][int(value)]
-    return int(value) if distribution["name"] == "IntDistribution" else value
+    return distribution["name"], distribution["attributes"].get("choices", ())
