@@ -125,6 +125,18 @@ def test_a_bug_keeps_its_traceback(search: Search) -> None:
     assert record.reason.text.splitlines()[-1] == "ZeroDivisionError: the objective has a bug"
 
 
+def test_an_objective_that_exits_is_a_bug(search: Search) -> None:
+    """It ends its trial, not the worker."""
+
+    def train(config: Any, run: Run) -> Iterator[EpochResult]:
+        yield EpochResult(epoch=1, epochs=2, score=0.5)
+        raise SystemExit(0)
+
+    (record,) = work(search, objective=toy_with(train))
+    assert record.state == "failed" and record.reason is not None
+    assert (record.reason.code, record.reason.epoch) == ("bug", 1)
+
+
 def test_three_bugs_in_a_row_stop_the_study(search: Search) -> None:
     records = work(search, "trouble=bug", trials=9)
     assert [record.state for record in records] == ["failed"] * 3
