@@ -203,6 +203,9 @@ class Worker:
             report = partial(self.leases.report, lease, result.epoch, result.epochs, result.score)
             if not self._insist(report):
                 raise Left
+        # Where nothing waited nothing was confirmed: who slept through a lease finds that out here.
+        if not self._insist(partial(self.leases.renew, lease)):
+            raise Left
         workspace.publish()
         self.pulse.drop()
         value, attributes = self._outcome(lease, progress, end)

@@ -270,6 +270,11 @@ class Leases:
                 )
         return True
 
+    def renew(self, lease: Lease) -> bool:
+        """Renews the lease; False without it."""
+        with self.engine.begin() as connection:
+            return self._renew(connection, lease)
+
     def release(self, lease: Lease) -> None:
         """Gives the trial back: the next claim takes it over at once."""
         with self.engine.begin() as connection:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -230,11 +231,12 @@ def test_without_the_lease_nothing_is_published(search: Search) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["last.pt", "log.txt"]
 
 
-def test_a_trial_that_ended_elsewhere_is_not_told_again(search: Search) -> None:
+def test_who_lost_the_lease_after_the_last_epoch_tells_nothing(search: Search) -> None:
     study = search.create(trials=1)
 
     def train(config: Any, run: Run) -> Iterator[EpochResult]:
         yield from toy.train(config, run)
+        (run.dir / "last.pt").write_text("mine")
         steal(study)
 
     mine = make(search, study, toy_with(train))
@@ -242,7 +244,26 @@ def test_a_trial_that_ended_elsewhere_is_not_told_again(search: Search) -> None:
     stop.start()
     assert mine.run(Interrupt()) == 0
     (record,) = read_records(study)
-    assert record.state == "running"
+    assert (record.state, record.worker) == ("running", "thief")
+    assert json.loads((search.runs / "trial-0000" / "last.pt").read_text()) == {"epoch": 4}
+
+
+def test_an_error_of_who_lost_the_lease_is_no_result(search: Search) -> None:
+    """Its folder may be gone by then: its successor has ended the trial and tidied up."""
+    study = search.create(trials=1)
+
+    def train(config: Any, run: Run) -> Iterator[EpochResult]:
+        for result in toy.train(config, run):
+            yield result
+            steal(study)
+            shutil.rmtree(run.dir)
+
+    mine = make(search, study, toy_with(train))
+    stop = threading.Timer(1.0, lambda: studies.set_stop(study.engine, study.id, "drain"))
+    stop.start()
+    assert mine.run(Interrupt()) == 0
+    (record,) = read_records(study)
+    assert (record.state, record.worker, len(record.curve)) == ("running", "thief", 1)
 
 
 def test_asked_to_leave_it_gives_its_trial_back(search: Search) -> None:
