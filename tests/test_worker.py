@@ -201,12 +201,12 @@ def test_deaths_that_got_further_are_not_counted(search: Search) -> None:
 
 
 def steal(study: Study) -> None:
-    """Somebody else has taken every running trial over."""
+    """Somebody else has taken every running trial over, and lives."""
     with study.engine.begin() as connection:
         connection.execute(
             update(tables.leases)
             .where(tables.leases.c.finished_at.is_(None))
-            .values(owner="thief", attempt=tables.leases.c.attempt + 1, renewed_at=tables.now())
+            .values(owner="thief", attempt=tables.leases.c.attempt + 1, renewed_at=tables.now() + 3600)
         )
 
 
@@ -236,7 +236,8 @@ def test_who_lost_the_lease_after_the_last_epoch_tells_nothing(search: Search) -
 
     def train(config: Any, run: Run) -> Iterator[EpochResult]:
         yield from toy.train(config, run)
-        (run.dir / "last.pt").write_text("mine")
+        (run.dir / "mine.tmp").write_text("mine")
+        (run.dir / "mine.tmp").replace(run.dir / "last.pt")
         steal(study)
 
     mine = make(search, study, toy_with(train))
