@@ -35,7 +35,8 @@ from search.study import Study, check_data, open_study
 from search.workspace import Workspace, check_folder, drop_checkpoints
 from storage import reads, studies
 from storage.engine import DATABASE_ERRORS, StorageError
-from storage.leases import Lease, Leases, Process
+from storage.leases import Lease, Leases
+from storage.processes import Process
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from search.study import Study, check_data
 from search.worker import Worker
 from storage import engine as engines
 from storage import tables
-from storage.leases import Lease, Leases, Process
+from storage.leases import Lease, Leases
+from storage.processes import Process
 
 Command = Callable[..., Answer]
 

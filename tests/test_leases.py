@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 
 from storage import engine as engines
 from storage import reads, studies, tables
-from storage.leases import Lease, Leases, Process, Status
+from storage.leases import Lease, Leases, Status
+from storage.processes import Process
 
 SECONDS = 0.6
 
