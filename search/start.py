@@ -157,9 +157,9 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
     try:
         for params in [*corners, *known]:
             configure(objective, params)
+        return describe(objective, configure(objective, corners[0]), data)
     except SpaceError as error:
         raise spec.located(error) from error
-    return describe(objective, configure(objective, corners[0]), data)
 
 
 def run(study: Study, wanted: Wanted, workers: Sequence[Place], view: View) -> tuple[Snapshot, int]:
