@@ -3,10 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from service import DOCUMENT, Answer, Search
 
+from search.spec import stock_space
+
 Command = Callable[..., Answer]
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 
 def refused(command: Command, folder: Path, *arguments: str) -> str:
@@ -21,9 +27,11 @@ def refused(command: Command, folder: Path, *arguments: str) -> str:
 
 
 def everything(folder: Path) -> dict[Path, bytes | None]:
-    """All files and folders below the test's own folder: the study's, the database, the cache."""
+    """All files and folders of a test, but for the cache of what was read of the data."""
     return {
-        path: path.read_bytes() if path.is_file() else None for path in sorted(folder.parent.rglob("*"))
+        path: path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.parent.rglob("*"))
+        if folder.parent / "cache" not in (path, *path.parents)
     }
 
 
@@ -254,3 +262,120 @@ def test_an_objective_that_cannot_be_imported(
 def test_debug_shows_where(search: Search, command: Command) -> None:
     answer = command("--debug", "start", "--trials", "3", "--set", "x.low=2", code=2)
     assert "Traceback" in answer.err and "low 2.0 is not below high 1.0" in answer.err
+
+
+# -- the stock objective and its data --------------------------------------------------------------
+
+
+def small_folder(root: Path) -> Path:
+    """Four images with masks, as CelebAMask-HQ mini has them."""
+    for part in ("images", "masks"):
+        (root / "train" / part).mkdir(parents=True)
+    for number in range(4):
+        pixels = np.full((32, 32), number, np.uint8)
+        Image.fromarray(np.stack([pixels] * 3, 2)).save(root / "train" / "images" / f"{number}.jpg")
+        Image.fromarray(pixels).save(root / "train" / "masks" / f"{number}.png")
+    return root
+
+
+def no_images(root: Path) -> None:
+    for path in (root / "train" / "images").iterdir():
+        path.unlink()
+
+
+def no_mask(root: Path) -> None:
+    (root / "train" / "masks" / "2.png").unlink()
+
+
+def class_out_of_range(root: Path) -> None:
+    Image.fromarray(np.full((32, 32), 77, np.uint8)).save(root / "train" / "masks" / "2.png")
+
+
+def other_size(root: Path) -> None:
+    Image.fromarray(np.zeros((64, 32), np.uint8)).save(root / "train" / "masks" / "2.png")
+
+
+def half_an_image(root: Path) -> None:
+    path = root / "train" / "images" / "2.jpg"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def colours_for_classes(root: Path) -> None:
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(root / "train" / "masks" / "2.png")
+
+
+def text_for_an_image(root: Path) -> None:
+    (root / "train" / "images" / "2.jpg").write_text("not an image")
+
+
+def classes_of_one_name(root: Path) -> None:
+    (root / "dataset.yaml").write_text("classes: [face, face]\n")
+
+
+def pairs_of_no_class(root: Path) -> None:
+    (root / "dataset.yaml").write_text("classes: [nothing, face]\nmirror_pairs: [[1, 7]]\n")
+
+
+DAMAGES = {
+    no_images: ["train"],
+    no_mask: ["2.jpg", "mask"],
+    class_out_of_range: ["2.png", "77"],
+    other_size: ["2.png", "32"],
+    half_an_image: ["2.jpg"],
+    colours_for_classes: ["2.png"],
+    text_for_an_image: ["2.jpg"],
+    classes_of_one_name: ["dataset.yaml", "two classes"],
+    pairs_of_no_class: ["dataset.yaml", "mirror_pairs"],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_data(search: Search, command: Command, damage: Callable[[Path], None]) -> None:
+    (search.folder / "space.yaml").write_text(stock_space().read_text())
+    root = small_folder(search.folder / "faces")
+    damage(root)
+    line = refused(command, search.folder, "start", "--data", str(root), "--set", "data.val_share=0.5")
+    assert str(root) in line
+    for part in DAMAGES[damage]:
+        assert part in line
+
+
+def test_a_share_that_leaves_nothing(search: Search, command: Command) -> None:
+    (search.folder / "space.yaml").write_text(stock_space().read_text())
+    root = small_folder(search.folder / "faces")
+    line = refused(command, search.folder, "start", "--data", str(root))
+    assert "data.val_share: 0.1 of 4 images leaves 4 to train on and 0 to validate; change it" in line
+
+
+def test_data_that_are_not_there(search: Search, command: Command) -> None:
+    (search.folder / "space.yaml").write_text(stock_space().read_text())
+    line = refused(command, search.folder, "start", "--data", "faces")
+    assert "faces: no such folder" in line and "--data" in line
+
+
+SETTINGS = {
+    "data.image_size=100": ["100", "32"],
+    "data.imagesize=96": ["data.imagesize", "image_size"],
+    "data.source=foldre": ["data.source", "foldre", "folder"],
+    "data.train_limit=0": ["data.train_limit", "0"],
+    "model.kind=unet": ["model.kind", "unet", "microsegformer"],
+    "model.dropout.high=1.5": ["model.dropout", "1.5"],
+    "optimizer.learning_rate.high=-1": ["optimizer.learning_rate", "-1"],
+    "optimizer.kind=sgd": ["optimizer.kind", "sgd", "adamw"],
+    "schedule.kind=cosin": ["schedule.kind", "cosin", "cosine"],
+    "schedule.warmup_epochs=-1": ["schedule.warmup_epochs", "-1"],
+    "loss.dice_weight=-1": ["loss.dice_weight", "-1"],
+    "loss.kind=focal": ["loss.kind", "focal", "ce_dice"],
+    "trainer.epochs=0": ["trainer.epochs", "0"],
+    "trainer.batch_size=many": ["trainer.batch_size", "many"],
+    "augment.flip=2": ["augment.flip", "2"],
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_setting_of_the_stock_objective(search: Search, command: Command, setting: str) -> None:
+    (search.folder / "space.yaml").write_text(stock_space().read_text())
+    line = refused(command, search.folder, "start", "--profile", "quick", "--set", setting)
+    assert "--set" in line or "space.yaml" in line
+    for part in SETTINGS[setting]:
+        assert part in line
