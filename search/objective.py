@@ -13,6 +13,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -132,23 +133,21 @@ def load_objective(name: str) -> Any:
     """
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
+    wrong = partial(SpaceError, parameter="objective")
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         # A module that is there but lacks one of its own imports is told apart by the name.
         missing = error.name or name
         if name == missing or name.startswith(missing + "."):
-            raise SpaceError(
-                f"objective: no module named {name!r}; run in its folder, or put that on PYTHONPATH"
-            ) from error
-        raise SpaceError(f"objective: {name} needs {missing!r}, which is not installed") from error
-    except (ValueError, TypeError) as error:
-        raise SpaceError(f"objective: {name!r} is not a module's name") from error
+            remedy = "run in its folder, or put that on PYTHONPATH"
+            raise wrong(f"objective: no module named {name!r}; {remedy}") from error
+        raise wrong(f"objective: {name} needs {missing!r}, which is not installed") from error
     except Exception as error:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise SpaceError(f"objective: importing {name} fails with {said}; --debug shows where") from error
+        raise wrong(f"objective: importing {name} fails with {said}; --debug shows where") from error
     if not callable(getattr(module, "train", None)):
-        raise SpaceError(f"objective: {name} has no function train(config, run)")
+        raise wrong(f"objective: {name} has no function train(config, run)")
     return module
 
 

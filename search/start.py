@@ -151,10 +151,10 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
     What it refuses is refused here, before a GPU is touched and before anything is written.
     """
     check_search(spec)
-    objective = load_objective(spec.objective)
     corners = list(spec.space.corners())
     known = [{**spec.space.constants, **known.params} for known in spec.known]
     try:
+        objective = load_objective(spec.objective)
         for params in [*corners, *known]:
             configure(objective, params)
         return describe(objective, configure(objective, corners[0]), data)

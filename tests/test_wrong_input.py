@@ -101,8 +101,14 @@ DOCUMENTS = {
     "no budget": (edited("trials: 3", "trials: 0"), ["space.yaml:3:3", "study.trials: 0 is below 1"]),
     "direction": (edited("trials: 3", "direction: up"), ["space.yaml:3:3", "'up'", "maximize, minimize"]),
     "seed": (edited("seed: 7", "seed: -7"), ["space.yaml:6:27", "study.sampler.seed: -7 is below 0"]),
-    "objective that is not there": (edited(": toy", ": tyo"), ["no module named 'tyo'", "PYTHONPATH"]),
-    "objective that is none": (edited(": toy", ": json"), ["json has no function train(config, run)"]),
+    "objective that is not there": (
+        edited(": toy", ": tyo"),
+        ["space.yaml:1:1", "no module named 'tyo'", "PYTHONPATH"],
+    ),
+    "objective that is none": (
+        edited(": toy", ": json"),
+        ["space.yaml:1:1", "json has no function train(config, run)"],
+    ),
     "objective that is a number": (
         edited(": toy", ": 7"),
         ["space.yaml:1:1", "7 is not the name of a module"],
