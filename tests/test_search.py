@@ -294,7 +294,7 @@ def test_a_password_is_shown_nowhere(search_on_postgres: Search) -> None:
     search, secret = search_on_postgres, "hunter2-is-secret"
     url = sqlalchemy.make_url(search.url).set(password=secret).render_as_string(hide_password=False)
     assert secret in url
-    search.environment["SEARCH_STORAGE"] = url
+    search.environment |= {"SEARCH_STORAGE": url, "SEARCH_LEASE_SECONDS": "6"}
     process = search.spawn("start", "--trials", "2", *pauses(0.2, 5))
     search.wait_for_epoch(0, 1)
     for pid in [process.pid, *search.pids()]:
