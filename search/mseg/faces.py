@@ -62,9 +62,9 @@ def _face(size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArr
     canvas = canvas_of(
         size,
         x=size * rng.normal(0.5, 0.03),
-        y=size * rng.normal(0.56, 0.025),
+        y=size * rng.normal(0.51, 0.025),
         angle=math.radians(rng.normal(0, 7)),
-        unit=size * rng.uniform(0.33, 0.43),
+        unit=size * rng.uniform(0.39, 0.48),
     )
     turn = rng.uniform(-0.12, 0.12)  # what is nearer to the camera moves further when the head turns
     rx = rng.uniform(0.66, 0.80)
