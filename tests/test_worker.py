@@ -231,6 +231,16 @@ def test_without_the_lease_nothing_is_published(search: Search) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["last.pt", "log.txt"]
 
 
+def test_who_lost_the_lease_ends_in_the_middle_of_an_epoch(search: Search) -> None:
+    study = search.create("seconds=60.0", trials=1)
+    mine = make(search, study)
+    threading.Timer(0.5, steal, [study]).start()
+    threading.Timer(1.0, lambda: studies.set_stop(study.engine, study.id, "drain")).start()
+    begun = time.monotonic()
+    assert mine.run(Interrupt()) == 0
+    assert time.monotonic() - begun < 20
+
+
 def test_who_lost_the_lease_after_the_last_epoch_tells_nothing(search: Search) -> None:
     study = search.create(trials=1)
 
