@@ -294,7 +294,7 @@ def dashboard(
         raise UserError(f"--storage: no study in {redacted(url)}; search start makes one")
     say(f"http://{host}:{port}/dashboard shows {redacted(url)}; Ctrl-C ends it")
     run_server(optuna_storage(url), host=host, port=port)
-    return 0
+    return 130  # it swallows Ctrl-C, and nothing else ends it
 
 
 # -- what commands share -------------------------------------------------------------------------
