@@ -4,8 +4,11 @@ import json
 import math
 import os
 import resource
+import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -213,6 +216,31 @@ def test_a_reader_that_leaves_is_no_error(mixed: Search, name: str) -> None:
         ["bash", "-o", "pipefail", "-c", shell], env=mixed.environment, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_dashboard(mixed: Search) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = mixed.spawn("dashboard", "--port", str(port))
+
+    def studies() -> Any:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=5) as answer:
+                return json.load(answer)
+        except OSError:
+            return None
+
+    assert "toy" in json.dumps(mixed.wait(studies))
+    process.send_signal(signal.SIGINT)
+    mixed.ends(process, 130)
+    assert f"http://127.0.0.1:{port}/dashboard shows sqlite:///" in mixed.said
+
+
+def test_watching_a_study_ends_with_it(search: Search, command: Command) -> None:
+    worker(search, search.create(trials=2)).run(Interrupt())
+    shown = command("status", "--watch")
+    assert shown.out == "" and "2 of 2 trials finished" in shown.err
 
 
 def test_status_of_a_full_study_is_cheap(search_on_each: Search) -> None:

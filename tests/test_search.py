@@ -5,6 +5,7 @@ trial in its own folder, nothing left over.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -157,6 +158,34 @@ def test_a_signal_while_nothing_is_there_yet(search: Search) -> None:
     search.ends(process, 130)
     search.run("start", "--trials", "1")
     search.finished(1)
+
+
+STUBBORN = """
+import time
+from search.objective import EpochResult
+
+def train(config, run):
+    time.sleep(300)
+    yield EpochResult(epoch=1, epochs=1, score=config["x"])
+"""
+
+
+def test_a_second_signal_ends_it_at_once(search: Search) -> None:
+    (search.folder / "stubborn.py").write_text(STUBBORN)
+    document = (search.folder / "space.yaml").read_text()
+    (search.folder / "space.yaml").write_text(document.replace("objective: toy", "objective: stubborn"))
+    process = search.spawn("start")
+    search.wait(lambda: [record for record in search.records() if record.params])
+    (worker,) = search.pids()
+    process.send_signal(signal.SIGINT)
+    time.sleep(1.0)
+    assert process.poll() is None, "it left without its worker"
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    search.ends(process, 130)
+    assert time.monotonic() - begun < 5
+    os.kill(worker, signal.SIGTERM)  # it has heard the first; its own second
+    search.wait(lambda: not runs(worker), seconds=10)
 
 
 # -- several at once -------------------------------------------------------------------------------
@@ -314,3 +343,23 @@ def test_a_password_is_shown_nowhere(search_on_postgres: Search) -> None:
             rows = connection.exec_driver_sql(f'SELECT * FROM "{table}"').all()
             assert secret not in repr(rows), table
     engine.dispose()
+
+
+# -- the README ------------------------------------------------------------------------------------
+
+
+def test_the_worked_example(search: Search) -> None:
+    """The objective of the README runs as it stands there."""
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    for name in ("parabola.py", "parabola.yaml"):
+        found = re.search(rf"```\w+\n# {re.escape(name)}\n(.*?)```", text, re.DOTALL)
+        assert found, name
+        (search.folder / name).write_text(found.group(1))
+    search.environment["PYTHONPATH"] = ""
+    search.environment["SEARCH_STUDY"] = "parabola"
+    search.run("start", "--space", "parabola.yaml", "--trials", "12")
+    trials = search.run("trials", "--json").json
+    assert len(trials) == 12
+    assert {trial["state"] for trial in trials} <= {"complete", "pruned"}
+    best = search.run("best", "--json").json
+    assert best["epochs"] == 20 and best["value"] > 0.9

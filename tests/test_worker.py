@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
 import toy
 from service import Search
@@ -312,6 +313,25 @@ def test_it_waits_for_the_last_trial_of_others(search: Search) -> None:
     assert (record.state, record.attempts) == ("complete", 2)
 
 
+def test_a_config_that_was_half_sampled_is_completed(search: Search) -> None:
+    """Its owner died between two parameters: what it had drawn stays."""
+    study = search.create(trials=2)
+    other = make(search, study).leases
+    other.join("elsewhere")
+    for _ in range(2):
+        lease = other.claim()
+        assert isinstance(lease, Lease)
+        if lease.slot == 0:
+            other.finish(lease, "COMPLETE", 0.5, {})
+    study.optuna.get_trials()
+    x = study.spec.space.by_name["x"].suggest(optuna.trial.Trial(study.optuna, lease.trial_id))
+    other.release(lease)
+    assert make(search, study).run(Interrupt()) == 0
+    record = read_records(study)[1]
+    assert (record.state, record.attempts) == ("complete", 2)
+    assert record.params["x"] == x and "kind" in record.params
+
+
 # -- the database is away --------------------------------------------------------------------------
 
 
@@ -439,10 +459,18 @@ def test_tpe_learns_from_the_trials_before(search: Search) -> None:
     assert sum(late) / len(late) < sum(early) / len(early)
 
 
-@pytest.mark.parametrize("pruner", ["percentile", "successive_halving", "hyperband", "none"])
+PRUNERS = {
+    "median": ", startup_trials: 3, epochs: 2, horizon: epochs",
+    "percentile": ", percentile: 50.0, n_startup_trials: 2",
+    "successive_halving": "",
+    "hyperband": "",
+    "none": "",
+}
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
 def test_pruners(search: Search, pruner: str) -> None:
-    options = ", percentile: 50.0, n_startup_trials: 2" if pruner == "percentile" else ""
-    records = work(search, f"study.pruner={{kind: {pruner}{options}}}", "epochs=6", trials=14)
+    records = work(search, f"study.pruner={{kind: {pruner}{PRUNERS[pruner]}}}", "epochs=6", trials=14)
     pruned = [record for record in records if record.state == "pruned"]
     assert len(pruned) + sum(record.state == "complete" for record in records) == 14
     assert bool(pruned) == (pruner != "none")
@@ -451,6 +479,9 @@ def test_pruners(search: Search, pruner: str) -> None:
         assert record.reason.epoch == len(record.curve) < 6
         assert pruner in record.reason.text
     assert max(records, key=lambda record: record.value or 0).state == "complete"
+    snapshot = search.snapshot()
+    assert snapshot is not None
+    assert snapshot.epochs_saved == sum(6 - record.epochs for record in pruned)
 
 
 # -- files -----------------------------------------------------------------------------------------
