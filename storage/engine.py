@@ -28,6 +28,9 @@ BUSY_SECONDS = 60  # how long a SQLite connection waits for another writer
 CONNECT_SECONDS = 10  # how long a PostgreSQL server may take to answer
 SETUP_LOCK = 0x6D736567  # advisory lock of PostgreSQL while schemas are created ("mseg")
 
+DATABASE_ERRORS: tuple[type[Exception], ...] = (exc.DBAPIError, exc.TimeoutError)
+"""What plain SQL raises while the database is away. Optuna's calls raise StorageInternalError."""
+
 SECRET_QUERY_KEYS = {"password", "sslpassword", "passfile"}
 
 
@@ -111,8 +114,10 @@ def exists(url: str) -> bool:
 
 def optuna_storage(url: str) -> "BaseStorage":
     """Optuna's storage over `url`, finished trials cached, with our locking. Call `prepare` first."""
+    import optuna
     from optuna.storages import RDBStorage, get_storage
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     parsed = parse(url)
     with _said_in_one_line(url):
         rdb = RDBStorage(
@@ -177,11 +182,12 @@ def _setup_lock(url: str) -> Iterator[None]:
 @contextmanager
 def _said_in_one_line(url: str) -> Iterator[None]:
     """Turns what a driver says at length into one line without the password."""
-    from optuna.exceptions import OptunaError
-
     try:
         yield
-    except (exc.SQLAlchemyError, OptunaError, OSError) as error:
+    except Exception as error:
+        # Optuna's own errors are known by their module: a status must not import Optuna to look.
+        if not isinstance(error, exc.SQLAlchemyError | OSError) and not _is_from_optuna(error):
+            raise
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
@@ -192,3 +198,7 @@ def _said_in_one_line(url: str) -> Iterator[None]:
         raise StorageError(
             f"storage: {redacted(url)}: {first}; check --storage / SEARCH_STORAGE"
         ) from error
+
+
+def _is_from_optuna(error: Exception) -> bool:
+    return type(error).__module__.split(".")[0] == "optuna"
