@@ -113,9 +113,9 @@ class Worker:
         self.interrupt = interrupt
         example = next(self.study.spec.space.corners())
         check_data(self.study, describe(self.objective, configure(self.objective, example), self.data))
-        self.leases.join(self.label)
         with self.pulse:
             try:
+                self._insist(partial(self.leases.join, self.label))
                 while not self._asked_to_go():
                     lease = self._insist(self.leases.claim)
                     if lease == "spent" or lease == "stopped":

@@ -3,7 +3,8 @@
 - SQLite runs in WAL mode and every transaction that may write begins with BEGIN IMMEDIATE: without
   it two workers can claim one trial, because SQLite ignores SELECT .. FOR UPDATE.
 - PostgreSQL connections are tested before use (a restarted server must not surface as an error) and
-  prepare nothing on the server, so that PgBouncer in transaction mode works in front.
+  prepare nothing on the server, so that PgBouncer in transaction mode works in front. A transaction that
+  stands still is ended by the server: a frozen machine must not keep everybody's locks.
 - Schemas are created under a lock: processes that start together on an empty database would
   otherwise crash in each other's CREATE TABLE.
 - A password is in no message: `redacted` is the only form of a URL that leaves this file.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 60  # how long a SQLite connection waits for another writer
 CONNECT_SECONDS = 10  # how long a PostgreSQL server may take to answer
+IDLE_SECONDS = 60  # how long a transaction may stand still before PostgreSQL ends it
 SETUP_LOCK = 0x6D736567  # advisory lock of PostgreSQL while schemas are created ("mseg")
 
 DATABASE_ERRORS: tuple[type[Exception], ...] = (exc.DBAPIError, exc.TimeoutError)
@@ -73,8 +75,7 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
     """An engine for plain SQL. `read_only` skips the write lock that SQLite otherwise takes."""
     parsed = parse(url)
     engine = sqlalchemy.create_engine(parsed, **_engine_arguments(parsed))
-    if parsed.get_backend_name() == "sqlite":
-        _listen(engine, begin="BEGIN" if read_only else "BEGIN IMMEDIATE")
+    _listen(engine, begin="BEGIN" if read_only else "BEGIN IMMEDIATE")
     return engine
 
 
@@ -125,9 +126,8 @@ def optuna_storage(url: str) -> "BaseStorage":
             engine_kwargs=_engine_arguments(parsed),
             skip_table_creation=True,
         )
-        if parsed.get_backend_name() == "sqlite":
-            _listen(rdb.engine, begin="BEGIN IMMEDIATE")
-            rdb.engine.dispose()  # connections made before we listened
+        _listen(rdb.engine, begin="BEGIN IMMEDIATE")
+        rdb.engine.dispose()  # connections made before we listened
     return get_storage(rdb)
 
 
@@ -147,7 +147,17 @@ def _engine_arguments(url: URL) -> dict[str, Any]:
 
 
 def _listen(engine: Engine, begin: str) -> None:
-    """Makes a SQLite engine begin its transactions itself, with `begin`."""
+    """Sets up each connection; a SQLite engine then begins its transactions itself, with `begin`."""
+    if engine.dialect.name == "postgresql":
+
+        @event.listens_for(engine, "connect")
+        def limited(connection: Any, record: object) -> None:
+            # Not as an option of the connection: PgBouncer refuses those.
+            connection.autocommit = True
+            connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+            connection.autocommit = False
+
+        return
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, record: object) -> None:

@@ -19,7 +19,7 @@ from storage import reads, studies, tables
 from storage.leases import Lease, Leases, Status
 from storage.processes import Process
 
-SECONDS = 0.6
+SECONDS = 1.2
 
 
 def new_study(url: str, trials: int) -> tuple[Engine, int]:

@@ -7,6 +7,7 @@ trial in its own folder, nothing left over.
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -239,7 +240,7 @@ def test_a_stopped_process_publishes_nothing_when_it_wakes(search: Search) -> No
     search.create("seconds=0.2", "epochs=6", trials=1)
     sleeper = search.spawn("worker")
     search.wait_for_epoch(0, 2)
-    sleeper.send_signal(signal.SIGSTOP)
+    search.wait(lambda: stopped_between_transactions(search, sleeper))
     search.run("worker")
     before = search.finished(1, epochs=6)
     assert before[0].attempts == 2 and right(before[0])
@@ -249,6 +250,20 @@ def test_a_stopped_process_publishes_nothing_when_it_wakes(search: Search) -> No
     search.ends(sleeper)
     assert search.finished(1, epochs=6) == before
     assert (checkpoint.stat().st_ino, checkpoint.stat().st_mtime_ns) == stamp
+
+
+def stopped_between_transactions(search: Search, process: subprocess.Popen[bytes]) -> bool:
+    """Stops a process; lets it go again where it holds SQLite's only write lock, as nobody could go on."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        with sqlite3.connect(search.folder.parent / "study.db", timeout=0.5) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+        return True
+    except sqlite3.OperationalError:
+        process.send_signal(signal.SIGCONT)
+        return False
+    finally:
+        connection.close()
 
 
 # -- stop ------------------------------------------------------------------------------------------
