@@ -65,8 +65,8 @@ def places(gpus: str, workers: int | None, device: str | None) -> list[Place]:
         return [Place("cuda:0", f"GPU {gpu}", {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in used]
     count = workers or 1
     threads = max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1) // count)
-    # libgomp's threads spin while they wait, and on a busy machine make each other wait: an epoch took ten
-    # times as long. A short spin costs 5 to 10 % on a quiet one and as little as none on a busy one.
+    # libgomp's threads spin while they wait for each other; where something else wants the cores, too, an
+    # epoch then takes ten times as long. A short spin costs 5 to 10 % on a quiet machine.
     environment = {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
