@@ -85,9 +85,21 @@ def _median(spec: Spec, options: dict[str, Any]) -> Callable[[Study], Judge]:
     return lambda study: MedianJudge(study, settings)
 
 
+def _rehearse(pruner: optuna.pruners.BasePruner) -> None:
+    """Judges once in memory: Optuna looks at some options only when it uses them."""
+    study = optuna.create_study(pruner=pruner)
+    for _ in range(2):  # the second trial has a complete one beside it
+        trial = study.ask()
+        for epoch in (1, 2):
+            trial.report(0.0, epoch)
+            trial.should_prune()
+        study.tell(trial, 0.0)
+
+
 def _stock(kind: str, pruner: Callable[..., optuna.pruners.BasePruner]) -> Any:
     def build(spec: Spec, options: dict[str, Any]) -> Callable[[Study], Judge]:
         built = pruner(**options)
+        _rehearse(built)
         return lambda study: StockJudge(study, kind, built)
 
     return build

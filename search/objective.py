@@ -115,7 +115,7 @@ class Objective(Protocol):
     """A module that can be searched. Only `train` is required.
 
     Contract of `train`:
-        - it writes only under `run.dir`;
+        - it writes only under `run.dir`, and replaces files rather than rewriting them in place;
         - it saves a durable checkpoint (written beside, synced, renamed) before yielding its epoch;
         - called on a folder with a checkpoint, it first yields that epoch once more with
           `resumed=True`, then goes on with the next;

@@ -25,7 +25,7 @@ def options_at(spec: Spec, section: str) -> Iterator[None]:
         yield
     except SpaceError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         name = f"study.{section}"
         said = str(error).split("() ")[-1]  # TypeError begins with the constructor's name
         raise SpaceError(f"{spec.place(name)}: {name}: {said}", parameter=name) from error

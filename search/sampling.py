@@ -29,6 +29,7 @@ from search.spec import Spec
 from search.study import Study
 from storage.leases import Lease
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # group, PartialFixed
 
 
@@ -53,6 +54,13 @@ def build_sampler(spec: Spec, slot: int) -> BaseSampler:
     if slot < len(spec.known):
         return optuna.samplers.PartialFixedSampler(dict(spec.known[slot].params), sampler)
     return sampler
+
+
+def rehearse(spec: Spec) -> None:
+    """Samples once in memory: Optuna looks at some options only when it uses them."""
+    with options_at(spec, "sampler"):
+        study = optuna.create_study(sampler=build_sampler(spec, slot=len(spec.known)))
+        spec.space.suggest(study.ask())
 
 
 def slot_seed(seed: int, slot: int) -> int:

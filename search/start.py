@@ -15,7 +15,7 @@ from search.judging import build_pruner
 from search.objective import Description, configure, describe, load_objective
 from search.reading import read_snapshot
 from search.records import Snapshot
-from search.sampling import build_sampler
+from search.sampling import rehearse
 from search.signals import interruptible
 from search.spec import Spec, load_spec, stock_space
 from search.study import Study, create_study, find_study, open_study
@@ -140,9 +140,9 @@ def _leaves(document: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def check_search(spec: Spec) -> None:
-    """Raises SpaceError where the study's sampler or pruner cannot be built."""
-    build_sampler(spec, slot=len(spec.known))
+    """Raises SpaceError where the study's sampler or pruner cannot be built, or fails at its first use."""
     build_pruner(spec)
+    rehearse(spec)
 
 
 def probe(spec: Spec, data: Path | None) -> Description | None:

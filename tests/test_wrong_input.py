@@ -93,6 +93,14 @@ DOCUMENTS = {
         edited("kind: random", "kind: tpe, ei: 3"),
         ["space.yaml:6:3", "study.sampler", "ei"],
     ),
+    "sampler option found out at its first use": (
+        edited("kind: random", "kind: tpe, n_startup_trials: ten"),
+        ["space.yaml:6:3", "study.sampler"],
+    ),
+    "pruner option found out at its first use": (
+        edited("kind: none", "kind: hyperband, min_resource: 0"),
+        ["space.yaml:7:3", "study.pruner"],
+    ),
     "unknown pruner": (edited("kind: none", "kind: medain"), ["space.yaml:7:12", "'medain'", "'median'"]),
     "pruner option": (
         edited("kind: none", "kind: successive_halving, min_resource: 0"),
