@@ -1,7 +1,7 @@
 """A trial's folder: the owner works in a folder of its own and publishes what its lease covers.
 
-    runs/mseg/trial-0017/                  what was published: the last epoch somebody confirmed
-    runs/mseg/trial-0017/.work-3f2a91c0/   where the present owner trains
+    runs/mseg/trial-0017/                             what was published: the last epoch confirmed
+    runs/mseg/trial-0017/.work-3f2a91c0/trial-0017/   where the present owner trains
 
 A worker that was taken for dead may still write for a while; it writes beside, never over what its
 successor continues. Publishing links files instead of copying them: it costs no time and no space.
@@ -22,7 +22,8 @@ class Workspace:
 
     def __init__(self, study_folder: Path, number: int, owner: str) -> None:
         self.published = study_folder / f"trial-{number:04d}"
-        self.work = self.published / f"{WORK}{owner[:8]}"
+        # It bears the trial's name, which is what an objective may write down of its folder.
+        self.work = self.published / f"{WORK}{owner[:8]}" / self.published.name
 
     def open(self) -> None:
         """Starts from what was published: copies, so that no predecessor's open file is shared."""
@@ -37,7 +38,7 @@ class Workspace:
             public = self.published / path.name
             if public.exists() and public.samefile(path):
                 continue  # unchanged since; and a rename over itself would leave `beside` behind
-            beside = self.published / f".{path.name}.{self.work.name}"
+            beside = self.published / f".{path.name}{self.work.parent.name}"
             beside.unlink(missing_ok=True)
             os.link(path, beside)
             beside.replace(public)
@@ -49,7 +50,7 @@ class Workspace:
 
     def leave(self) -> None:
         """Removes this owner's folder only: somebody else goes on with the trial."""
-        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self.work.parent, ignore_errors=True)
 
 
 def check_folder(runs: Path) -> None:

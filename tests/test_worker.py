@@ -534,5 +534,5 @@ def test_what_a_run_is_told(search: Search) -> None:
         yield EpochResult(epoch=1, epochs=1, score=0.5)
 
     work(search, trials=2, objective=toy_with(train))
-    assert [run.dir.parent.name for run in seen] == ["trial-0000", "trial-0001"]
+    assert [run.dir.name for run in seen] == ["trial-0000", "trial-0001"]
     assert {(run.device, run.seed, run.smooth) for run in seen} == {("cpu", 7, 2)}

@@ -78,4 +78,4 @@ def note(run: Run, epoch: int) -> None:
     folder = os.environ.get("SEARCH_TOY_LOG")
     if folder:
         with (Path(folder) / "epochs.log").open("a") as log:
-            log.write(f"{run.dir.parent.name} {epoch} {os.getpid()}\n")
+            log.write(f"{run.dir.name} {epoch} {os.getpid()}\n")

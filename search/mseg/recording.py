@@ -62,7 +62,6 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
     scheduler = str(schedule.pop("kind"))
     return {
         "experiment": {"name": run.dir.name, "description": f"a run of search.mseg on {data.source}"},
-        "output_dir": str(run.dir),
         "data": {
             "root": data.source if run.data is None else str(run.data),
             "batch_size": trainer.pop("batch_size"),
