@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from search.errors import SpaceError
-from search.mseg import configure
+from search.mseg import configure, describe
 from search.mseg.config import SETTINGS, Config
 
 
@@ -101,3 +101,8 @@ def test_a_mistake_is_one_line_with_place_value_and_remedy(
     assert part in message
     assert "\n" not in message
     assert raised.value.parameter == name
+
+
+def test_describe_counts_the_models_parameters() -> None:
+    found = describe(configure({"data.source": "drawn", "data.image_size": 32}), None)
+    assert (found.parameters, found.classes) == (1_747_923, 19)

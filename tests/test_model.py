@@ -17,6 +17,7 @@ from search.mseg.model import (
     Stage,
     applied,
     build,
+    parameters,
 )
 
 REDUCTIONS = (8, 4, 2, 1)
@@ -327,3 +328,10 @@ def test_nothing_is_fetched_from_the_device() -> None:
     """A meta tensor has no values: whatever would fetch one raises."""
     model = example().to("meta")
     model(torch.empty(2, 3, 64, 64, device="meta")).sum().backward()
+
+
+def test_counting_allocates_nothing_and_draws_nothing():
+    before = torch.get_rng_state()
+    assert parameters(ModelConfig(), 19) == 1_747_923
+    assert parameters(ModelConfig(lmsa=False), 19) == 1_721_939
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,8 +1,10 @@
 """The stock objective: MicroSegFormer on faces. It knows neither Optuna nor SQL."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from search.mseg import data as _data
+from search.mseg import model as _model
 from search.mseg.config import Config
 from search.mseg.trainer import train
 from search.objective import Description, Params
@@ -16,5 +18,6 @@ def configure(params: Params) -> Config:
 
 
 def describe(config: Config, data: Path | None) -> Description:
-    """What there is to train on; DataError where a file is missing, unreadable or inconsistent."""
-    return _data.describe(config.data, data)
+    """What there is to train, and on what; DataError where a file is missing or inconsistent."""
+    found = _data.describe(config.data, data)
+    return replace(found, parameters=_model.parameters(config.model, found.classes))

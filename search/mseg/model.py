@@ -75,6 +75,12 @@ def build(config: ModelConfig, classes: int) -> nn.Module:
     return MODELS[config.kind](config, classes)
 
 
+def parameters(config: ModelConfig, classes: int) -> int:
+    """How many trainable parameters the model would have; allocates none of them."""
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in build(config, classes).parameters())
+
+
 def applied(model: nn.Module) -> dict[str, Value]:
     """What a MicroSegFormer runs with, read back from its live modules, by parameter name.
 
