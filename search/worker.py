@@ -6,29 +6,24 @@ is done through `storage.leases`, which tests it in the transaction that writes.
 - The database may go away at any time: training goes on, results wait in order (`Progress.waiting`) and
   nothing is lost. A process that cannot reach it and is asked to leave does leave:
   its checkpoint is published, whoever takes the trial over repeats what was not reported.
-- Pruned, diverged and out of memory are told to the sampler, which must learn from them; a bug is a
-  failed trial with its traceback; a CUDA error ends the process, for nothing after it can be trusted.
 """
 
 import logging
 import random
 import sys
-import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
 
-from search.errors import SearchError
+from search.endings import End, Progress, check_applied, complete, end_of, ended_before, first_line, outcome
 from search.judging import build_pruner
-from search.objective import EpochResult, Run, best_mean, configure, describe, load_objective
+from search.objective import Run, configure, describe, load_objective
 from search.pulse import Pulse
-from search.records import ReasonCode
 from search.sampling import ask
 from search.signals import Interrupt, interruptible
 from search.study import Study, check_data, open_study
@@ -41,11 +36,9 @@ from storage.processes import Process
 log = logging.getLogger(__name__)
 
 MAX_BUGS = 3  # failed trials in a row, over all workers, that stop the study
-MAX_DEATHS = 5  # owners in a row that died in a trial before finishing an epoch of it
 KEPT = 5  # best trials whose checkpoints stay
 WAIT_SECONDS = 1.0  # between two looks for a trial to take over
 RETRY_SECONDS = (0.2, 15.0)  # first and longest pause while the database is away
-TOLERANCE = 1e-6  # relative: how exactly a live object must hold the value that was sampled
 
 AWAY: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StorageInternalError, StorageError)
 """What is raised, by us and by Optuna, while the database is away."""
@@ -53,44 +46,8 @@ AWAY: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StorageInternalError, Sto
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a trial ended: what is told, and why."""
-
-    state: Literal["COMPLETE", "PRUNED", "FAIL"]
-    code: ReasonCode | None = None
-    text: str = ""
-    epoch: int | None = None
-
-
 class Left(Exception):
     """This worker does not finish the trial: it was asked to go, or the lease is somebody else's."""
-
-
-@dataclass
-class Progress:
-    """How far a trial is, whoever trained it.
-
-    Attributes:
-        scores: by epoch, those of earlier owners included.
-        last: this owner's last result.
-        waiting: results that the database has not confirmed yet, in order.
-        control: why the trial would have been pruned, where it runs on as one of the control group.
-    """
-
-    scores: dict[int, float] = field(default_factory=dict)
-    last: EpochResult | None = None
-    waiting: list[EpochResult] = field(default_factory=list)
-    control: str | None = None
-
-    def add(self, result: EpochResult) -> None:
-        self.scores.setdefault(result.epoch, result.score)  # what was reported stays
-        self.last = result
-        self.waiting.append(result)
-
-    @property
-    def epoch(self) -> int | None:
-        return self.last.epoch if self.last else None
 
 
 class Worker:
@@ -139,7 +96,7 @@ class Worker:
             with trial_log(workspace.published / "log.txt"):
                 where = f"{self.label} of {self.leases.process.host}"
                 log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
-                end = self._ended_before(lease) or self._epochs(lease, workspace, progress)
+                end = ended_before(lease) or self._epochs(lease, workspace, progress)
                 self._tell(lease, workspace, progress, end)
         except Left:
             self._give_back(lease, workspace)
@@ -209,36 +166,13 @@ class Worker:
             raise Left
         workspace.publish()
         self.pulse.drop()
-        value, attributes = self._outcome(lease, progress, end)
-        if not self._insist(lambda: self.leases.finish(lease, end.state, value, attributes)):
+        value, attributes = outcome(self.study.spec, lease, progress, end)
+        told = {"worker": self.id, **attributes}
+        if not self._insist(lambda: self.leases.finish(lease, end.state, value, told)):
             raise Left
         log.info("%s%s", end.state.lower(), f": {end.text.splitlines()[-1]}" if end.text else "")
         if end.code == "bug" and self._insist(self.leases.bugs_in_a_row) >= MAX_BUGS:
             self._insist(lambda: studies.set_stop(self.study.engine, self.study.id, "bugs"))
-
-    def _outcome(self, lease: Lease, progress: Progress, end: End) -> tuple[float | None, dict[str, Any]]:
-        """The trial's value for Optuna, and what else is worth keeping as its user attributes."""
-        attributes: dict[str, Any] = {"worker": self.id, "seed": self.study.spec.study.sampler.seed}
-        if lease.slot < len(self.study.spec.known):
-            attributes["known"] = self.study.spec.known[lease.slot].name
-        if progress.control is not None:
-            attributes["control"] = progress.control
-        if end.code is not None:
-            attributes |= {"reason": end.code, "reason_text": end.text, "reason_epoch": end.epoch}
-        if end.state == "FAIL" or not progress.scores:
-            return None, attributes
-        settings = self.study.spec.study
-        better = max if settings.direction == "maximize" else min
-        attributes["best_score"] = better(progress.scores.values())
-        attributes["best_epoch"] = min(
-            e for e, s in progress.scores.items() if s == attributes["best_score"]
-        )
-        curve = [progress.scores[epoch] for epoch in sorted(progress.scores)]
-        mean = best_mean(curve, settings.smooth, settings.direction)
-        if end.state == "COMPLETE":
-            return mean, attributes
-        # Optuna's convention for a pruned trial is the last report; the comparable figure goes beside.
-        return curve[-1], {**attributes, "mean": mean}
 
     def _reported(self, lease: Lease) -> dict[int, float]:
         """The scores that earlier owners of the trial have reported."""
@@ -256,13 +190,6 @@ class Worker:
             row.number for row in rows if row.state == "RUNNING" or row.slot < len(self.study.spec.known)
         }
         drop_checkpoints(self.folder, kept)
-
-    def _ended_before(self, lease: Lease) -> End | None:
-        """The end of a trial that kills its workers: it would take every one of them in turn."""
-        if lease.deaths < MAX_DEATHS:
-            return None
-        text = f"{lease.deaths} workers died in it in a row, after epoch {lease.epochs}; see its log.txt"
-        return End("FAIL", "bug", text, lease.epochs or None)
 
     def _give_back(self, lease: Lease, workspace: Workspace) -> None:
         self.pulse.drop("stopping" if self._asked_to_go() else "waiting")
@@ -290,61 +217,6 @@ class Worker:
             if self.interrupt.wait(pause * random.uniform(0.5, 1.5)) or self.pulse.stop == "now":
                 raise Left
             pause = min(pause * 2, longest)
-
-
-# -- how trials end ------------------------------------------------------------------------------
-
-
-def complete(progress: Progress) -> End:
-    """A trial whose trainer returned of its own accord, at its last epoch or before."""
-    last = progress.last
-    if last is None:
-        return End("FAIL", "bug", "the objective returned without training an epoch")
-    if last.epoch < last.epochs:
-        text = f"no improvement: the objective stopped at epoch {last.epoch} of {last.epochs}"
-        return End("COMPLETE", "early_stop", text, last.epoch)
-    return End("COMPLETE")
-
-
-def end_of(error: BaseException, progress: Progress) -> End:
-    """What an exception out of the objective means for its trial."""
-    epoch = progress.epoch
-    if is_out_of_memory(error):
-        return End("PRUNED", "oom", f"out of memory: {first_line(error)}", epoch)
-    if is_device_error(error):
-        raise error
-    if isinstance(error, SearchError):
-        return End("FAIL", "bug", str(error), epoch)
-    return End("FAIL", "bug", "".join(traceback.format_exception(error)).strip(), epoch)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Known by name: this file does not import torch."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"OutOfMemoryError", "MemoryError"}) or "can't allocate memory" in str(error)
-
-
-def is_device_error(error: BaseException) -> bool:
-    """An error after which the device's context is unusable for this process."""
-    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def check_applied(params: Mapping[str, Any], applied: Mapping[str, Any]) -> None:
-    """Raises RuntimeError where a live object holds another value than the one that was sampled."""
-    for name, live in applied.items():
-        if name not in params or same(params[name], live):
-            continue
-        raise RuntimeError(f"{name}: {params[name]!r} was sampled, but the trainer uses {live!r}")
-
-
-def same(sampled: Any, live: Any) -> bool:
-    if isinstance(sampled, float) and isinstance(live, float | int):
-        return abs(sampled - live) <= TOLERANCE * max(abs(sampled), abs(live))
-    return bool(sampled == live)
 
 
 # -- the process ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from service import Search
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
+from search import endings
 from search import worker as worker_module
 from search.objective import EpochResult, Run
 from search.reading import read_records
@@ -162,7 +163,7 @@ def test_an_objective_that_trains_nothing_is_a_bug(search: Search) -> None:
 def test_a_device_error_ends_the_process_not_the_trial(search: Search) -> None:
     """Five owners die in it, each after the epoch that is there already; the sixth gives it up."""
     study = search.create("trouble=device", trials=1)
-    for death in range(worker_module.MAX_DEATHS):
+    for death in range(endings.MAX_DEATHS):
         with pytest.raises(RuntimeError, match="CUDA error"):
             make(search, study).run(Interrupt())
         (record,) = read_records(study)
