@@ -144,7 +144,6 @@ def status(
 ) -> int:
     """How far a study is: budget, best trial, workers."""
     from search.reading import read_snapshot
-    from search.tables import show, status_table
 
     found = named(storage_url(storage, runs), study, read_only=True)
     if watch:
@@ -153,6 +152,8 @@ def status(
     if as_json:
         write_json(snapshot.to_json())
     else:
+        from search.tables import show, status_table  # rich is a tenth of a status' time
+
         show(status_table(snapshot))
     return 0
 

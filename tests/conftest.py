@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ from service import Answer, Search
 
 SHARED = Path(__file__).parents[2] / "shared"
 """Beside a developer's checkout there are real data; a fresh machine has none of it."""
+
+# A shell's background job starts with Ctrl-C ignored, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

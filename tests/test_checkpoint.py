@@ -86,14 +86,29 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_weights_carry_what_they_are(tmp_path: Path) -> None:
     weights = {"weight": torch.arange(6.0).reshape(2, 3).T, "steps": torch.tensor(4)}
-    checkpoint.save_weights(tmp_path, weights, {"epoch": 7, "score": 0.5, "classes": ["skin", "nose"]})
+    checkpoint.write_weights(tmp_path, weights, {"epoch": 7, "classes": ["skin", "nose"]})
+    checkpoint.settle_weights(tmp_path, best=True)
     path = tmp_path / "best.safetensors"
     loaded = safetensors.torch.load_file(path)
     assert torch.equal(loaded["weight"], weights["weight"])
     assert loaded["steps"].item() == 4
     with safetensors.safe_open(path, "pt") as file:
         about = {key: json.loads(value) for key, value in file.metadata().items()}
-    assert about == {"epoch": 7, "score": 0.5, "classes": ["skin", "nose"]}
+    assert about == {"epoch": 7, "classes": ["skin", "nose"]}
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask(), "others may read it as far as the umask says"
+    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+
+
+def umask() -> int:
+    os.umask(mask := os.umask(0))
+    return mask
+
+
+def test_weights_that_are_not_the_best_leave_the_best_alone(tmp_path: Path) -> None:
+    for epoch, best in ((1, True), (2, False)):
+        checkpoint.write_weights(tmp_path, {"epoch": torch.tensor(epoch)}, {})
+        checkpoint.settle_weights(tmp_path, best=best)
+    assert safetensors.torch.load_file(tmp_path / "best.safetensors")["epoch"].item() == 1
     assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
 
 
@@ -103,7 +118,8 @@ from pathlib import Path
 from search.mseg import checkpoint
 for epoch in range(1, 10**9):
     weights = {"weight": torch.full((400_000,), float(epoch))}
-    checkpoint.save_weights(Path(sys.argv[1]), weights, {"epoch": epoch})
+    checkpoint.write_weights(Path(sys.argv[1]), weights, {"epoch": epoch})
+    checkpoint.settle_weights(Path(sys.argv[1]), best=True)
     checkpoint.save(Path(sys.argv[1]), {"epoch": epoch, "model": weights})
     print(epoch, flush=True)
 """

@@ -46,17 +46,26 @@ def load(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def save_weights(folder: Path, weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write `best.safetensors`.
+def write_weights(folder: Path, weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write what may become `best.safetensors`, beside it; `settle_weights` decides.
 
     Args:
         weights: a state dict.
         about: goes into the file's metadata, each value as JSON.
     """
-    beside = folder / f"{BEST}.tmp"
     tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
-    safetensors.torch.save_file(tensors, beside, {key: json.dumps(value) for key, value in about.items()})
-    publish(beside, folder / BEST)
+    metadata = {key: json.dumps(value) for key, value in about.items()}
+    # Not save_file: what that writes nobody but its owner may read, whatever the umask.
+    (folder / f"{BEST}.tmp").write_bytes(safetensors.torch.save(tensors, metadata))
+
+
+def settle_weights(folder: Path, best: bool) -> None:
+    """Make the weights written last the best ones, or remove them."""
+    beside = folder / f"{BEST}.tmp"
+    if best:
+        publish(beside, folder / BEST)
+    else:
+        beside.unlink()
 
 
 def publish(beside: Path, path: Path) -> None:

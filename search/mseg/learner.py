@@ -76,7 +76,9 @@ class Learner:
 
     def weights_norm(self) -> Tensor:
         """L2 norm of all weights, a scalar on the device; not finite once one of them is not."""
-        return nn.utils.parameters_to_vector(self.model.parameters()).detach().norm()
+        return nn.utils.get_total_norm(
+            [weight.detach() for weight in self.model.parameters()], foreach=True
+        )
 
     def state(self) -> dict[str, Any]:
         """All that training changes."""

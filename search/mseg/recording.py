@@ -24,6 +24,9 @@ from search.objective import Run
 History = dict[str, list[Any]]
 """Column -> one value an epoch, from epoch 1."""
 
+Row = dict[str, Any]
+"""Column -> the value of one epoch; some or all of a history's."""
+
 COLUMNS = (
     "train_loss",
     "train_f_score",

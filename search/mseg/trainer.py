@@ -7,6 +7,8 @@ Notable:
   CPU that is bit for bit, with the same number of threads; on CUDA some sums are added up in an order
   that changes from run to run, and results differ by rounding.
 - Nothing is fetched from the device inside an epoch: losses and counts add up there.
+- A checkpoint is written while its epoch is validated, on a thread: it holds the epoch's training and not
+  its scores, and who goes on from it validates it again, which comes out the same.
 
 B batch, C classes, S the training size.
 """
@@ -14,7 +16,7 @@ B batch, C classes, S the training size.
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -27,7 +29,7 @@ from search.mseg.config import Config
 from search.mseg.data import SegmentationData, load
 from search.mseg.learner import Learner, build
 from search.mseg.metric import Scores
-from search.mseg.recording import History, empty_history, recorded, write_config, write_history
+from search.mseg.recording import History, Row, empty_history, recorded, write_config, write_history
 from search.objective import EpochResult, Run, trailing_means
 
 VALIDATION_LOGITS = {"cpu": 2**23, "cuda": 2**27}
@@ -37,8 +39,8 @@ VALIDATION_LOGITS = {"cpu": 2**23, "cuda": 2**27}
 def train(config: Config, run: Run) -> Iterator[EpochResult]:
     """Trains `config`, yielding each epoch once it is validated, saved and written down.
 
-    Diverged training (a loss or a weight that is not finite) yields one result with a NaN score, leaves
-    no checkpoint of that epoch, and ends.
+    Diverged training (a loss or a weight that is not finite) yields one result with a NaN score and ends;
+    the checkpoint stays that of the epoch before.
 
     Raises:
         DataError: the data cannot be read, or do not fill a batch.
@@ -65,57 +67,68 @@ def _epochs(config: Config, run: Run, device: torch.device) -> Iterator[EpochRes
     run.dir.mkdir(parents=True, exist_ok=True)
     write_config(run.dir, recorded(config, run, data, learner.precision))
 
-    history = _resume(learner, run)
-    if history["lr"]:
-        write_history(run.dir, history)
-        yield _result(learner, history, resumed=True)
-
-    for epoch in range(len(history["lr"]) + 1, config.trainer.epochs + 1):
-        if _exhausted(history["val_f_score"], run.smooth, config.trainer.patience):
+    history, trained = _resume(learner, run)
+    if trained is not None:
+        yield _finish(learner, data, history, trained, run, resumed=True)
+    while not _over(history, config, run.smooth):
+        trained = _train(learner, data, len(history["lr"]) + 1, run)
+        if trained is None:
             return
-        row = _epoch(learner, data, epoch, run)
-        if row is None:
-            return
-        for column, values in history.items():
-            values.append(row[column])
-        if math.isfinite(row["val_f_score"]):
-            _save(learner, data, history, run)
-        write_history(run.dir, history)
-        yield _result(learner, history)
-        if not math.isfinite(row["val_f_score"]):
-            return
+        yield _finish(learner, data, history, trained, run)
 
 
-def _epoch(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> dict[str, Any] | None:
-    """Trains and validates one epoch: its row of the history, or None where it was told to stop."""
+def _over(history: History, config: Config, smooth: int) -> bool:
+    """Whether nothing is left to train: all epochs are done, patience is, or training diverged."""
+    scores = history["val_f_score"]
+    if len(scores) == config.trainer.epochs or (scores and not math.isfinite(scores[-1])):
+        return True
+    return _exhausted(scores, smooth, config.trainer.patience)
+
+
+def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> Row | None:
+    """Trains one epoch: its columns of the history, or None where it was told to stop."""
     started = time.perf_counter()
     rate = learner.set_epoch(epoch)
-    trained = _train(learner, data, epoch, run)
-    if trained is None:
+    done = _pass(learner, data, epoch, run)
+    if done is None:
         return None
-    train_loss, train_scores = trained
-    val_loss, val_scores = _validate(learner, data)
-
-    losses = torch.stack([train_loss, val_loss, learner.weights_norm()]).tolist()
-    train_result, val_result = train_scores.result(), val_scores.result()
-    diverged = not all(map(math.isfinite, losses))
-    seconds = time.perf_counter() - started
+    total, scores = done
+    loss, norm = torch.stack([total, learner.weights_norm()]).tolist()
+    result = scores.result()
     return {
-        "train_loss": losses[0],
-        "train_f_score": train_result["val_fscore"],
-        "train_accuracy": train_result["accuracy"],
-        "val_loss": losses[1],
-        "val_f_score": math.nan if diverged else val_result["val_fscore"],
-        "val_accuracy": val_result["accuracy"],
+        "train_loss": loss if math.isfinite(norm) else math.nan,
+        "train_f_score": result["val_fscore"],
+        "train_accuracy": result["accuracy"],
         "lr": rate,
-        "val_fscore_batch32": val_result["fscore_batch32"],
-        "val_f_per_class": val_result["per_class"],
-        "epoch_seconds": seconds,
-        "images_per_second": len(data.train.names) / seconds,
+        "epoch_seconds": time.perf_counter() - started,
     }
 
 
-def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tuple[Tensor, Scores] | None:
+def _finish(
+    learner: Learner,
+    data: SegmentationData,
+    history: History,
+    trained: Row,
+    run: Run,
+    *,
+    resumed: bool = False,
+) -> EpochResult:
+    """Validates a trained epoch while its checkpoint is written, and writes the history down."""
+    sound = math.isfinite(trained["train_loss"])
+    with ThreadPoolExecutor(1, "checkpoint") as thread:
+        saved = thread.submit(_save, learner, data, history, trained, run) if sound else None
+        row = _validate(learner, data, trained)
+    if saved is not None:
+        saved.result()  # raises what writing raised
+        best = max(history["val_f_score"], default=-math.inf)
+        checkpoint.settle_weights(run.dir, best=row["val_f_score"] >= best)
+    for column, values in history.items():
+        values.append(row[column])
+    write_history(run.dir, history)
+    return _result(learner, history, resumed=resumed)
+
+
+def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tuple[Tensor, Scores] | None:
     """One pass over the training images in a new order; the incomplete last batch is dropped."""
     order_seed, augment_seed, dropout_seed = _seeds(run.seed, epoch)
     torch.manual_seed(dropout_seed)
@@ -144,8 +157,12 @@ def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tu
 
 
 @torch.inference_mode()
-def _validate(learner: Learner, data: SegmentationData) -> tuple[Tensor, Scores]:
-    """Loss and scores of all validation images, the logits upsampled to the size of the targets."""
+def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
+    """All columns of an epoch: what training it gave, and the scores of all validation images.
+
+    The logits are upsampled to the size of the targets.
+    """
+    started = time.perf_counter()
     model = learner.evaluated.eval()
     height, width = data.val_targets.shape[1:]
     # The loss is a curve to look at: about as many pixels as in training are enough for it.
@@ -161,7 +178,18 @@ def _validate(learner: Learner, data: SegmentationData) -> tuple[Tensor, Scores]
         thinned = logits[..., ::stride, ::stride], targets[..., ::stride, ::stride]
         total += learner.criterion(*thinned) * len(images)
         scores.add(logits.argmax(1), targets)
-    return total / len(data.val.names), scores
+    loss, result = (total / len(data.val.names)).item(), scores.result()
+    finite = math.isfinite(trained["train_loss"]) and math.isfinite(loss)
+    seconds = trained["epoch_seconds"] + time.perf_counter() - started
+    return trained | {
+        "val_loss": loss,
+        "val_f_score": result["val_fscore"] if finite else math.nan,
+        "val_accuracy": result["accuracy"],
+        "val_fscore_batch32": result["fscore_batch32"],
+        "val_f_per_class": result["per_class"],
+        "epoch_seconds": seconds,
+        "images_per_second": len(data.train.names) / seconds,
+    }
 
 
 def _as_float(images: Tensor, device: torch.device) -> Tensor:
@@ -169,27 +197,34 @@ def _as_float(images: Tensor, device: torch.device) -> Tensor:
     return images.to(device, non_blocking=True).float().div_(255)
 
 
-def _save(learner: Learner, data: SegmentationData, history: History, run: Run) -> None:
-    """Weights first: killed before the checkpoint, the epoch is trained again and writes them again."""
-    epoch, score = len(history["lr"]), history["val_f_score"][-1]
-    if score >= max(history["val_f_score"]):
-        about = {
-            "epoch": epoch,
-            "score": score,
-            "model": learner.config.model.model_dump(),
-            "classes": list(data.classes),
-            "image_size": learner.config.data.image_size,
-        }
-        checkpoint.save_weights(run.dir, learner.evaluated.state_dict(), about)
-    state = {"params": learner.config.to_params(), "seed": run.seed, "history": history}
+def _save(learner: Learner, data: SegmentationData, history: History, trained: Row, run: Run) -> None:
+    """Writes the checkpoint of a trained epoch, and its weights beside the best ones."""
+    state = {
+        "params": learner.config.to_params(),
+        "seed": run.seed,
+        "history": history,
+        "trained": trained,
+    }
     checkpoint.save(run.dir, {**state, **learner.state()})
+    about = {
+        "epoch": len(history["lr"]) + 1,
+        "model": learner.config.model.model_dump(),
+        "classes": list(data.classes),
+        "image_size": learner.config.data.image_size,
+    }
+    checkpoint.write_weights(run.dir, learner.evaluated.state_dict(), about)
 
 
-def _resume(learner: Learner, run: Run) -> History:
-    """Puts `learner` where the checkpoint in `run.dir` left off: the history up to there."""
+def _resume(learner: Learner, run: Run) -> tuple[History, Row | None]:
+    """Puts `learner` where the checkpoint in `run.dir` left off.
+
+    Returns:
+        The history before the checkpoint's epoch, and what training that one gave: its checkpoint was
+        written while it was validated, so it is validated again.
+    """
     state = checkpoint.load(run.dir)
     if state is None:
-        return empty_history()
+        return empty_history(), None
     now = learner.config.to_params() | {"seed": run.seed}
     before = state["params"] | {"seed": state["seed"]}
     for name in now:
@@ -200,7 +235,7 @@ def _resume(learner: Learner, run: Run) -> History:
                 parameter=name,
             )
     learner.restore(state)
-    return state["history"]
+    return state["history"], state["trained"]
 
 
 def _result(learner: Learner, history: History, *, resumed: bool = False) -> EpochResult:
