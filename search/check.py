@@ -1,7 +1,8 @@
 """`search check`: what a search would do on this machine, said before anything trains."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
@@ -11,6 +12,7 @@ from search.objective import Description
 from search.spec import Spec
 from search.start import Wanted, choose, probe
 from search.supervisor import Place
+from search.tracing import Trace, trace
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Report:
     spec: Spec
     description: Description | None
     device: str
+    trace: Trace | None = None
 
     @property
     def problems(self) -> Sequence[str]:
@@ -28,6 +31,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The object of `search check --json`; parameters are the model's trainable ones."""
         data = self.description
+        traced = {"trace": self.trace.to_json()} if self.trace else {}
         return {
             "parameters": data.parameters if data else None,
             "device": self.device,
@@ -40,13 +44,19 @@ class Report:
                 "source": data.source,
             },
             "problems": list(self.problems),
+            **traced,
         }
 
 
-def check(wanted: Wanted, place: Place) -> Report:
-    """Reads everything a search would read; raises what a search would raise."""
+def check(wanted: Wanted, place: Place, trace_to: Path | None = None) -> Report:
+    """Reads everything a search would read; raises what a search would raise.
+
+    With `trace_to` an epoch is trained and its trace written there; nothing else is written.
+    """
     spec, _, _ = choose(wanted)
-    return Report(spec, probe(spec, wanted.data), place.label)
+    description = probe(spec, wanted.data)
+    traced = trace(spec, wanted.data, place.device, trace_to) if trace_to else None
+    return Report(spec, description, place.label, traced)
 
 
 def check_table(report: Report) -> RenderableType:
@@ -68,4 +78,14 @@ def check_table(report: Report) -> RenderableType:
     table.add_row("device", report.device)
     for problem in report.problems:
         table.add_row("problem", problem)
+    if report.trace is not None:
+        for row in traced(report.trace):
+            table.add_row(*row)
     return table
+
+
+def traced(trace: Trace) -> Iterator[tuple[str, str]]:
+    """Rows that say where the trace is and what the epoch spent its time on."""
+    yield "trace", f"{trace.file}: epoch {trace.epoch}; open it in ui.perfetto.dev or chrome://tracing"
+    for cost in trace.costs:
+        yield "cost", f"{cost.share:5.1%}  {cost.seconds:8.3f} s  {cost.calls:7,} x  {cost.name}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from search.study import Study
 
 DEFAULT_STORAGE = "sqlite:///{runs}/search.db"
+TRACE = "trace.json.gz"
 
 app = typer.Typer(
     help="Hyperparameter search for segmentation: exact budgets, nothing lost, true reports.",
@@ -100,11 +101,7 @@ def start(
     snapshot, code = run(found, wanted, here, view(sys.stderr))
     best = snapshot.best
     folder = runs / found.name / f"trial-{best.number:04d}" if best else None
-    show(
-        closing(
-            snapshot, folder, next_commands(found.name, snapshot.budget.finished, snapshot.budget.trials)
-        )
-    )
+    show(closing(snapshot, folder))
     return code
 
 
@@ -227,9 +224,12 @@ def check(
     profile: Profile = None,
     gpus: Gpus = "auto",
     device: Device = None,
+    traced: Annotated[
+        bool, typer.Option("--trace", help=f"Train two epochs; the second's trace goes to {TRACE}.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
-    """Read the document and the data as a search would, and say what is wrong; writes nothing."""
+    """Read the document and the data as a search would, and say what is wrong; writes nothing else."""
     from search.check import check as run
     from search.check import check_table
     from search.start import Wanted
@@ -245,7 +245,9 @@ def check(
         overrides=overrides or (),
         profile=profile,
     )
-    report = run(wanted, places(gpus, None, device)[0])
+    place = places(gpus, None, device)[0]
+    os.environ.update(place.environment)  # before torch is loaded: a trace is of this place's threads
+    report = run(wanted, place, Path(TRACE) if traced else None)
     if as_json:
         write_json(report.to_json())
     else:
@@ -343,12 +345,6 @@ def follow(study: "Study") -> int:
                 return 0
             if interrupt.wait(1.0):
                 return interrupt.code
-
-
-def next_commands(study: str, finished: int, trials: int) -> list[str]:
-    if finished < trials:
-        return [f"search start --study {study}"]
-    return [f"search best --study {study}", f"search trials --study {study}", "search dashboard"]
 
 
 def write_json(value: Any) -> None:

@@ -119,7 +119,7 @@ def best_summary(
     return Group(*parts)
 
 
-def closing(snapshot: Snapshot, best_dir: Path | None, next_commands: Sequence[str]) -> RenderableType:
+def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
     """The end of a search: what became of the trials, the best of them, what to do next."""
     budget = snapshot.budget
     title = Text.assemble((notation.one_line(snapshot.study), "bold"), "  ")
@@ -140,12 +140,18 @@ def closing(snapshot: Snapshot, best_dir: Path | None, next_commands: Sequence[s
                 target=snapshot.target,
             )
         )
-    if next_commands:
-        commands = [
-            Text(f"  {line}", style="bold", overflow="ignore", no_wrap=True) for line in next_commands
-        ]
-        parts += [Text(), Text("next", style="dim"), *commands]
-    return Group(*parts)
+    commands = [
+        Text(f"  {line}", style="bold", overflow="ignore", no_wrap=True) for line in _next(snapshot)
+    ]
+    return Group(*parts, Text(), Text("next", style="dim"), *commands)
+
+
+def _next(snapshot: Snapshot) -> list[str]:
+    """The commands that a person would use now."""
+    if snapshot.budget.finished < snapshot.budget.trials:
+        return [f"search start --study {snapshot.study}"]
+    commands = ["best", "trials"]
+    return [*(f"search {command} --study {snapshot.study}" for command in commands), "search dashboard"]
 
 
 def _against(record: Record, known: Record | None, direction: Direction) -> list[RenderableType]:

@@ -353,7 +353,7 @@ def test_none_everywhere():
     for shown in (
         trial_detail(empty),
         trials_table([empty]),
-        closing(state, None, []),
+        closing(state, None),
         status_table(snapshot(budget=Budget(0, 0, 0, 0, 0, 0))),
     ):
         assert "None" not in text(shown)
@@ -377,7 +377,7 @@ def test_lower_is_better():
     assert "0.0900 better than hand-tuned best (0.6900)" in seen
     assert "target 0.6500 reached" in seen
     assert "0.1000 short of target 0.5000" in words(Overview(replace(state, target=0.5)))
-    assert "0.0900 better" in words(closing(state, None, []))
+    assert "0.0900 better" in words(closing(state, None))
 
 
 def test_names_are_not_markup_and_move_no_cursor():
@@ -589,21 +589,23 @@ def test_best_summary_without_something_to_compare_with():
 
 
 def test_closing():
-    state = pictured(budget=Budget(10, 10, 7, 2, 1, 0))
-    command = "search best --study mseg " + "--storage " + "x" * 100
-    seen = text(closing(state, Path("runs/mseg/trial-0002"), [command]), 80)
+    name = "x" * 100  # a command is copied: it must stay on its line
+    state = pictured(study=name, budget=Budget(10, 10, 7, 2, 1, 0))
+    seen = text(closing(state, Path("runs/mseg/trial-0002")), 80)
     assert "10 of 10 trials: 7 complete, 2 pruned, 1 failed\n" in seen
     assert "40 epochs run, 12 left out by pruning\n" in seen
     assert "0.0100 better than the best known config" in " ".join(seen.split())
     assert "runs/mseg/trial-0002" in seen
-    assert f"  {command}\n" in seen
+    assert f"  search best --study {name}\n" in seen
+    interrupted = pictured(study=name, budget=Budget(10, 10, 7, 1, 1, 1))
+    assert f"next\n  search start --study {name}\n" in text(closing(interrupted, None), 80)
 
 
 def test_closing_without_a_complete_trial_says_why():
     bug = Reason("bug", TRACEBACK, None)
     failed = [record(n, state="failed", reason=bug) for n in (4, 5)]
     other = record(6, state="failed", reason=Reason("oom", "out of memory", 1))
-    seen = words(closing(snapshot(finished=[other, *failed]), None, []))
+    seen = words(closing(snapshot(finished=[other, *failed]), None))
     assert "No trial completed. 2 × bug, ValueError: no [bold]way[/bold] (trial 4) 1 × oom" in seen
 
 
