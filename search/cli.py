@@ -15,11 +15,11 @@ import typer
 from typer.exceptions import TyperException
 
 from search.errors import SearchError, UserError
+from search.finding import awaited, named, storage_url
 
 if TYPE_CHECKING:
     from search.study import Study
 
-DEFAULT_STORAGE = "sqlite:///{runs}/search.db"
 TRACE = "trace.json.gz"
 
 app = typer.Typer(
@@ -51,7 +51,10 @@ Gpus = Annotated[str, typer.Option(help="auto, none, or indices: 0,1.", envvar="
 Device = Annotated[
     str | None, typer.Option(help="A torch device in place of GPUs: cpu, mps.", envvar="SEARCH_DEVICE")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; one per GPU by default.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Worker processes; one per GPU by default. 0: only create or join the study."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -94,10 +97,13 @@ def start(
         trials=trials,
         update=update,
     )
-    here = places(gpus, workers, device)
+    here = [] if workers == 0 else places(gpus, workers, device)
     found, notes = open_or_create(wanted)
     for note in notes:
         say(note)
+    if not here:
+        say(f"study {found.name!r} is there; search worker --study {found.name} works on it")
+        return 0
     snapshot, code = run(found, wanted, here, view(sys.stderr))
     best = snapshot.best
     folder = runs / found.name / f"trial-{best.number:04d}" if best else None
@@ -112,6 +118,12 @@ def worker(
     runs: Runs = Path("runs"),
     data: Data = None,
     device: Device = None,
+    wait: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Seconds to wait for a database or study to appear.", envvar="SEARCH_WAIT"
+        ),
+    ] = 0.0,
     label: Annotated[str | None, typer.Option(hidden=True)] = None,
     tied: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
 ) -> int:
@@ -128,7 +140,7 @@ def worker(
     place = places("auto", 1, device)[0]
     os.environ.update({} if tied else place.environment)
     url = storage_url(storage, runs)
-    return work(url, named(url, study).name, runs, data, place.device, label or place.label)
+    return work(url, awaited(url, study, wait).name, runs, data, place.device, label or place.label)
 
 
 @app.command()
@@ -301,34 +313,6 @@ def dashboard(
 
 
 # -- what commands share -------------------------------------------------------------------------
-
-
-def storage_url(given: str | None, runs: Path) -> str:
-    """The flag, SEARCH_STORAGE, the content of SEARCH_STORAGE_FILE, or the SQLite file under `runs`."""
-    from storage.engine import parse
-
-    url = given or os.environ.get("SEARCH_STORAGE")
-    if not url and (file := os.environ.get("SEARCH_STORAGE_FILE")):
-        try:
-            url = Path(file).read_text().strip()
-        except OSError as error:
-            raise UserError(
-                f"SEARCH_STORAGE_FILE: {file}: {error.strerror}; name a file with the URL"
-            ) from error
-    url = url or DEFAULT_STORAGE.format(runs=runs)
-    parse(url)
-    return url
-
-
-def named(url: str, name: str, *, read_only: bool = False) -> "Study":
-    """The study `name`; where only its quick twin exists, that one, and says so."""
-    from search.study import find_study, open_study
-
-    quick = f"{name}-quick"
-    study = find_study(url, name, read_only=read_only)
-    if study is None and (study := find_study(url, quick, read_only=read_only)) is not None:
-        say(f"there is no study {name!r} yet; using {quick!r}")
-    return study or open_study(url, name)
 
 
 def follow(study: "Study") -> int:

@@ -17,6 +17,7 @@ from search.reading import read_snapshot
 from search.records import Snapshot
 from search.signals import Interrupt
 from search.study import Study
+from search.threads import thread_variables
 from storage.engine import DATABASE_ERRORS
 
 POLL_SECONDS = 0.5
@@ -64,14 +65,7 @@ def places(gpus: str, workers: int | None, device: str | None) -> list[Place]:
         used = [visible[index % len(visible)] for index in range(count)]
         return [Place("cuda:0", f"GPU {gpu}", {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in used]
     count = workers or 1
-    threads = max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1) // count)
-    # libgomp's threads spin while they wait for each other; where something else wants the cores, too, an
-    # epoch then takes ten times as long. A short spin costs 5 to 10 % on a quiet machine.
-    environment = {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "GOMP_SPINCOUNT": "1000",
-    }
+    environment = thread_variables(count)
     name = device or "cpu"
     return [Place(name, name if count == 1 else f"{name} {index}", environment) for index in range(count)]
 
