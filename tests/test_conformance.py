@@ -1,0 +1,38 @@
+"""What we hand to Optuna is a storage like its own: the tests it ships for storages, all of them, on
+both databases."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy
+from optuna.storages import BaseStorage
+from optuna.testing.pytest_storages import StorageTestCase
+
+from storage import engine as engines
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def handed_out(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BaseStorage]:
+    """One storage of each kind for all tests: the tables take longer to create than a test to run."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('conformance')}/study.db"
+    else:
+        server = sqlalchemy.make_url(request.getfixturevalue("postgres"))
+        url = server.set(drivername="postgresql").render_as_string(hide_password=False)
+    engines.prepare(url)
+    storage = engines.optuna_storage(url)
+    yield storage
+    storage.remove_session()
+
+
+@pytest.fixture
+def storage(handed_out: BaseStorage) -> Iterator[BaseStorage]:
+    yield handed_out
+    for study in handed_out.get_all_studies():
+        handed_out.delete_study(study._study_id)
+
+
+class TestConformance(StorageTestCase):
+    """Every test of Optuna's, inherited."""
