@@ -20,9 +20,12 @@ from storage.leases import Lease
 
 
 class Judge(Protocol):
-    """Whether the trial under `lease`, which has `params`, should end after `result`, and why."""
+    """Whether the trial under `lease`, which has `params`, should end after `result`, and why.
 
-    def __call__(self, lease: Lease, params: Params, result: EpochResult) -> Decision: ...
+    Where the database is not `reachable`, nobody waits for it: the bar is the last one that was read.
+    """
+
+    def __call__(self, lease: Lease, params: Params, result: EpochResult, reachable: bool) -> Decision: ...
 
 
 def build_pruner(spec: Spec) -> Callable[[Study], Judge]:
@@ -42,9 +45,10 @@ class MedianJudge:
         self._table = CurveTable(settings, study.spec.study.direction)
         self._feed = reads.CurveFeed(study.engine, study.id)
 
-    def __call__(self, lease: Lease, params: Params, result: EpochResult) -> Decision:
-        with suppress(*DATABASE_ERRORS):  # then the bar stays where it was when it was last read
-            self._read()
+    def __call__(self, lease: Lease, params: Params, result: EpochResult, reachable: bool) -> Decision:
+        if reachable:
+            with suppress(*DATABASE_ERRORS):
+                self._read()
         self._take(lease.number, params, result.epoch, result.score)
         return self._table.decide(lease.number, result.epoch)
 
@@ -70,12 +74,12 @@ class StockJudge:
         self._study.pruner = pruner  # Hyperband's brackets concern the sampler, too
         self._kind = kind
 
-    def __call__(self, lease: Lease, params: Params, result: EpochResult) -> Decision:
-        try:
-            trial = self._study._storage.get_trial(lease.trial_id)
-            prune = self._study.pruner.prune(self._study, trial)
-        except optuna.exceptions.StorageInternalError:
-            prune = False
+    def __call__(self, lease: Lease, params: Params, result: EpochResult, reachable: bool) -> Decision:
+        prune = False
+        if reachable:
+            with suppress(optuna.exceptions.StorageInternalError):
+                trial = self._study._storage.get_trial(lease.trial_id)
+                prune = self._study.pruner.prune(self._study, trial)
         text = f"epoch {result.epoch}: the {self._kind} pruner ended it"
         return Decision(prune=prune, epoch=result.epoch, text=text)
 

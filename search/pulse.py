@@ -24,7 +24,7 @@ class Pulse:
         lease: the lease to renew; None while the worker has none.
         lost: the lease was somebody else's at the last beat: train no further.
         stop: what the study asks of its workers.
-        reachable: the last beat went through.
+        reachable: the last beat went through, and so did everything since.
     """
 
     def __init__(self, leases: Leases) -> None:
@@ -74,6 +74,12 @@ class Pulse:
                 images_per_second=result.metrics.get("images_per_second"),
             )
 
+    def away(self, error: Exception) -> None:
+        """Somebody could not reach the database: until the next beat that does, nobody tries."""
+        if self.reachable:
+            log.warning("the database is away (%s); training goes on", type(error).__name__)
+        self.reachable = False
+
     def _say(self, status: Status) -> None:
         self._status = status
         self._wake.set()
@@ -89,9 +95,7 @@ class Pulse:
         try:
             beat = self._leases.beat(self._status, lease)
         except DATABASE_ERRORS as error:
-            if self.reachable:
-                log.warning("the database is away (%s); training goes on", type(error).__name__)
-            self.reachable = False
+            self.away(error)
             return
         if not self.reachable:
             log.info("the database is back")

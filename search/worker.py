@@ -123,7 +123,7 @@ class Worker:
                     check_applied(params, result.applied)
                     progress.add(result)
                     self._report(lease, workspace, progress)
-                    decision = self.judge(lease, params, result)
+                    decision = self.judge(lease, params, result, self.pulse.reachable)
                     progress.control = decision.text if decision.control else None
                     if decision.prune:
                         return End("PRUNED", "pruned", decision.text, result.epoch)
@@ -147,8 +147,8 @@ class Worker:
             first = progress.waiting[0]
             try:
                 stored = self.leases.report(lease, first.epoch, first.epochs, first.score)
-            except DATABASE_ERRORS:
-                self.pulse.reachable = False
+            except DATABASE_ERRORS as error:
+                self.pulse.away(error)
                 return
             if not stored:
                 raise Left
@@ -238,6 +238,8 @@ def trial_log(path: Path) -> Iterator[None]:
     logging.getLogger().addHandler(handler)
     try:
         yield
+    except Left:
+        raise
     except Exception:
         log.exception("the worker ends")
         raise

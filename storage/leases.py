@@ -250,9 +250,22 @@ class Leases:
             return self._renew(connection, lease)
 
     def release(self, lease: Lease) -> None:
-        """Gives the trial back: the next claim takes it over at once."""
+        """Gives the trial back: the next claim takes it over at once.
+
+        Who has lost it says here that it was slow and not dead: the trial did not kill it.
+        """
         with self.engine.begin() as connection:
-            self._renew(connection, lease, owner=None)
+            if not self._renew(connection, lease, owner=None):
+                connection.execute(
+                    update(leases)
+                    .where(
+                        leases.c.trial_id == lease.trial_id,
+                        leases.c.attempt > lease.attempt,
+                        leases.c.finished_at.is_(None),
+                        leases.c.deaths > 0,
+                    )
+                    .values(deaths=leases.c.deaths - 1)
+                )
 
     def bugs_in_a_row(self) -> int:
         """How many of the last finished trials of the study failed, counted back from the latest."""

@@ -31,6 +31,21 @@ def test_a_transaction_that_stands_still_is_ended(
     other.dispose()
 
 
+def test_a_connection_to_a_silent_server_counts_as_broken(postgres_url: str) -> None:
+    """A cut cable, which takes root and a network to show: `benchmarks/chaos.py --cuts`."""
+    engine = engines.connect(postgres_url)
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        given = driver.info.get_parameters()
+    assert int(given["tcp_user_timeout"]) == 1000 * engines.SILENT_SECONDS
+    noticed = int(given["keepalives_idle"]) + int(given["keepalives_interval"]) * int(
+        given["keepalives_count"]
+    )
+    assert noticed <= engines.SILENT_SECONDS
+    engine.dispose()
+
+
 def test_a_writer_waits_for_another(tmp_path: object) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
     engines.prepare(url)

@@ -155,6 +155,20 @@ def test_a_dead_process_of_this_machine_is_replaced_at_once(study: tuple[Engine,
     assert (taken.number, taken.attempt, taken.deaths) == (lease.number, 2, 1)
 
 
+def test_who_was_taken_for_dead_and_is_not_says_so(study: tuple[Engine, int]) -> None:
+    """Or a trial would be given up as deadly because its owners were slow."""
+    a, b = worker(*study, "a"), worker(*study, "b")
+    lease = claimed(a)
+    keep_alive(b, SECONDS * 1.5)
+    taken = claimed(b)
+    assert taken.deaths == 1
+    a.release(lease)  # it has found out
+    assert b.beat(Status(state="training"), taken).held
+    b.release(taken)
+    again = claimed(worker(*study, "c"))
+    assert (again.number, again.attempt, again.deaths) == (lease.number, 3, 0)
+
+
 def test_a_repeated_call_changes_nothing(study: tuple[Engine, int]) -> None:
     """What a worker does after an outage in which it never learnt whether its call went through."""
     a = worker(*study, "a")
