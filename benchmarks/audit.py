@@ -1,0 +1,134 @@
+"""What was promised, held against the database by raw SQL and against the trainers' own log."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import sqlalchemy
+from sqlalchemy import text
+from sqlalchemy.pool import NullPool
+
+BUDGET = text("""
+    SELECT (SELECT trials FROM search_studies WHERE study_id = 1) AS budget,
+           (SELECT count(*) FROM search_leases WHERE study_id = 1) AS claimed,
+           count(*) AS trials,
+           sum(CASE WHEN t.state = 'COMPLETE' THEN 1 ELSE 0 END) AS complete,
+           sum(CASE WHEN t.state = 'PRUNED' THEN 1 ELSE 0 END) AS pruned,
+           sum(CASE WHEN t.state = 'FAIL' THEN 1 ELSE 0 END) AS failed,
+           sum(CASE WHEN t.state = 'RUNNING' THEN 1 ELSE 0 END) AS running,
+           sum(CASE WHEN l.finished_at IS NULL THEN l.epochs ELSE :epochs END) AS epochs
+    FROM trials t LEFT JOIN search_leases l ON l.trial_id = t.trial_id
+""")
+"""One statement: one snapshot of everything that must add up."""
+
+CURVES = text("""
+    SELECT t.number, t.state, count(i.step) AS reports, count(DISTINCT i.step) AS distinct_steps,
+           min(i.step) AS first, max(i.step) AS last, l.slot, l.attempt, l.finished_at
+    FROM trials t
+    LEFT JOIN search_leases l ON l.trial_id = t.trial_id
+    LEFT JOIN trial_intermediate_values i ON i.trial_id = t.trial_id
+    GROUP BY t.number, t.state, l.slot, l.attempt, l.finished_at ORDER BY t.number
+""")
+
+SCORES = text("""
+    SELECT count(*) FROM trial_intermediate_values i
+    JOIN trial_params p ON p.trial_id = i.trial_id AND p.param_name = 'x'
+    WHERE abs(i.intermediate_value - (1 - abs(p.param_value - 0.3)) * (1 - power(0.5, i.step / 2.0))) > 1e-9
+""")
+"""Reports that are not the score of their trial's parameters at their epoch; see clockwork.py."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The slots of a study at one instant."""
+
+    budget: int
+    claimed: int
+    trials: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    epochs: int
+
+    @property
+    def adds_up(self) -> bool:
+        ended = self.complete + self.pruned + self.failed
+        return self.claimed == self.trials == ended + self.running <= self.budget
+
+    @property
+    def used_up(self) -> bool:
+        return self.trials == self.budget and self.running == 0
+
+
+class Auditor:
+    """Reads the only study in the database at `url`, without the service's own code."""
+
+    def __init__(self, url: str, epochs: int) -> None:
+        parsed = sqlalchemy.make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self._engine = sqlalchemy.create_engine(parsed, poolclass=NullPool)
+        self._epochs = epochs
+
+    def budget(self) -> Budget | None:
+        """None while the database is away."""
+        try:
+            with self._engine.connect() as connection:
+                row = connection.execute(BUDGET, {"epochs": self._epochs}).one()
+        except sqlalchemy.exc.OperationalError:
+            return None
+        return Budget(*(int(value or 0) for value in row))
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong with the trials of a study that has ended."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(CURVES).all()
+            strange = connection.scalar(SCORES)
+        if [row.number for row in rows] != list(range(len(rows))):
+            yield "the trials are not numbered one after another"
+        if sorted(row.slot for row in rows) != list(range(len(rows))):
+            yield "the slots are not used once each"
+        for row in rows:
+            name = f"trial {row.number} ({row.state.lower()})"
+            if row.state not in ("COMPLETE", "PRUNED", "FAIL") or row.finished_at is None:
+                yield f"{name} hangs"
+            if row.reports != row.distinct_steps:
+                yield f"{name} has an epoch twice"
+            if row.reports and (row.first, row.last) != (1, row.reports):
+                yield f"{name} has a hole in its curve: {row.reports} reports up to epoch {row.last}"
+            if row.state == "COMPLETE" and row.last != self._epochs:
+                yield f"{name} ends at epoch {row.last} of {self._epochs}"
+        if strange:
+            yield f"{strange} reports are not their trial's scores"
+
+    def owners(self) -> tuple[int, int]:
+        """How many trials changed hands, and how often all of them together."""
+        with self._engine.connect() as connection:
+            attempts = [row.attempt for row in connection.execute(CURVES)]
+        return sum(attempt > 1 for attempt in attempts), sum(attempt - 1 for attempt in attempts)
+
+
+def repeats(log: Path, disturbed: Mapping[str, object]) -> tuple[Counter[str], list[str]]:
+    """Epochs that were begun more than once: how many each disturbed worker is the cause of, and the
+    ones that no disturbance explains.
+
+    Two workers that begin the same epoch differ in who was disturbed: the first one was killed, or was
+    taken for dead while it was stopped.
+    """
+    begun: dict[tuple[int, int], list[str]] = {}
+    for line in log.read_text().splitlines():
+        worker, trial, epoch = line.split()
+        begun.setdefault((int(trial), int(epoch)), []).append(worker)
+    causes: Counter[str] = Counter()
+    unexplained = []
+    for (trial, epoch), workers in begun.items():
+        for before, after in pairwise(workers):
+            cause = next((worker for worker in (before, after) if worker in disturbed), None)
+            if cause is None or before == after:
+                unexplained.append(f"trial {trial}, epoch {epoch}: {before}, then {after}")
+            else:
+                causes[cause] += 1
+    return causes, unexplained

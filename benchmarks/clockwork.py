@@ -1,0 +1,59 @@
+"""An objective that only takes its time, for `chaos.py` and `race.py`.
+
+Each epoch sleeps, scores a known curve and keeps a checkpoint of one number. The trainer's own log
+(CLOCKWORK_LOG, a line for every epoch that is begun) says what was really trained, and by whom.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from search.objective import EpochResult, Run
+
+SPACE = """\
+objective: clockwork
+study:
+  trials: {trials}
+  smooth: 2
+  sampler: {{kind: tpe, seed: {seed}}}
+  pruner: {{kind: median}}
+space:
+  x: {{low: 0.0, high: 1.0}}
+  trainer: {{epochs: {epochs}, seconds: {seconds}}}
+"""
+
+
+def score(x: float, epoch: int) -> float:
+    """Rises from zero to its config's quality, half of the way every two epochs."""
+    return (1.0 - abs(x - 0.3)) * (1.0 - 0.5 ** (epoch / 2))
+
+
+def train(config: Mapping[str, Any], run: Run) -> Iterator[EpochResult]:
+    epochs, x = int(config["trainer.epochs"]), float(config["x"])
+    checkpoint = run.dir / "last.json"
+    first = 1
+    if checkpoint.exists():
+        done = json.loads(checkpoint.read_text())["epoch"]
+        yield EpochResult(epoch=done, epochs=epochs, score=score(x, done), resumed=True)
+        first = done + 1
+    for epoch in range(first, epochs + 1):
+        begin(run.dir.name, epoch)
+        end = time.monotonic() + float(config["trainer.seconds"])
+        while time.monotonic() < end:
+            if run.should_stop():
+                return
+            time.sleep(0.01)
+        beside = checkpoint.with_suffix(".tmp")
+        beside.write_text(json.dumps({"epoch": epoch}))
+        beside.replace(checkpoint)
+        yield EpochResult(epoch=epoch, epochs=epochs, score=score(x, epoch))
+
+
+def begin(trial: str, epoch: int) -> None:
+    """Notes the epoch; a line of this length is written whole or not at all."""
+    line = f"{os.environ['CLOCKWORK_WORKER']} {int(trial.removeprefix('trial-'))} {epoch}\n"
+    with Path(os.environ["CLOCKWORK_LOG"]).open("a") as log:
+        log.write(line)

