@@ -39,6 +39,13 @@ Storage = Annotated[
     ),
 ]
 Runs = Annotated[Path, typer.Option(help="Folder for what trials write.", envvar="SEARCH_RUNS")]
+Artifacts = Annotated[
+    str | None,
+    typer.Option(
+        help="Where checkpoints of all machines go: a folder, or s3://BUCKET/PREFIX.",
+        envvar="SEARCH_ARTIFACTS",
+    ),
+]
 Data = Annotated[Path | None, typer.Option(help="Folder with the data.", envvar="SEARCH_DATA")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 Space = Annotated[Path | None, typer.Option(help="The document; ./space.yaml by default.")]
@@ -69,6 +76,7 @@ def start(
     storage: Storage = None,
     runs: Runs = Path("runs"),
     data: Data = None,
+    artifacts: Artifacts = None,
     space: Space = None,
     overrides: Overrides = None,
     profile: Profile = None,
@@ -91,6 +99,7 @@ def start(
         url=storage_url(storage, runs),
         runs=runs,
         data=data,
+        artifacts=artifacts or None,
         space=space,
         overrides=overrides or (),
         profile=profile,
@@ -117,6 +126,7 @@ def worker(
     storage: Storage = None,
     runs: Runs = Path("runs"),
     data: Data = None,
+    artifacts: Artifacts = None,
     device: Device = None,
     wait: Annotated[
         float,
@@ -140,7 +150,8 @@ def worker(
     place = places("auto", 1, device)[0]
     os.environ.update({} if tied else place.environment)
     url = storage_url(storage, runs)
-    return work(url, awaited(url, study, wait).name, runs, data, place.device, label or place.label)
+    found = awaited(url, study, wait).name
+    return work(url, found, runs, data, place.device, label or place.label, artifacts or None)
 
 
 @app.command()
@@ -292,23 +303,19 @@ def stop(
 def dashboard(
     storage: Storage = None,
     runs: Runs = Path("runs"),
+    artifacts: Artifacts = None,
     study: Annotated[str | None, typer.Option("--study", help="Only checks that it exists.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; there is no login.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> int:
-    """optuna-dashboard on the study's storage."""
-    from optuna_dashboard import run_server
-
-    from search.study import study_names
-    from storage.engine import optuna_storage, redacted
+    """optuna-dashboard on the study's storage and artifacts."""
+    from search.dashboard import serve
+    from search.shelf import place_of
 
     url = storage_url(storage, runs)
     if study is not None:
         named(url, study)
-    elif not study_names(url):
-        raise UserError(f"--storage: no study in {redacted(url)}; search start makes one")
-    say(f"http://{host}:{port}/dashboard shows {redacted(url)}; Ctrl-C ends it")
-    run_server(optuna_storage(url), host=host, port=port)
+    serve(url, place_of(artifacts or None, runs), host, port)
     return 130  # it swallows Ctrl-C, and nothing else ends it
 
 

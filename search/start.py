@@ -22,6 +22,7 @@ from search.study import Study, create_study, find_study, open_study
 from search.supervisor import Place, Supervisor
 from search.workspace import check_folder
 from storage import studies
+from storage.artifacts import check_place
 
 QUICK = "quick"
 UPDATABLE = ("study.sampler", "study.pruner", "study.target", "study.trials")
@@ -41,6 +42,7 @@ class Wanted:
     url: str
     runs: Path
     data: Path | None
+    artifacts: str | None = None
     space: Path | None = None
     overrides: Sequence[str] = ()
     profile: str | None = None
@@ -61,6 +63,8 @@ class Wanted:
 def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
     """The study to work on, and sentences on what was decided."""
     check_folder(wanted.runs)
+    if wanted.artifacts is not None:
+        check_place(wanted.artifacts)
     study = find_study(wanted.url, wanted.study)
     if study is not None:
         return join(wanted, study), []
@@ -168,7 +172,7 @@ def run(study: Study, wanted: Wanted, workers: Sequence[Place], view: View) -> t
     if snapshot.budget.finished >= snapshot.budget.trials:
         return snapshot, outcome(snapshot)
     with interruptible() as interrupt, view:
-        supervisor = Supervisor(study, workers, wanted.runs, wanted.data)
+        supervisor = Supervisor(study, workers, wanted.runs, wanted.data, wanted.artifacts)
         for snapshot in supervisor.supervise(interrupt):
             view.update(snapshot)
         return snapshot, interrupt.code if interrupt else outcome(snapshot)

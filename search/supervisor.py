@@ -98,10 +98,13 @@ class Child:
 class Supervisor:
     """The workers of this machine for one study."""
 
-    def __init__(self, study: Study, wanted: Sequence[Place], runs: Path, data: Path | None) -> None:
+    def __init__(
+        self, study: Study, wanted: Sequence[Place], runs: Path, data: Path | None, artifacts: str | None
+    ) -> None:
         self._study = study
         self._runs = runs
         self._data = data
+        self._artifacts = artifacts
         self._logs = runs / study.name / "workers"
         self._logs.mkdir(parents=True, exist_ok=True)
         self._children: list[Child] = []
@@ -134,6 +137,8 @@ class Supervisor:
         command += ["--runs", str(self._runs), "--device", place.device, "--label", place.label, "--tied"]
         if self._data is not None:
             command += ["--data", str(self._data)]
+        if self._artifacts is not None:
+            command += ["--artifacts", self._artifacts]
         # The storage URL may hold a password: it goes by the environment, not by argv.
         environment = {**os.environ, **place.environment, "SEARCH_STORAGE": self._study.url}
         with log.open("ab") as output:

@@ -20,11 +20,13 @@ from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
 
+from search import page
 from search.endings import End, Progress, check_applied, complete, end_of, ended_before, first_line, outcome
 from search.judging import build_pruner
 from search.objective import Run, configure, describe, load_objective
 from search.pulse import Pulse
 from search.sampling import ask
+from search.shelf import Shelf
 from search.signals import Interrupt, interruptible
 from search.study import Study, check_data, open_study
 from search.workspace import Workspace, check_folder, drop_checkpoints
@@ -53,7 +55,15 @@ class Left(Exception):
 class Worker:
     """One process with one device, training one trial after another."""
 
-    def __init__(self, study: Study, runs: Path, data: Path | None, device: str, label: str) -> None:
+    def __init__(
+        self,
+        study: Study,
+        runs: Path,
+        data: Path | None,
+        device: str,
+        label: str,
+        artifacts: str | None = None,
+    ) -> None:
         self.id = uuid.uuid4().hex
         self.study = study
         self.folder = runs / study.name
@@ -64,6 +74,7 @@ class Worker:
         self.judge = build_pruner(study.spec)(study)
         self.leases = Leases(study.engine, study.id, self.id, Process.current())
         self.pulse = Pulse(self.leases)
+        self.shelf = Shelf(study, runs, artifacts)
 
     def run(self, interrupt: Interrupt) -> int:
         """Trains until the budget is used up or somebody wants it to stop; returns the exit code."""
@@ -83,25 +94,29 @@ class Worker:
                     self.train(lease)
             except Left:
                 pass
+        if not interrupt:
+            self.shelf.close()
         with_database(self.leases.leave)
         return interrupt.code if interrupt else 0
 
     def train(self, lease: Lease) -> None:
         """One trial, from its claim to its end."""
         self.pulse.hold(lease)
-        workspace = Workspace(self.folder, lease.number, self.id)
+        workspace = Workspace(self.folder, lease.number, self.id, self.shelf.token.hex)
         workspace.open()
         progress = Progress()
         try:
             with trial_log(workspace.published / "log.txt"):
                 where = f"{self.label} of {self.leases.process.host}"
                 log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
+                self.shelf.take_up(lease, workspace, self._should_stop)
                 end = ended_before(lease) or self._epochs(lease, workspace, progress)
                 self._tell(lease, workspace, progress, end)
         except Left:
             self._give_back(lease, workspace)
             return
         workspace.close()
+        self.shelf.clear(lease)
         with_database(self._tidy)
 
     def _epochs(self, lease: Lease, workspace: Workspace, progress: Progress) -> End:
@@ -153,7 +168,8 @@ class Worker:
             if not stored:
                 raise Left
             progress.waiting.pop(0)
-        workspace.publish()
+        workspace.publish(result.epoch)
+        self.shelf.offer(lease, workspace)
 
     def _tell(self, lease: Lease, workspace: Workspace, progress: Progress, end: End) -> None:
         """Ends the trial in the database, after everything that still waits."""
@@ -164,11 +180,12 @@ class Worker:
         # Where nothing waited nothing was confirmed: who slept through a lease finds that out here.
         if not self._insist(partial(self.leases.renew, lease)):
             raise Left
-        workspace.publish()
-        self.pulse.drop()
+        workspace.publish(progress.epoch or workspace.epoch)
         value, attributes = outcome(self.study.spec, lease, progress, end)
         told = {"worker": self.id, **attributes}
-        if not self._insist(lambda: self.leases.finish(lease, end.state, value, told)):
+        shown = page.build(self.shelf, lease, workspace, progress, end, attributes, self._should_stop)
+        self.pulse.drop()
+        if not self._insist(lambda: self.leases.finish(lease, end.state, value, told, shown)):
             raise Left
         log.info("%s%s", end.state.lower(), f": {end.text.splitlines()[-1]}" if end.text else "")
         if end.code == "bug" and self._insist(self.leases.bugs_in_a_row) >= MAX_BUGS:
@@ -190,8 +207,10 @@ class Worker:
             row.number for row in rows if row.state == "RUNNING" or row.slot < len(self.study.spec.known)
         }
         drop_checkpoints(self.folder, kept)
+        self.shelf.tidy(kept)
 
     def _give_back(self, lease: Lease, workspace: Workspace) -> None:
+        self.shelf.deliver(lease, workspace, partial(self.leases.renew, lease))
         self.pulse.drop("stopping" if self._asked_to_go() else "waiting")
         with_database(lambda: self.leases.release(lease))
         workspace.leave()
@@ -248,11 +267,13 @@ def trial_log(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def work(url: str, name: str, runs: Path, data: Path | None, device: str, label: str) -> int:
+def work(
+    url: str, name: str, runs: Path, data: Path | None, device: str, label: str, artifacts: str | None
+) -> int:
     """Joins the study and works for it; returns the exit code."""
     check_folder(runs)
     with interruptible() as interrupt:
-        return Worker(open_study(url, name), runs, data, device, label).run(interrupt)
+        return Worker(open_study(url, name), runs, data, device, label, artifacts).run(interrupt)
 
 
 if __name__ == "__main__":

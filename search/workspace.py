@@ -4,36 +4,71 @@
     runs/mseg/trial-0017/.work-3f2a91c0/trial-0017/   where the present owner trains
 
 A worker that was taken for dead may still write for a while; it writes beside, never over what its
-successor continues. Publishing links files instead of copying them: it costs no time and no space.
+successor continues. Publishing links files instead of copying them: it costs no time and no space. A
+file `.epoch` says how far what was published is; it goes with the trial's end.
 """
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from search.errors import UserError
 
 WORK = ".work-"
+MARK = ".epoch"
 CHECKPOINTS = ("last.pt", "best.safetensors")
 
 
 class Workspace:
     """The folder of trial `number` below `study_folder`, as worker `owner` sees it."""
 
-    def __init__(self, study_folder: Path, number: int, owner: str) -> None:
+    def __init__(self, study_folder: Path, number: int, owner: str, study_token: str) -> None:
         self.published = study_folder / f"trial-{number:04d}"
         # It bears the trial's name, which is what an objective may write down of its folder.
         self.work = self.published / f"{WORK}{owner[:8]}" / self.published.name
+        self.epoch = 0
+        self._study = study_token
 
     def open(self) -> None:
-        """Starts from what was published: copies, so that no predecessor's open file is shared."""
+        """Starts from what was published on this machine: copies, so that no open file is shared.
+
+        `epoch` is then how far that is, 0 where nothing is there. What a study of the same name in
+        another database has left behind is not continued.
+        """
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir(parents=True)
-        for path in _files(self.published):
-            shutil.copy2(path, self.work / path.name)
+        self.epoch = self._marked()
+        if self.epoch:
+            for path in _files(self.published):
+                shutil.copy2(path, self.work / path.name)
 
-    def publish(self) -> None:
-        """Makes this owner's files the trial's. Call it only while the lease is confirmed."""
+    def start_from(self, folder: Path, epoch: int) -> None:
+        """Starts from the files in `folder`, which become this owner's, instead."""
+        shutil.rmtree(self.work)
+        folder.rename(self.work)
+        self.epoch = epoch
+
+    def beside(self, name: str) -> Path:
+        """An empty folder of this owner's that is no part of the trial's files."""
+        folder = self.work.parent / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return folder
+
+    def files(self) -> Sequence[Path]:
+        """This owner's finished files."""
+        return _files(self.work)
+
+    def snapshot(self) -> Sequence[Path]:
+        """The same as they are now, whatever training does to them: links in a folder beside."""
+        folder = self.beside("snapshot")
+        for path in _files(self.work):
+            os.link(path, folder / path.name)
+        return _files(folder)
+
+    def publish(self, epoch: int) -> None:
+        """Makes this owner's files, after `epoch`, the trial's. Only while the lease is confirmed."""
         for path in _files(self.work):
             public = self.published / path.name
             if public.exists() and public.samefile(path):
@@ -42,15 +77,27 @@ class Workspace:
             beside.unlink(missing_ok=True)
             os.link(path, beside)
             beside.replace(public)
+        self.epoch = epoch
+        mark = self.work.parent / MARK
+        mark.write_text(f"{self._study} {epoch}")
+        mark.replace(self.published / MARK)
 
     def close(self) -> None:
         """Removes this owner's folder, and those of owners before it: the trial has ended."""
+        (self.published / MARK).unlink(missing_ok=True)
         for folder in self.published.glob(f"{WORK}*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def leave(self) -> None:
         """Removes this owner's folder only: somebody else goes on with the trial."""
         shutil.rmtree(self.work.parent, ignore_errors=True)
+
+    def _marked(self) -> int:
+        try:
+            study, epoch = (self.published / MARK).read_text().split()
+        except (FileNotFoundError, ValueError):
+            return 0
+        return int(epoch) if study == self._study else 0
 
 
 def check_folder(runs: Path) -> None:

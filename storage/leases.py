@@ -22,11 +22,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, and_, case, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from storage import pages
+from storage.pages import Page
 from storage.processes import Process
 from storage.studies import Stop, _locked
 from storage.tables import (
+    insert_or_ignore,
     intermediates,
     leases,
     now,
@@ -126,7 +128,7 @@ class Leases:
             "state": "starting",
         }
         with self.engine.begin() as connection:
-            connection.execute(_insert_or_ignore(connection, workers).values(**row, seen_at=now()))
+            connection.execute(insert_or_ignore(connection, workers).values(**row, seen_at=now()))
 
     def leave(self) -> None:
         """Says that this worker is gone on purpose."""
@@ -202,7 +204,7 @@ class Leases:
             ):
                 return False
             connection.execute(
-                _insert_or_ignore(connection, intermediates).values(
+                insert_or_ignore(connection, intermediates).values(
                     trial_id=lease.trial_id,
                     step=epoch,
                     intermediate_value=score,
@@ -217,8 +219,9 @@ class Leases:
         state: Literal["COMPLETE", "PRUNED", "FAIL"],
         value: float | None,
         attributes: Mapping[str, Any],
+        page: Page | None = None,
     ) -> bool:
-        """Ends the trial with its value and user attributes; False without the lease.
+        """Ends the trial with its value, user attributes and page; False without the lease.
 
         True also where this owner had ended it already: then the answer to an earlier call was lost.
         """
@@ -242,6 +245,8 @@ class Leases:
                         trial_id=lease.trial_id, key=key, value_json=json.dumps(attribute)
                     )
                 )
+            if page is not None:
+                pages.write(connection, self.study_id, lease.trial_id, page)
         return True
 
     def renew(self, lease: Lease) -> bool:
@@ -389,9 +394,3 @@ class Leases:
             )
         )
         return Lease(trial_id, number or 0, slot, 1, 0, 0)
-
-
-def _insert_or_ignore(connection: Connection, table: Any) -> Any:
-    """INSERT that leaves an existing row as it is: what makes a repeated call harmless."""
-    dialect = {"postgresql": postgresql, "sqlite": sqlite}[connection.dialect.name]
-    return dialect.insert(table).on_conflict_do_nothing()

@@ -5,6 +5,7 @@ create one study together, one row stays and all of them read it.
 """
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from storage import tables
 from storage.tables import leases, now, studies
 
 Stop = Literal["drain", "now", "bugs"]
+
+TOKEN = "search:token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,22 @@ def find(engine: Engine, name: str) -> StudyRow | None:
         trials=row["trials"],
         stop=row["stop"],
     )
+
+
+def token(engine: Engine, study_id: int) -> uuid.UUID:
+    """A random name of this very study, the same for everyone: another database may have one called alike.
+
+    It begins the keys of the study in a store that several share. Made by the first who asks.
+    """
+    attribute = tables.study_system_attributes
+    mine = {"study_id": study_id, "key": TOKEN, "value_json": json.dumps(uuid.uuid4().hex)}
+    query = select(attribute.c.value_json).where(attribute.c.study_id == study_id, attribute.c.key == TOKEN)
+    with engine.begin() as connection:
+        stored = connection.scalar(query)
+        if stored is None:
+            connection.execute(tables.insert_or_ignore(connection, attribute).values(**mine))
+            stored = connection.scalar(query)
+    return uuid.UUID(json.loads(str(stored)))
 
 
 def names(engine: Engine) -> list[str]:

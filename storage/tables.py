@@ -10,9 +10,11 @@ All times in our tables are seconds since 1970 by the DATABASE's clock (`now`).
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Column,
+    Connection,
     DateTime,
     Enum,
     Float,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
@@ -159,6 +162,24 @@ user_attributes = Table(
     Column("value_json", Text),
 )
 
+trial_system_attributes = Table(
+    "trial_system_attributes",
+    optuna_tables,
+    Column("trial_system_attribute_id", Integer, primary_key=True),
+    Column("trial_id", Integer),
+    Column("key", String(512)),
+    Column("value_json", Text),
+)
+
+study_system_attributes = Table(
+    "study_system_attributes",
+    optuna_tables,
+    Column("study_system_attribute_id", Integer, primary_key=True),
+    Column("study_id", Integer),
+    Column("key", String(512)),
+    Column("value_json", Text),
+)
+
 
 # -- the database's clock ------------------------------------------------------------------------
 
@@ -196,3 +217,9 @@ def _utc_postgresql(element: utc, compiler: SQLCompiler, **kw: object) -> str:
 def _utc_sqlite(element: utc, compiler: SQLCompiler, **kw: object) -> str:
     # The text form that SQLAlchemy's DateTime reads back from SQLite.
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+def insert_or_ignore(connection: Connection, table: Table) -> Any:
+    """INSERT that leaves an existing row as it is: what makes a repeated call harmless."""
+    dialect = {"postgresql": postgresql, "sqlite": sqlite}[connection.dialect.name]
+    return dialect.insert(table).on_conflict_do_nothing()

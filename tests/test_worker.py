@@ -230,7 +230,7 @@ def test_without_the_lease_nothing_is_published(search: Search) -> None:
     assert (record.state, record.worker, len(record.curve)) == ("running", "thief", 2)
     folder = search.runs / "trial-0000"
     assert json.loads((folder / "last.pt").read_text()) == {"epoch": 2}
-    assert sorted(path.name for path in folder.iterdir()) == ["last.pt", "log.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == [".epoch", "last.pt", "log.txt"]
 
 
 def test_who_lost_the_lease_ends_in_the_middle_of_an_epoch(search: Search) -> None:

@@ -179,6 +179,13 @@ FLAGS = {
         ["--storage", "postgresql://u:secret@127.0.0.1:1/d"],
         ["storage", "127.0.0.1", "refused", "--storage"],
     ),
+    "artifacts is a file": (
+        ["--artifacts", "space.yaml"],
+        ["--artifacts", "space.yaml", "a folder or s3:"],
+    ),
+    "artifacts of another kind": (["--artifacts", "gs://mine/mseg"], ["--artifacts", "'gs://mine/mseg'"]),
+    "artifacts without a bucket": (["--artifacts", "s3://"], ["--artifacts", "'s3://'", "s3://BUCKET"]),
+    "artifacts with a secret": (["--artifacts", "s3://id:secret@mine"], ["--artifacts", "AWS_ACCESS_KEY"]),
     "runs is a file": (["--runs", "space.yaml"], ["--runs", "space.yaml", "folder"]),
 }
 

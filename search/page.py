@@ -1,0 +1,75 @@
+"""A trial's page on the dashboard: what became of it in a few lines, its curve, its overlay, its files.
+
+It is made under the lease, right before the trial ends, and stored in the transaction that ends it. A
+store that does not take the files leaves a page without them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from search import curve
+from search.endings import End, Progress
+from search.settings import StudySettings
+from search.shelf import WEIGHTS, Shelf
+from search.workspace import Workspace
+from storage.leases import Lease
+from storage.pages import Artifact, Page
+
+CURVE = "curve.svg"
+SHOWN = (CURVE, "overlay.png")  # in the note itself
+FILES = (*SHOWN, "history.json", "config.yaml")
+
+
+def build(
+    shelf: Shelf,
+    lease: Lease,
+    workspace: Workspace,
+    progress: Progress,
+    end: End,
+    attributes: Mapping[str, Any],
+    stop: Callable[[], bool],
+) -> Page:
+    """The page of a trial that is about to end with these attributes; its files go to the store."""
+    settings = shelf.study.spec.study
+    beside = workspace.beside("page")
+    if "best_epoch" in attributes:
+        title = f"trial {lease.number}: score by epoch, and its mean of {settings.smooth}"
+        drawn = curve.draw(progress.scores, settings.smooth, attributes["best_epoch"], title)
+        (beside / CURVE).write_text(drawn)
+    # Weights stand beside in a folder that others see, too; a store that is shared brings them there.
+    wanted = {*FILES, WEIGHTS} if shelf.shared and end.state == "COMPLETE" else set(FILES)
+    files = [path for path in (*beside.iterdir(), *workspace.files()) if path.name in wanted]
+    taken = shelf.put(lease.number, files, stop)
+    return Page(note(shelf.study.id, lease, progress, end, attributes, settings, taken), taken)
+
+
+def note(
+    study_id: int,
+    lease: Lease,
+    progress: Progress,
+    end: End,
+    attributes: Mapping[str, Any],
+    settings: StudySettings,
+    files: list[Artifact],
+) -> str:
+    """The note in Markdown: how it ended and why, its figures, its pictures."""
+    state = {"COMPLETE": "Complete", "PRUNED": "Pruned", "FAIL": "Failed"}[end.state]
+    horizon = f" of {progress.last.epochs}" if progress.last else ""
+    lines = [f"**{state}** after {max(progress.scores, default=0)}{horizon} epochs"]
+    if end.text:
+        lines[0] += ":"
+        lines.append(f"```\n{end.text.splitlines()[-1]}\n```")
+    if "best_epoch" in attributes:
+        mean = f"; value: the best mean of {settings.smooth} epochs in a row"
+        lines.append(f"Best epoch: {attributes['best_score']:.4f} at {attributes['best_epoch']}{mean}.")
+    if "known" in attributes:
+        lines.append(f"A known config: {attributes['known']}.")
+    if "control" in attributes:
+        lines.append(f"Ran on as one of the control group: {attributes['control']}.")
+    if lease.attempt > 1:
+        lines.append(f"{lease.attempt} owners: it was taken over, or given back and gone on with.")
+    by_name = {file.filename: file for file in files}
+    lines += [
+        f"![{name}]({by_name[name].path(study_id, lease.trial_id)})" for name in SHOWN if name in by_name
+    ]
+    return "\n\n".join(lines)
