@@ -14,6 +14,7 @@ from search.mseg.model import (
     MicroSegFormer,
     ModelConfig,
     Pointwise,
+    Reduction,
     Stage,
     applied,
     build,
@@ -152,7 +153,6 @@ def test_the_state_dict_is_that_of_the_plain_design() -> None:
         (128, 128),
         (128, 192),
     ]
-    assert all(tensor.is_contiguous() for tensor in state.values())  # safetensors takes no others
     other = example(seed=1).eval()
     other.load_state_dict(state)
     assert torch.equal(other(images), logits)
@@ -222,7 +222,10 @@ def test_initialisation() -> None:
 
 
 def test_dropout_varies_by_stage_and_acts_in_four_places() -> None:
-    """Shares of zeros that a training pass really makes, by stage: attention output and both MLP layers."""
+    """Shares of zeros that a training pass really makes, by stage.
+
+    The places are the attention's weights and output and both layers of the MLP.
+    """
     model = example(dropout=0.4)
     dropped: dict[int, list[float]] = {i: [] for i in range(4)}
     for i, stage in enumerate(module for module in model.modules() if isinstance(module, Stage)):
@@ -233,27 +236,35 @@ def test_dropout_varies_by_stage_and_acts_in_four_places() -> None:
                         (out[inputs[0] != 0] == 0).float().mean().item()
                     )
                 )
-    model(torch.rand(8, 3, 64, 64))
-    assert [len(shares) for shares in dropped.values()] == [3, 6, 6, 6]
+    model(torch.rand(8, 3, 128, 128))
+    assert [len(shares) for shares in dropped.values()] == [4, 8, 8, 8]
     for i, expected in enumerate([0.2, 0.3, 0.4, 0.5]):
         assert dropped[i] == pytest.approx([expected] * len(dropped[i]), abs=0.03)
 
 
-def test_dropout_of_the_attention_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates: list[float] = []
-    fused = F.scaled_dot_product_attention
+def test_attention_in_training_is_the_fused_kernel_with_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the CPU does in the kernel's place gives the same where nothing is dropped, gradients too."""
+    torch.manual_seed(0)
+    attention = Attention(32, 8, dropout=0.3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(2, 16, 24, 32, requires_grad=True)
+    expected = attention.eval()(x)
+    (slope,) = torch.autograd.grad(expected.square().sum(), x)
+    monkeypatch.setattr(Dropout, "forward", lambda self, x: x)
+    monkeypatch.setattr(F, "scaled_dot_product_attention", None)
+    trained = attention.train()(x)
+    torch.testing.assert_close(trained, expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        torch.autograd.grad(trained.square().sum(), x)[0], slope, atol=1e-5, rtol=1e-5
+    )
 
-    def recording(*args: Tensor, dropout_p: float) -> Tensor:
-        rates.append(dropout_p)
-        return fused(*args, dropout_p=dropout_p)
 
-    monkeypatch.setattr(F, "scaled_dot_product_attention", recording)
-    model = example(dropout=0.4)
-    model(torch.rand(2, 3, 32, 32))
-    assert rates == pytest.approx([0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5])
-    rates.clear()
-    model.eval()(torch.rand(1, 3, 32, 32))
-    assert rates == [0.0] * 7
+@pytest.mark.parametrize(("height", "width", "side"), [(16, 24, 8), (8, 4, 2)])
+def test_a_reduction_is_the_convolution(height: int, width: int, side: int) -> None:
+    torch.manual_seed(0)
+    reduction = Reduction(5, side).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(3, height, width, 5)
+    by_convolution = reduction.norm(reduction.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+    torch.testing.assert_close(reduction(x), by_convolution, atol=1e-5, rtol=1e-5)
 
 
 def test_training_is_random_evaluation_is_not() -> None:

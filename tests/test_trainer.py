@@ -410,6 +410,29 @@ def test_the_average_is_exponential() -> None:
         assert average.model.weight.item() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3, 5])
+def test_a_step_in_parts_is_the_step(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss, gradients and predictions of a batch, however many of its images are scored at a time."""
+    config = small(trainer__grad_clip=None, model__dropout=0.0)
+    torch.manual_seed(0)
+    learner = build(config, 19, torch.device("cpu"))
+    images, masks = torch.rand(5, 3, 32, 32), torch.randint(19, (5, 32, 32), dtype=torch.uint8)
+    learner.model.train()
+    logits = learner.model(images)
+    expected = learner.criterion(logits, masks)
+    expected.backward()
+    gradients = {name: weight.grad for name, weight in learner.model.named_parameters()}
+
+    monkeypatch.setattr("search.mseg.learner.LOGITS", {"cpu": at_once * 19 * 32 * 32})
+    monkeypatch.setattr(learner.optimizer, "step", lambda: None)
+    learner.model.zero_grad()
+    loss, prediction = learner.step(images, masks)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert torch.equal(prediction, logits.argmax(1))
+    for name, weight in learner.model.named_parameters():
+        torch.testing.assert_close(weight.grad, gradients[name], atol=1e-6, rtol=1e-4)
+
+
 @pytest.mark.parametrize("eval_size", ["train", 64, 48])
 def test_the_score_does_not_depend_on_the_validation_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eval_size: Any
@@ -417,7 +440,7 @@ def test_the_score_does_not_depend_on_the_validation_batch(
     results: list[EpochResult] = []
     for images in (1, 4, 100):
         side = 32 if eval_size == "train" else eval_size
-        monkeypatch.setattr(trainer, "VALIDATION_LOGITS", {"cpu": images * 19 * side * side})
+        monkeypatch.setattr("search.mseg.learner.LOGITS", {"cpu": images * 19 * side * side})
         results.append(next(train(small(data__eval_size=eval_size), Run(tmp_path / str(images)))))
     for result in results[1:]:
         assert result.score == results[0].score

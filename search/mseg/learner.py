@@ -1,5 +1,10 @@
-"""What learns: the model, its optimiser, averaged weights and loss, put together for one run."""
+"""What learns: the model, its optimiser, averaged weights and loss, put together for one run.
 
+B batch, C classes, S the training size, H and W the sides of a mask.
+"""
+
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,8 +15,12 @@ from torch.optim import Optimizer
 
 from search.mseg import loss, model, optimizer, schedule
 from search.mseg.config import Config
+from search.mseg.model import SegmentationModel
 from search.mseg.optimizer import MovingAverage
 from search.objective import Value
+
+LOGITS = {"cpu": 2**20, "cuda": 2**27}
+"""Logits at the size of the masks that there are at a time: what a CPU's cache holds, and 512 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,7 @@ class Learner:
 
     config: Config
     device: torch.device
-    model: nn.Module
+    model: SegmentationModel
     optimizer: Optimizer
     average: MovingAverage | None
     criterion: partial[Tensor]
@@ -52,27 +61,48 @@ class Learner:
     def step(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """One step of training.
 
+        Logits are upsampled, scored and derived a few images at a time: of all tensors of a step those
+        at the size of the masks are the largest, and so they stay in a CPU's cache and cost no memory.
+        A loss is a mean over images, so that its parts add up to the whole.
+
         Args:
             images: (B, 3, S, S) float in [0, 1]. masks: (B, S, S) classes.
 
         Returns:
             The loss, and the classes predicted before the step, (B, S, S).
         """
-        logits = self.logits(self.model, images)
-        value = self.criterion(logits, masks)
+        with self._autocast():
+            coarse = self.model.coarse(images)
+        at_once = self.images_at_once(coarse.shape[1], masks.shape[1:])
+        total, gradients, predictions = images.new_zeros(()), [], []
+        for part, target in zip(coarse.detach().split(at_once), masks.split(at_once), strict=True):
+            leaf = part.requires_grad_()
+            logits = model.upsample(leaf, target.shape[1:])
+            value = self.criterion(logits, target) * (len(part) / len(images))
+            gradients += torch.autograd.grad(value, leaf)
+            total += value.detach()
+            predictions.append(logits.detach().argmax(1))
+
         self.optimizer.zero_grad()
-        value.backward()
+        coarse.backward(torch.cat(gradients))
         if self.config.trainer.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.trainer.grad_clip, foreach=True)
         self.optimizer.step()
         if self.average:
             self.average.update(self.model)
-        return value.detach(), logits.detach().argmax(1)
+        return total, torch.cat(predictions)
 
     def logits(self, of: nn.Module, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """float32 logits (B, C, *size) of a model in this run's precision."""
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+        with self._autocast():
             return of(images, size=size)
+
+    def images_at_once(self, classes: int, size: Sequence[int]) -> int:
+        """How many images' logits of `size` (H, W) to have at a time, at least 1."""
+        return max(1, LOGITS.get(self.device.type, 2**27) // (classes * math.prod(size)))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
     def weights_norm(self) -> Tensor:
         """L2 norm of all weights, a scalar on the device; not finite once one of them is not."""

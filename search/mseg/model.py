@@ -17,6 +17,8 @@ B batch, C classes, H and W the sides of an image, h and w those of a stage's gr
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -70,7 +72,7 @@ class ModelConfig(BaseModel):
         return kind
 
 
-def build(config: ModelConfig, classes: int) -> nn.Module:
+def build(config: ModelConfig, classes: int) -> "SegmentationModel":
     """The model `config` names, freshly initialised from PyTorch's global generator."""
     return MODELS[config.kind](config, classes)
 
@@ -101,7 +103,19 @@ def applied(model: nn.Module) -> dict[str, Value]:
     }
 
 
-class MicroSegFormer(nn.Module):
+class SegmentationModel(nn.Module):
+    """What MODELS builds: logits on a grid of the model's own, upsampled to any size."""
+
+    def forward(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Logits (B, C, *size) of `images` (B, 3, H, W) in [0, 1]; `size` is (H, W) unless given."""
+        return upsample(self.coarse(images), size or images.shape[2:])
+
+    def coarse(self, images: Tensor) -> Tensor:
+        """Logits (B, C, h, w) of `images` (B, 3, H, W), in the images' dtype, under autocast too."""
+        raise NotImplementedError
+
+
+class MicroSegFormer(SegmentationModel):
     """1,747,923 parameters for 19 classes; 1,721,939 without LMSA."""
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
@@ -113,11 +127,11 @@ class MicroSegFormer(nn.Module):
         self.decoder = Decoder(config.lmsa)
         self.head = Pointwise(DECODER_WIDTH, classes)
         self.apply(_initialise)
+        # Or every convolution would reorder its weights at every step.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Logits (B, C, *size) of `images` (B, 3, H, W) in [0, 1]; `size` is (H, W) unless given.
-
-        The logits are in the images' dtype, under autocast too, and in channels_last layout.
+    def coarse(self, images: Tensor) -> Tensor:
+        """Logits (B, C, H/4, W/4) in channels_last layout.
 
         Raises:
             ValueError: H or W is not a multiple of 32.
@@ -133,8 +147,7 @@ class MicroSegFormer(nn.Module):
         for stage in self.stages:
             x = stage(x)
             features.append(x)
-        logits = self.head(self.decoder(features)).to(images.dtype)
-        return _upsample(logits, size or (height, width)).permute(0, 3, 1, 2)
+        return self.head(self.decoder(features)).to(images.dtype).permute(0, 3, 1, 2)
 
 
 class Stage(nn.Module):
@@ -162,6 +175,19 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(_channels_first(self.conv, x))
+
+
+class Reduction(PatchEmbedding):
+    """A convolution with its stride for a kernel, then LayerNorm: one Linear on tiles of the grid."""
+
+    def __init__(self, width: int, side: int) -> None:
+        super().__init__(width, width, side, side)
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        tiles = x.unflatten(2, (-1, self.side)).unflatten(1, (-1, self.side)).transpose(2, 3).flatten(3)
+        weight = self.conv.weight.permute(0, 2, 3, 1).flatten(1)  # a view: it is in channels_last
+        return self.norm(F.linear(tiles, weight, self.conv.bias))
 
 
 class Block(nn.Module):
@@ -193,20 +219,24 @@ class Attention(nn.Module):
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
         self.proj = nn.Linear(width, width)
-        self.reduce = PatchEmbedding(width, width, reduction, reduction) if reduction > 1 else nn.Identity()
+        self.reduce = Reduction(width, reduction) if reduction > 1 else nn.Identity()
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         query = self.q(x).flatten(1, 2)
         key, value = self.kv(self.reduce(x)).flatten(1, 2).chunk(2, dim=-1)
+        return self.dropout(self.proj(self._attend(query, key, value).view(x.shape)))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Values (B, n, D) mixed for each of the (B, m, D) queries."""
+        rate = self.dropout.p if self.training else 0.0
+        if rate and query.device.type == "cpu":
+            # PyTorch's fused kernel for CPUs has no dropout, and its stand-in takes 1.7 times as long.
+            weights = (query * query.shape[2] ** -0.5 @ key.transpose(1, 2)).softmax(2)
+            return self.dropout(weights) @ value
         # The fused kernels take (B, heads, tokens, D) only.
-        mixed = F.scaled_dot_product_attention(
-            query.unsqueeze(1),
-            key.unsqueeze(1),
-            value.unsqueeze(1),
-            dropout_p=self.dropout.p if self.training else 0.0,
-        )
-        return self.dropout(self.proj(mixed.view(x.shape)))
+        heads = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
+        return F.scaled_dot_product_attention(*heads, dropout_p=rate)
 
 
 class Dropout(nn.Dropout):
@@ -239,7 +269,7 @@ class Decoder(nn.Module):
         self.lmsa = LMSA(DECODER_WIDTH) if lmsa else nn.Identity()
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        height, width = features[0].shape[1:3]
+        grow = partial(upsample, size=features[0].shape[1:3])
         slices = self.fusion.weight.split(DECODER_WIDTH, dim=1)
         weights = [
             part @ stage.get_parameter("weight") for part, stage in zip(slices, self.stages, strict=True)
@@ -249,7 +279,8 @@ class Decoder(nn.Module):
         for x, weight in zip(features[1:], weights[1:], strict=True):
             # Under autocast features are float32, as LayerNorm leaves them, and so are these: the
             # gradient of an upsampling adds up to 256 terms.
-            fused += _upsample(F.linear(x, weight).to(x.dtype), (height, width))
+            grown = _channels_first(grow, F.linear(x, weight).to(x.dtype))
+            fused = fused + grown.to(fused.dtype)  # += on a view would copy every gradient
         return self.lmsa(self.proj(F.gelu(fused)))
 
 
@@ -273,16 +304,14 @@ class LMSA(nn.Module):
         return gate * out + x
 
 
-def _channels_first(layer: nn.Module, x: Tensor) -> Tensor:
+def _channels_first(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """A layer that wants (B, D, h, w) on (B, h, w, D) features; both permutations are views."""
     return layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-def _upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, h, w, D) to (B, *size, D), bilinear."""
-    if x.shape[1:3] == size:
-        return x
-    return F.interpolate(x.permute(0, 3, 1, 2), size, mode="bilinear").permute(0, 2, 3, 1)
+def upsample(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(B, C, h, w) to (B, C, *size), bilinear."""
+    return logits if logits.shape[2:] == size else F.interpolate(logits, size, mode="bilinear")
 
 
 def _initialise(module: nn.Module) -> None:

@@ -32,9 +32,6 @@ from search.mseg.metric import Scores
 from search.mseg.recording import History, Row, empty_history, recorded, write_config, write_history
 from search.objective import EpochResult, Run, trailing_means
 
-VALIDATION_LOGITS = {"cpu": 2**23, "cuda": 2**27}
-"""Logits of a validation batch at most: what a CPU's cache is not much too small for, and 512 MB."""
-
 
 def train(config: Config, run: Run) -> Iterator[EpochResult]:
     """Trains `config`, yielding each epoch once it is validated, saved and written down.
@@ -167,11 +164,11 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
     height, width = data.val_targets.shape[1:]
     # The loss is a curve to look at: about as many pixels as in training are enough for it.
     stride = max(1, height // data.val.images.shape[2])
-    at_once = VALIDATION_LOGITS.get(learner.device.type, 2**27) // (len(data.classes) * height * width)
+    at_once = learner.images_at_once(len(data.classes), (height, width))
     total = torch.zeros((), device=learner.device)
     scores = Scores(len(data.classes))
     for images, targets in zip(
-        data.val.images.split(max(1, at_once)), data.val_targets.split(max(1, at_once)), strict=True
+        data.val.images.split(at_once), data.val_targets.split(at_once), strict=True
     ):
         targets = targets.to(learner.device, non_blocking=True)
         logits = learner.logits(model, _as_float(images, learner.device), size=(height, width))
