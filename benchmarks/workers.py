@@ -26,8 +26,8 @@ from typing import Any
 
 import yaml
 
+from search.places import Place, places
 from search.start import Wanted, open_or_create
-from search.supervisor import places
 
 STEPS = ("train", "validate")
 LANDMARK = "claim"
@@ -101,7 +101,7 @@ def run_timed(url: str, name: str, runs: Path, device: str) -> list[dict[str, fl
     from search.workspace import Workspace
     from storage.leases import Leases
 
-    worker = path.Worker(open_study(url, name), runs, None, device, device)
+    worker = path.Worker(open_study(url, name), runs, None, [Place(device, device)])
     watch = Stopwatch()
     watch.timed(trainer, "_pass", "train")
     watch.timed(trainer, "_validate", "validate")

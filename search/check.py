@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from search.objective import Description
+from search.places import Place
 from search.spec import Spec
 from search.start import Wanted, choose, probe
-from search.supervisor import Place
 from search.tracing import Trace, trace
 
 

@@ -4,7 +4,6 @@ Whatever a command needs is imported inside it: `search status` loads neither to
 """
 
 import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from search.errors import SearchError, UserError
-from search.finding import awaited, named, storage_url
+from search.finding import named, storage_url
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -90,8 +89,8 @@ def start(
 ) -> int:
     """Create or join a study and work on it with every GPU of this machine until its budget is used up."""
     from search.display import view
+    from search.places import places
     from search.start import Wanted, open_or_create, run
-    from search.supervisor import places
     from search.tables import closing, show
 
     wanted = Wanted(
@@ -113,7 +112,9 @@ def start(
     if not here:
         say(f"study {found.name!r} is there; search worker --study {found.name} works on it")
         return 0
-    snapshot, code = run(found, wanted, here, view(sys.stderr))
+    snapshot, code, turned_away = run(found, wanted, here, view(sys.stderr))
+    for line in turned_away:
+        say(line)
     best = snapshot.best
     folder = runs / found.name / f"trial-{best.number:04d}" if best else None
     show(closing(snapshot, folder))
@@ -127,31 +128,42 @@ def worker(
     runs: Runs = Path("runs"),
     data: Data = None,
     artifacts: Artifacts = None,
+    gpus: Gpus = "auto",
     device: Device = None,
     wait: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, help="Seconds to wait for a database or study to appear.", envvar="SEARCH_WAIT"
+            min=0,
+            help="Seconds to wait for a database or study to appear; by default 30 for a database.",
+            envvar="SEARCH_WAIT",
         ),
-    ] = 0.0,
+    ] = None,
     label: Annotated[str | None, typer.Option(hidden=True)] = None,
+    share: Annotated[int, typer.Option(hidden=True)] = 1,
     tied: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
 ) -> int:
-    """Join a study with one device and work until its budget is used up."""
-    import logging
+    """Join a study with one device, the first that no other worker has, until its budget is used up."""
+    from search.signals import interruptible
 
-    from search.signals import leave_with_parent
-    from search.supervisor import places
-    from search.worker import work
+    with interruptible() as interrupt:
+        with interrupt.at_once():  # Optuna takes a second to import
+            from search.joining import Joining, work
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if tied:
-        leave_with_parent()
-    place = places("auto", 1, device)[0]
-    os.environ.update({} if tied else place.environment)
-    url = storage_url(storage, runs)
-    found = awaited(url, study, wait).name
-    return work(url, found, runs, data, place.device, label or place.label, artifacts or None)
+        wanted = Joining(
+            url=storage_url(storage, runs),
+            study=study,
+            runs=runs,
+            data=data,
+            artifacts=artifacts or None,
+            gpus=gpus,
+            device=device,
+            wait=wait,
+            label=label,
+            share=share,
+            tied=tied,
+        )
+        return work(wanted, interrupt)
+    return interrupt.code
 
 
 @app.command()
@@ -255,8 +267,8 @@ def check(
     """Read the document and the data as a search would, and say what is wrong; writes nothing else."""
     from search.check import check as run
     from search.check import check_table
+    from search.places import places
     from search.start import Wanted
-    from search.supervisor import places
     from search.tables import show
 
     wanted = Wanted(
@@ -269,7 +281,7 @@ def check(
         profile=profile,
     )
     place = places(gpus, None, device)[0]
-    os.environ.update(place.environment)  # before torch is loaded: a trace is of this place's threads
+    place.confine()  # before torch is loaded: a trace is of this place
     report = run(wanted, place, Path(TRACE) if traced else None)
     if as_json:
         write_json(report.to_json())
@@ -371,7 +383,7 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
             say(f"storage: {str(error).splitlines()[0]}")
         else:
             say(str(error))
-        return {StorageError: 2, SQLAlchemyError: 1}.get(type(error), getattr(error, "exit_code", 1))
+        return 2 if isinstance(error, StorageError) else int(getattr(error, "exit_code", 1))
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except SystemExit as ended:  # so typer ends when whoever read our stdout has left, which is no failure

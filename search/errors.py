@@ -1,6 +1,7 @@
 """What can go wrong that is not a bug.
 
     SearchError              exit code 1: a command failed
+    ├── NoDevice             exit code 0: other workers have this machine's GPUs
     └── UserError            exit code 2: what the user gave is wrong
         ├── SpaceError       space.yaml, --set, a parameter or its value
         ├── DataError        the data folder, an image, a mask
@@ -19,6 +20,12 @@ class SearchError(Exception):
     """A command failed for a reason that is known and said in one line."""
 
     exit_code = 1
+
+
+class NoDevice(SearchError):
+    """There is nothing for this worker to run on, and nothing to mend: others have the GPUs."""
+
+    exit_code = 0
 
 
 class UserError(SearchError):

@@ -23,6 +23,7 @@ class Pulse:
     Attributes:
         lease: the lease to renew; None while the worker has none.
         lost: the lease was somebody else's at the last beat: train no further.
+        displaced: the device was somebody else's at the last beat: leave.
         stop: what the study asks of its workers.
         reachable: the last beat went through, and so did everything since.
     """
@@ -30,6 +31,7 @@ class Pulse:
     def __init__(self, leases: Leases) -> None:
         self.lease: Lease | None = None
         self.lost = False
+        self.displaced = False
         self.stop: Stop | None = None
         self.reachable = True
         self._leases = leases
@@ -101,6 +103,7 @@ class Pulse:
             log.info("the database is back")
         self.reachable = True
         self.stop = beat.stop
+        self.displaced = not beat.has_device
         # A beat that was under way while the trial ended says nothing about the next one.
         if lease is not None and self.lease is lease and not beat.held:
             self.lost = True

@@ -13,13 +13,14 @@ from search.display import View
 from search.errors import SearchError, SpaceError, StudyError
 from search.judging import build_pruner
 from search.objective import Description, configure, describe, load_objective
+from search.places import Place
 from search.reading import read_snapshot
 from search.records import Snapshot
 from search.sampling import rehearse
 from search.signals import interruptible
 from search.spec import Spec, load_spec, stock_space
 from search.study import Study, create_study, find_study, open_study
-from search.supervisor import Place, Supervisor
+from search.supervisor import Supervisor
 from search.workspace import check_folder
 from storage import studies
 from storage.artifacts import check_place
@@ -166,16 +167,25 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
         raise spec.located(error) from error
 
 
-def run(study: Study, wanted: Wanted, workers: Sequence[Place], view: View) -> tuple[Snapshot, int]:
-    """Works on the study with this machine until its budget is used up; its end and an exit code."""
+def run(
+    study: Study, wanted: Wanted, workers: Sequence[Place], view: View
+) -> tuple[Snapshot, int, Sequence[str]]:
+    """Works on the study with this machine until its budget is used up.
+
+    Returns:
+        Its end, an exit code, and sentences of workers that found no free GPU.
+    """
     snapshot = read_snapshot(study)
     if snapshot.budget.finished >= snapshot.budget.trials:
-        return snapshot, outcome(snapshot)
+        return snapshot, outcome(snapshot), ()
     with interruptible() as interrupt, view:
         supervisor = Supervisor(study, workers, wanted.runs, wanted.data, wanted.artifacts)
         for snapshot in supervisor.supervise(interrupt):
             view.update(snapshot)
-        return snapshot, interrupt.code if interrupt else outcome(snapshot)
+    if interrupt:
+        return snapshot, interrupt.code, ()
+    idle = len(supervisor.turned_away) == len(workers)  # nobody worked, and nothing failed
+    return snapshot, 0 if idle else outcome(snapshot), supervisor.turned_away
 
 
 def outcome(snapshot: Snapshot) -> int:

@@ -4,20 +4,21 @@ The supervisor spawns workers and never imports them; what it knows of their wor
 study, like everybody else. `supervise` is a generator of Snapshots: who consumes it shows them.
 """
 
-import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from search.errors import SearchError, UserError
+from search.finding import environment_for
+from search.places import TURNED_AWAY, Place
 from search.reading import read_snapshot
 from search.records import Snapshot
-from search.signals import Interrupt
+from search.signals import Interrupt, pass_on
 from search.study import Study
-from search.threads import thread_variables
 from storage.engine import DATABASE_ERRORS
 
 POLL_SECONDS = 0.5
@@ -28,59 +29,7 @@ BACKOFF_SECONDS = (1.0, 60.0)  # before a crashed worker is started again: first
 # trial that kills its workers is given up: it must not take the search with it.
 MAX_CRASHES = 6
 STEADY_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where one worker runs.
-
-    Attributes:
-        device: as the objective calls it (`cpu`, `cuda:0`). label: as a person does (`GPU 1`).
-        environment: variables that confine the process to it.
-    """
-
-    device: str
-    label: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
-def places(gpus: str, workers: int | None, device: str | None) -> list[Place]:
-    """One place per visible GPU, or CPU workers that divide the cores among them.
-
-    Args:
-        gpus: `auto`, `none`, or indices: `0,1`.
-        workers: how many; by default one per GPU, or one on the CPU. More than GPUs share them in turn.
-        device: `cpu` or another torch device that is used as it is (`mps`).
-    """
-    visible = [] if gpus == "none" or device is not None else visible_gpus()
-    if gpus not in ("auto", "none"):
-        chosen = [index.strip() for index in gpus.split(",")]
-        unknown = [index for index in chosen if index not in visible]
-        if unknown:
-            there = ", ".join(visible) or "none"
-            raise UserError(f"--gpus: {', '.join(unknown)} not on this machine (there are: {there})")
-        visible = chosen
-    if visible:
-        count = workers or len(visible)
-        used = [visible[index % len(visible)] for index in range(count)]
-        return [Place("cuda:0", f"GPU {gpu}", {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in used]
-    count = workers or 1
-    environment = thread_variables(count)
-    name = device or "cpu"
-    return [Place(name, name if count == 1 else f"{name} {index}", environment) for index in range(count)]
-
-
-def visible_gpus() -> list[str]:
-    """Indices of the GPUs this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is not None:
-        return [index.strip() for index in allowed.split(",") if index.strip() not in ("", "-1")]
-    try:
-        query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-        listed = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return listed.stdout.split()
+ENDED = (0, TURNED_AWAY)
 
 
 @dataclass
@@ -96,7 +45,12 @@ class Child:
 
 
 class Supervisor:
-    """The workers of this machine for one study."""
+    """The workers of this machine for one study.
+
+    Attributes:
+        failure: why the search cannot go on.
+        turned_away: what workers said that found no free device, once all have left.
+    """
 
     def __init__(
         self, study: Study, wanted: Sequence[Place], runs: Path, data: Path | None, artifacts: str | None
@@ -110,6 +64,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._wanted = list(wanted)
         self.failure: SearchError | None = None
+        self.turned_away: list[str] = []
 
     def supervise(self, interrupt: Interrupt) -> Iterator[Snapshot]:
         """Runs the workers until all have left; yields the study about once a second.
@@ -126,25 +81,28 @@ class Supervisor:
                     yield from self._snapshot()
                 interrupt.wait(POLL_SECONDS)
         finally:
-            self._end_all()
+            self._end_all(interrupt.signal or signal.SIGTERM)
         if self.failure is not None:
             raise self.failure
+        away = [child for child in self._children if child.process.poll() == TURNED_AWAY]
+        self.turned_away = [last_line(child.log) for child in away]
         yield from self._snapshot()
 
     def _start(self, index: int, place: Place) -> Child:
-        log = self._logs / f"{place.label.replace(' ', '-').lower()}.log"
+        name = place.label if place.share == 1 else f"{place.label} {index}"
+        log = self._logs / f"{name.replace(' ', '-').lower()}.log"
         command = [sys.executable, "-P", "-m", "search.worker", "--study", self._study.name]
-        command += ["--runs", str(self._runs), "--device", place.device, "--label", place.label, "--tied"]
+        command += ["--runs", str(self._runs), "--gpus", "auto", "--device", place.device]
+        command += ["--label", place.label, "--share", str(place.share), "--tied"]
         if self._data is not None:
             command += ["--data", str(self._data)]
         if self._artifacts is not None:
             command += ["--artifacts", self._artifacts]
-        # The storage URL may hold a password: it goes by the environment, not by argv.
-        environment = {**os.environ, **place.environment, "SEARCH_STORAGE": self._study.url}
+        environment = {**environment_for(self._study.url), **place.environment}
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.PIPE,  # closes with this process: the worker's sign to leave
+                stdin=subprocess.PIPE,  # closes with this process; see leave_with_parent
                 stdout=output,
                 stderr=output,
                 env=environment,
@@ -158,7 +116,7 @@ class Supervisor:
             return False
         for index, child in enumerate(self._children):
             code = child.process.poll()
-            if code is None or code == 0:
+            if code is None or code in ENDED:
                 continue
             if child.restart_at is None:
                 self._note_crash(child, code)
@@ -166,7 +124,7 @@ class Supervisor:
                 again = self._start(index, child.place)
                 again.crashes = child.crashes
                 self._children[index] = again
-        return any(child.process.poll() != 0 for child in self._children)
+        return any(child.process.poll() not in ENDED for child in self._children)
 
     def _note_crash(self, child: Child, code: int) -> None:
         said = last_line(child.log)
@@ -189,11 +147,12 @@ class Supervisor:
         except DATABASE_ERRORS:
             return  # nothing new to show while the database is away
 
-    def _end_all(self) -> None:
-        """Asks every worker to leave, then makes sure."""
+    def _end_all(self, number: int) -> None:
+        """Passes a signal on to every worker, then makes sure."""
         running = [child.process for child in self._children if child.process.poll() is None]
         for process in running:
-            process.terminate()
+            if process.stdin is not None:
+                pass_on(number, process.stdin.fileno())
         deadline = time.monotonic() + GRACE_SECONDS
         for process in running:
             try:

@@ -9,29 +9,30 @@ is done through `storage.leases`, which tests it in the transaction that writes.
 """
 
 import logging
-import random
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
-
-from optuna.exceptions import StorageInternalError
+from typing import Any
 
 from search import page
-from search.endings import End, Progress, check_applied, complete, end_of, ended_before, first_line, outcome
-from search.judging import build_pruner
+from search.endings import End, Progress, check_applied, complete, end_of, ended_before, outcome
+from search.errors import NoDevice
+from search.judging import Judge, build_pruner
 from search.objective import Run, configure, describe, load_objective
+from search.outage import Answer, Left, insist, with_database
+from search.places import Place
 from search.pulse import Pulse
 from search.sampling import ask
+from search.settling import settle
 from search.shelf import Shelf
-from search.signals import Interrupt, interruptible
-from search.study import Study, check_data, open_study
-from search.workspace import Workspace, check_folder, drop_checkpoints
+from search.signals import Interrupt, Interrupted
+from search.study import Study, check_data
+from search.workspace import Workspace, drop_checkpoints
 from storage import reads, studies
-from storage.engine import DATABASE_ERRORS, StorageError
+from storage.engine import DATABASE_ERRORS
 from storage.leases import Lease, Leases
 from storage.processes import Process
 
@@ -40,50 +41,54 @@ log = logging.getLogger(__name__)
 MAX_BUGS = 3  # failed trials in a row, over all workers, that stop the study
 KEPT = 5  # best trials whose checkpoints stay
 WAIT_SECONDS = 1.0  # between two looks for a trial to take over
-RETRY_SECONDS = (0.2, 15.0)  # first and longest pause while the database is away
-
-AWAY: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StorageInternalError, StorageError)
-"""What is raised, by us and by Optuna, while the database is away."""
-
-Answer = TypeVar("Answer")
-
-
-class Left(Exception):
-    """This worker does not finish the trial: it was asked to go, or the lease is somebody else's."""
 
 
 class Worker:
-    """One process with one device, training one trial after another."""
+    """One process with one device, training one trial after another.
+
+    Attributes:
+        places: where it may run. place: the first one of them whose device is free.
+    """
 
     def __init__(
         self,
         study: Study,
         runs: Path,
         data: Path | None,
-        device: str,
-        label: str,
+        places: Sequence[Place],
         artifacts: str | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex
         self.study = study
         self.folder = runs / study.name
         self.data = data
-        self.device = device
-        self.label = label
-        self.objective = load_objective(study.spec.objective)
-        self.judge = build_pruner(study.spec)(study)
+        self.places = places
+        self.place = places[0]
         self.leases = Leases(study.engine, study.id, self.id, Process.current())
         self.pulse = Pulse(self.leases)
         self.shelf = Shelf(study, runs, artifacts)
 
+    @cached_property
+    def objective(self) -> Any:
+        return load_objective(self.study.spec.objective)
+
+    @cached_property
+    def judge(self) -> Judge:
+        return build_pruner(self.study.spec)(self.study)
+
     def run(self, interrupt: Interrupt) -> int:
-        """Trains until the budget is used up or somebody wants it to stop; returns the exit code."""
+        """Trains until the budget is used up or somebody wants it to stop; returns the exit code.
+
+        Raises:
+            NoDevice: its device is another worker's, at the start or after a time in which it was silent.
+            UserError: objective or data are not the study's.
+        """
         self.interrupt = interrupt
-        example = next(self.study.spec.space.corners())
-        check_data(self.study, describe(self.objective, configure(self.objective, example), self.data))
-        with self.pulse:
-            try:
-                self._insist(partial(self.leases.join, self.label))
+        try:
+            with self.pulse:
+                with interrupt.at_once():  # nothing is held yet that could be lost
+                    self.place = settle(self.leases, self.places, interrupt, self.pulse)
+                    self._prepare()
                 while not self._asked_to_go():
                     lease = self._insist(self.leases.claim)
                     if lease == "spent" or lease == "stopped":
@@ -92,12 +97,22 @@ class Worker:
                         interrupt.wait(WAIT_SECONDS)
                         continue
                     self.train(lease)
-            except Left:
-                pass
+        except (Left, Interrupted):
+            pass
+        finally:
+            with_database(self.leases.leave)
         if not interrupt:
             self.shelf.close()
-        with_database(self.leases.leave)
+        if self.pulse.displaced:
+            raise NoDevice(f"{self.place.label} was given to another worker while this one was silent")
         return interrupt.code if interrupt else 0
+
+    def _prepare(self) -> None:
+        """Loads what trains; raises UserError where this machine has other data than the study."""
+        self.place.confine()
+        example = next(self.study.spec.space.corners())
+        check_data(self.study, describe(self.objective, configure(self.objective, example), self.data))
+        self._insist(lambda: self.judge)
 
     def train(self, lease: Lease) -> None:
         """One trial, from its claim to its end."""
@@ -107,7 +122,7 @@ class Worker:
         progress = Progress()
         try:
             with trial_log(workspace.published / "log.txt"):
-                where = f"{self.label} of {self.leases.process.host}"
+                where = f"{self.place.label} of {self.leases.process.host}"
                 log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
                 self.shelf.take_up(lease, workspace, self._should_stop)
                 end = ended_before(lease) or self._epochs(lease, workspace, progress)
@@ -121,9 +136,14 @@ class Worker:
 
     def _epochs(self, lease: Lease, workspace: Workspace, progress: Progress) -> End:
         """Trains the trial's epochs as they come; returns how it ended."""
-        seed = self.study.spec.study.sampler.seed
+        settings = self.study.spec.study
         run = Run(
-            workspace.work, self.device, seed, self._should_stop, self.data, self.study.spec.study.smooth
+            dir=workspace.work,
+            device=self.place.device,
+            seed=settings.sampler.seed,
+            should_stop=self._should_stop,
+            data=self.data,
+            smooth=settings.smooth,
         )
         try:
             params = self._insist(lambda: ask(self.study, lease))
@@ -188,8 +208,9 @@ class Worker:
         if not self._insist(lambda: self.leases.finish(lease, end.state, value, told, shown)):
             raise Left
         log.info("%s%s", end.state.lower(), f": {end.text.splitlines()[-1]}" if end.text else "")
-        if end.code == "bug" and self._insist(self.leases.bugs_in_a_row) >= MAX_BUGS:
-            self._insist(lambda: studies.set_stop(self.study.engine, self.study.id, "bugs"))
+        study = self.study.engine, self.study.id
+        if end.code == "bug" and self._insist(partial(studies.bugs_in_a_row, *study)) >= MAX_BUGS:
+            self._insist(partial(studies.set_stop, *study, "bugs"))
 
     def _reported(self, lease: Lease) -> dict[int, float]:
         """The scores that earlier owners of the trial have reported."""
@@ -216,37 +237,19 @@ class Worker:
         workspace.leave()
         log.info("trial %d was given back", lease.number)
 
-    # -- wishes and outages ----------------------------------------------------------------------
+    # -- wishes ----------------------------------------------------------------------------------
 
     def _asked_to_go(self) -> bool:
-        return bool(self.interrupt) or self.pulse.stop == "now"
+        return bool(self.interrupt) or self.pulse.stop == "now" or self.pulse.displaced
 
     def _should_stop(self) -> bool:
         return self._asked_to_go() or self.pulse.lost
 
     def _insist(self, call: Callable[[], Answer]) -> Answer:
-        """Calls until the database answers; raises Left when asked to go before it does."""
-        pause, longest = RETRY_SECONDS
-        while True:
-            try:
-                return call()
-            except AWAY as error:
-                log.warning("the database is away (%s); trying again", type(error).__name__)
-            # Jitter: after an outage a hundred workers must not come back in step.
-            if self.interrupt.wait(pause * random.uniform(0.5, 1.5)) or self.pulse.stop == "now":
-                raise Left
-            pause = min(pause * 2, longest)
+        return insist(call, self.interrupt, self.pulse)
 
 
 # -- the process ---------------------------------------------------------------------------------
-
-
-def with_database(call: Callable[[], None]) -> None:
-    """One attempt at something that others find out for themselves if it cannot be said."""
-    try:
-        call()
-    except DATABASE_ERRORS as error:
-        log.warning("could not be told: %s", first_line(error))
 
 
 @contextmanager
@@ -265,15 +268,6 @@ def trial_log(path: Path) -> Iterator[None]:
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
-
-
-def work(
-    url: str, name: str, runs: Path, data: Path | None, device: str, label: str, artifacts: str | None
-) -> int:
-    """Joins the study and works for it; returns the exit code."""
-    check_folder(runs)
-    with interruptible() as interrupt:
-        return Worker(open_study(url, name), runs, data, device, label, artifacts).run(interrupt)
 
 
 if __name__ == "__main__":

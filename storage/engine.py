@@ -31,6 +31,16 @@ SILENT_SECONDS = 6  # how long it may acknowledge nothing before a connection to
 IDLE_SECONDS = 60  # how long a transaction may stand still before PostgreSQL ends it
 SETUP_LOCK = 0x6D736567  # advisory lock of PostgreSQL while schemas are created ("mseg")
 
+NOT_READY = (
+    "starting up",
+    "shutting down",
+    "recovery",
+    "too many",
+    "connection slots",
+    "server_login_retry",
+)
+"""Words of PostgreSQL and PgBouncer for what passes by itself."""
+
 DATABASE_ERRORS: tuple[type[Exception], ...] = (exc.DBAPIError, exc.TimeoutError)
 """What plain SQL raises while the database is away. Optuna's calls raise StorageInternalError."""
 
@@ -39,6 +49,10 @@ SECRET_QUERY_KEYS = {"password", "sslpassword", "passfile"}
 
 class StorageError(Exception):
     """The storage URL, or the database behind it, cannot be used: place, value, remedy in one line."""
+
+
+class UnreachableError(StorageError):
+    """Nobody answers, or nobody can answer now: trying again may help."""
 
 
 def parse(url: str) -> URL:
@@ -99,6 +113,19 @@ def prepare(url: str) -> None:
             ).engine.dispose()
         tables.ours.create_all(engine)
         engine.dispose()
+
+
+def complete(url: str) -> None:
+    """Creates what a database that an older version made lacks of our tables."""
+    with _said_in_one_line(url):
+        engine = connect(url)
+        try:
+            if set(tables.ours.tables) <= set(sqlalchemy.inspect(engine).get_table_names()):
+                return
+            with _setup_lock(url):
+                tables.ours.create_all(engine)
+        finally:
+            engine.dispose()
 
 
 def exists(url: str) -> bool:
@@ -211,9 +238,18 @@ def _said_in_one_line(url: str) -> Iterator[None]:
         password = make_url(url).password
         if password:
             first = first.replace(str(password), "***")
-        raise StorageError(
-            f"storage: {redacted(url)}: {first}; check --storage / SEARCH_STORAGE"
-        ) from error
+        kind = UnreachableError if _may_pass(error, url, str(cause)) else StorageError
+        raise kind(f"storage: {redacted(url)}: {first}; check --storage / SEARCH_STORAGE") from error
+
+
+def _may_pass(error: Exception, url: str, said: str) -> bool:
+    """Whether a server is away for a while: none answered, or it answers that it is not ready.
+
+    libpq gives a refused connection no code, only the server's words.
+    """
+    if not isinstance(error, exc.OperationalError) or parse(url).get_backend_name() != "postgresql":
+        return False
+    return "FATAL" not in said or any(word in said for word in NOT_READY)
 
 
 def _is_from_optuna(error: Exception) -> bool:

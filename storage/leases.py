@@ -21,13 +21,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, and_, case, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, and_, case, delete, func, insert, select, update
 
 from storage import pages
 from storage.pages import Page
 from storage.processes import Process
-from storage.studies import Stop, _locked
+from storage.studies import Stop, _locked, mark_alive
 from storage.tables import (
+    devices,
     insert_or_ignore,
     intermediates,
     leases,
@@ -84,10 +85,16 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The answer to a sign of life: whether the lease still holds, and whether to stop."""
+    """The answer to a sign of life.
+
+    Attributes:
+        held: the lease still holds. stop: what the study asks of its workers.
+        has_device: this worker's device is still its own; always true on a CPU.
+    """
 
     held: bool
     stop: Stop | None
+    has_device: bool = True
 
 
 class Leases:
@@ -95,6 +102,9 @@ class Leases:
 
     Every method raises sqlalchemy's errors while the database cannot be reached; each is safe to call
     again, also when it is unknown whether the first call went through.
+
+    Attributes:
+        device: what this worker holds by `storage.devices.claim`; None on a CPU.
     """
 
     def __init__(
@@ -110,6 +120,7 @@ class Leases:
         self.worker_id = worker_id
         self.process = process
         self.seconds = seconds
+        self.device: str | None = None
 
     @property
     def beat_seconds(self) -> float:
@@ -131,8 +142,10 @@ class Leases:
             connection.execute(insert_or_ignore(connection, workers).values(**row, seen_at=now()))
 
     def leave(self) -> None:
-        """Says that this worker is gone on purpose."""
+        """Says that this worker is gone on purpose, and frees its device."""
         with self.engine.begin() as connection:
+            if self.device is not None:
+                connection.execute(delete(devices).where(devices.c.worker_id == self.worker_id))
             connection.execute(
                 update(workers)
                 .where(workers.c.worker_id == self.worker_id)
@@ -142,7 +155,7 @@ class Leases:
     def beat(self, status: Status, lease: Lease | None) -> Beat:
         """A sign of life: renews `lease` and says what this worker does."""
         with self.engine.begin() as connection:
-            self._mark_alive(connection)
+            mark_alive(connection, [self.study_id], self.seconds)
             held = lease is not None and self._renew(connection, lease)
             connection.execute(
                 update(workers)
@@ -160,13 +173,14 @@ class Leases:
                 )
             )
             stop = connection.scalar(select(studies.c.stop).where(studies.c.study_id == self.study_id))
-        return Beat(held, stop)
+            has_device = self.device is None or self._holds_device(connection)
+        return Beat(held, stop, has_device)
 
     def claim(self) -> Lease | Refusal:
         """A trial whose owner is gone, else a new one, else why there is none."""
         with self.engine.begin() as connection:
             connection.execute(_locked(self.study_id))
-            self._mark_alive(connection)
+            mark_alive(connection, [self.study_id], self.seconds)
             study = connection.execute(select(studies).where(studies.c.study_id == self.study_id)).one()
             if study.stop is not None:
                 return "stopped"
@@ -272,32 +286,7 @@ class Leases:
                     .values(deaths=leases.c.deaths - 1)
                 )
 
-    def bugs_in_a_row(self) -> int:
-        """How many of the last finished trials of the study failed, counted back from the latest."""
-        query = (
-            select(trials.c.state)
-            .join(leases, leases.c.trial_id == trials.c.trial_id)
-            .where(leases.c.study_id == self.study_id, leases.c.finished_at.is_not(None))
-            .order_by(leases.c.finished_at.desc())
-            .limit(10)
-        )
-        with self.engine.connect() as connection:
-            states = list(connection.scalars(query))
-        return next((count for count, state in enumerate(states) if state != "FAIL"), len(states))
-
     # -- inside a transaction --------------------------------------------------------------------
-
-    def _mark_alive(self, connection: Connection) -> None:
-        """Notes that somebody can be heard; after a gap all leases start anew."""
-        gap = self.seconds / 2
-        connection.execute(
-            update(studies)
-            .where(studies.c.study_id == self.study_id)
-            .values(
-                resumed_at=case((now() - studies.c.beat_at > gap, now()), else_=studies.c.resumed_at),
-                beat_at=now(),
-            )
-        )
 
     def _renew(self, connection: Connection, lease: Lease, **changes: Any) -> bool:
         done = connection.execute(
@@ -311,6 +300,10 @@ class Leases:
             .values(renewed_at=now(), **changes)
         )
         return done.rowcount == 1
+
+    def _holds_device(self, connection: Connection) -> bool:
+        query = select(devices.c.device).where(devices.c.worker_id == self.worker_id)
+        return connection.scalar(query) is not None
 
     def _finished_by_me(self, connection: Connection, lease: Lease) -> bool:
         query = select(leases.c.trial_id).where(

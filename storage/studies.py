@@ -6,11 +6,11 @@ create one study together, one row stays and all of them read it.
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, case, func, insert, select, update
 
 from storage import tables
 from storage.tables import leases, now, studies
@@ -133,6 +133,33 @@ def set_stop(engine: Engine, study_id: int, stop: Stop | None) -> None:
     """Asks every worker of the study to stop (`drain`: after its trial), or takes that back (None)."""
     with engine.begin() as connection:
         connection.execute(update(studies).where(studies.c.study_id == study_id).values(stop=stop))
+
+
+def bugs_in_a_row(engine: Engine, study_id: int) -> int:
+    """How many of the last finished trials of the study failed, counted back from the latest."""
+    query = (
+        select(tables.trials.c.state)
+        .join(leases, leases.c.trial_id == tables.trials.c.trial_id)
+        .where(leases.c.study_id == study_id, leases.c.finished_at.is_not(None))
+        .order_by(leases.c.finished_at.desc())
+        .limit(10)
+    )
+    with engine.connect() as connection:
+        states = list(connection.scalars(query))
+    return next((count for count, state in enumerate(states) if state != "FAIL"), len(states))
+
+
+def mark_alive(connection: Connection, study_ids: Sequence[int] | Select[tuple[int]], lease: float) -> None:
+    """Notes that somebody can be heard; after a gap the studies' leases, of `lease` seconds, start anew."""
+    gap = lease / 2
+    connection.execute(
+        update(studies)
+        .where(studies.c.study_id.in_(study_ids))
+        .values(
+            resumed_at=case((now() - studies.c.beat_at > gap, now()), else_=studies.c.resumed_at),
+            beat_at=now(),
+        )
+    )
 
 
 def _locked(study_id: int) -> Any:

@@ -1,4 +1,4 @@
-"""The tables: four of our own, and the columns of Optuna's that we read or write with plain SQL.
+"""The tables: five of our own, and the columns of Optuna's that we read or write with plain SQL.
 
 Optuna's tables (schema version 12, library 5.x) are created by Optuna and stay readable by every tool
 that speaks Optuna. They are described here once more because claiming, reporting and telling must
@@ -88,6 +88,13 @@ workers = Table(
     Column("images_per_second", Float(53)),
     Column("seen_at", Float(53), nullable=False),
     Column("left_at", Float(53)),
+)
+
+devices = Table(
+    "search_devices",
+    ours,
+    Column("worker_id", String(32), ForeignKey("search_workers.worker_id"), primary_key=True),
+    Column("device", String(255), nullable=False, index=True),  # the UUID that its driver gives it
 )
 
 # -- Optuna's ------------------------------------------------------------------------------------

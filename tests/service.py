@@ -212,6 +212,15 @@ class Search:
         return records
 
 
+def fake_gpus(folder: Path, listed: str) -> str:
+    """A PATH on which nvidia-smi lists these GPUs."""
+    program = folder / "bin" / "nvidia-smi"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n[ \"$1\" = -L ] && cat <<'END'\n{listed}END\n")
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
 def runs(pid: int) -> bool:
     """Whether a process lives; one that nobody has waited for yet does not."""
     try:

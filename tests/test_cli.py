@@ -17,6 +17,7 @@ from service import COMMAND, DOCUMENT, STUDY, Answer, Search
 from sqlalchemy import insert, update
 
 from search.objective import EpochResult, Run
+from search.places import Place
 from search.signals import Interrupt
 from search.study import Study, check_data
 from search.worker import Worker
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 
 
 def worker(search: Search, study: Study) -> Worker:
-    return Worker(study, search.folder / "runs", None, "cpu", "cpu")
+    return Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")])
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from test_worker import steal
 
 from search import shelf as shelf_module
 from search.objective import EpochResult, Run
+from search.places import Place
 from search.reading import read_records
 from search.shelf import Shelf
 from search.signals import Interrupt
@@ -131,7 +132,7 @@ def test_the_weights_are_those_of_an_uninterrupted_run(tmp_path: Path) -> None:
 def worker(search: Search, study: Study, name: str, train: Any = None) -> Worker:
     """A worker of this process on a machine called `name`, with a store that all share."""
     store = str(search.folder / "store")
-    found = Worker(study, search.folder / name, None, "cpu", "cpu", artifacts=store)
+    found = Worker(study, search.folder / name, None, [Place("cpu", "cpu")], artifacts=store)
     found.leases.seconds = 2.0
     if train is not None:
         found.objective = SimpleNamespace(configure=toy.configure, describe=toy.describe, train=train)

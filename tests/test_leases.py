@@ -22,10 +22,10 @@ from storage.processes import Process
 SECONDS = 1.2
 
 
-def new_study(url: str, trials: int) -> tuple[Engine, int]:
+def new_study(url: str, trials: int, name: str = "toy") -> tuple[Engine, int]:
     engines.prepare(url)
     storage = engines.optuna_storage(url)
-    study = optuna.create_study(study_name="toy", storage=storage, direction="maximize")
+    study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
     study_id = storage.get_study_id_from_name(study.study_name)
     engine = engines.connect(url)
     studies.register(engine, study_id, document={}, fingerprint={}, profile=None, trials=trials)
@@ -200,7 +200,7 @@ def test_bugs_in_a_row(study: tuple[Engine, int]) -> None:
     a = worker(*study, "a")
     for state, expected in (("COMPLETE", 0), ("FAIL", 1), ("FAIL", 2)):
         assert a.finish(claimed(a), state, 0.1 if state == "COMPLETE" else None, {})
-        assert a.bugs_in_a_row() == expected
+        assert studies.bugs_in_a_row(*study) == expected
 
 
 def race(url: str, study_id: int, name: str, results: Any) -> None:

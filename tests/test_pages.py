@@ -14,6 +14,7 @@ from service import STUDY, Search
 
 from search import curve
 from search.objective import EpochResult
+from search.places import Place
 from search.reading import read_records
 from search.shelf import DEFAULT
 from search.signals import Interrupt
@@ -44,7 +45,7 @@ class Scripted:
 def run(search: Search, *curves: list[float], place: str | None = None) -> Study:
     """The study after trials with these curves."""
     study = search.create(trials=len(curves))
-    trainer = Worker(study, search.folder / "runs", None, "cpu", "cpu", artifacts=place)
+    trainer = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")], artifacts=place)
     trainer.objective = Scripted(*curves)
     assert trainer.run(Interrupt()) == 0
     return open_study(search.url, STUDY)  # as Optuna has it now: it keeps finished trials in memory
@@ -97,7 +98,7 @@ def test_weights_of_the_best_stay_in_a_shared_store(search: Search, tmp_path: Pa
 def test_a_store_that_is_away_leaves_the_note(search: Search, tmp_path: Path) -> None:
     place = tmp_path / "store"
     study = search.create(trials=1)
-    trainer = Worker(study, search.folder / "runs", None, "cpu", "cpu", artifacts=str(place))
+    trainer = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")], artifacts=str(place))
     place.rmdir()
     assert trainer.run(Interrupt()) == 0
     (record,) = read_records(study)

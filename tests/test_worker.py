@@ -17,9 +17,10 @@ from service import Search
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
-from search import endings
+from search import endings, outage
 from search import worker as worker_module
 from search.objective import EpochResult, Run
+from search.places import Place
 from search.reading import read_records
 from search.records import Record
 from search.signals import Interrupt
@@ -40,11 +41,11 @@ def quick(search: Search, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCap
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("SEARCH_TOY_LOG", str(search.folder))
     monkeypatch.setattr(worker_module, "WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(worker_module, "RETRY_SECONDS", (0.02, 0.1))
+    monkeypatch.setattr(outage, "RETRY_SECONDS", (0.02, 0.1))
 
 
 def make(search: Search, study: Study, objective: Any = None) -> Worker:
-    found = Worker(study, search.folder / "runs", None, "cpu", "cpu")
+    found = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")])
     found.leases.seconds = SECONDS
     if objective is not None:
         found.objective = objective
@@ -341,7 +342,7 @@ class Outage:
 
     def __init__(self, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
         self.away = False
-        for name in ("beat", "claim", "report", "finish", "release", "leave", "bugs_in_a_row"):
+        for name in ("beat", "claim", "report", "finish", "release", "leave"):
             monkeypatch.setattr(worker.leases, name, self._failing(getattr(worker.leases, name)))
 
     def _failing(self, call: Callable[..., Any]) -> Callable[..., Any]:

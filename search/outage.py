@@ -1,0 +1,50 @@
+"""What a worker does while the database is away: it tries again, and it can still be asked to leave."""
+
+import logging
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from optuna.exceptions import StorageInternalError
+
+from search.endings import first_line
+from search.pulse import Pulse
+from search.signals import Interrupt
+from storage.engine import DATABASE_ERRORS, StorageError
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = (0.2, 15.0)  # first and longest pause between two attempts
+
+AWAY: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StorageInternalError, StorageError)
+"""What is raised, by us and by Optuna, while the database is away."""
+
+Answer = TypeVar("Answer")
+
+
+class Left(Exception):
+    """This worker does not finish the trial: it was asked to go, or the lease is somebody else's."""
+
+
+def insist(call: Callable[[], Answer], interrupt: Interrupt, pulse: Pulse) -> Answer:
+    """Calls until the database answers; raises Left when asked to go before it does."""
+    pause, longest = RETRY_SECONDS
+    while True:
+        try:
+            return call()
+        except AWAY as error:
+            log.warning("the database is away (%s); trying again", type(error).__name__)
+        # Jitter: after an outage a hundred workers must not come back in step.
+        if interrupt.wait(pause * random.uniform(0.5, 1.5)) or pulse.stop == "now":
+            raise Left
+        pause = min(pause * 2, longest)
+
+
+def with_database(call: Callable[[], None]) -> bool:
+    """One attempt at something that others find out for themselves if it cannot be said."""
+    try:
+        call()
+    except DATABASE_ERRORS as error:
+        log.warning("could not be told: %s", first_line(error))
+        return False
+    return True
