@@ -2,6 +2,7 @@
 
     python benchmarks/training.py                        # 128, 256 and 512 px on this machine's device
     python benchmarks/training.py --sizes 256 --rounds 5 --data celebamask-mini
+    python benchmarks/training.py --seeds 3 --sizes 96 --epochs 15       # do both learn the same?
 
 The reference is a plain loop of the kind that hand runs use, written here: a DataLoader with two
 workers that decode JPEGs with PIL in every epoch and augment one image at a time (flip, rotation, scale
@@ -12,6 +13,9 @@ metric, float32.
 Each side runs in a process of its own, alternating; what is compared is the second epoch on (training
 and validation), medians over rounds, with the smallest and the largest. Peak memory is the process' own
 (CPU) or the allocator's (CUDA); the reference's loader processes come on top and are not counted.
+
+With `--seeds` both train from as many seeds, and what is compared is the mean val F of the last three
+epochs, scored per image: the differences by seed, and their mean with its 95 % interval (Student's t).
 """
 
 import argparse
@@ -29,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance
+from scipy.stats import t
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -167,6 +172,7 @@ class PlainSegFormer(nn.Module):
         self.fuse = nn.Sequential(nn.Linear(512, 128), nn.GELU(), nn.Linear(128, 128))
         self.lmsa = PlainLMSA(128)
         self.head = nn.Conv2d(128, classes, 1)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         features = []
@@ -184,6 +190,17 @@ class PlainSegFormer(nn.Module):
         fused = self.fuse(torch.cat(features, 1).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         upsampled = F.interpolate(self.lmsa(fused), scale_factor=4, mode="bilinear", align_corners=False)
         return self.head(upsampled)
+
+
+def initialise(module: nn.Module) -> None:
+    """SegFormer's, like ours: else the two would not learn alike."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+    elif isinstance(module, nn.Conv2d):
+        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
+    if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
+        nn.init.zeros_(module.bias)
 
 
 def plain_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -209,8 +226,16 @@ def plain_fscore(prediction: np.ndarray, target: np.ndarray, classes: int) -> fl
 # -- the two sides -------------------------------------------------------------------------------
 
 
-def run_reference(data: Path, size: int, batch: int, epochs: int, device: str) -> Iterator[float]:
-    """Seconds of each epoch of the plain loop, validation included."""
+Epoch = tuple[float, float]
+"""Seconds, validation included, and the validation's mean F per image."""
+
+
+def run_reference(
+    data: Path, size: int, batch: int, epochs: int, device: str, seed: int
+) -> Iterator[Epoch]:
+    """The plain loop."""
+    random.seed(seed)
+    torch.manual_seed(seed)
     pairs = list(scan(data).train)
     order = np.random.RandomState(42).permutation(len(pairs))
     held_out = round(len(pairs) * 0.1)
@@ -235,16 +260,21 @@ def run_reference(data: Path, size: int, batch: int, epochs: int, device: str) -
             loss.item()
             plain_fscore(logits.argmax(1).cpu().numpy(), masks.cpu().numpy(), len(CLASSES))
         model.eval()
+        scores = []
         with torch.no_grad():
             for images, masks in val_loader:
                 logits = model(images.to(device))
                 plain_loss(logits, masks.to(device)).item()
-                plain_fscore(logits.argmax(1).cpu().numpy(), masks.numpy(), len(CLASSES))
-        yield time.perf_counter() - started
+                predicted = logits.argmax(1).cpu().numpy()
+                scores += [
+                    plain_fscore(one, mask, len(CLASSES))
+                    for one, mask in zip(predicted, masks.numpy(), strict=True)
+                ]
+        yield time.perf_counter() - started, float(np.mean(scores))
 
 
-def run_ours(data: Path, size: int, batch: int, epochs: int, device: str) -> Iterator[float]:
-    """Seconds of each epoch of our trainer: training, validation, checkpoint and history."""
+def run_ours(data: Path, size: int, batch: int, epochs: int, device: str, seed: int) -> Iterator[Epoch]:
+    """Our trainer: training, validation, checkpoint and history."""
     config = configure(
         {
             "data.image_size": size,
@@ -262,32 +292,39 @@ def run_ours(data: Path, size: int, batch: int, epochs: int, device: str) -> Ite
     )
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        for _ in train(config, Run(Path(folder), device, 0, data=data)):
-            yield time.perf_counter() - started
+        for result in train(config, Run(Path(folder), device, seed, data=data)):
+            yield time.perf_counter() - started, result.score
             started = time.perf_counter()
 
 
 SIDES = {"ours": run_ours, "reference": run_reference}
 
 
-def measure(side: str, data: Path, size: int, batch: int, epochs: int, device: str) -> dict[str, float]:
-    """One side in this process; the first epoch, with its set-up, is left out."""
-    seconds = list(SIDES[side](data, size, batch, epochs, device))[1:]
+def measure(
+    side: str, data: Path, size: int, batch: int, epochs: int, device: str, seed: int
+) -> dict[str, float]:
+    """One side in this process; the seconds of the first epoch, with its set-up, are left out."""
+    seconds, scores = zip(*SIDES[side](data, size, batch, epochs, device, seed), strict=True)
     if device.startswith("cuda"):
         peak = torch.cuda.max_memory_allocated() / 2**20
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    return {"seconds": statistics.median(seconds), "peak_mib": peak}
+    return {
+        "seconds": statistics.median(seconds[1:]),
+        "peak_mib": peak,
+        "score": statistics.fmean(scores[-3:]),
+    }
 
 
 # -- the comparison ------------------------------------------------------------------------------
 
 
 def in_a_process(
-    side: str, arguments: argparse.Namespace, data: Path, size: int, batch: int
+    side: str, arguments: argparse.Namespace, data: Path, size: int, batch: int, seed: int = 0
 ) -> dict[str, float]:
     command = [sys.executable, __file__, "--side", side, "--data", str(data), "--sizes", str(size)]
     command += ["--batch", str(batch), "--epochs", str(arguments.epochs), "--device", arguments.device]
+    command += ["--seed", str(seed)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -308,6 +345,19 @@ def compare(arguments: argparse.Namespace, data: Path, images: int, size: int) -
     return (
         f"| {size} | {batch} | {speeds} | {peaks[0]:.0f} / {peaks[1]:.0f} MiB | {spread(memory, '.2f')} |"
     )
+
+
+def compare_scores(arguments: argparse.Namespace, data: Path, size: int) -> Iterator[str]:
+    """Rows of a table by seed, and the mean difference."""
+    batch = arguments.batch or 16
+    differences = []
+    for seed in range(arguments.seeds):
+        found = {side: in_a_process(side, arguments, data, size, batch, seed)["score"] for side in SIDES}
+        differences.append(found["ours"] - found["reference"])
+        yield f"| {seed} | {found['ours']:.4f} | {found['reference']:.4f} | {differences[-1]:+.4f} |"
+    mean = statistics.fmean(differences)
+    half = t.ppf(0.975, len(differences) - 1) * statistics.stdev(differences) / len(differences) ** 0.5
+    yield f"| mean | | | {mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f}) |"
 
 
 def spread(values: list[float], form: str) -> str:
@@ -336,12 +386,20 @@ def main() -> None:
     parser.add_argument("--batch", type=int)
     parser.add_argument("--data", type=Path, help="a folder in CelebAMask-HQ mini's layout")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--seeds", type=int, help="compare scores instead, from so many seeds, at least 2")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
         (size,) = arguments.sizes
         found = measure(
-            arguments.side, arguments.data, size, arguments.batch, arguments.epochs, arguments.device
+            arguments.side,
+            arguments.data,
+            size,
+            arguments.batch,
+            arguments.epochs,
+            arguments.device,
+            arguments.seed,
         )
         print(json.dumps(found))
         return
@@ -349,11 +407,16 @@ def main() -> None:
         torch.cuda.get_device_name() if arguments.device != "cpu" else f"{torch.get_num_threads()} threads"
     )
     print(f"{arguments.device}, {name}, torch {torch.__version__}, {arguments.rounds} rounds\n")
-    print("| px | batch | ours, images/s | reference, images/s | ratio | peak memory | memory ratio |")
-    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         data = arguments.data or drawn_folder(Path(folder), arguments.images)
+        if arguments.seeds:
+            print("| seed | ours, val F | reference, val F | difference |\n|---|---|---|---|")
+            for row in compare_scores(arguments, data, arguments.sizes[0]):
+                print(row, flush=True)
+            return
         images = len(scan(data).train)
+        print("| px | batch | ours, images/s | reference, images/s | ratio | peak memory | memory ratio |")
+        print("|---|---|---|---|---|---|---|")
         for size in arguments.sizes:
             print(compare(arguments, data, images, size), flush=True)
 
