@@ -7,8 +7,8 @@
 FROM python:3.11-slim AS requirements
 COPY pyproject.toml .
 # Only these two files reach the layers below: another change of pyproject.toml installs nothing anew.
-RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
-      > requirements.txt \
+RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+    print(*project["dependencies"], *project["optional-dependencies"]["s3"], sep="\n")' > requirements.txt \
  && grep '^torch' requirements.txt > torch.txt
 
 FROM python:3.11-slim
