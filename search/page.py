@@ -60,8 +60,7 @@ def note(
         lines[0] += ":"
         lines.append(f"```\n{end.text.splitlines()[-1]}\n```")
     if "best_epoch" in attributes:
-        mean = f"; value: the best mean of {settings.smooth} epochs in a row"
-        lines.append(f"Best epoch: {attributes['best_score']:.4f} at {attributes['best_epoch']}{mean}.")
+        lines.append(f"Best epoch: {attributes['best_score']:.4f} at {attributes['best_epoch']}.")
     if "known" in attributes:
         lines.append(f"A known config: {attributes['known']}.")
     if "control" in attributes:

@@ -13,6 +13,7 @@ Notable:
 B batch, C classes, S the training size.
 """
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -23,14 +24,17 @@ import torch
 from torch import Tensor
 
 from search.errors import DataError, SpaceError
-from search.mseg import checkpoint
+from search.mseg import checkpoint, overlay
 from search.mseg.augment import augment
 from search.mseg.config import Config
 from search.mseg.data import SegmentationData, load
 from search.mseg.learner import Learner, build
 from search.mseg.metric import Scores
 from search.mseg.recording import History, Row, empty_history, recorded, write_config, write_history
+from search.mseg.validation import as_float, forward
 from search.objective import EpochResult, Run, trailing_means
+
+log = logging.getLogger(__name__)
 
 
 def train(config: Config, run: Run) -> Iterator[EpochResult]:
@@ -65,13 +69,28 @@ def _epochs(config: Config, run: Run, device: torch.device) -> Iterator[EpochRes
     write_config(run.dir, recorded(config, run, data, learner.precision))
 
     history, trained = _resume(learner, run)
-    if trained is not None:
-        yield _finish(learner, data, history, trained, run, resumed=True)
-    while not _over(history, config, run.smooth):
-        trained = _train(learner, data, len(history["lr"]) + 1, run)
-        if trained is None:
-            return
-        yield _finish(learner, data, history, trained, run)
+    try:
+        if trained is not None:
+            yield _finish(learner, data, history, trained, run, resumed=True)
+        while not _over(history, config, run.smooth):
+            trained = _train(learner, data, len(history["lr"]) + 1, run)
+            if trained is None:
+                return
+            yield _finish(learner, data, history, trained, run)
+    except GeneratorExit:  # pruned: nobody wants another epoch
+        _draw(learner, data, run)
+        raise
+    _draw(learner, data, run)
+
+
+def _draw(learner: Learner, data: SegmentationData, run: Run) -> None:
+    """Draws the overlay, unless whoever trains is in a hurry to leave."""
+    if run.should_stop():
+        return
+    try:
+        overlay.write(run.dir, learner, data)
+    except Exception:  # a picture is worth no trial
+        log.warning("%s could not be drawn", overlay.OVERLAY, exc_info=True)
 
 
 def _over(history: History, config: Config, smooth: int) -> bool:
@@ -141,7 +160,7 @@ def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tup
         if run.should_stop():
             return None
         images, masks = augment(
-            _as_float(data.train.images[batch], learner.device),
+            as_float(data.train.images[batch], learner.device),
             data.train.masks[batch].to(learner.device, non_blocking=True),
             learner.config.augment,
             data.mirror_pairs,
@@ -160,20 +179,13 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
     The logits are upsampled to the size of the targets.
     """
     started = time.perf_counter()
-    model = learner.evaluated.eval()
-    height, width = data.val_targets.shape[1:]
     # The loss is a curve to look at: about as many pixels as in training are enough for it.
-    stride = max(1, height // data.val.images.shape[2])
-    at_once = learner.images_at_once(len(data.classes), (height, width))
+    stride = max(1, data.val_targets.shape[1] // data.val.images.shape[2])
     total = torch.zeros((), device=learner.device)
     scores = Scores(len(data.classes))
-    for images, targets in zip(
-        data.val.images.split(at_once), data.val_targets.split(at_once), strict=True
-    ):
-        targets = targets.to(learner.device, non_blocking=True)
-        logits = learner.logits(model, _as_float(images, learner.device), size=(height, width))
+    for logits, targets in forward(learner, data.val.images, data.val_targets, len(data.classes)):
         thinned = logits[..., ::stride, ::stride], targets[..., ::stride, ::stride]
-        total += learner.criterion(*thinned) * len(images)
+        total += learner.criterion(*thinned) * len(targets)
         scores.add(logits.argmax(1), targets)
     loss, result = (total / len(data.val.names)).item(), scores.result()
     finite = math.isfinite(trained["train_loss"]) and math.isfinite(loss)
@@ -187,11 +199,6 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
         "epoch_seconds": seconds,
         "images_per_second": len(data.train.names) / seconds,
     }
-
-
-def _as_float(images: Tensor, device: torch.device) -> Tensor:
-    """uint8 images as float32 in [0, 1] on `device`."""
-    return images.to(device, non_blocking=True).float().div_(255)
 
 
 def _save(learner: Learner, data: SegmentationData, history: History, trained: Row, run: Run) -> None:

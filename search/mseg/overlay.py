@@ -1,0 +1,94 @@
+"""`overlay.png`: the validation faces that the best weights segment worst and best.
+
+A row each: image, truth and prediction, in the classes' colours, with the face's F. It is drawn once, when
+training ends: the best weights go over the validation images once more, a two-hundredth of a full
+training, and nothing has to be remembered from epoch to epoch.
+"""
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from search.mseg.checkpoint import BEST, publish
+from search.mseg.data import SegmentationData
+from search.mseg.learner import Learner
+from search.mseg.metric import counts, fscores
+from search.mseg.validation import forward
+
+OVERLAY = "overlay.png"
+SIDE = 224  # of a panel; all lengths in pixels
+GAP = 8
+LINE = 20  # of text
+LEGEND = 128  # wide
+
+Pixels = NDArray[np.uint8]
+
+
+@torch.inference_mode()
+def write(folder: Path, learner: Learner, data: SegmentationData) -> None:
+    """Draws `overlay.png` from the best weights in `folder`; nothing where there are none.
+
+    `learner` holds them afterwards.
+    """
+    if not (folder / BEST).exists():
+        return
+    learner.evaluated.load_state_dict(safetensors.torch.load_file(folder / BEST))
+    classes = len(data.classes)
+    scores = torch.cat(
+        [
+            fscores(counts(logits.argmax(1), targets, classes)).nanmean(1).cpu()
+            for logits, targets in forward(learner, data.val.images, data.val_targets, classes)
+        ]
+    )
+    faces = {"worst": int(scores.argmin()), "best": int(scores.argmax())}
+    images, targets = (of[list(faces.values())] for of in (data.val.images, data.val_targets))
+    predicted = torch.cat([logits.argmax(1) for logits, _ in forward(learner, images, targets, classes)])
+
+    rows = []
+    pixels = (images.permute(0, 2, 3, 1), targets, predicted.to(torch.uint8))
+    for (name, face), *shown in zip(faces.items(), *(each.cpu().numpy() for each in pixels), strict=True):
+        title = f"{name} of {len(scores)}: {data.val.names[face]}, F {scores[face]:.4f}"
+        rows.append((title, *shown))
+    beside = folder / f"{OVERLAY}.tmp"
+    _draw(rows, data.classes).save(beside, "PNG")
+    publish(beside, folder / OVERLAY)
+
+
+def _draw(rows: Sequence[tuple[str, Pixels, Pixels, Pixels]], classes: Sequence[str]) -> Image.Image:
+    """The picture of rows of title, image (S, S, 3), truth (H, W) and prediction (H, W)."""
+    width = GAP + 3 * (SIDE + GAP) + LEGEND
+    picture = Image.new("RGB", (width, LINE + len(rows) * (LINE + SIDE) + GAP), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
+    palette = colours(len(classes))
+    left = [GAP + index * (SIDE + GAP) for index in range(3)]
+    for x, heading in zip(left, ("image", "truth", "prediction"), strict=True):
+        pen.text((x, 3), heading, "black", font)
+    y = LINE
+    for title, image, truth, prediction in rows:
+        pen.text((GAP, y + 3), title, "black", font)
+        y += LINE
+        for x, pixels in zip(left, (image, palette[truth], palette[prediction]), strict=True):
+            smooth = Image.Resampling.BILINEAR if pixels is image else Image.Resampling.NEAREST
+            picture.paste(Image.fromarray(pixels).resize((SIDE, SIDE), smooth), (x, y))
+        y += SIDE
+    shown = sorted({int(each) for _, _, *masks in rows for mask in masks for each in np.unique(mask)})
+    for line, index in enumerate(shown):
+        top = 2 * LINE + line * LINE
+        pen.rectangle((width - LEGEND, top, width - LEGEND + 12, top + 12), tuple(palette[index].tolist()))
+        pen.text((width - LEGEND + 18, top - 1), classes[index], "black", font)
+    return picture
+
+
+def colours(classes: int) -> Pixels:
+    """RGB of each class, (classes, 3): the first dark, the others far apart from their neighbours."""
+    found = [(0.12, 0.12, 0.12)]
+    for index in range(1, classes):
+        # The golden ratio spreads any number of hues; brightness tells those apart that come close.
+        found.append(colorsys.hsv_to_rgb(index * 0.618 % 1.0, 0.65, (1.0, 0.75, 0.5)[index % 3]))
+    return (np.array(found) * 255).round().astype(np.uint8)
