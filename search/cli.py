@@ -15,6 +15,22 @@ from typer.exceptions import TyperException
 
 from search.errors import SearchError, UserError
 from search.finding import named, storage_url
+from search.options import (
+    Artifacts,
+    Data,
+    Debug,
+    Device,
+    Gpus,
+    Json,
+    Overrides,
+    PerGpu,
+    Profile,
+    Runs,
+    Space,
+    Storage,
+    StudyName,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -28,40 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-StudyName = Annotated[str, typer.Option("--study", help="Name of the study.", envvar="SEARCH_STUDY")]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        help="sqlite:///FILE or postgresql://USER@HOST/NAME; by default a SQLite file under --runs. "
-        "(env: SEARCH_STORAGE, or SEARCH_STORAGE_FILE for a file that holds the URL)",
-    ),
-]
-Runs = Annotated[Path, typer.Option(help="Folder for what trials write.", envvar="SEARCH_RUNS")]
-Artifacts = Annotated[
-    str | None,
-    typer.Option(
-        help="Where checkpoints of all machines go: a folder, or s3://BUCKET/PREFIX.",
-        envvar="SEARCH_ARTIFACTS",
-    ),
-]
-Data = Annotated[Path | None, typer.Option(help="Folder with the data.", envvar="SEARCH_DATA")]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
-Space = Annotated[Path | None, typer.Option(help="The document; ./space.yaml by default.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Overrides one name of the document."),
-]
-Profile = Annotated[str | None, typer.Option(help="A profile of the document.")]
-Gpus = Annotated[str, typer.Option(help="auto, none, or indices: 0,1.", envvar="SEARCH_GPUS")]
-Device = Annotated[
-    str | None, typer.Option(help="A torch device in place of GPUs: cpu, mps.", envvar="SEARCH_DEVICE")
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(min=0, help="Worker processes; one per GPU by default. 0: only create or join the study."),
-]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.callback()
@@ -82,17 +64,22 @@ def start(
     trials: Annotated[int | None, typer.Option(min=1, help="Total over all workers and all calls.")] = None,
     workers: Workers = None,
     gpus: Gpus = "auto",
+    per_gpu: PerGpu = "1",
     device: Device = None,
     update: Annotated[
         bool, typer.Option("--update", help="Change sampler, pruner or target of an existing study.")
     ] = False,
 ) -> int:
     """Create or join a study and work on it with every GPU of this machine until its budget is used up."""
+    from search import packing
     from search.display import view
     from search.places import places
+    from search.reading import read_snapshot
     from search.start import Wanted, open_or_create, run
     from search.tables import closing, show
 
+    if per_gpu != "1" and workers is not None:
+        raise UserError("--per-gpu: --workers says already how many there are; leave one of the two away")
     wanted = Wanted(
         study=study,
         url=storage_url(storage, runs),
@@ -106,12 +93,17 @@ def start(
         update=update,
     )
     here = [] if workers == 0 else places(gpus, workers, device)
+    packing.check(per_gpu, here)
     found, notes = open_or_create(wanted)
     for note in notes:
         say(note)
     if not here:
         say(f"study {found.name!r} is there; search worker --study {found.name} works on it")
         return 0
+    if per_gpu != "1" and not read_snapshot(found).budget.used_up:
+        here, measured = packing.packed(here, per_gpu, found.spec, data)
+        if measured:
+            say(measured)
     snapshot, code, turned_away = run(found, wanted, here, view(sys.stderr))
     for line in turned_away:
         say(line)
@@ -344,7 +336,7 @@ def follow(study: "Study") -> int:
         while True:
             snapshot = read_snapshot(study)
             live.update(snapshot)
-            if snapshot.budget.finished >= snapshot.budget.trials:
+            if snapshot.budget.used_up:
                 return 0
             if interrupt.wait(1.0):
                 return interrupt.code

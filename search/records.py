@@ -106,6 +106,10 @@ class Budget:
     def finished(self) -> int:
         return self.complete + self.pruned + self.failed
 
+    @property
+    def used_up(self) -> bool:
+        return self.finished >= self.trials
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:

@@ -176,7 +176,7 @@ def run(
         Its end, an exit code, and sentences of workers that found no free GPU.
     """
     snapshot = read_snapshot(study)
-    if snapshot.budget.finished >= snapshot.budget.trials:
+    if snapshot.budget.used_up:
         return snapshot, outcome(snapshot), ()
     with interruptible() as interrupt, view:
         supervisor = Supervisor(study, workers, wanted.runs, wanted.data, wanted.artifacts)

@@ -148,7 +148,7 @@ def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
 
 def _next(snapshot: Snapshot) -> list[str]:
     """The commands that a person would use now."""
-    if snapshot.budget.finished < snapshot.budget.trials:
+    if not snapshot.budget.used_up:
         return [f"search start --study {snapshot.study}"]
     commands = ["best", "trials"]
     return [*(f"search {command} --study {snapshot.study}" for command in commands), "search dashboard"]

@@ -1,0 +1,46 @@
+"""The flags that several commands have, each with its environment variable.
+
+What changes where a search runs is here; what changes its result is in space.yaml.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StudyName = Annotated[str, typer.Option("--study", help="Name of the study.", envvar="SEARCH_STUDY")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME; by default a SQLite file under --runs. "
+        "(env: SEARCH_STORAGE, or SEARCH_STORAGE_FILE for a file that holds the URL)",
+    ),
+]
+Runs = Annotated[Path, typer.Option(help="Folder for what trials write.", envvar="SEARCH_RUNS")]
+Artifacts = Annotated[
+    str | None,
+    typer.Option(
+        help="Where checkpoints of all machines go: a folder, or s3://BUCKET/PREFIX.",
+        envvar="SEARCH_ARTIFACTS",
+    ),
+]
+Data = Annotated[Path | None, typer.Option(help="Folder with the data.", envvar="SEARCH_DATA")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+Space = Annotated[Path | None, typer.Option(help="The document; ./space.yaml by default.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Overrides one name of the document."),
+]
+Profile = Annotated[str | None, typer.Option(help="A profile of the document.")]
+Gpus = Annotated[str, typer.Option(help="auto, none, or indices: 0,1.", envvar="SEARCH_GPUS")]
+Device = Annotated[
+    str | None, typer.Option(help="A torch device in place of GPUs: cpu, mps.", envvar="SEARCH_DEVICE")
+]
+PerGpu = Annotated[
+    str, typer.Option(help="Workers on each GPU: a number, or auto, which measures what trains most.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Worker processes; one per GPU by default. 0: only create or join the study."),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
