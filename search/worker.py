@@ -9,6 +9,7 @@ is done through `storage.leases`, which tests it in the transaction that writes.
 """
 
 import logging
+import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -30,9 +31,11 @@ from search.settling import settle
 from search.shelf import Shelf
 from search.signals import Interrupt, Interrupted
 from search.study import Study, check_data
+from search.watchdog import Watchdog, dump
 from search.workspace import Workspace, drop_checkpoints
 from storage import reads, studies
 from storage.engine import DATABASE_ERRORS
+from storage.hangs import is_first_hang
 from storage.leases import Lease, Leases
 from storage.processes import Process
 
@@ -137,11 +140,12 @@ class Worker:
     def _epochs(self, lease: Lease, workspace: Workspace, progress: Progress) -> End:
         """Trains the trial's epochs as they come; returns how it ended."""
         settings = self.study.spec.study
+        watchdog = Watchdog(lambda text: self._end_hung(lease, workspace, progress, text))
         run = Run(
             dir=workspace.work,
             device=self.place.device,
             seed=settings.sampler.seed,
-            should_stop=self._should_stop,
+            should_stop=watchdog.polled(self._should_stop),
             data=self.data,
             smooth=settings.smooth,
         )
@@ -151,7 +155,7 @@ class Worker:
                 progress.scores = self._insist(lambda: self._reported(lease))
             log.info("params: %s", ", ".join(f"{name} {value}" for name, value in params.items()))
             config = configure(self.objective, params)
-            with closing(self.objective.train(config, run)) as results:
+            with closing(watchdog.over(self.objective.train(config, run))) as results:
                 for result in results:
                     if not result.finite:
                         return End("PRUNED", "diverged", f"the score became {result.score}", result.epoch)
@@ -236,6 +240,26 @@ class Worker:
         with_database(lambda: self.leases.release(lease))
         workspace.leave()
         log.info("trial %d was given back", lease.number)
+
+    def _end_hung(self, lease: Lease, workspace: Workspace, progress: Progress, text: str) -> None:
+        """Ends this process, since nothing ends one of its threads; the trial gets one more attempt."""
+        log.error("trial %d %s", lease.number, text)
+        dump(workspace.published / "log.txt")
+        try:
+            if not self._insist(partial(self.leases.renew, lease)):
+                log.info("trial %d is somebody else's by now", lease.number)
+            elif self._insist(partial(is_first_hang, self.leases, lease, text)):
+                self._give_back(lease, workspace)
+            else:
+                again = f"{text}; a second time, so it ends. What its threads did is in log.txt"
+                self._tell(lease, workspace, progress, End("FAIL", "bug", again, progress.epoch))
+            with_database(self.leases.leave)
+        except Left:
+            log.info("the lease of trial %d will end", lease.number)
+        except Exception:
+            log.exception("the end of trial %d could not be told", lease.number)
+        finally:
+            os._exit(1)
 
     # -- wishes ----------------------------------------------------------------------------------
 

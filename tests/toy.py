@@ -72,6 +72,13 @@ def misbehave(config: Mapping[str, Any], epoch: int) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
     if trouble == "death" and epoch == 2:
         os._exit(9)
+    if trouble == "hang" and epoch == 3:
+        time.sleep(3600)
+    if trouble == "hang once" and epoch == 3:
+        marker = Path(os.environ["SEARCH_TOY_LOG"]) / "hung"
+        if not marker.exists():
+            marker.touch()
+            time.sleep(3600)
 
 
 def note(run: Run, epoch: int) -> None:
