@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Everything about training that wants a GPU, in one command: benchmarks/gpu.sh DATA [PYTHON] > gpu.md
+# DATA is a folder in CelebAMask-HQ mini's layout.
+set -euo pipefail
+data=${1:?name the folder with the data}
+python=${2:-python3}
+cd "$(dirname "$0")/.."
+
+nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
+"$python" -m pytest -q -m gpu
+"$python" benchmarks/floor.py --device cuda
+"$python" benchmarks/training.py --device cuda --data "$data" --sizes 512 --rounds 5
+"$python" benchmarks/workers.py
+"$python" benchmarks/protocol.py --data "$data"
+"$python" benchmarks/protocol.py --data "$data" --no-exchange
+trace=$(mktemp -d)
+root=$PWD
+cd "$trace"
+"$python" -P -c 'from search.cli import main; main()' check --space "$root/space.yaml" --data "$data" --trace
