@@ -4,16 +4,18 @@ It is made under the lease, right before the trial ends, and stored in the trans
 store that does not take the files leaves a page without them.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from search import curve
 from search.endings import End, Progress
-from search.settings import StudySettings
 from search.shelf import WEIGHTS, Shelf
 from search.workspace import Workspace
 from storage.leases import Lease
 from storage.pages import Artifact, Page
+
+log = logging.getLogger(__name__)
 
 CURVE = "curve.svg"
 SHOWN = (CURVE, "overlay.png")  # in the note itself
@@ -30,17 +32,34 @@ def build(
     stop: Callable[[], bool],
 ) -> Page:
     """The page of a trial that is about to end with these attributes; its files go to the store."""
-    settings = shelf.study.spec.study
+    files: list[Artifact] = []
+    try:
+        files = _put_files(shelf, lease, workspace, progress, end, attributes, stop)
+    except Exception:  # a page is worth no trial
+        log.warning("its page has no files", exc_info=True)
+    return Page(note(shelf.study.id, lease, progress, end, attributes, files), files)
+
+
+def _put_files(
+    shelf: Shelf,
+    lease: Lease,
+    workspace: Workspace,
+    progress: Progress,
+    end: End,
+    attributes: Mapping[str, Any],
+    stop: Callable[[], bool],
+) -> list[Artifact]:
+    """Puts the files of the page into the store, the curve newly drawn; returns those that are there."""
     beside = workspace.beside("page")
     if "best_epoch" in attributes:
-        title = f"trial {lease.number}: score by epoch, and its mean of {settings.smooth}"
-        drawn = curve.draw(progress.scores, settings.smooth, attributes["best_epoch"], title)
+        smooth = shelf.study.spec.study.smooth
+        title = f"trial {lease.number}: score by epoch, and its mean of {smooth}"
+        drawn = curve.draw(progress.scores, smooth, attributes["best_epoch"], title)
         (beside / CURVE).write_text(drawn)
     # Weights stand beside in a folder that others see, too; a store that is shared brings them there.
     wanted = {*FILES, WEIGHTS} if shelf.shared and end.state == "COMPLETE" else set(FILES)
     files = [path for path in (*beside.iterdir(), *workspace.files()) if path.name in wanted]
-    taken = shelf.put(lease.number, files, stop)
-    return Page(note(shelf.study.id, lease, progress, end, attributes, settings, taken), taken)
+    return shelf.put(lease.number, files, stop)
 
 
 def note(
@@ -49,7 +68,6 @@ def note(
     progress: Progress,
     end: End,
     attributes: Mapping[str, Any],
-    settings: StudySettings,
     files: list[Artifact],
 ) -> str:
     """The note in Markdown: how it ended and why, its figures, its pictures."""

@@ -95,10 +95,11 @@ class Shelf:
         """Uploads what was published last, and waits: the trial is about to be given back."""
         if not self._owes(workspace) or not _confirmed(renew):
             return
+        end = time.monotonic() + PATIENCE_SECONDS
         if self._upload is not None:
             self._wait(self._upload, _never, PATIENCE_SECONDS)
         if self._owes(workspace) and self._is_idle():
-            self._wait(self._start(lease, workspace), _never, PATIENCE_SECONDS)
+            self._wait(self._start(lease, workspace), _never, end - time.monotonic())
 
     def clear(self, lease: Lease) -> None:
         """Removes the checkpoints of a trial that has ended; does not wait for it."""

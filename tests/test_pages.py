@@ -107,6 +107,12 @@ def test_a_store_that_is_away_leaves_the_note(search: Search, tmp_path: Path) ->
     assert note.startswith("**Complete**") and "![" not in note and files == {}
 
 
+def test_a_curve_that_cannot_be_drawn_costs_no_trial(search: Search) -> None:
+    study = run(search, [-1e308, 1e308])
+    note, files = shown(study, 0)
+    assert note.startswith("**Complete**") and files == {}
+
+
 @pytest.mark.parametrize(
     "scores",
     [{1: 0.5}, {1: 0.1, 2: 0.1}, {3: -5.0, 5: 4e6}, {epoch: 1 / epoch for epoch in range(1, 301)}],
