@@ -75,7 +75,7 @@ def test_a_killed_worker_costs_its_epoch(search_on_each: Search) -> None:
 
 
 def test_a_killed_supervisor_leaves_no_worker(search: Search) -> None:
-    process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.3, 5))
+    process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.6, 5))
     search.wait(lambda: len([record for record in search.records() if record.epochs]) == 2)
     workers = search.pids()
     assert len(workers) == 2
@@ -133,7 +133,7 @@ def test_a_trial_that_kills_its_workers_does_not_take_the_search_with_it(search:
 # -- signals ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 143)])
 def test_a_signal_gives_the_trial_back(search: Search, number: signal.Signals, code: int) -> None:
     start = ["start", "--trials", "2", *pauses(0.3, 5)]
     process = search.spawn(*start)
