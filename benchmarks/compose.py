@@ -151,9 +151,25 @@ def check_study(service: Service) -> None:
 
 
 def check_dashboard(service: Service) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{service.port}/api/studies", timeout=30) as answer:
-        found = [study["study_name"] for study in json.load(answer)["study_summaries"]]
+    root = f"http://127.0.0.1:{service.port}"
+    found = [study["study_name"] for study in json.loads(fetched(f"{root}/api/studies"))["study_summaries"]]
     service.check(found == [STUDY], f"the dashboard lists {found}")
+    trials = json.loads(fetched(f"{root}/api/studies/1?after=0"))["trials"]
+    overlays = [
+        fetched(f"{root}/artifacts/1/{trial['trial_id']}/{artifact['artifact_id']}")
+        for trial in trials
+        for artifact in trial["artifacts"]
+        if artifact["filename"] == "overlay.png"
+    ]
+    complete = sum(trial["state"] == "Complete" for trial in trials)
+    pictures = sum(overlay.startswith(b"\x89PNG") for overlay in overlays)
+    service.check(pictures >= complete > 0, f"it shows {pictures} overlays of {complete} complete trials")
+
+
+def fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        found: bytes = answer.read()
+        return found
 
 
 def check_secret(service: Service) -> None:
