@@ -85,7 +85,7 @@ class Storm:
         self.server: Server | None = None
         if options.database == "postgresql":
             self.server = Server(folder / "pg", [host.address for host in self.hosts if host.address])
-        self.url = self.server.local_url if self.server else f"sqlite:///{folder / 'study.db'}"
+        self.url = self.server.database(STUDY) if self.server else f"sqlite:///{folder / 'study.db'}"
         self.auditor = Auditor(self.url, options.epochs)
         self.lives: dict[str, Life] = {}
         self.unreachable: set[str] = set()  # from these hosts the database is away
@@ -159,7 +159,7 @@ class Storm:
     def _start(self, host: Host, place: int) -> None:
         name = f"{host.name}-{place}.{sum(life.place == place for life in self.lives.values())}"
         self.lives[name] = Life(host, place, away=host.name in self.unreachable)
-        url = self.server.url(host.address) if self.server else self.url
+        url = f"postgresql://postgres@{host.address}/{STUDY}" if host.address else self.url
         host.start(name, url, STUDY, *self.options.arguments)
 
     def _look_after_workers(self) -> None:

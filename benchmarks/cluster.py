@@ -44,17 +44,13 @@ class Server:
             config.writelines(f"host all all {address}/24 trust\n" for address in addresses)
         socket = next(word for word in self._server.get_uri().split("host=")[1:])
         self._arguments = f"-k {socket}"
+        self._socket = socket
         self.restart()
-        self.psql("CREATE DATABASE search")
-        self.local_url = f"postgresql://postgres@/search?host={socket}"
 
-    def url(self, address: str | None) -> str:
-        """How the study's database is reached through the network, or here."""
-        return f"postgresql://postgres@{address}/search" if address else self.local_url
-
-    def psql(self, statement: str) -> str:
-        said: str = self._server.psql(statement)
-        return said
+    def database(self, name: str) -> str:
+        """Creates a database; returns its URL."""
+        self._server.psql(f"CREATE DATABASE {name}")
+        return f"postgresql://postgres@/{name}?host={self._socket}"
 
     def start(self) -> None:
         self._control("-o", self._arguments, "-l", str(self._folder / "log"), "start")
