@@ -73,7 +73,9 @@ class Population:
 
     def _add_one(self, connection: Any, number: int, state: str) -> None:
         created = connection.execute(
-            insert(tables.trials).values(study_id=1, number=number, state=state, datetime_start=tables.utc())
+            insert(tables.trials).values(
+                study_id=1, number=number, state=state, datetime_start=tables.utc()
+            )
         )
         trial_id = created.inserted_primary_key[0]
         epochs = {"COMPLETE": EPOCHS, "PRUNED": PRUNED}.get(state) or self._dice.randint(1, EPOCHS // 2)
@@ -92,7 +94,9 @@ class Population:
                 for name, distribution in trial.distributions.items()
             ],
         )
-        connection.execute(insert(tables.intermediates), [self._point(trial_id, *s) for s in enumerate(scores, 1)])
+        connection.execute(
+            insert(tables.intermediates), [self._point(trial_id, *s) for s in enumerate(scores, 1)]
+        )
         if state == "RUNNING":
             self._running[trial_id] = epochs
         else:
@@ -146,7 +150,9 @@ class Ours:
     def ask(self) -> tuple[Lease, dict[str, Any]]:
         lease = self.leases.claim()
         assert isinstance(lease, Lease), lease
-        return lease, ask(self.study, lease)
+        params = ask(self.study, self.leases, lease)
+        assert params is not None
+        return lease, params
 
     def report(self, asked: tuple[Lease, dict[str, Any]], epoch: int, score: float) -> None:
         """Report and decision."""

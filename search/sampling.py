@@ -11,7 +11,7 @@ A new sampler is one function and one entry at the foot of this file.
 import hashlib
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -22,27 +22,65 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from search.registry import options_at, registered
 from search.spec import Spec
 from search.study import Study
-from storage.leases import Lease
+from storage.leases import Lease, Leases
+from storage.samples import Sample, rows_of
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # group, PartialFixed
 
 
-def ask(study: Study, lease: Lease) -> dict[str, Any]:
-    """The params of the lease's trial: constants and samples. Asked again, the answer is the same."""
-    view = study.optuna
-    view.sampler = build_sampler(study.spec, lease.slot)
-    # Optuna's cache must have seen the trial before a parameter is stored: another process made it.
-    view.get_trials(deepcopy=False)
-    # As `Study.ask` begins; without it a sampler sees the study as it was at this worker's first ask.
-    view._thread_local.cached_all_trials = None
-    trial = optuna.trial.Trial(view, lease.trial_id)
-    return study.spec.space.suggest(trial)
+def ask(study: Study, leases: Leases, lease: Lease) -> dict[str, Any] | None:
+    """The params of the lease's trial: constants and samples; None where the lease is lost.
+
+    They are stored as one: asked again, by whomever, the answer is the same.
+    """
+    sample = study.samples.of(lease.trial_id) or draw(study, lease)
+    if not leases.sampled(lease, rows_of(sample)):
+        return None
+    return {**study.spec.space.constants, **{name: value for name, (value, _) in sample.items()}}
+
+
+def draw(study: Study, lease: Lease) -> Sample:
+    """A sample for the lease's slot, after all trials there are; stores nothing."""
+    others = [trial for trial in study.samples() if trial.number != lease.number]
+    # Hyperband's brackets, which its pruner makes, concern the sampler, too.
+    pruner = study.optuna.pruner if study.spec.study.pruner.kind == "hyperband" else None
+    view = optuna.create_study(
+        storage=Memory(others, lease.number),
+        sampler=build_sampler(study.spec, lease.slot),
+        pruner=pruner,
+        study_name=study.name,
+        direction=study.spec.study.direction,
+    )
+    trial = view.ask()
+    study.spec.space.suggest(trial)
+    return {name: (trial.params[name], trial.distributions[name]) for name in trial.params}
+
+
+class Memory(InMemoryStorage):
+    """A storage for one trial, `number`, that has `others` before it."""
+
+    def __init__(self, others: Sequence[FrozenTrial], number: int) -> None:
+        super().__init__()
+        self._others = others
+        self._number = number
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        trial_id = super().create_new_trial(study_id, template_trial)
+        self._get_trial(trial_id).number = self._number
+        return trial_id
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        chosen = [trial for trial in self._others if states is None or trial.state in states]
+        return [*chosen, *super().get_all_trials(study_id, deepcopy, states)]
 
 
 def build_sampler(spec: Spec, slot: int) -> BaseSampler:

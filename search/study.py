@@ -22,6 +22,8 @@ from storage.studies import StudyRow
 if TYPE_CHECKING:
     import optuna
 
+    from storage.samples import Samples
+
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
 """What a study may be called: its name is a folder's, too, and stands in commands."""
 
@@ -44,8 +46,15 @@ class Study:
         return self.row.study_id
 
     @cached_property
+    def samples(self) -> "Samples":
+        """Its trials as samplers see them."""
+        from storage.samples import Samples
+
+        return Samples(self.engine, self.id)
+
+    @cached_property
     def optuna(self) -> "optuna.Study":
-        """Optuna's own view of it; reads every trial once, so only who samples asks for it."""
+        """Optuna's own view of it, for Optuna's own pruners; reads every trial, and running ones often."""
         import optuna
 
         storage = engines.optuna_storage(self.url)

@@ -150,7 +150,9 @@ class Worker:
             smooth=settings.smooth,
         )
         try:
-            params = self._insist(lambda: ask(self.study, lease))
+            params = self._insist(lambda: ask(self.study, self.leases, lease))
+            if params is None:
+                raise Left
             if lease.epochs:
                 progress.scores = self._insist(lambda: self._reported(lease))
             log.info("params: %s", ", ".join(f"{name} {value}" for name, value in params.items()))

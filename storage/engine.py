@@ -2,15 +2,17 @@
 
 - SQLite runs in WAL mode and every transaction that may write begins with BEGIN IMMEDIATE: without
   it two workers can claim one trial, because SQLite ignores SELECT .. FOR UPDATE.
-- PostgreSQL connections are tested before use (a restarted server must not surface as an error) and
-  prepare nothing on the server, so that PgBouncer in transaction mode works in front. A transaction that
-  stands still is ended by the server: a frozen machine must not keep everybody's locks.
+- PostgreSQL connections are tested before use, unless they have just worked: a restarted server must not
+  surface as an error. They prepare nothing on the server, so that PgBouncer in transaction mode works in
+  front. A transaction that stands still is ended by the server: a frozen machine must not keep
+  everybody's locks.
 - Schemas are created under a lock: processes that start together on an empty database would
   otherwise crash in each other's CREATE TABLE.
 - A password is in no message: `redacted` is the only form of a URL that leaves this file.
 """
 
 import fcntl
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ from storage import tables
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+FRESH_SECONDS = 1.0  # how long after its last use a connection is taken to work without being tested
 BUSY_SECONDS = 60  # how long a SQLite connection waits for another writer
 CONNECT_SECONDS = 10  # how long a PostgreSQL server may take to answer
 SILENT_SECONDS = 6  # how long it may acknowledge nothing before a connection to it counts as broken
@@ -92,6 +95,16 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
     engine = sqlalchemy.create_engine(parsed, **_engine_arguments(parsed))
     _listen(engine, begin="BEGIN" if read_only else "BEGIN IMMEDIATE")
     return engine
+
+
+def single_statements(engine: Engine) -> Engine:
+    """The same engine for statements that are a transaction by themselves.
+
+    PostgreSQL saves them the round trips of BEGIN and COMMIT; in SQLite they cost nothing.
+    """
+    if engine.dialect.name != "postgresql":
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def prepare(url: str) -> None:
@@ -163,7 +176,6 @@ def _engine_arguments(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": BUSY_SECONDS}}
     return {
-        "pool_pre_ping": True,
         "pool_size": 1,
         "max_overflow": 1,
         "connect_args": {
@@ -189,6 +201,19 @@ def _listen(engine: Engine, begin: str) -> None:
             connection.autocommit = True
             connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
             connection.autocommit = False
+
+        @event.listens_for(engine, "checkin")
+        def returned(connection: Any, record: Any) -> None:
+            record.info["used"] = time.monotonic()
+
+        @event.listens_for(engine, "checkout")
+        def tested(connection: Any, record: Any, proxy: object) -> None:
+            if time.monotonic() - record.info.get("used", 0.0) < FRESH_SECONDS:
+                return
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise exc.DisconnectionError from error  # the pool tries another one
 
         return
 

@@ -17,13 +17,13 @@ machine is dead at once.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, and_, case, delete, func, insert, select, update
 
-from storage import pages
+from storage import pages, reports
 from storage.pages import Page
 from storage.processes import Process
 from storage.studies import Stop, _locked, mark_alive
@@ -33,6 +33,7 @@ from storage.tables import (
     intermediates,
     leases,
     now,
+    params,
     studies,
     trials,
     user_attributes,
@@ -201,12 +202,27 @@ class Leases:
                 return self._create(connection, slot=claimed or 0)
             return "wait" if open_leases else "spent"
 
+    def sampled(self, lease: Lease, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Stores the parameters that were drawn for the trial; False without the lease."""
+        with self.engine.begin() as connection:
+            if held := self._renew(connection, lease):
+                connection.execute(
+                    insert_or_ignore(connection, params),
+                    [{"trial_id": lease.trial_id, **row} for row in rows],
+                )
+        return held
+
     def report(self, lease: Lease, epoch: int, horizon: int, score: float) -> bool:
         """Stores the finite score of an epoch; False, and nothing stored, without the lease.
 
         An epoch that is there already stays as it is, and does not count as progress: an owner that dies
         in the epoch after its checkpoint tells that one first, time and again.
         """
+        if self.engine.dialect.name == "postgresql":
+            return reports.store(
+                self.engine, lease.trial_id, self.worker_id, lease.attempt,
+                epoch=epoch, horizon=horizon, score=score,
+            )  # fmt: skip
         new = leases.c.epochs < epoch
         with self.engine.begin() as connection:
             if not self._renew(

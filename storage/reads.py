@@ -8,14 +8,35 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from itertools import chain, starmap
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Engine, Row, bindparam, or_, select
 
+from storage.engine import single_statements
 from storage.tables import intermediates, leases, now, params, trials, user_attributes, values, workers
 
 OVERLAP = 256
-"""Rows read again each time: a row may become visible after one with a higher id already has."""
+"""How many ids back a row is waited for: it may become visible after one with a higher id already has."""
+
+NEW_POINTS = (
+    select(
+        intermediates.c.trial_intermediate_value_id,
+        trials.c.number,
+        intermediates.c.step,
+        intermediates.c.intermediate_value,
+    )
+    .join(trials, trials.c.trial_id == intermediates.c.trial_id)
+    .where(
+        trials.c.study_id == bindparam("study_id"),
+        or_(
+            intermediates.c.trial_intermediate_value_id > bindparam("last"),
+            intermediates.c.trial_intermediate_value_id.in_(bindparam("missing", expanding=True)),
+        ),
+        intermediates.c.intermediate_value.is_not(None),
+    )
+    .order_by(intermediates.c.trial_intermediate_value_id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +141,7 @@ def worker_rows(engine: Engine, study_id: int, seen_within: float) -> list[Row[A
         return list(connection.execute(query))
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """One reported score."""
 
     number: int
@@ -132,36 +152,26 @@ class Point:
 class CurveFeed:
     """The scores of all trials of a study as they come in; each call yields what is new since the last.
 
-    The points of one trial come in the order of its epochs. A few come twice (see OVERLAP): who
-    consumes them skips what it has.
+    The points of one trial come in the order of its epochs.
     """
 
     def __init__(self, engine: Engine, study_id: int) -> None:
-        self.engine = engine
+        self.engine = single_statements(engine)
         self.study_id = study_id
         self._last = 0
+        self._missing: list[int] = []  # ids below the last that were not seen: they may come yet
 
     def __call__(self) -> Iterator[Point]:
-        query = (
-            select(
-                intermediates.c.trial_intermediate_value_id,
-                trials.c.number,
-                intermediates.c.step,
-                intermediates.c.intermediate_value,
-            )
-            .join(trials, trials.c.trial_id == intermediates.c.trial_id)
-            .where(
-                trials.c.study_id == self.study_id,
-                intermediates.c.trial_intermediate_value_id > self._last - OVERLAP,
-                intermediates.c.intermediate_value.is_not(None),
-            )
-            .order_by(intermediates.c.trial_intermediate_value_id)
-        )
         with self.engine.connect() as connection:
-            rows = connection.execute(query).all()
-        for row_id, number, epoch, score in rows:
-            self._last = max(self._last, row_id)
-            yield Point(number, epoch, score)
+            about = {"study_id": self.study_id, "last": self._last, "missing": self._missing}
+            rows = connection.execute(NEW_POINTS, about).all()
+        seen = {row[0] for row in rows}
+        last = max(self._last, *seen) if seen else self._last
+        oldest = last - OVERLAP
+        gaps = chain(self._missing, range(max(self._last, oldest) + 1, last + 1))
+        self._missing = [row_id for row_id in gaps if row_id > oldest and row_id not in seen]
+        self._last = last
+        return starmap(Point, (row[1:] for row in rows))
 
 
 def _by_trial(rows: Any, entry: Any) -> dict[int, dict[str, Any]]:

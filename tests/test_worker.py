@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import optuna
 import pytest
 import toy
 from service import Search
@@ -23,11 +22,11 @@ from search.objective import EpochResult, Run
 from search.places import Place
 from search.reading import read_records
 from search.records import Record
+from search.sampling import ask
 from search.signals import Interrupt
 from search.study import Study
 from search.worker import Worker
-from storage import engine as engines
-from storage import studies, tables
+from storage import reads, studies, tables
 from storage.leases import Lease, Leases
 
 SECONDS = 0.4  # of a lease
@@ -315,23 +314,23 @@ def test_it_waits_for_the_last_trial_of_others(search: Search) -> None:
     assert (record.state, record.attempts) == ("complete", 2)
 
 
-def test_a_config_that_was_half_sampled_is_completed(search: Search) -> None:
-    """Its owner died between two parameters: what it had drawn stays."""
+def test_a_config_is_stored_whole_or_not_at_all(search: Search) -> None:
+    """Whoever asks again, after a lost answer or a death, has the same; who lost it stores nothing."""
     study = search.create(trials=2)
-    other = make(search, study).leases
-    other.join("elsewhere")
-    for _ in range(2):
-        lease = other.claim()
-        assert isinstance(lease, Lease)
-        if lease.slot == 0:
-            other.finish(lease, "COMPLETE", 0.5, {})
-    study.optuna.get_trials()
-    x = study.spec.space.by_name["x"].suggest(optuna.trial.Trial(study.optuna, lease.trial_id))
-    other.release(lease)
-    assert make(search, study).run(Interrupt()) == 0
-    record = read_records(study)[1]
-    assert (record.state, record.attempts) == ("complete", 2)
-    assert record.params["x"] == x and "kind" in record.params
+    slow, quick = make(search, study).leases, make(search, study).leases
+    for leases in (slow, quick):
+        leases.join("elsewhere")
+    lost = slow.claim()
+    assert isinstance(lost, Lease)
+    slow.leave()
+    lease = quick.claim()
+    assert isinstance(lease, Lease) and lease.trial_id == lost.trial_id
+    assert ask(study, slow, lost) is None
+    assert study.samples.of(lease.trial_id) == {}
+    params = ask(study, quick, lease)
+    assert params is not None and {"x", "kind", "epochs"} <= params.keys()
+    assert ask(study, quick, lease) == params
+    assert dict(reads.trial_rows(study.engine, study.id)[0].params).items() <= params.items()
 
 
 # -- the database is away --------------------------------------------------------------------------
@@ -423,16 +422,15 @@ def test_it_leaves_when_asked_though_the_database_is_away(
 def test_an_outage_at_the_first_sample_is_no_bug(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     study = search.create(trials=1)
     mine = make(search, study)
-    study.__dict__.pop("optuna", None)  # not looked at yet, as under the median pruner
-    answers = itertools.chain([engines.StorageError("storage: gone")], itertools.repeat(None))
-    really = engines.optuna_storage
+    really = mine.leases.sampled
+    answers = itertools.chain([OperationalError("INSERT", {}, Exception("gone"))], itertools.repeat(None))
 
-    def sometimes(url: str) -> Any:
+    def sometimes(*arguments: Any) -> bool:
         if (error := next(answers)) is not None:
             raise error
-        return really(url)
+        return really(*arguments)
 
-    monkeypatch.setattr(engines, "optuna_storage", sometimes)
+    monkeypatch.setattr(mine.leases, "sampled", sometimes)
     assert mine.run(Interrupt()) == 0
     (record,) = read_records(study)
     assert record.state == "complete", record.reason
