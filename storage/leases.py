@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, and_, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
 
 from storage import pages, reports
 from storage.pages import Page
@@ -30,7 +30,6 @@ from storage.studies import Stop, _locked, mark_alive
 from storage.tables import (
     devices,
     insert_or_ignore,
-    intermediates,
     leases,
     now,
     params,
@@ -218,30 +217,8 @@ class Leases:
         An epoch that is there already stays as it is, and does not count as progress: an owner that dies
         in the epoch after its checkpoint tells that one first, time and again.
         """
-        if self.engine.dialect.name == "postgresql":
-            return reports.store(
-                self.engine, lease.trial_id, self.worker_id, lease.attempt,
-                epoch=epoch, horizon=horizon, score=score,
-            )  # fmt: skip
-        new = leases.c.epochs < epoch
-        with self.engine.begin() as connection:
-            if not self._renew(
-                connection,
-                lease,
-                epochs=case((new, epoch), else_=leases.c.epochs),
-                deaths=case((new, 0), else_=leases.c.deaths),
-                horizon=horizon,
-            ):
-                return False
-            connection.execute(
-                insert_or_ignore(connection, intermediates).values(
-                    trial_id=lease.trial_id,
-                    step=epoch,
-                    intermediate_value=score,
-                    intermediate_value_type="FINITE",
-                )
-            )
-        return True
+        owner = lease.trial_id, self.worker_id, lease.attempt
+        return reports.store(self.engine, *owner, epoch=epoch, horizon=horizon, score=score)
 
     def finish(
         self,
