@@ -1,7 +1,6 @@
 """What was promised, held against the database by raw SQL and against the trainers' own log."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -111,24 +110,34 @@ class Auditor:
         return sum(attempt > 1 for attempt in attempts), sum(attempt - 1 for attempt in attempts)
 
 
-def repeats(log: Path, disturbed: Mapping[str, object]) -> tuple[Counter[str], list[str]]:
-    """Epochs that were begun more than once: how many each disturbed worker is the cause of, and the
-    ones that no disturbance explains.
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """An epoch that was begun again: by whom before and after, and whose disturbance is the cause."""
 
-    Two workers that begin the same epoch differ in who was disturbed: the first one was killed, or was
-    taken for dead while it was stopped.
+    trial: int
+    epoch: int
+    before: str
+    after: str
+    cause: str | None
+
+    @property
+    def far(self) -> bool:
+        """Whether the trial went to another host, which has of its files what is in the store."""
+        return self.before.split("-")[0] != self.after.split("-")[0]
+
+
+def repeats(log: Path, disturbed: Collection[str]) -> list[Repeat]:
+    """Epochs that were begun more than once, by the trainers' own log.
+
+    Of two workers that begin the same epoch one was disturbed: the first was killed, or the other was
+    taken for dead while it was stopped or cut off.
     """
     begun: dict[tuple[int, int], list[str]] = {}
     for line in log.read_text().splitlines():
         worker, trial, epoch = line.split()
         begun.setdefault((int(trial), int(epoch)), []).append(worker)
-    causes: Counter[str] = Counter()
-    unexplained = []
-    for (trial, epoch), workers in begun.items():
-        for before, after in pairwise(workers):
-            cause = next((worker for worker in (before, after) if worker in disturbed), None)
-            if cause is None or before == after:
-                unexplained.append(f"trial {trial}, epoch {epoch}: {before}, then {after}")
-            else:
-                causes[cause] += 1
-    return causes, unexplained
+    return [
+        Repeat(trial, epoch, before, after, next((w for w in (before, after) if w in disturbed), None))
+        for (trial, epoch), workers in begun.items()
+        for before, after in pairwise(workers)
+    ]

@@ -3,10 +3,10 @@
     python benchmarks/chaos.py --seed 1                        # PostgreSQL, 16 workers on two hosts; root
     python benchmarks/chaos.py --seed 1 --database sqlite      # 8 workers on one host
 
-The hosts have namespaces, a `runs` folder and a network cable of their own (`cluster.py`). An event
-happens when the search has come to a share of its epochs that the seed draws, so that a slow machine
-sees the same storm; a few of the kills fall into the outages. Who was killed or has left is replaced at
-once.
+The hosts have namespaces, a `runs` folder and a network cable of their own (`cluster.py`), and share an
+artifact store. An event happens when the search has come to a share of its epochs that the seed draws,
+so that a slow machine sees the same storm; a few of the kills fall into the outages. Who was killed or
+has left is replaced at once.
 
 Afterwards the database is read by raw SQL (`audit.py`) and the counts are printed. Exit code 1: a
 promise is broken.
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +81,8 @@ class Storm:
         self.log.touch()
         environment = {"SEARCH_LEASE_SECONDS": str(options.lease), "CLOCKWORK_LOG": str(self.log)}
         names = ("alpha", "beta")[: options.hosts]
+        if len(names) > 1:  # what the hosts share besides the database
+            environment["SEARCH_ARTIFACTS"] = str(folder / "artifacts")
         self.hosts = [Host(name, folder, environment, alone=len(names) > 1) for name in names]
         self.server: Server | None = None
         if options.database == "postgresql":
@@ -160,7 +162,7 @@ class Storm:
         name = f"{host.name}-{place}.{sum(life.place == place for life in self.lives.values())}"
         self.lives[name] = Life(host, place, away=host.name in self.unreachable)
         url = f"postgresql://postgres@{host.address}/{STUDY}" if host.address else self.url
-        host.start(name, url, STUDY, *self.options.arguments)
+        host.start(name, url, STUDY)
 
     def _look_after_workers(self) -> None:
         for host in self.hosts:
@@ -291,25 +293,38 @@ class Storm:
         faults = [*self.faults, *self.auditor.faults()]
         if not found.used_up or found.trials != o.trials:
             faults.append(f"the budget of {o.trials} was not used exactly: {found}")
-        causes, unexplained = repeats(self.log, {name for name, life in self.lives.items() if life.hits})
-        faults += [f"repeated though nobody was disturbed: {line}" for line in unexplained]
-        cut_off = {name for name, life in self.lives.items() if life.away}
-        for name, count in causes.items():
-            if name not in cut_off and count > len(self.lives[name].hits):
+        hit = {name for name, life in self.lives.items() if life.hits}
+        cut_off = {name for name in hit if self.lives[name].away}
+        costs: dict[str, Counter[str]] = {
+            "same host": Counter(),
+            "other host": Counter(),
+            "away": Counter(),
+        }
+        for repeat in repeats(self.log, hit):
+            if repeat.cause is None or repeat.before == repeat.after:
+                faults.append(f"nobody was disturbed: {repeat}")
+            elif repeat.cause in cut_off:
+                costs["away"][repeat.cause] += 1
+            else:
+                costs["other host" if repeat.far else "same host"][repeat.cause] += 1
+        for name, count in costs["same host"].items():
+            if count > len(self.lives[name].hits):
                 faults.append(f"{name} ({', '.join(self.lives[name].hits)}) cost {count} epochs")
         for name, life in self.lives.items():
             if "Traceback" in life.host.log(name).read_text():
                 faults.append(f"worker {name} has a traceback in its log")
         if self.slowest > GRACE_SECONDS:
             faults.append(f"a worker took {self.slowest:.1f} s to leave")
-        self._print(found, causes, cut_off)
+        self._print(found, costs)
         return faults
 
-    def _print(self, found: Budget, causes: Counter[str], cut_off: set[str]) -> None:
+    def _print(self, found: Budget, costs: Mapping[str, Counter[str]]) -> None:
         o = self.options
         begun = [line.split(maxsplit=1)[1] for line in self.log.read_text().splitlines()]
-        apart = sum(count for name, count in causes.items() if name in cut_off)
-        worst = max((count for name, count in causes.items() if name not in cut_off), default=0)
+        again = ", ".join(
+            f"{where} {sum(cost.values())} (at most {max(cost.values(), default=0)} by one worker)"
+            for where, cost in costs.items()
+        )
         changed, hands = self.auditor.owners()
         storm = ", ".join(f"{self.happened[kind]} {WORDS[kind]}" for kind in STORM if self.happened[kind])
         for name, text in {
@@ -319,9 +334,7 @@ class Storm:
             f"{found.pruned} pruned, {found.failed} failed, {found.running} running",
             "polls": f"{self.polls}, {self.unanswered} of them while the database was away",
             "owners": f"{changed} trials changed hands, {hands} times",
-            "epochs": f"{len(begun)} begun, {len(set(begun))} different; begun again: "
-            f"{sum(causes.values()) - apart}, at most {worst} after one worker; "
-            f"{apart} more where the database was out of reach",
+            "epochs": f"{len(begun)} begun, {len(set(begun))} different; begun again: {again}",
             "workers": f"{len(self.lives)} started, {self.refused} refused; "
             f"the slowest to leave took {self.slowest:.1f} s",
         }.items():
@@ -338,7 +351,7 @@ def main() -> int:
     add("--trials", type=int, default=200)
     add("--epochs", type=int, default=10, help="of a trial")
     add("--seconds", type=float, default=0.3, help="of an epoch")
-    add("--lease", type=float, default=3.0, help="seconds")
+    add("--lease", type=float, default=5.0, help="seconds")
     add("--patience", type=float, default=900.0, help="seconds after which the search has failed")
     add("--keep", type=Path, help="an empty folder for everything; by default one that is removed")
     for kind in STORM:
@@ -347,7 +360,6 @@ def main() -> int:
     column = 0 if options.database == "postgresql" else 1
     options.workers = options.workers or (16, 8)[column]
     options.hosts = options.hosts or (2, 1)[column]
-    options.arguments = []
     for kind, counts in STORM.items():
         if getattr(options, f"{kind}s") is None:
             setattr(options, f"{kind}s", counts[column] if kind != "cut" or options.hosts == 2 else 0)

@@ -126,9 +126,9 @@ class Host:
         there = ["nsenter", "--target", str(self._process.pid), "--net"]
         subprocess.run([*there, *command.split()], check=True)
 
-    def start(self, worker: str, url: str, study: str, *arguments: str) -> None:
+    def start(self, worker: str, url: str, study: str) -> None:
         words = ["worker", "--study", study, "--runs", str(self.runs), "--device", "cpu"]
-        self._say(start=worker, arguments=[*words, *arguments], url=url, log=str(self.log(worker)))
+        self._say(start=worker, arguments=words, url=url, log=str(self.log(worker)))
 
     def log(self, worker: str) -> Path:
         return self.logs / f"{worker}.log"
