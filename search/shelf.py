@@ -2,7 +2,7 @@
 
 With `--artifacts` a trial's checkpoint goes to the store that all machines share:
 
-- after a published epoch, unless uploads would then take more than SHARE of the time;
+- after a published epoch, unless uploads would then have taken more than SHARE of the time so far;
 - when the trial is given back, always, before somebody else may take it over.
 
 Without it there is a store of this machine's own, for what the dashboard shows, and checkpoints stay
@@ -66,7 +66,8 @@ class Shelf:
         self._sent = _Sent()
         self._upload: Future[None] | None = None
         self._cores = int(thread_variables(1)["OMP_NUM_THREADS"].split(",")[0])
-        self._due = 0.0  # of the next upload, by the monotonic clock
+        self._began = time.monotonic()
+        self._spent = self._last = 0.0  # seconds that uploads have taken from training, and the last one
 
     # -- checkpoints -----------------------------------------------------------------------------
 
@@ -87,8 +88,9 @@ class Shelf:
             log.warning("its checkpoint is not here%s: restarts from epoch 1", remedy)
 
     def offer(self, lease: Lease, workspace: Workspace) -> None:
-        """Uploads the checkpoint that was just published, if that is due."""
-        if self._owes(workspace) and self._is_idle() and time.monotonic() >= self._due:
+        """Uploads the checkpoint that was just published, if one more is within the share."""
+        allowed = SHARE * (time.monotonic() - self._began)
+        if self._owes(workspace) and self._is_idle() and self._spent + self._last <= allowed:
             self._start(lease, workspace)
 
     def deliver(self, lease: Lease, workspace: Workspace, renew: Callable[[], bool]) -> None:
@@ -114,9 +116,9 @@ class Shelf:
 
     def _start(self, lease: Lease, workspace: Workspace) -> Future[None]:
         """Begins an upload of `workspace` as it is now."""
-        begun = time.monotonic()
+        begun = time.thread_time()
         sent, epoch, files = self._sent, workspace.epoch, workspace.snapshot()
-        linked = time.monotonic()
+        linked = time.thread_time() - begun
 
         def upload() -> None:
             before = time.thread_time()
@@ -125,8 +127,8 @@ class Shelf:
                 self._checkpoints.save(lease.number, lease.attempt, generation, epoch, files)
                 sent.epoch, sent.count = epoch, sent.count + 1
             finally:
-                computed = (time.thread_time() - before) / self._cores
-                self._due = begun + (linked - begun + computed) / SHARE
+                self._last = linked + (time.thread_time() - before) / self._cores
+                self._spent += self._last
 
         self._upload = self._do(upload)
         return self._upload
