@@ -20,12 +20,32 @@ Path("importing").touch()
 time.sleep(300)
 """
 
+SLUGGISH = """
+import time
+from search.objective import EpochResult
+
+def train(config, run):
+    for epoch in range(1, 61):
+        time.sleep(1.5)
+        if run.should_stop():
+            return
+        yield EpochResult(epoch=epoch, epochs=60, score=config["x"])
+"""
+
 STUBBORN = """
 import time
 
 def train(config, run):
     time.sleep(300)
 """
+
+
+def use(search: Search, name: str, objective: str) -> None:
+    """Makes this module the search's objective."""
+    (search.folder / f"{name}.py").write_text(objective)
+    document = (search.folder / "space.yaml").read_text()
+    (search.folder / "space.yaml").write_text(document.replace("objective: toy", f"objective: {name}"))
+    search.environment["PYTHONPATH"] = str(search.folder)
 
 
 def leaves(process: subprocess.Popen[bytes], number: signal.Signals, code: int) -> None:
@@ -73,8 +93,8 @@ def test_while_torch_is_imported(search: Search) -> None:
 
 def test_a_batch_system_signals_everybody(search: Search) -> None:
     """Slurm signals parent and children alike; what the parent passes on must not count as a second."""
-    search.create("seconds=0.4", "epochs=60", trials=2)
-    process = search.spawn("start", "--workers", "2")
+    use(search, "sluggish", SLUGGISH)
+    process = search.spawn("start", "--workers", "2", "--trials", "2")
     search.wait(lambda: len([record for record in search.records() if record.epochs]) == 2)
     for pid in search.pids():
         os.kill(pid, signal.SIGTERM)
