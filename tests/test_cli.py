@@ -19,12 +19,14 @@ from sqlalchemy import insert, update
 from search.objective import EpochResult, Run
 from search.places import Place
 from search.signals import Interrupt
-from search.study import Study, check_data
+from search.study import Study, check_data, open_study
 from search.worker import Worker
 from storage import engine as engines
-from storage import tables
+from storage import studies, tables
 from storage.leases import Lease, Leases
+from storage.pages import Artifact
 from storage.processes import Process
+from storage.reads import trial_rows
 
 Command = Callable[..., Answer]
 
@@ -225,14 +227,20 @@ def test_dashboard(mixed: Search) -> None:
         port = free.getsockname()[1]
     process = mixed.spawn("dashboard", "--port", str(port))
 
-    def studies() -> Any:
+    def listed() -> Any:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=5) as answer:
                 return json.load(answer)
         except OSError:
             return None
 
-    assert "toy" in json.dumps(mixed.wait(studies))
+    assert "toy" in json.dumps(mixed.wait(listed))
+    study = open_study(mixed.url, STUDY)
+    curve = Artifact.of(studies.token(study.engine, study.id), 0, "curve.svg")
+    (first, *_) = trial_rows(study.engine, study.id)
+    address = f"http://127.0.0.1:{port}{curve.path(study.id, first.trial_id)}"
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        assert answer.headers["Content-Type"] == "image/svg+xml" and b"<polyline" in answer.read()
     process.send_signal(signal.SIGINT)
     mixed.ends(process, 130)
     assert f"http://127.0.0.1:{port}/dashboard shows sqlite:///" in mixed.said
