@@ -3,7 +3,6 @@
 Whatever a command needs is imported inside it: `search status` loads neither torch nor Optuna.
 """
 
-import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from search import cli_evidence
 from search.errors import SearchError, UserError
 from search.finding import named, storage_url
 from search.options import (
@@ -31,6 +31,7 @@ from search.options import (
     StudyName,
     Workers,
 )
+from search.output import say, write_json
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -323,6 +324,9 @@ def dashboard(
     return 130  # it swallows Ctrl-C, and nothing else ends it
 
 
+cli_evidence.add_to(app)
+
+
 # -- what commands share -------------------------------------------------------------------------
 
 
@@ -340,14 +344,6 @@ def follow(study: "Study") -> int:
                 return 0
             if interrupt.wait(1.0):
                 return interrupt.code
-
-
-def write_json(value: Any) -> None:
-    print(json.dumps(value, allow_nan=False), flush=True)
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

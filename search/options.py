@@ -9,6 +9,9 @@ from typing import Annotated
 import typer
 
 StudyName = Annotated[str, typer.Option("--study", help="Name of the study.", envvar="SEARCH_STUDY")]
+OptionalStudy = Annotated[
+    str | None, typer.Option("--study", help="Name of the study.", envvar="SEARCH_STUDY")
+]
 Storage = Annotated[
     str | None,
     typer.Option(

@@ -104,10 +104,14 @@ def test_leaves_of_the_objective_do_not_import_each_other() -> None:
 
 def test_what_is_shown_is_a_function_of_records() -> None:
     shown = {"display", "events", "overview", "roster", "forecast", "notation", "tables", "report"}
-    allowed = {f"search.{name}" for name in shown | {"records"}}
+    shown |= {"side_by_side"}
+    models = {"records", "comparison", "evidence", "stages"}
+    allowed = {f"search.{name}" for name in shown | models}
     for module in sorted(allowed & FILES.keys()):
         if module == "search.records":
             assert ours(imports(module)) == {"search.objective"}
+        elif module.removeprefix("search.") in models:
+            assert others(imports(module)) <= {"numpy"}, module
         else:
             rest = ours(imports(module)) - {"search"}  # from search import notation
             assert rest <= allowed, module
@@ -143,6 +147,7 @@ def test_no_circle() -> None:
         ("search.cli", ["torch", "optuna", "sqlalchemy", "rich.live"]),
         ("search.reading", ["torch", "optuna", "numpy"]),
         ("search.tables", ["torch", "optuna", "sqlalchemy"]),
+        ("search.comparison", ["torch", "optuna", "sqlalchemy", "scipy"]),
         ("search.start", ["torch", "kornia", "scipy.stats"]),
         ("search.worker", ["torch", "kornia", "scipy.stats", "matplotlib"]),
     ],
@@ -230,7 +235,7 @@ def commands() -> Iterator[str]:
             r"(?:^[ \t#]*|`|&& )(?:\.venv/bin/)?(search [a-z][^`\n]*)", text, re.MULTILINE
         ):
             line = found.group(1)
-            if "--study" in line or re.match(r"search (check|dashboard)\b", line):
+            if "--study" in line or re.match(r"search (check\b|dashboard\b|compare .)", line):
                 yield line  # else it is only the name of a command
 
 

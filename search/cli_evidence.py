@@ -1,0 +1,60 @@
+"""The commands that judge results, a part of the command line: parse, one call, an exit code."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.errors import UserError
+from search.finding import named, storage_url
+from search.options import Json, OptionalStudy, Runs, Storage
+from search.output import write_json
+
+Claims = Annotated[
+    list[str] | None,
+    typer.Option("--claim", metavar="NAME OLD -> NEW", help="A change to look for in what was recorded."),
+]
+Stages = Annotated[
+    str | None,
+    typer.Option("--stages", metavar="N,N,N,N", help="Last epoch of each stage but the last: 5,30,90,120."),
+]
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A trial's number, a known config, best, or a run's folder.")],
+    b: Annotated[str, typer.Argument(help="The one to hold against it.")],
+    study: OptionalStudy = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    claims: Claims = None,
+    stage_ends: Stages = None,
+    as_json: Json = False,
+) -> int:
+    """What differs between two runs, what does not, and whether their noise covers the difference."""
+    from search.claims import parse_claim
+    from search.comparison import compare as run
+    from search.sides import read_sides
+    from search.stages import parse_ends
+    from search.study import Study
+
+    def open_study() -> Study:
+        if study is None:
+            raise UserError(f"compare: {a} and {b} are not both folders; name their study with --study")
+        return named(storage_url(storage, runs), study, read_only=True)
+
+    said = [parse_claim(text) for text in claims or ()]
+    ends = None if stage_ends is None else parse_ends(stage_ends)
+    found = run(*read_sides(a, b, runs, open_study), said, ends)
+    if as_json:
+        write_json(found.to_json())
+    else:
+        from search.side_by_side import side_by_side
+        from search.tables import show
+
+        show(side_by_side(found))
+    return 0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Makes them commands of `app`."""
+    app.command()(compare)

@@ -1,0 +1,14 @@
+"""What a command leaves: data on stdout, words on stderr."""
+
+import json
+import sys
+from typing import Any
+
+
+def write_json(value: Any) -> None:
+    """One JSON value on one line; it may hold no NaN and no infinity."""
+    print(json.dumps(value, allow_nan=False), flush=True)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,95 @@
+"""What the A and the B of `search compare` mean: a trial, a known config, the best, or a folder.
+
+Two folders need no study and no database. Two trials of a study are compared by what the database holds
+of them, so that it does not matter on which machine they trained; a trial beside a folder by the files
+that it wrote, which have the folder's layout.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.document import show
+from search.errors import UserError
+from search.history import CONFIG, HISTORY, RecordedRun, is_folder, read_run
+
+if TYPE_CHECKING:
+    from search.records import Record
+    from search.study import Study
+
+BEST = "best"
+
+
+def read_sides(
+    a: str, b: str, runs: Path, open_study: Callable[[], "Study"]
+) -> tuple[RecordedRun, RecordedRun]:
+    """The two runs called `a` and `b`; the study is opened where one of them is no folder.
+
+    Raises:
+        UserError: there is no such run, or it has no score yet.
+    """
+    folder_a, folder_b = _folder(a), _folder(b)
+    if folder_a and folder_b:
+        return read_run(folder_a), read_run(folder_b)
+    study = open_study()
+    # What stands beside a folder must have the folder's names.
+    from_files = bool(folder_a or folder_b)
+    return (
+        read_run(folder_a) if folder_a else _trial(study, a, runs, from_files=from_files),
+        read_run(folder_b) if folder_b else _trial(study, b, runs, from_files=from_files),
+    )
+
+
+def _folder(name: str) -> Path | None:
+    """The folder that `name` means, there or not; None where it is a trial's number or a name."""
+    path = Path(name)
+    if is_folder(path) and not name.isdigit():
+        return path
+    return path if os.sep in name else None
+
+
+def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> RecordedRun:
+    from search.reading import read_record
+
+    record = read_record(study, _number(study, name))
+    if record is None:
+        raise UserError(f"compare: {name} is not a trial of study {study.name!r}; search trials lists them")
+    if from_files:
+        return read_run(runs / study.name / f"trial-{record.number:04d}", _called(record))
+    run = RecordedRun(
+        name=_called(record),
+        leaves={**study.spec.space.constants, **record.params, "seed": record.seed},
+        scores=record.curve,
+        metric="score",
+        direction=study.spec.study.direction,
+    )
+    if not run.finite:
+        raise UserError(f"compare: trial {record.number} ({record.state}) has no score yet")
+    return run
+
+
+def _number(study: "Study", name: str) -> int:
+    """The number of the trial called `name`: itself, the best, or the one that ran a known config."""
+    if re.fullmatch(r"\d{1,9}", name):
+        return int(name)
+    from search.reading import read_snapshot
+
+    snapshot = read_snapshot(study)
+    if name == BEST and snapshot.best is not None:
+        return snapshot.best.number
+    for record in (*snapshot.finished, *snapshot.running):
+        if record.known and record.known.casefold() == name.casefold():
+            return record.number
+    if name == BEST:
+        raise UserError(f"compare: best: study {study.name!r} has no complete trial yet")
+    known = ", ".join(repr(known.name) for known in study.spec.known) or "none"
+    raise UserError(
+        f"compare: {show(name)} is no trial's number, no folder with {CONFIG} and {HISTORY}, and no known "
+        f"config of study {study.name!r} that has been started (known: {known})"
+    )
+
+
+def _called(record: "Record") -> str:
+    return f"trial {record.number}" + (f" ({record.known})" if record.known else "")
