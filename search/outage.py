@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
+from sqlalchemy import exc
 
 from search.endings import first_line
 from search.pulse import Pulse
@@ -18,6 +19,9 @@ RETRY_SECONDS = (0.2, 15.0)  # first and longest pause between two attempts
 
 AWAY: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StorageInternalError, StorageError)
 """What is raised, by us and by Optuna, while the database is away."""
+
+MISTAKES = (exc.ProgrammingError, exc.DataError, exc.NotSupportedError)
+"""What a database says that is there: a table is gone, a statement is wrong. Asking again is no use."""
 
 Answer = TypeVar("Answer")
 
@@ -32,6 +36,8 @@ def insist(call: Callable[[], Answer], interrupt: Interrupt, pulse: Pulse) -> An
     while True:
         try:
             return call()
+        except MISTAKES:
+            raise
         except AWAY as error:
             log.warning("the database is away (%s); trying again", type(error).__name__)
         # Jitter: after an outage a hundred workers must not come back in step.

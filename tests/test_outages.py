@@ -2,8 +2,18 @@
 
 import time
 
+import pytest
 from service import Search, restart
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 from test_search import pauses, right
+
+from search.outage import insist
+from search.pulse import Pulse
+from search.signals import Interrupt
+from storage import reads
+from storage.leases import Leases
+from storage.processes import Process
 
 
 def uninterrupted(search: Search, trials: int, epochs: int) -> None:
@@ -47,6 +57,17 @@ def test_a_database_that_is_away_for_three_leases(search_on_postgres: Search) ->
     before, after = trained
     assert after - before >= 6, "nobody trained"
     uninterrupted(search, trials=4, epochs=12)
+
+
+def test_a_table_that_is_gone_is_no_outage(search_on_postgres: Search) -> None:
+    study = search_on_postgres.create(trials=1)
+    pulse = Pulse(Leases(study.engine, study.id, "somebody", Process.current()))
+    with study.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE search_leases RENAME TO gone"))
+    with pytest.raises(ProgrammingError, match="search_leases"):
+        insist(lambda: reads.trial_rows(study.engine, study.id), Interrupt(), pulse)
+    with study.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE gone RENAME TO search_leases"))
 
 
 def test_connections_of_a_worker(search_on_postgres: Search) -> None:
