@@ -14,6 +14,7 @@ promise is broken.
 
 import argparse
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -30,6 +31,7 @@ from cluster import Host, Server
 from search.start import Wanted, open_or_create
 
 STUDY = "chaos"
+AWAY = "the database is away"
 POLL_SECONDS = 0.1
 OUTAGE_SECONDS = 20.0
 KILLS_PER_OUTAGE = 3
@@ -57,7 +59,8 @@ class Life:
     """One worker process: where, since when, what was done to it.
 
     Attributes:
-        away: whether it could not reach the database at the time, and so could publish nothing.
+        away: whether it could not reach the database then, or had yet to report what it had done
+            meanwhile: a checkpoint is published once the database has confirmed its epoch.
         asked: when it was asked to leave.
     """
 
@@ -218,7 +221,7 @@ class Storm:
             return None
         name, life = found
         life.hits.append(kind)
-        life.away |= life.host.name in self.unreachable
+        life.away |= life.host.name in self.unreachable or behind(life.host.log(name).read_text())
         life.host.signal(name, number)
         return found
 
@@ -313,6 +316,8 @@ class Storm:
         for name, life in self.lives.items():
             if "Traceback" in life.host.log(name).read_text():
                 faults.append(f"worker {name} has a traceback in its log")
+        if self.server is not None and (waits := self.server.said().count("deadlock detected")):
+            faults.append(f"{waits} deadlocks")
         if self.slowest > GRACE_SECONDS:
             faults.append(f"a worker took {self.slowest:.1f} s to leave")
         self._print(found, costs)
@@ -339,6 +344,17 @@ class Storm:
             f"the slowest to leave took {self.slowest:.1f} s",
         }.items():
             print(f"{name:<9}{text}")
+
+
+def behind(log: str) -> bool:
+    """Whether a worker, by its own log, has results of an outage that it has not reported yet."""
+    if AWAY not in log:
+        return False
+    since = log.rpartition(AWAY)[2]
+    if re.search("complete|pruned|params", since):
+        return False
+    # An epoch is logged before it is reported: the second one says that the first one was.
+    return since.partition("the database is back")[2].count("epoch") < 2
 
 
 def main() -> int:

@@ -52,6 +52,10 @@ class Server:
         self._server.psql(f"CREATE DATABASE {name}")
         return f"postgresql://postgres@/{name}?host={self._socket}"
 
+    def said(self) -> str:
+        """The server's log."""
+        return (self._folder / "log").read_text(errors="replace")
+
     def start(self) -> None:
         self._control("-o", self._arguments, "-l", str(self._folder / "log"), "start")
 

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from storage.engine import DATABASE_ERRORS, StorageError
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (0.2, 15.0)  # first and longest pause between two attempts
+LOOK_SECONDS = 0.2  # between two looks whether the database is back
 
 AWAY: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StorageInternalError, StorageError)
 """What is raised, by us and by Optuna, while the database is away."""
@@ -41,9 +43,18 @@ def insist(call: Callable[[], Answer], interrupt: Interrupt, pulse: Pulse) -> An
         except AWAY as error:
             log.warning("the database is away (%s); trying again", type(error).__name__)
         # Jitter: after an outage a hundred workers must not come back in step.
-        if interrupt.wait(pause * random.uniform(0.5, 1.5)) or pulse.stop == "now":
+        if _asked_meanwhile(pause * random.uniform(0.5, 1.5), interrupt, pulse):
             raise Left
         pause = min(pause * 2, longest)
+
+
+def _asked_meanwhile(seconds: float, interrupt: Interrupt, pulse: Pulse) -> bool:
+    """Waits, but not on after a sign of life went through; whether somebody asked this worker to leave."""
+    beats, end = pulse.beats, time.monotonic() + seconds
+    while pulse.beats == beats and (left := end - time.monotonic()) > 0:
+        if interrupt.wait(min(left, LOOK_SECONDS)):
+            return True
+    return bool(interrupt) or pulse.stop == "now"
 
 
 def with_database(call: Callable[[], None]) -> bool:

@@ -26,6 +26,7 @@ class Pulse:
         displaced: the device was somebody else's at the last beat: leave.
         stop: what the study asks of its workers.
         reachable: the last beat went through, and so did everything since.
+        beats: how many went through.
     """
 
     def __init__(self, leases: Leases) -> None:
@@ -34,6 +35,7 @@ class Pulse:
         self.displaced = False
         self.stop: Stop | None = None
         self.reachable = True
+        self.beats = 0
         self._leases = leases
         self._status = Status(state="starting")
         self._wake = threading.Event()
@@ -102,6 +104,7 @@ class Pulse:
         if not self.reachable:
             log.info("the database is back")
         self.reachable = True
+        self.beats += 1
         self.stop = beat.stop
         self.displaced = not beat.has_device
         # A beat that was under way while the trial ended says nothing about the next one.

@@ -163,13 +163,15 @@ def mark_alive(connection: Connection, study_ids: Sequence[int] | Select[tuple[i
 
 
 def _locked(study_id: int) -> Any:
-    """SELECT of Optuna's row FOR UPDATE: the one lock of everything that counts or creates trials.
+    """SELECT of Optuna's row FOR NO KEY UPDATE: the one lock of everything that counts or creates trials.
 
-    Optuna takes the same lock to number a trial. SQLite has no such clause and needs none: the
-    transaction began with BEGIN IMMEDIATE.
+    It excludes itself and what Optuna takes to number a trial (FOR UPDATE), and leaves alone who only
+    refers to the study: a worker that ends its trial holds the lease and writes attributes of the study,
+    a claim holds the study and may take a lease, and each would wait for the other. SQLite has no such
+    clause and needs none: the transaction began with BEGIN IMMEDIATE.
     """
     return (
         select(tables.optuna_studies.c.study_id)
         .where(tables.optuna_studies.c.study_id == study_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )

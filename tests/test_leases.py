@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ from sqlalchemy import Engine
 from storage import engine as engines
 from storage import reads, studies, tables
 from storage.leases import Lease, Leases, Status
+from storage.pages import Page
 from storage.processes import Process
 
 SECONDS = 1.2
@@ -167,6 +169,19 @@ def test_who_was_taken_for_dead_and_is_not_says_so(study: tuple[Engine, int]) ->
     b.release(taken)
     again = claimed(worker(*study, "c"))
     assert (again.number, again.attempt, again.deaths) == (lease.number, 3, 0)
+
+
+def test_a_trial_ends_while_somebody_claims(postgres_url: str) -> None:
+    """The claim may be about to take this very trial: were they to wait for each other, one would fail."""
+    study = new_study(postgres_url, trials=2)
+    a = worker(*study, "a")
+    lease = claimed(a)
+    ending = threading.Thread(target=a.finish, args=[lease, "COMPLETE", 0.5, {}, Page("how it went")])
+    with engines.connect(postgres_url).begin() as claim:
+        claim.execute(studies._locked(study[1]))
+        ending.start()
+        ending.join(timeout=20)
+        assert not ending.is_alive()
 
 
 def test_a_repeated_call_changes_nothing(study: tuple[Engine, int]) -> None:
