@@ -49,6 +49,7 @@ FAMILIES = (
     Family("A/A, 112 and 143", (112, 143)),
     Family("A/A, 60 epochs", (60, 60)),
     Family("A/A, 30 epochs", (30, 30)),
+    Family("A/A, 10 epochs", (10, 10)),
     Family("A/A, stopped", (200, 200), patience=30),
     Family("b 0.005 better", (143, 143), difference=0.005),
     Family("b 0.015 better", (112, 143), difference=0.015),

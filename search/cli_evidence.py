@@ -16,7 +16,11 @@ Claims = Annotated[
 ]
 Stages = Annotated[
     str | None,
-    typer.Option("--stages", metavar="N,N,N,N", help="Last epoch of each stage but the last: 5,30,90,120."),
+    typer.Option(
+        "--stages",
+        metavar="N,N,N,N",
+        help="Last epoch of each stage but the last, as in 5,30,90,120; JSON then has them.",
+    ),
 ]
 
 

@@ -1,7 +1,7 @@
 """Two recorded runs side by side: what differs, what does not, which is better as far as can be known."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from search import evidence
@@ -15,6 +15,9 @@ from search.stages import Stage, boundaries, stages
 
 WINDOWS = (5, 9)
 """Epochs of the means that are shown."""
+
+FAR_LONGER = 2.5
+"""From so many times the epochs on, `evidence` underestimates what a longer run gains by luck."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +47,7 @@ class Comparison:
         changed: leaf -> its value in a and in b, None where a run has no such leaf.
         equal: leaf -> its value in both.
         notes: sentences about what the figures do not show.
+        staged: whether somebody asked for the stages, which JSON then has as well.
     """
 
     a: Side
@@ -55,6 +59,7 @@ class Comparison:
     evidence: Evidence
     claims: Sequence[Finding]
     notes: Sequence[str]
+    staged: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The object of `search compare --json`."""
@@ -70,6 +75,15 @@ class Comparison:
                 "means": {str(window): [self.a.means[window], self.b.means[window]] for window in WINDOWS},
                 "verdict": self.evidence.verdict,
                 "claims": [{"text": claim.text, "found": claim.found} for claim in self.claims],
+                **(
+                    {
+                        "stages": {
+                            name: [asdict(stage) for stage in side.stages] for name, side in sides.items()
+                        }
+                    }
+                    if self.staged
+                    else {}
+                ),
             }
         )
 
@@ -88,10 +102,7 @@ def compare(
     if a.direction != b.direction:
         raise UserError(f"compare: in {a.name} higher scores are better, in {b.name} lower ones")
     a, b, notes = _on_one_metric(a, b)
-    if list(a.scores) == list(b.scores):
-        notes.append(
-            "Their scores are the same to the last digit: one run twice, or nothing reached the trainer."
-        )
+    notes += _cautions(a, b)
     changed, equal = differences(a.leaves, b.leaves)
     return Comparison(
         a=_side(a, ends),
@@ -103,6 +114,7 @@ def compare(
         evidence=evidence.compare(list(a.finite.values()), list(b.finite.values()), a.direction),
         claims=[check_claim(claim, a.leaves, b.leaves) for claim in claims],
         notes=notes,
+        staged=ends is not None,
     )
 
 
@@ -134,6 +146,26 @@ def _on_one_metric(a: RecordedRun, b: RecordedRun) -> tuple[RecordedRun, Recorde
         if not run.finite:
             raise UserError(f"{run.folder}: {POOLED} holds no score, and the other run has no other metric")
     return a, b, ["Both by the older runs' metric, pooled over batches of 32: the only one that both have."]
+
+
+def _cautions(a: RecordedRun, b: RecordedRun) -> list[str]:
+    """What to keep in mind with the figures of these two."""
+    said = [
+        f"{run.name} is {run.unfinished} at epoch {len(run.scores)}: what it would reach is not known."
+        for run in (a, b)
+        if run.unfinished
+    ]
+    shorter, longer = sorted((a, b), key=lambda run: len(run.scores))
+    if len(longer.scores) > FAR_LONGER * len(shorter.scores):
+        said.append(
+            f"{longer.name} has {len(longer.scores)} epochs and {shorter.name} {len(shorter.scores)}: the "
+            "best of so many more is luckier, and the interval covers that only in part."
+        )
+    if list(a.scores) == list(b.scores):
+        said.append(
+            "Their scores are equal to the last digit: one run twice, or a setting that did nothing."
+        )
+    return said
 
 
 def _side(run: RecordedRun, ends: Sequence[int] | None) -> Side:

@@ -6,7 +6,8 @@ takes the best of many epochs takes the luckiest. Both are accounted for:
 1. A run's level P is its highest mean of `window` consecutive scores: 9, or a quarter of the shorter run.
 2. The noise is estimated where the best is: from the first window that has made three quarters of the
    climb. The trend there is a cubic in log(epoch); the noise y_t = phi y_(t-1) + u_t has its phi and its
-   variance by restricted maximum likelihood (Patterson & Thompson 1971).
+   variance by restricted maximum likelihood (Patterson & Thompson 1971), with the weak prior 1 - phi^2:
+   ten epochs alone would fit any phi.
 3. A parametric bootstrap (Efron & Tibshirani 1993, section 6.5) adds such noise to the fitted trend, its
    variance drawn from its chi-squared distribution, and takes the highest mean again: `error` = sd(P*) is
    how much a level varies, `luck` = E[P*] - P(trend) what taking the best has added to it. Luck is larger
@@ -46,6 +47,7 @@ CLIMB = 0.75  # of the climb that is done before the noise is estimated
 SHORTEST = 8  # epochs that an estimate of noise needs
 DEGREE = 3  # of the trend
 AUTOCORRELATIONS = np.linspace(-0.6, 0.95, 63)
+PRIOR = 1  # power of 1 - phi^2
 DRAWS = 1000
 
 
@@ -142,11 +144,13 @@ def level(scores: Sequence[float], window: int, direction: Direction = "maximize
     rng = np.random.default_rng(0)  # the same runs give the same answer, and equal runs equal luck
     freedom = len(design) - design.shape[1]
     deviations = np.sqrt(variance * freedom / rng.chisquare(freedom, DRAWS))
-    noise = autoregressive(rng, phi, (DRAWS, len(design))) * deviations[:, None]
-    drawn = moving_means(fitted + noise, window).max(axis=-1)
+    # A mean of sums is a sum of means: the windows are taken of the factor once, not of every path.
+    paths = rng.standard_normal((DRAWS, len(design))) @ moving_means(factor(phi, len(design)), window)
+    smooth = moving_means(fitted, window)
+    drawn = (smooth + deviations[:, None] * paths).max(axis=1)
     return Level(
         mean=float(sign * best),
-        luck=float(drawn.mean() - moving_means(fitted, window).max()),
+        luck=float(drawn.mean() - smooth.max()),
         error=float(drawn.std()),
         noise=math.sqrt(variance),
         autocorrelation=phi,
@@ -169,7 +173,7 @@ def trend(first: int, last: int) -> Floats:
 
 
 def noise_of(y: Floats, design: Floats) -> tuple[Floats, float, float]:
-    """The trend of `y` and the AR(1) noise around it, by restricted maximum likelihood.
+    """The trend of `y` and the AR(1) noise around it, by penalized restricted maximum likelihood.
 
     Returns the trend (n,), the autocorrelation phi, and the variance of one value of the noise.
     """
@@ -186,7 +190,7 @@ def noise_of(y: Floats, design: Floats) -> tuple[Floats, float, float]:
     residuals = np.maximum(residuals, 1e-24)
     likelihoods = (
         -(n - p) / 2 * np.log(residuals)
-        + np.log(1 - AUTOCORRELATIONS**2) / 2
+        + (1 / 2 + PRIOR) * np.log(1 - AUTOCORRELATIONS**2)
         - np.log(np.abs(np.diagonal(r, axis1=1, axis2=2))).sum(axis=1)
     )
     best = int(likelihoods.argmax())
@@ -197,12 +201,19 @@ def noise_of(y: Floats, design: Floats) -> tuple[Floats, float, float]:
 
 def autoregressive(rng: np.random.Generator, phi: float, shape: tuple[int, int]) -> Floats:
     """Stationary AR(1) series of unit variance: (series, length)."""
-    count, length = shape
-    values = rng.standard_normal((length, count))
-    for t in range(1, length):
-        values[t] = phi * values[t - 1] + math.sqrt(1 - phi**2) * values[t]
-    series: Floats = values.T
+    series: Floats = rng.standard_normal(shape) @ factor(phi, shape[1])
     return series
+
+
+def factor(phi: float, length: int) -> Floats:
+    """What turns independent values into an AR(1) series of unit variance: (values, length).
+
+    The first value stays, and each later one is phi times its neighbour and sqrt(1 - phi^2) times a new.
+    """
+    lags = np.arange(length) - np.arange(length)[:, None]
+    weights: Floats = np.where(lags >= 0, float(phi) ** np.abs(lags), 0.0)
+    weights[1:] *= math.sqrt(1 - phi**2)
+    return weights
 
 
 def _z(level: float) -> float:

@@ -41,6 +41,7 @@ class RecordedRun:
         columns: everything else by name, each as long as `scores`.
         direction: which scores are better.
         folder: where it was read from.
+        unfinished: how it stands (`running`, `pruned`, `failed`) where it did not come to its end.
     """
 
     name: str
@@ -50,6 +51,7 @@ class RecordedRun:
     columns: Mapping[str, Column] = field(default_factory=lambda: NOTHING)
     direction: Direction = "maximize"
     folder: Path | None = None
+    unfinished: str | None = None
 
     @property
     def finite(self) -> dict[int, float]:

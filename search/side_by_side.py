@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -135,10 +136,14 @@ def _equal(equal: Mapping[str, object]) -> list[Text]:
 
 def _stages(a: Side, b: Side) -> Table:
     """Epochs and means of both runs by stage; the gap is training less validation score, in points."""
-    table = _table("stage", "a", "val", "train", "gap", "b", "val", "train", "gap")
-    both = [{stage.name: stage for stage in side.stages} for side in (a, b)]
-    for name in dict.fromkeys([*both[0], *both[1]]):
-        table.add_row(name, *_stage(both[0].get(name)), *_stage(both[1].get(name)))
+    measured = (
+        ["val", "train", "gap"] if any(s.gap is not None for s in (*a.stages, *b.stages)) else ["val"]
+    )
+    table = _table("stage", "a", *measured, "b", *measured)
+    first, second = ({stage.name: stage for stage in side.stages} for side in (a, b))
+    for name in dict.fromkeys([*first, *second]):
+        cells = (_stage(stages.get(name))[: 1 + len(measured)] for stages in (first, second))
+        table.add_row(name, *chain.from_iterable(cells))
     return table
 
 
@@ -146,12 +151,8 @@ def _stage(stage: Stage | None) -> Sequence[str]:
     if stage is None:
         return ("", "", "", "")
     gap = notation.DASH if stage.gap is None else f"{stage.gap:.2f}"
-    return (
-        f"{stage.first}-{stage.last}",
-        notation.score(stage.score),
-        notation.score(stage.train_score),
-        gap,
-    )
+    means = notation.score(stage.score), notation.score(stage.train_score)
+    return (f"{stage.first}-{stage.last}", *means, gap)
 
 
 def _claims(comparison: Comparison) -> Table:

@@ -8,6 +8,7 @@ that it wrote, which have the folder's layout.
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,14 +57,17 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
     record = read_record(study, _number(study, name))
     if record is None:
         raise UserError(f"compare: {name} is not a trial of study {study.name!r}; search trials lists them")
+    unfinished = None if record.state == "complete" else record.state
     if from_files:
-        return read_run(runs / study.name / f"trial-{record.number:04d}", _called(record))
+        folder = runs / study.name / f"trial-{record.number:04d}"
+        return replace(read_run(folder, _called(record)), unfinished=unfinished)
     run = RecordedRun(
         name=_called(record),
         leaves={**study.spec.space.constants, **record.params, "seed": record.seed},
         scores=record.curve,
-        metric="score",
+        metric="the study's score",
         direction=study.spec.study.direction,
+        unfinished=unfinished,
     )
     if not run.finite:
         raise UserError(f"compare: trial {record.number} ({record.state}) has no score yet")

@@ -101,6 +101,9 @@ def test_two_folders(command: Command, pair: tuple[Path, Path], search: Search) 
         {"text": claim, "found": False},
         {"text": "epochs 300 -> 200", "found": True},
     ]
+    staged = command("compare", "a", "b", "--json", "--stages", "5,30,90,120").json["stages"]
+    assert [(stage["first"], stage["last"]) for stage in staged["b"]][1:4:2] == [(6, 30), (91, 120)]
+    assert staged["b"][1]["score"] == pytest.approx(np.mean(scores[1][5:30]))
     assert not list(search.folder.rglob("*.db")), "two folders need no database"
 
 
@@ -195,6 +198,20 @@ def test_two_folders_load_neither_torch_nor_optuna(pair: tuple[Path, Path]) -> N
     )
     done = subprocess.run([sys.executable, "-c", code, *map(str, pair)], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]", done
+
+
+def test_what_the_figures_do_not_show() -> None:
+    def run(name: str, epochs: int, seed: int, unfinished: str | None = None) -> RecordedRun:
+        scores = history(epochs, seed)["val_f_score"]
+        return RecordedRun(name=name, leaves={}, scores=scores, unfinished=unfinished)
+
+    assert not compare(run("a", 60, 1), run("b", 100, 2)).notes
+    (pruned,) = compare(run("a", 60, 1, "pruned"), run("b", 100, 2)).notes
+    assert "a is pruned at epoch 60" in pruned
+    (longer,) = compare(run("a", 160, 1), run("b", 60, 2)).notes
+    assert "a has 160 epochs and b 60" in longer
+    (twice,) = compare(run("a", 60, 1), run("b", 60, 1)).notes
+    assert "to the last digit" in twice
 
 
 # -- wrong input -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ def run(seed: int, top: float = 0.66, epochs: int = 120, phi: float = 0.15) -> l
 
 
 def reference(y: np.ndarray, design: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Restricted maximum likelihood as it is written down: with the whole covariance matrix."""
+    """Restricted maximum likelihood with the whole covariance matrix; and the prior."""
     n, p = design.shape
     lags = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
     found = []
@@ -32,7 +32,7 @@ def reference(y: np.ndarray, design: np.ndarray) -> tuple[np.ndarray, float, flo
             + np.linalg.slogdet(correlation)[1]
             + np.linalg.slogdet(information)[1]
         )
-        found.append((likelihood, design @ beta, float(phi), float(variance)))
+        found.append((likelihood + np.log(1 - phi**2), design @ beta, float(phi), float(variance)))
     return max(found, key=lambda each: each[0])[1:]
 
 
