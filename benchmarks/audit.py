@@ -1,6 +1,6 @@
 """What was promised, held against the database by raw SQL and against the trainers' own log."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -126,18 +126,19 @@ class Repeat:
         return self.before.split("-")[0] != self.after.split("-")[0]
 
 
-def repeats(log: Path, disturbed: Collection[str]) -> list[Repeat]:
+def repeats(log: Path, disturbed: Mapping[str, float]) -> list[Repeat]:
     """Epochs that were begun more than once, by the trainers' own log.
 
-    Of two workers that begin the same epoch one was disturbed: the first was killed, or the other was
-    taken for dead while it was stopped or cut off.
+    Of two workers that begin the same epoch one was disturbed before (`disturbed`: when): the first was
+    killed, or the second was taken for dead while it was stopped or cut off.
     """
-    begun: dict[tuple[int, int], list[str]] = {}
+    begun: dict[tuple[int, int], list[tuple[str, float]]] = {}
     for line in log.read_text().splitlines():
-        worker, trial, epoch = line.split()
-        begun.setdefault((int(trial), int(epoch)), []).append(worker)
-    return [
-        Repeat(trial, epoch, before, after, next((w for w in (before, after) if w in disturbed), None))
-        for (trial, epoch), workers in begun.items()
-        for before, after in pairwise(workers)
-    ]
+        worker, trial, epoch, when = line.split()
+        begun.setdefault((int(trial), int(epoch)), []).append((worker, float(when)))
+    found = []
+    for (trial, epoch), beginnings in begun.items():
+        for (before, _), (after, when) in pairwise(beginnings):
+            causes = [worker for worker in (before, after) if disturbed.get(worker, when) < when]
+            found.append(Repeat(trial, epoch, before, after, causes[0] if causes else None))
+    return found

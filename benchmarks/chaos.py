@@ -13,6 +13,7 @@ promise is broken.
 """
 
 import argparse
+import math
 import random
 import re
 import signal
@@ -35,7 +36,7 @@ AWAY = "the database is away"
 POLL_SECONDS = 0.1
 OUTAGE_SECONDS = 20.0
 KILLS_PER_OUTAGE = 3
-GRACE_SECONDS = 10.0  # in which a worker that was asked to leave has left, also on a busy machine
+GRACE_SECONDS = 30.0  # in which a worker that was asked to leave has left: what a supervisor gives it
 STORM = {  # the counts on PostgreSQL, and on SQLite
     "kill": (100, 100),
     "term": (20, 20),
@@ -59,6 +60,7 @@ class Life:
     """One worker process: where, since when, what was done to it.
 
     Attributes:
+        since: when it was disturbed first.
         away: whether it could not reach the database then, or had yet to report what it had done
             meanwhile: a checkpoint is published once the database has confirmed its epoch.
         asked: when it was asked to leave.
@@ -67,6 +69,7 @@ class Life:
     host: Host
     place: int
     hits: list[str] = field(default_factory=list)
+    since: float = math.inf
     away: bool = False
     asked: float | None = None
     stopped: bool = False
@@ -186,7 +189,7 @@ class Storm:
         if life.code == 128 + signal.SIGTERM and life.asked is not None:
             return
         said = life.host.log(name).read_text().splitlines()
-        if life.code == 2 and len(said) == 1 and said[0].startswith("storage:"):
+        if life.code == 2 and all(line.startswith("storage:") for line in said):
             self.refused += 1  # it had not joined yet; who starts it tries again
         else:
             self.faults.append(f"worker {name} ended with {life.code}: {said[-1] if said else 'no word'}")
@@ -221,6 +224,7 @@ class Storm:
             return None
         name, life = found
         life.hits.append(kind)
+        life.since = min(life.since, time.time())
         life.away |= life.host.name in self.unreachable or behind(life.host.log(name).read_text())
         life.host.signal(name, number)
         return found
@@ -279,6 +283,7 @@ class Storm:
         for life in self.lives.values():
             if life.host is host and life.code is None:
                 life.hits.append("cut")
+                life.since = min(life.since, time.time())
                 life.away = True
         self._later(OUTAGE_SECONDS, lambda: self._mend(host))
         return True
@@ -296,7 +301,7 @@ class Storm:
         faults = [*self.faults, *self.auditor.faults()]
         if not found.used_up or found.trials != o.trials:
             faults.append(f"the budget of {o.trials} was not used exactly: {found}")
-        hit = {name for name, life in self.lives.items() if life.hits}
+        hit = {name: life.since for name, life in self.lives.items() if life.hits}
         cut_off = {name for name in hit if self.lives[name].away}
         costs: dict[str, Counter[str]] = {
             "same host": Counter(),
@@ -325,7 +330,7 @@ class Storm:
 
     def _print(self, found: Budget, costs: Mapping[str, Counter[str]]) -> None:
         o = self.options
-        begun = [line.split(maxsplit=1)[1] for line in self.log.read_text().splitlines()]
+        begun = [tuple(line.split()[1:3]) for line in self.log.read_text().splitlines()]
         again = ", ".join(
             f"{where} {sum(cost.values())} (at most {max(cost.values(), default=0)} by one worker)"
             for where, cost in costs.items()

@@ -54,6 +54,6 @@ def train(config: Mapping[str, Any], run: Run) -> Iterator[EpochResult]:
 
 def begin(trial: str, epoch: int) -> None:
     """Notes the epoch; a line of this length is written whole or not at all."""
-    line = f"{os.environ['CLOCKWORK_WORKER']} {int(trial.removeprefix('trial-'))} {epoch}\n"
+    line = f"{os.environ['CLOCKWORK_WORKER']} {int(trial.removeprefix('trial-'))} {epoch} {time.time()}\n"
     with Path(os.environ["CLOCKWORK_LOG"]).open("a") as log:
         log.write(line)

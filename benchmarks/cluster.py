@@ -131,7 +131,7 @@ class Host:
         subprocess.run([*there, *command.split()], check=True)
 
     def start(self, worker: str, url: str, study: str) -> None:
-        words = ["worker", "--study", study, "--runs", str(self.runs), "--device", "cpu"]
+        words = ["worker", "--study", study, "--runs", str(self.runs), "--device", "cpu", "--wait", "60"]
         self._say(start=worker, arguments=words, url=url, log=str(self.log(worker)))
 
     def log(self, worker: str) -> Path:

@@ -52,15 +52,19 @@ def named(url: str, name: str, *, read_only: bool = False) -> "Study":
 def awaited(url: str, name: str, study_seconds: float, database_seconds: float) -> "Study":
     """`named`, looking again for a while: a machine may be up before the database or the study is.
 
+    What an older version's database lacks of our tables is made.
+
     What is missing is said once, and raised in the end; what does not mend itself, a wrong password for
     one, is raised at once.
     """
-    from storage.engine import UnreachableError
+    from storage.engine import UnreachableError, complete
 
     begun, said = time.monotonic(), ""
     while True:
         try:
-            return named(url, name)
+            study = named(url, name)
+            complete(url)
+            return study
         except (StudyError, UnreachableError) as error:
             patience = database_seconds if isinstance(error, UnreachableError) else study_seconds
             if time.monotonic() - begun >= patience:

@@ -11,7 +11,6 @@ from search.places import TURNED_AWAY, places
 from search.signals import Interrupt, leave_with_parent
 from search.worker import Worker
 from search.workspace import check_folder
-from storage.engine import complete
 
 RESTART_SECONDS = 30.0  # how long an absent database is waited for: what a restart takes
 
@@ -57,7 +56,6 @@ def work(wanted: Joining, interrupt: Interrupt) -> int:
             label = wanted.label or here[0].label
             here = [replace(here[0], label=label, share=wanted.share, environment={})]
         study = awaited(wanted.url, wanted.study, wanted.wait or 0.0, wanted.database_wait)
-        complete(study.url)
     try:
         return Worker(study, wanted.runs, wanted.data, here, wanted.artifacts).run(interrupt)
     except NoDevice as error:

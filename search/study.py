@@ -97,7 +97,8 @@ def find_study(url: str, name: str, *, read_only: bool = False) -> Study | None:
     if not engines.exists(url):
         return None
     engine = engines.connect(url, read_only=read_only)
-    row = studies.find(engine, name)
+    with engines.said_in_one_line(url):
+        row = studies.find(engine, name)
     if row is None:
         engine.dispose()
         return None
@@ -124,7 +125,8 @@ def study_names(url: str) -> list[str]:
         return []
     engine = engines.connect(url, read_only=True)
     try:
-        return studies.names(engine)
+        with engines.said_in_one_line(url):
+            return studies.names(engine)
     finally:
         engine.dispose()
 

@@ -111,7 +111,7 @@ def prepare(url: str) -> None:
     """Creates what is missing of both schemas, one process at a time; harmless where all is there."""
     from optuna.storages import RDBStorage
 
-    with _said_in_one_line(url), _setup_lock(url):
+    with said_in_one_line(url), _setup_lock(url):
         parsed = parse(url)
         engine = connect(url)
         if parsed.get_backend_name() == "sqlite":
@@ -130,7 +130,7 @@ def prepare(url: str) -> None:
 
 def complete(url: str) -> None:
     """Creates what a database that an older version made lacks of our tables."""
-    with _said_in_one_line(url):
+    with said_in_one_line(url):
         engine = connect(url)
         try:
             if set(tables.ours.tables) <= set(sqlalchemy.inspect(engine).get_table_names()):
@@ -146,7 +146,7 @@ def exists(url: str) -> bool:
     parsed = parse(url)
     if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
         return False
-    with _said_in_one_line(url):
+    with said_in_one_line(url):
         engine = connect(url, read_only=True)
         try:
             return sqlalchemy.inspect(engine).has_table(tables.studies.name)
@@ -161,7 +161,7 @@ def optuna_storage(url: str) -> "BaseStorage":
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     parsed = parse(url)
-    with _said_in_one_line(url):
+    with said_in_one_line(url):
         rdb = RDBStorage(
             parsed.render_as_string(hide_password=False),
             engine_kwargs=_engine_arguments(parsed),
@@ -196,11 +196,12 @@ def _listen(engine: Engine, begin: str) -> None:
     if engine.dialect.name == "postgresql":
 
         @event.listens_for(engine, "connect")
-        def limited(connection: Any, record: object) -> None:
+        def limited(connection: Any, record: Any) -> None:
             # Not as an option of the connection: PgBouncer refuses those.
             connection.autocommit = True
             connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
             connection.autocommit = False
+            record.info["used"] = time.monotonic()
 
         @event.listens_for(engine, "checkin")
         def returned(connection: Any, record: Any) -> None:
@@ -248,8 +249,8 @@ def _setup_lock(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _said_in_one_line(url: str) -> Iterator[None]:
-    """Turns what a driver says at length into one line without the password."""
+def said_in_one_line(url: str) -> Iterator[None]:
+    """Turns what a driver says at length into a StorageError: one line, without the password."""
     try:
         yield
     except Exception as error:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from service import Answer, Search
+from sqlalchemy.exc import OperationalError
 
 from search import threads
+from search.study import find_study
+from storage.engine import UnreachableError
 
 Command = Callable[..., Answer]
 
@@ -79,3 +82,15 @@ def test_a_given_number_of_threads_stays(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     variables = threads.thread_variables(1)
     assert (variables["OMP_NUM_THREADS"], variables["MKL_NUM_THREADS"]) == ("3", "3")
+
+
+def test_a_database_that_goes_away_between_two_questions_is_waited_for(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(engine: object, name: str) -> None:
+        raise OperationalError("SELECT", {}, Exception("server closed the connection unexpectedly"))
+
+    monkeypatch.setattr("storage.engine.exists", lambda url: True)
+    monkeypatch.setattr("storage.studies.find", gone)
+    with pytest.raises(UnreachableError, match="closed the connection"):
+        find_study(postgres_url, "toy")
