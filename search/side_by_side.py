@@ -111,7 +111,8 @@ def _leaves(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     if comparison.changed:
         table = _table("changed", "a", "b")
         for leaf, values in comparison.changed.items():
-            table.add_row(leaf, *(notation.parameter(value) for value in values))
+            cells = (Text(notation.parameter(value)) for value in values)  # foreign text is no markup
+            table.add_row(Text(notation.one_line(leaf)), *cells)
         yield table
     else:
         yield Text("changed: nothing", style="bold")
@@ -128,7 +129,8 @@ def _equal(equal: Mapping[str, object]) -> list[Text]:
     names = notation.short_names(equal)
     return [
         Text.assemble(
-            (f"{names[leaf]} ", "dim"), (notation.parameter(equal[leaf]), "bold" if leaf in first else "")
+            (f"{notation.one_line(names[leaf])} ", "dim"),
+            (notation.parameter(equal[leaf]), "bold" if leaf in first else ""),
         )
         for leaf in (*dict.fromkeys(first), *rest)
     ]
@@ -159,7 +161,7 @@ def _claims(comparison: Comparison) -> Table:
     table = _table("claim", "by the records", justify="left")
     for claim in comparison.claims:
         said = Text(notation.one_line(claim.said), style="green" if claim.found else "yellow")
-        table.add_row(notation.one_line(claim.text), said)
+        table.add_row(Text(notation.one_line(claim.text)), said)
     return table
 
 

@@ -377,6 +377,16 @@ def test_it_fits(tmp_path: Path, width: int) -> None:
         assert part in text, part
 
 
+def test_foreign_text_is_no_markup(command: Command, pair: tuple[Path, Path]) -> None:
+    """Neither a style nor an error, and the cursor stays where it is."""
+    for folder in pair:
+        nasty = f'note: "[/bold] \\e[2J {folder.name}"\n"[/red]": 1\n'
+        (folder / "config.yaml").write_text(CONFIG + nasty)
+    answer = command("compare", "a", "b", "--claim", "note [/a] -> [/b]")
+    assert "[/bold]" in answer.out and "[/red]" in answer.out and "[/a] -> [/b]" in answer.out
+    assert "\x1b" not in answer.out
+
+
 # -- the recorded hand runs ------------------------------------------------------------------------
 
 

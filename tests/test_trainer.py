@@ -18,6 +18,7 @@ import torch
 import yaml
 
 from search.errors import DataError, SpaceError
+from search.history import flat, read_run
 from search.mseg import checkpoint, configure, train, trainer
 from search.mseg.config import Config
 from search.mseg.data import load
@@ -525,6 +526,12 @@ def test_what_is_written_has_the_layout_of_the_recorded_runs(tmp_path: Path) -> 
     assert recorded | {"lr", "val_fscore_batch32", "val_f_per_class"} | set(TIMINGS) == set(columns)
     assert {len(column) for column in columns.values()} == {3}
     assert {len(row) for row in columns["val_f_per_class"]} == {19}
+
+    run = read_run(tmp_path)  # the reader of the hand runs reads it
+    assert run.scores == columns["val_f_score"] and run.columns == columns
+    labels = flat(config).keys() - run.leaves.keys()
+    assert labels == {"experiment.name", "experiment.description"}
+    assert run.leaves == {leaf: value for leaf, value in flat(config).items() if leaf not in labels}
 
 
 def test_every_recorded_leaf_has_its_place(tmp_path: Path, real_data: Path) -> None:
