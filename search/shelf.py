@@ -17,11 +17,12 @@ import logging
 import queue
 import threading
 import time
+import uuid
 from collections.abc import Callable, Collection
 from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,22 @@ class Shelf:
     def __init__(self, study: Study, runs: Path, place: str | None) -> None:
         self.study = study
         self.shared = place is not None
-        self.token = studies.token(study.engine, study.id)
         self.store = open_store(place_of(place, runs))
-        self._checkpoints = Checkpoints(self.store, f"{study.name}-{self.token.hex[:8]}")
         self._thread = _Thread()
         self._sent = _Sent()
         self._upload: Future[None] | None = None
         self._cores = int(thread_variables(1)["OMP_NUM_THREADS"].split(",")[0])
         self._began = time.monotonic()
         self._spent = self._last = 0.0  # seconds that uploads have taken from training, and the last one
+
+    @cached_property
+    def token(self) -> uuid.UUID:
+        """The study's, which begins its keys in the store; the database is asked once."""
+        return studies.token(self.study.engine, self.study.id)
+
+    @cached_property
+    def _checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.store, f"{self.study.name}-{self.token.hex[:8]}")
 
     # -- checkpoints -----------------------------------------------------------------------------
 

@@ -115,7 +115,7 @@ class Worker:
         self.place.confine()
         example = next(self.study.spec.space.corners())
         check_data(self.study, describe(self.objective, configure(self.objective, example), self.data))
-        self._insist(lambda: self.judge)
+        self._insist(lambda: (self.judge, self.shelf.token))
 
     def train(self, lease: Lease) -> None:
         """One trial, from its claim to its end."""
