@@ -10,6 +10,7 @@ file `.epoch` says how far what was published is; it goes with the trial's end.
 
 import os
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,7 +77,7 @@ class Workspace:
             beside = self.published / f".{path.name}{self.work.parent.name}"
             beside.unlink(missing_ok=True)
             os.link(path, beside)
-            beside.replace(public)
+            _replace(beside, public)
         self.epoch = epoch
         mark = self.work.parent / MARK
         mark.write_text(f"{self._study} {epoch}")
@@ -115,6 +116,23 @@ def drop_checkpoints(study_folder: Path, kept: set[int]) -> None:
         if int(folder.name.removeprefix("trial-")) not in kept:
             for name in CHECKPOINTS:
                 (folder / name).unlink(missing_ok=True)
+
+
+def _replace(beside: Path, public: Path) -> None:
+    """Renames over `public` without waiting until its blocks are free.
+
+    That takes 28 ms for a checkpoint on an ext4 that discards what it frees. An open file keeps its blocks,
+    and whoever closes it last frees them: here a thread.
+    """
+    try:
+        kept = os.open(public, os.O_RDONLY)
+    except FileNotFoundError:
+        beside.replace(public)
+        return
+    try:
+        beside.replace(public)
+    finally:
+        threading.Thread(target=os.close, args=(kept,), name="free").start()
 
 
 def _files(folder: Path) -> list[Path]:
