@@ -23,7 +23,6 @@ from search.mseg import configure, trainer
 from search.mseg.data import SegmentationData
 from search.objective import EpochResult, Run, best_mean
 from search.spec import load_spec, stock_space
-from search.tracing import example
 
 LOOK_SECONDS = 0.5
 
@@ -76,7 +75,7 @@ def main() -> None:
     if arguments.no_exchange:
         trainer.load = without_exchange(trainer.load)
     spec = load_spec(stock_space(), overrides=arguments.overrides)
-    config = configure(dict(example(spec)))
+    config = configure(spec.example())
     smooth = spec.study.smooth
     with tempfile.TemporaryDirectory() as folder, Busy(arguments.device) as busy:
         started = time.perf_counter()

@@ -79,12 +79,12 @@ def check_table(report: Report) -> RenderableType:
     for problem in report.problems:
         table.add_row("problem", problem)
     if report.trace is not None:
-        for row in traced(report.trace):
+        for row in _trace_rows(report.trace):
             table.add_row(*row)
     return table
 
 
-def traced(trace: Trace) -> Iterator[tuple[str, str]]:
+def _trace_rows(trace: Trace) -> Iterator[tuple[str, str]]:
     """Rows that say where the trace is and what the epoch spent its time on."""
     yield "trace", f"{trace.file}: epoch {trace.epoch}; open it in ui.perfetto.dev or chrome://tracing"
     for cost in trace.costs:

@@ -257,7 +257,7 @@ def check(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Read the document and the data as a search would, and say what is wrong; writes nothing else."""
+    """Read the document and the data as a search would, and say what is wrong; writes no study."""
     from search.check import check as run
     from search.check import check_table
     from search.places import places

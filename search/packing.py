@@ -24,7 +24,6 @@ from search.errors import UserError
 from search.objective import Run, configure, load_objective
 from search.places import Place
 from search.spec import Spec
-from search.tracing import example
 
 MOST = 3  # processes that are tried
 LARGEST = 16  # that may be asked for
@@ -124,7 +123,7 @@ def _together(count: int, spec: Spec, data: Path | None, place: Place, patience:
     with tempfile.TemporaryDirectory(prefix="search-packing-") as folder:
         job = {
             "objective": spec.objective,
-            "params": dict(example(spec)),
+            "params": spec.example(),
             "device": place.device,
             "data": None if data is None else str(data),
         }

@@ -94,6 +94,14 @@ class Spec:
             "avoid": [belief.to_document() for belief in self.avoid],
         }
 
+    def known_params(self) -> list[dict[str, Any]]:
+        """The params of every known config: its own and the constants."""
+        return [{**self.space.constants, **known.params} for known in self.known]
+
+    def example(self) -> dict[str, Any]:
+        """Params to try the objective with: the first known config's, or a corner of the space."""
+        return next(iter(self.known_params() or self.space.corners()))
+
     def place(self, name: str) -> str:
         """Where `name` (`optimizer.learning_rate`, `study.sampler.kind`) was written: `space.yaml:12:17`.
 

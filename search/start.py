@@ -157,10 +157,9 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
     """
     check_search(spec)
     corners = list(spec.space.corners())
-    known = [{**spec.space.constants, **known.params} for known in spec.known]
     try:
         objective = load_objective(spec.objective)
-        for params in [*corners, *known]:
+        for params in [*corners, *spec.known_params()]:
             configure(objective, params)
         return describe(objective, configure(objective, corners[0]), data)
     except SpaceError as error:

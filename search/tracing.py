@@ -6,7 +6,6 @@ Any objective that trains with torch can be traced; nothing here knows which one
 
 import os
 import tempfile
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,7 +59,7 @@ def trace(spec: Spec, data: Path | None, device: str, file: Path) -> Trace:
 
     writable(file)
     objective = load_objective(spec.objective)
-    config = configure(objective, example(spec))
+    config = configure(objective, spec.example())
     activities = [ProfilerActivity.CPU]
     if device.startswith("cuda"):
         activities.append(ProfilerActivity.CUDA)
@@ -78,13 +77,6 @@ def trace(spec: Spec, data: Path | None, device: str, file: Path) -> Trace:
         raise SearchError("--trace: the objective ended after one epoch; trace a config with two or more")
     profiler.export_chrome_trace(str(file))
     return Trace(file, second.epoch, largest(profiler.key_averages(), on_gpu=len(activities) > 1))
-
-
-def example(spec: Spec) -> Mapping[str, Any]:
-    """The params that are traced."""
-    if spec.known:
-        return {**spec.space.constants, **spec.known[0].params}
-    return next(spec.space.corners())
 
 
 def largest(operations: Any, *, on_gpu: bool) -> tuple[Cost, ...]:

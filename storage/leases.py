@@ -29,6 +29,7 @@ from storage.processes import Process
 from storage.studies import Stop, _locked, mark_alive
 from storage.tables import (
     devices,
+    held,
     insert_or_ignore,
     leases,
     now,
@@ -284,12 +285,7 @@ class Leases:
     def _renew(self, connection: Connection, lease: Lease, **changes: Any) -> bool:
         done = connection.execute(
             update(leases)
-            .where(
-                leases.c.trial_id == lease.trial_id,
-                leases.c.owner == self.worker_id,
-                leases.c.attempt == lease.attempt,
-                leases.c.finished_at.is_(None),
-            )
+            .where(held(lease.trial_id, self.worker_id, lease.attempt))
             .values(renewed_at=now(), **changes)
         )
         return done.rowcount == 1

@@ -7,7 +7,7 @@ has four, which a worker at the other end of a network would pay with every epoc
 from sqlalchemy import Engine, case, text, update
 
 from storage.engine import single_statements
-from storage.tables import insert_or_ignore, intermediates, leases, now
+from storage.tables import held, insert_or_ignore, intermediates, leases, now
 
 AT_ONCE = text("""
     WITH held AS (
@@ -33,17 +33,12 @@ def store(
     if engine.dialect.name == "postgresql":
         about = {"trial_id": trial_id, "owner": owner, "attempt": attempt}
         with single_statements(engine).connect() as connection:
-            held = connection.scalar(AT_ONCE, {**about, "epoch": epoch, "horizon": horizon, "score": score})
-        return held == 1
+            rows = connection.scalar(AT_ONCE, {**about, "epoch": epoch, "horizon": horizon, "score": score})
+        return rows == 1
     new = leases.c.epochs < epoch
     renewed = (
         update(leases)
-        .where(
-            leases.c.trial_id == trial_id,
-            leases.c.owner == owner,
-            leases.c.attempt == attempt,
-            leases.c.finished_at.is_(None),
-        )
+        .where(held(trial_id, owner, attempt))
         .values(
             renewed_at=now(),
             horizon=horizon,

@@ -26,11 +26,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.sql.expression import ColumnElement, FunctionElement
 
 # -- ours ----------------------------------------------------------------------------------------
 
@@ -224,6 +225,16 @@ def _utc_postgresql(element: utc, compiler: SQLCompiler, **kw: object) -> str:
 def _utc_sqlite(element: utc, compiler: SQLCompiler, **kw: object) -> str:
     # The text form that SQLAlchemy's DateTime reads back from SQLite.
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+def held(trial_id: int, owner: str, attempt: int) -> ColumnElement[bool]:
+    """The row in `leases` of a trial that has not ended, where `owner` holds it by this attempt."""
+    return and_(
+        leases.c.trial_id == trial_id,
+        leases.c.owner == owner,
+        leases.c.attempt == attempt,
+        leases.c.finished_at.is_(None),
+    )
 
 
 def insert_or_ignore(connection: Connection, table: Table) -> Any:

@@ -17,6 +17,7 @@ B batch, C classes, H and W the sides of an image, h and w those of a stage's gr
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -103,16 +104,16 @@ def applied(model: nn.Module) -> dict[str, Value]:
     }
 
 
-class SegmentationModel(nn.Module):
+class SegmentationModel(nn.Module, ABC):
     """What MODELS builds: logits on a grid of the model's own, upsampled to any size."""
 
     def forward(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Logits (B, C, *size) of `images` (B, 3, H, W) in [0, 1]; `size` is (H, W) unless given."""
         return upsample(self.coarse(images), size or images.shape[2:])
 
+    @abstractmethod
     def coarse(self, images: Tensor) -> Tensor:
         """Logits (B, C, h, w) of `images` (B, 3, H, W), in the images' dtype, under autocast too."""
-        raise NotImplementedError
 
 
 class MicroSegFormer(SegmentationModel):
