@@ -11,7 +11,8 @@ file `.epoch` says how far what was published is; it goes with the trial's end.
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from search.errors import UserError
@@ -70,18 +71,20 @@ class Workspace:
 
     def publish(self, epoch: int) -> None:
         """Makes this owner's files, after `epoch`, the trial's. Only while the lease is confirmed."""
-        for path in _files(self.work):
-            public = self.published / path.name
-            if public.exists() and public.samefile(path):
-                continue  # unchanged since; and a rename over itself would leave `beside` behind
-            beside = self.published / f".{path.name}{self.work.parent.name}"
-            beside.unlink(missing_ok=True)
-            os.link(path, beside)
-            _replace(beside, public)
-        self.epoch = epoch
-        mark = self.work.parent / MARK
-        mark.write_text(f"{self._study} {epoch}")
-        mark.replace(self.published / MARK)
+        with _blocks_freed_later() as keep:
+            for path in _files(self.work):
+                public = self.published / path.name
+                if public.exists() and public.samefile(path):
+                    continue  # unchanged since; and a rename over itself would leave `beside` behind
+                beside = self.published / f".{path.name}{self.work.parent.name}"
+                beside.unlink(missing_ok=True)
+                os.link(path, beside)
+                keep(public)
+                beside.replace(public)
+            self.epoch = epoch
+            mark = self.work.parent / MARK
+            mark.write_text(f"{self._study} {epoch}")
+            mark.replace(self.published / MARK)
 
     def close(self) -> None:
         """Removes this owner's folder, and those of owners before it: the trial has ended."""
@@ -118,21 +121,28 @@ def drop_checkpoints(study_folder: Path, kept: set[int]) -> None:
                 (folder / name).unlink(missing_ok=True)
 
 
-def _replace(beside: Path, public: Path) -> None:
-    """Renames over `public` without waiting until its blocks are free.
+@contextmanager
+def _blocks_freed_later() -> Iterator[Callable[[Path], None]]:
+    """Files it is told of may be renamed over in this block; nobody waits until their blocks are free.
 
-    That takes 28 ms for a checkpoint on an ext4 that discards what it frees. An open file keeps its blocks,
-    and whoever closes it last frees them: here a thread.
+    That takes 28 ms for a checkpoint on an ext4 that discards what it frees, and whatever else is renamed
+    meanwhile waits, too. An open file keeps its blocks, and who closes it last frees them: here a thread,
+    after the block.
     """
+    kept: list[int] = []
+
+    def keep(path: Path) -> None:
+        with suppress(FileNotFoundError):
+            kept.append(os.open(path, os.O_RDONLY))
+
+    def close() -> None:
+        for descriptor in kept:
+            os.close(descriptor)
+
     try:
-        kept = os.open(public, os.O_RDONLY)
-    except FileNotFoundError:
-        beside.replace(public)
-        return
-    try:
-        beside.replace(public)
+        yield keep
     finally:
-        threading.Thread(target=os.close, args=(kept,), name="free").start()
+        threading.Thread(target=close, name="free").start()
 
 
 def _files(folder: Path) -> list[Path]:
