@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import optuna
 
-from search.objective import NOTHING, EpochResult, Params
+from search.objective import EpochResult, Params
 from search.pruning import CurveTable, Decision, MedianSettings
 from search.registry import options_at, registered
 from search.spec import Spec
@@ -49,21 +49,18 @@ class MedianJudge:
         if reachable:
             with suppress(*DATABASE_ERRORS):
                 self._read()
-        self._take(lease.number, params, result.epoch, result.score)
+        if lease.number not in self._table:
+            self._table.add(self._settings.curve(lease.number, params))
+        self._table.update(lease.number, result.epoch, result.score)
         return self._table.decide(lease.number, result.epoch)
 
     def _read(self) -> None:
         for point in self._feed():
-            params: Params = NOTHING
             if point.number not in self._table:
                 (row,) = reads.trial_rows(self._study.engine, self._study.id, point.number)
                 params = {**self._study.spec.space.constants, **row.params}
-            self._take(point.number, params, point.epoch, point.score)
-
-    def _take(self, number: int, params: Params, epoch: int, score: float) -> None:
-        if number not in self._table:
-            self._table.add(self._settings.curve(number, params))
-        self._table.update(number, epoch, score)
+                self._table.add(self._settings.curve(point.number, params))
+            self._table.update(*point)
 
 
 class StockJudge:

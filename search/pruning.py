@@ -317,15 +317,18 @@ class CurveTable:
                 insort(self._jumps, jump)
 
     def _mean(self, reading: _Reading) -> tuple[float, int]:
-        smooth = self.settings.smooth
-        present = [score for score in list(reading.recent)[-smooth:] if not math.isnan(score)]
-        mean = math.fsum(present) / len(present) if present else math.nan
+        smooth, recent = self.settings.smooth, reading.recent
+        window = recent if len(recent) <= smooth else list(recent)[-smooth:]
+        mean, count = math.fsum(window) / len(window), len(window)
+        if math.isnan(mean):
+            present = [score for score in window if not math.isnan(score)]
+            mean, count = math.fsum(present) / len(present) if present else math.nan, len(present)
         # A restart throws a curve back for most of a cycle. Until it has caught up, the trial is worth
         # what it had before: that much of its final value is certain.
         before = reading.before_restart
         if not math.isnan(before) and (len(reading.recent) < smooth or not mean > before):
             return before, smooth
-        return mean, len(present)
+        return mean, count
 
     def _judge(self, reading: _Reading) -> Decision:
         age, epoch, patience = len(reading.means), reading.epoch, self.settings.patience

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
 
 from storage import pages, reports
+from storage.engine import single_statements
 from storage.pages import Page
 from storage.processes import Process
 from storage.studies import Stop, _locked, mark_alive
@@ -117,6 +118,7 @@ class Leases:
         seconds: float = LEASE_SECONDS,
     ) -> None:
         self.engine = engine
+        self._single_statements = single_statements(engine)
         self.study_id = study_id
         self.worker_id = worker_id
         self.process = process
@@ -219,7 +221,7 @@ class Leases:
         in the epoch after its checkpoint tells that one first, time and again.
         """
         owner = lease.trial_id, self.worker_id, lease.attempt
-        return reports.store(self.engine, *owner, epoch=epoch, horizon=horizon, score=score)
+        return reports.store(self._single_statements, *owner, epoch=epoch, horizon=horizon, score=score)
 
     def finish(
         self,

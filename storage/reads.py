@@ -5,10 +5,10 @@ pruning decision costs the same with ten finished trials as with a thousand.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, starmap
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Row, bindparam, or_, select
@@ -150,7 +150,7 @@ class Point(NamedTuple):
 
 
 class CurveFeed:
-    """The scores of all trials of a study as they come in; each call yields what is new since the last.
+    """The scores of all trials of a study as they come in; each call returns what is new since the last.
 
     The points of one trial come in the order of its epochs.
     """
@@ -161,7 +161,7 @@ class CurveFeed:
         self._last = 0
         self._missing: list[int] = []  # ids below the last that were not seen: they may come yet
 
-    def __call__(self) -> Iterator[Point]:
+    def __call__(self) -> list[Point]:
         with self.engine.connect() as connection:
             about = {"study_id": self.study_id, "last": self._last, "missing": self._missing}
             rows = connection.execute(NEW_POINTS, about).all()
@@ -171,7 +171,7 @@ class CurveFeed:
         gaps = chain(self._missing, range(max(self._last, oldest) + 1, last + 1))
         self._missing = [row_id for row_id in gaps if row_id > oldest and row_id not in seen]
         self._last = last
-        return starmap(Point, (row[1:] for row in rows))
+        return [Point(*row[1:]) for row in rows]
 
 
 def _by_trial(rows: Any, entry: Any) -> dict[int, dict[str, Any]]:

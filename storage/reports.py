@@ -6,7 +6,6 @@ has four, which a worker at the other end of a network would pay with every epoc
 
 from sqlalchemy import Engine, case, text, update
 
-from storage.engine import single_statements
 from storage.tables import held, insert_or_ignore, intermediates, leases, now
 
 AT_ONCE = text("""
@@ -29,10 +28,14 @@ AT_ONCE = text("""
 def store(
     engine: Engine, trial_id: int, owner: str, attempt: int, *, epoch: int, horizon: int, score: float
 ) -> bool:
-    """Stores the score; False, and nothing stored, where `owner` does not hold the lease."""
+    """Stores the score; False, and nothing stored, where `owner` does not hold the lease.
+
+    Args:
+        engine: of `single_statements`.
+    """
     if engine.dialect.name == "postgresql":
         about = {"trial_id": trial_id, "owner": owner, "attempt": attempt}
-        with single_statements(engine).connect() as connection:
+        with engine.connect() as connection:
             rows = connection.scalar(AT_ONCE, {**about, "epoch": epoch, "horizon": horizon, "score": score})
         return rows == 1
     new = leases.c.epochs < epoch
