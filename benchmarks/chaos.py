@@ -15,7 +15,6 @@ promise is broken.
 import argparse
 import math
 import random
-import re
 import signal
 import sys
 import tempfile
@@ -32,7 +31,6 @@ from cluster import Host, Server
 from search.start import Wanted, open_or_create
 
 STUDY = "chaos"
-AWAY = "the database is away"
 POLL_SECONDS = 0.1
 OUTAGE_SECONDS = 20.0
 KILLS_PER_OUTAGE = 3
@@ -61,8 +59,6 @@ class Life:
 
     Attributes:
         since: when it was disturbed first.
-        away: whether it could not reach the database then, or had yet to report what it had done
-            meanwhile: a checkpoint is published once the database has confirmed its epoch.
         asked: when it was asked to leave.
     """
 
@@ -70,7 +66,6 @@ class Life:
     place: int
     hits: list[str] = field(default_factory=list)
     since: float = math.inf
-    away: bool = False
     asked: float | None = None
     stopped: bool = False
     code: int | None = None
@@ -166,7 +161,7 @@ class Storm:
 
     def _start(self, host: Host, place: int) -> None:
         name = f"{host.name}-{place}.{sum(life.place == place for life in self.lives.values())}"
-        self.lives[name] = Life(host, place, away=host.name in self.unreachable)
+        self.lives[name] = Life(host, place)
         url = f"postgresql://postgres@{host.address}/{STUDY}" if host.address else self.url
         host.start(name, url, STUDY)
 
@@ -225,7 +220,6 @@ class Storm:
         name, life = found
         life.hits.append(kind)
         life.since = min(life.since, time.time())
-        life.away |= life.host.name in self.unreachable or behind(life.host.log(name).read_text())
         life.host.signal(name, number)
         return found
 
@@ -284,7 +278,6 @@ class Storm:
             if life.host is host and life.code is None:
                 life.hits.append("cut")
                 life.since = min(life.since, time.time())
-                life.away = True
         self._later(OUTAGE_SECONDS, lambda: self._mend(host))
         return True
 
@@ -302,17 +295,16 @@ class Storm:
         if not found.used_up or found.trials != o.trials:
             faults.append(f"the budget of {o.trials} was not used exactly: {found}")
         hit = {name: life.since for name, life in self.lives.items() if life.hits}
-        cut_off = {name for name in hit if self.lives[name].away}
         costs: dict[str, Counter[str]] = {
             "same host": Counter(),
             "other host": Counter(),
-            "away": Counter(),
+            "cut off": Counter(),
         }
         for repeat in repeats(self.log, hit):
             if repeat.cause is None or repeat.before == repeat.after:
                 faults.append(f"nobody was disturbed: {repeat}")
-            elif repeat.cause in cut_off:
-                costs["away"][repeat.cause] += 1
+            elif "cut" in self.lives[repeat.cause].hits:
+                costs["cut off"][repeat.cause] += 1
             else:
                 costs["other host" if repeat.far else "same host"][repeat.cause] += 1
         for name, count in costs["same host"].items():
@@ -349,17 +341,6 @@ class Storm:
             f"the slowest to leave took {self.slowest:.1f} s",
         }.items():
             print(f"{name:<9}{text}")
-
-
-def behind(log: str) -> bool:
-    """Whether a worker, by its own log, has results of an outage that it has not reported yet."""
-    if AWAY not in log:
-        return False
-    since = log.rpartition(AWAY)[2]
-    if re.search("complete|pruned|params", since):
-        return False
-    # An epoch is logged before it is reported: the second one says that the first one was.
-    return since.partition("the database is back")[2].count("epoch") < 2
 
 
 def main() -> int:

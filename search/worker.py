@@ -4,8 +4,9 @@
 is done through `storage.leases`, which tests it in the transaction that writes.
 
 - The database may go away at any time: training goes on, results wait in order (`Progress.waiting`) and
-  nothing is lost. A process that cannot reach it and is asked to leave does leave:
-  its checkpoint is published, whoever takes the trial over repeats what was not reported.
+  nothing is lost. A process that cannot reach it and is asked to leave does leave, or is killed: who takes
+  the trial over on this machine reports what was waiting and goes on from there, who does elsewhere
+  repeats it.
 """
 
 import logging
@@ -22,7 +23,7 @@ from search import page
 from search.endings import End, Progress, check_applied, complete, end_of, ended_before, outcome
 from search.errors import NoDevice
 from search.judging import Judge, build_pruner
-from search.objective import Run, configure, describe, load_objective
+from search.objective import EpochResult, Run, configure, describe, load_objective
 from search.outage import Answer, Left, insist, with_database
 from search.places import Place
 from search.pulse import Pulse
@@ -155,6 +156,9 @@ class Worker:
                 raise Left
             if lease.epochs:
                 progress.scores = self._insist(lambda: self._reported(lease))
+            for result in workspace.inherit(lease.left_by) if lease.left_by else ():
+                log.info("epoch %d had not been reported", result.epoch)
+                progress.add(result)
             log.info("params: %s", ", ".join(f"{name} {value}" for name, value in params.items()))
             config = configure(self.objective, params)
             with closing(watchdog.over(self.objective.train(config, run))) as results:
@@ -177,25 +181,32 @@ class Worker:
         return complete(progress)
 
     def _report(self, lease: Lease, workspace: Workspace, progress: Progress) -> None:
-        """Stores what is waiting, in order, and publishes the checkpoint; keeps both while it cannot."""
+        """Stores what is waiting and publishes the checkpoint; keeps both while it cannot."""
         result = progress.waiting[-1]
         better = max if self.study.spec.study.direction == "maximize" else min
         self.pulse.epoch(result, better(progress.scores.values()))
         log.info("epoch %d of %d: %.4f", result.epoch, result.epochs, result.score)
-        if not self.pulse.reachable:
+        if not self._store(lease, progress.waiting):
+            workspace.note_unreported(progress.waiting)
             return
-        while progress.waiting:
-            first = progress.waiting[0]
+        workspace.publish(result.epoch)
+        self.shelf.offer(lease, workspace)
+
+    def _store(self, lease: Lease, waiting: list[EpochResult]) -> bool:
+        """Stores what is waiting, in order; False, and the rest waits on, while the database is away."""
+        while waiting:
+            if not self.pulse.reachable:
+                return False
+            first = waiting[0]
             try:
                 stored = self.leases.report(lease, first.epoch, first.epochs, first.score)
             except DATABASE_ERRORS as error:
                 self.pulse.away(error)
-                return
+                return False
             if not stored:
                 raise Left
-            progress.waiting.pop(0)
-        workspace.publish(result.epoch)
-        self.shelf.offer(lease, workspace)
+            waiting.pop(0)
+        return True
 
     def _tell(self, lease: Lease, workspace: Workspace, progress: Progress, end: End) -> None:
         """Ends the trial in the database, after everything that still waits."""
@@ -239,8 +250,8 @@ class Worker:
     def _give_back(self, lease: Lease, workspace: Workspace) -> None:
         self.shelf.deliver(lease, workspace, partial(self.leases.renew, lease))
         self.pulse.drop("stopping" if self._asked_to_go() else "waiting")
-        with_database(lambda: self.leases.release(lease))
-        workspace.leave()
+        if with_database(lambda: self.leases.release(lease)):
+            workspace.leave()
         log.info("trial %d was given back", lease.number)
 
     def _end_hung(self, lease: Lease, workspace: Workspace, progress: Progress, text: str) -> None:

@@ -6,8 +6,12 @@
 A worker that was taken for dead may still write for a while; it writes beside, never over what its
 successor continues. Publishing links files instead of copying them: it costs no time and no space. A
 file `.epoch` says how far what was published is; it goes with the trial's end.
+
+While the database is away nothing is published, and the owner's own folder says in `.unreported` what is
+still to be reported. Where that owner dies, the next one on this machine goes on from there.
 """
 
+import json
 import os
 import shutil
 import threading
@@ -16,9 +20,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from search.errors import UserError
+from search.objective import EpochResult
 
 WORK = ".work-"
 MARK = ".epoch"
+UNREPORTED = ".unreported"
 CHECKPOINTS = ("last.pt", "best.safetensors")
 
 
@@ -28,7 +34,7 @@ class Workspace:
     def __init__(self, study_folder: Path, number: int, owner: str, study_token: str) -> None:
         self.published = study_folder / f"trial-{number:04d}"
         # It bears the trial's name, which is what an objective may write down of its folder.
-        self.work = self.published / f"{WORK}{owner[:8]}" / self.published.name
+        self.work = self._folder_of(owner) / self.published.name
         self.epoch = 0
         self._study = study_token
 
@@ -69,6 +75,34 @@ class Workspace:
             os.link(path, folder / path.name)
         return _files(folder)
 
+    def note_unreported(self, unreported: Sequence[EpochResult]) -> None:
+        """Notes what the database has not heard of, in order, for whoever finds this owner dead."""
+        results = [(result.epoch, result.epochs, result.score) for result in unreported]
+        beside = self.work.parent / f"{UNREPORTED}.tmp"
+        beside.write_text(json.dumps({"study": self._study, "results": results}))
+        beside.replace(self.work.parent / UNREPORTED)
+
+    def inherit(self, owner: str) -> list[EpochResult]:
+        """Starts from the folder of an owner that is dead, if it died with something to report.
+
+        Returns:
+            That, in order, and the checkpoint is at least as far; nothing, and nothing changed, where
+            there is none.
+        """
+        left = self._folder_of(owner)
+        try:
+            noted = json.loads((left / UNREPORTED).read_text())
+        except (FileNotFoundError, ValueError):
+            return []
+        if noted["study"] != self._study:
+            return []
+        shutil.rmtree(self.work.parent)
+        left.rename(self.work.parent)
+        return [
+            EpochResult(epoch=epoch, epochs=epochs, score=score)
+            for epoch, epochs, score in noted["results"]
+        ]
+
     def publish(self, epoch: int) -> None:
         """Makes this owner's files, after `epoch`, the trial's. Only while the lease is confirmed."""
         with _blocks_freed_later() as keep:
@@ -85,6 +119,7 @@ class Workspace:
             mark = self.work.parent / MARK
             mark.write_text(f"{self._study} {epoch}")
             mark.replace(self.published / MARK)
+            (self.work.parent / UNREPORTED).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Removes this owner's folder, and those of owners before it: the trial has ended."""
@@ -95,6 +130,9 @@ class Workspace:
     def leave(self) -> None:
         """Removes this owner's folder only: somebody else goes on with the trial."""
         shutil.rmtree(self.work.parent, ignore_errors=True)
+
+    def _folder_of(self, owner: str) -> Path:
+        return self.published / f"{WORK}{owner[:8]}"
 
     def _marked(self) -> int:
         try:

@@ -61,6 +61,7 @@ class Lease:
         attempt: 1 for the first owner.
         deaths: owners that died in a row without finishing an epoch.
         epochs: the last epoch that was reported.
+        left_by: the owner before, where it is seen to be gone from this machine.
     """
 
     trial_id: int
@@ -69,6 +70,7 @@ class Lease:
     attempt: int
     deaths: int
     epochs: int
+    left_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -330,11 +332,12 @@ class Leases:
         return Lease(row.trial_id, row.number, row.slot, row.attempt, row.deaths, row.epochs)
 
     def _is_free(self, row: Row[Any], resumed_at: float) -> bool:
-        if row.owner is None or row.left_at is not None:
-            return True
-        if row.machine is not None and self.process.sees_gone(row.machine, row.pid, row.started):
+        if row.owner is None or row.left_at is not None or self._sees_gone(row):
             return True
         return bool(row.now - max(row.renewed_at, resumed_at) > self.seconds)
+
+    def _sees_gone(self, row: Row[Any]) -> bool:
+        return row.machine is not None and self.process.sees_gone(row.machine, row.pid, row.started)
 
     def _take(self, connection: Connection, row: Row[Any]) -> Lease | None:
         """Makes this worker the owner, unless the old one has renewed since the row was read."""
@@ -352,7 +355,8 @@ class Leases:
         )
         if done.rowcount != 1:
             return None
-        return Lease(row.trial_id, row.number, row.slot, row.attempt + 1, deaths, row.epochs)
+        left_by = row.owner if self._sees_gone(row) else None
+        return Lease(row.trial_id, row.number, row.slot, row.attempt + 1, deaths, row.epochs, left_by)
 
     def _create(self, connection: Connection, slot: int) -> Lease:
         number = connection.scalar(

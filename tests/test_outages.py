@@ -1,5 +1,6 @@
 """A real PostgreSQL server that restarts, and one that is away for longer than a lease."""
 
+import signal
 import time
 
 import pytest
@@ -57,6 +58,32 @@ def test_a_database_that_is_away_for_three_leases(search_on_postgres: Search) ->
     before, after = trained
     assert after - before >= 6, "nobody trained"
     uninterrupted(search, trials=4, epochs=12)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_who_ends_while_the_database_is_away(search_on_postgres: Search, number: signal.Signals) -> None:
+    """What it trained meanwhile is reported by the next worker of the machine, which goes on from there."""
+    search = search_on_postgres
+    search.environment["SEARCH_LEASE_SECONDS"] = "2"
+    search.create("seconds=0.2", "epochs=12", trials=1)
+    first = search.spawn("worker")
+    search.wait(lambda: sum(search.trained().values()) >= 2)
+    meanwhile_trained = []
+
+    def meanwhile() -> None:
+        before = sum(search.trained().values())
+        search.wait(lambda: sum(search.trained().values()) >= before + 3)
+        first.send_signal(number)
+        assert first.wait(20) == (143 if number == signal.SIGTERM else -9)
+        meanwhile_trained.append(sum(search.trained().values()) - before)
+
+    restart(search.url, meanwhile)
+    search.ends(search.spawn("worker"))
+    (record,) = search.finished(1, epochs=12)
+    assert right(record) and record.attempts == 2
+    assert meanwhile_trained[0] >= 3
+    assert sum(search.trained().values()) <= 12 + 1, "what was trained meanwhile was trained again"
+    assert "had not been reported" in (search.runs / "trial-0000" / "log.txt").read_text()
 
 
 def test_a_table_that_is_gone_is_no_outage(search_on_postgres: Search) -> None:

@@ -412,9 +412,8 @@ def test_it_leaves_when_asked_though_the_database_is_away(
     assert mine.run(interrupt) == 143
     assert time.monotonic() - begun < 10
     outage.away = False
-    assert (
-        make(search, study).run(Interrupt()) == 0
-    )  # the first process is this one: it waits out the lease
+    # The first process is this one: the second worker cannot see it gone and waits out its lease.
+    assert make(search, study).run(Interrupt()) == 0
     (record,) = read_records(study)
     assert (record.state, record.attempts, len(record.curve)) == ("complete", 2, 4)
 
