@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from search.errors import SearchError
 from search.objective import EpochResult, best_mean
+from search.pruning import Decision
 from search.records import ReasonCode
 from search.spec import Spec
 from storage.leases import Lease
@@ -44,13 +45,13 @@ class Progress:
         scores: by epoch, those of earlier owners included.
         last: this owner's last result.
         waiting: results that the database has not confirmed yet, in order.
-        control: why the trial would have been pruned, where it runs on as one of the control group.
+        control: the verdict against the trial, where it runs on as one of the control group.
     """
 
     scores: dict[int, float] = field(default_factory=dict)
     last: EpochResult | None = None
     waiting: list[EpochResult] = field(default_factory=list)
-    control: str | None = None
+    control: Decision | None = None
 
     def add(self, result: EpochResult) -> None:
         self.scores.setdefault(result.epoch, result.score)  # what was reported stays
@@ -100,7 +101,8 @@ def outcome(spec: Spec, lease: Lease, progress: Progress, end: End) -> tuple[flo
     if lease.slot < len(spec.known):
         attributes["known"] = spec.known[lease.slot].name
     if progress.control is not None:
-        attributes["control"] = progress.control
+        attributes["control"] = progress.control.text
+        attributes["control_epoch"] = progress.control.epoch
     if end.state == "FAIL" or not progress.scores:
         return None, attributes
     better = max if settings.direction == "maximize" else min

@@ -3,7 +3,7 @@
 Plain SQL, no Optuna: the status of a study with hundreds of trials takes a fraction of a second.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from search.objective import best_mean
@@ -37,11 +37,11 @@ def read_record(study: Study, number: int) -> Record | None:
     return next(iter(read_records(study, number)), None)
 
 
-def read_snapshot(study: Study) -> Snapshot:
-    """The study as it is now; finished trials come without their curves."""
+def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Snapshot:
+    """The study as it is now, with the curves of its trials in these states of Optuna's."""
     row = studies.find(study.engine, study.name) or study.row  # budget and stop may have changed
     rows = reads.trial_rows(study.engine, study.id)
-    curves = reads.curves(study.engine, [row.trial_id for row in rows if row.state == "RUNNING"])
+    curves = reads.curves(study.engine, [row.trial_id for row in rows if row.state in curves_of])
     records = [_record(study, row, curves.get(row.trial_id)) for row in rows]
     finished = [record for record in records if record.state != "running"]
     settings = study.spec.study
@@ -96,6 +96,8 @@ def _record(study: Study, row: TrialRow, curve: Mapping[int, float | None] | Non
         worker=row.owner,
         attempts=row.attempt,
         seconds=row.seconds,
+        horizon=row.horizon,
+        control=_control(attributes),
     )
 
 
@@ -103,6 +105,12 @@ def _reason(attributes: Mapping[str, Any]) -> Reason | None:
     if "reason" not in attributes:
         return None
     return Reason(attributes["reason"], attributes["reason_text"], attributes["reason_epoch"])
+
+
+def _control(attributes: Mapping[str, Any]) -> Reason | None:
+    if "control" not in attributes:
+        return None
+    return Reason("pruned", attributes["control"], attributes.get("control_epoch"))
 
 
 def _budget(trials: int, records: list[Record]) -> Budget:

@@ -37,6 +37,8 @@ class Record:
         epochs: how many were run. curve: raw scores from epoch 1; None where one is missing.
         worker: id of the worker that holds or held it. attempts: how often it was taken up.
         seconds: wall-clock time from its first start to its end, or to now.
+        horizon: how many epochs it has at most; None before the first.
+        control: why it would have been pruned, where it ran on as one of the control group.
     """
 
     number: int
@@ -54,6 +56,8 @@ class Record:
     worker: str | None
     attempts: int
     seconds: float | None
+    horizon: int | None = None
+    control: Reason | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object of `search trials --json`."""

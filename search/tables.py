@@ -84,6 +84,8 @@ def trial_detail(record: Record) -> RenderableType:
             Text("".join(c for c in line if c.isprintable())) for line in record.reason.text.splitlines()
         )
         parts += [Text(), label, *lines]
+    if record.control:
+        parts += [Text(), Text("control", STYLES["pruned"]), Text(notation.one_line(record.control.text))]
     drawn = _plot(record)
     return Group(*parts, *([Text(), *drawn] if drawn else []))
 

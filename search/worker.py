@@ -169,7 +169,7 @@ class Worker:
                     progress.add(result)
                     self._report(lease, workspace, progress)
                     decision = self.judge(lease, params, result, self.pulse.reachable)
-                    progress.control = decision.text if decision.control else None
+                    progress.control = decision if decision.control else None
                     if decision.prune:
                         return End("PRUNED", "pruned", decision.text, result.epoch)
             if self._should_stop():

@@ -82,6 +82,7 @@ def test_status(mixed: Search, command: Command) -> None:
         "best",
         "epochs",
         "workers",
+        "pruning",
     ]
     assert (status["study"], status["profile"], status["direction"], status["target"]) == (
         STUDY,
@@ -141,6 +142,8 @@ def test_trials(mixed: Search, command: Command) -> None:
             "worker",
             "attempts",
             "seconds",
+            "horizon",
+            "control",
         ]
     complete, diverged, failed, running = trials
     assert [trial["state"] for trial in trials] == ["complete", "pruned", "failed", "running"]

@@ -1,0 +1,122 @@
+"""The commands that show a study, a part of the command line: parse, one call, an exit code."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.errors import SearchError, UserError
+from search.finding import named, storage_url
+from search.options import Json, Runs, Storage, StudyName
+from search.output import write_json
+
+if TYPE_CHECKING:
+    from search.study import Study
+
+
+def status(
+    study: StudyName,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until the search ends.")] = False,
+    as_json: Json = False,
+) -> int:
+    """How far a study is: budget, best trial, workers; what pruning saved and lost."""
+    from search.pruning_audit import audit
+    from search.reading import read_snapshot
+
+    found = named(storage_url(storage, runs), study, read_only=True)
+    if watch:
+        return follow(found)
+    snapshot = read_snapshot(found, curves_of=("RUNNING", "COMPLETE"))
+    pruning = audit([*snapshot.finished, *snapshot.running], snapshot.direction, snapshot.smooth)
+    if as_json:
+        write_json({**snapshot.to_json(), "pruning": pruning.to_json()})
+    else:
+        from search.beside import status_page  # rich is a tenth of a status' time
+        from search.tables import show
+
+        show(status_page(snapshot, pruning))
+    return 0
+
+
+def trials(
+    study: StudyName,
+    number: Annotated[int | None, typer.Argument(help="One trial in full.", min=0)] = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """All trials of a study, or one in full: parameters, curve, why it ended."""
+    from search.reading import read_records, read_snapshot
+    from search.tables import show, trial_detail, trials_table
+
+    found = named(storage_url(storage, runs), study, read_only=True)
+    records = read_records(found, number)
+    if number is not None and not records:
+        raise UserError(
+            f"trials: {number} is not a trial of study {found.name!r}; search trials lists them"
+        )
+    if as_json:
+        write_json([record.to_json() for record in records])
+    elif number is not None:
+        show(trial_detail(records[0]))
+    else:
+        best = read_snapshot(found).best
+        show(trials_table(records, best.number if best else None))
+    return 0
+
+
+def best(
+    study: StudyName, storage: Storage = None, runs: Runs = Path("runs"), as_json: Json = False
+) -> int:
+    """The best complete trial: its value, its parameters, its files."""
+    from search.reading import read_record, read_snapshot
+    from search.tables import best_summary, show
+
+    found = named(storage_url(storage, runs), study, read_only=True)
+    snapshot = read_snapshot(found)
+    if snapshot.best is None:
+        raise SearchError(
+            f"study {found.name!r} has no complete trial yet; search status shows how far it is"
+        )
+    record = read_record(found, snapshot.best.number) or snapshot.best
+    if as_json:
+        write_json(record.to_json())
+    else:
+        folder = runs / found.name / f"trial-{record.number:04d}"
+        settings = found.spec.study
+        show(
+            best_summary(
+                record,
+                snapshot.best_known,
+                folder if folder.is_dir() else None,
+                direction=settings.direction,
+                smooth=settings.smooth,
+                target=settings.target,
+            )
+        )
+    return 0
+
+
+def follow(study: "Study") -> int:
+    """Shows a study that others work on, until its budget is used up or Ctrl-C."""
+    from search.display import view
+    from search.reading import read_snapshot
+    from search.signals import interruptible
+
+    with interruptible() as interrupt, view(sys.stderr) as live:
+        while True:
+            snapshot = read_snapshot(study)
+            live.update(snapshot)
+            if snapshot.budget.used_up:
+                return 0
+            if interrupt.wait(1.0):
+                return interrupt.code
+
+
+def add_to(app: typer.Typer) -> None:
+    """Makes them commands of `app`."""
+    for command in (status, trials, best):
+        app.command()(command)
