@@ -16,6 +16,20 @@ from search.stages import Stage, boundaries, stages
 WINDOWS = (5, 9)
 """Epochs of the means that are shown."""
 
+MATTERS = (
+    "learning_rate",
+    "weight_decay",
+    "dropout",
+    "warmup_epochs",
+    "dice_weight",
+    "scheduler",
+    "schedule.kind",
+    "optimizer",
+    "batch_size",
+    "epochs",
+)
+"""Ends of the names of what write-ups give as causes: where it is equal, that is said first."""
+
 FAR_LONGER = 2.5
 """From so many times the epochs on, `evidence` underestimates what a longer run gains by luck."""
 
@@ -131,6 +145,14 @@ def differences(
         else:
             changed[leaf] = (old, new)
     return changed, equal
+
+
+def what_matters_first(leaves: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The leaves that write-ups give as causes, in the order of `MATTERS`, and the others."""
+    leaves = list(leaves)
+    found = [leaf for end in MATTERS for leaf in leaves if leaf == end or leaf.endswith(f".{end}")]
+    first = list(dict.fromkeys(found))
+    return first, [leaf for leaf in leaves if leaf not in first]
 
 
 def _on_one_metric(a: RecordedRun, b: RecordedRun) -> tuple[RecordedRun, RecordedRun, list[str]]:

@@ -11,27 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from search import notation
-from search.comparison import WINDOWS, Comparison, Side
+from search.comparison import WINDOWS, Comparison, Side, what_matters_first
 from search.evidence import Evidence
 from search.overview import flow
 from search.stages import Stage
 
 PROSE_WIDTH = 90
 WIDEST = 120
-
-MATTERS = (
-    "learning_rate",
-    "weight_decay",
-    "dropout",
-    "warmup_epochs",
-    "dice_weight",
-    "scheduler",
-    "schedule.kind",
-    "optimizer",
-    "batch_size",
-    "epochs",
-)
-"""Ends of the names of what write-ups give as causes: where it is equal, that is said first."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +110,14 @@ def _leaves(comparison: Comparison, width: int) -> Iterator[RenderableType]:
 
 def _equal(equal: Mapping[str, object]) -> list[Text]:
     """What matters first, each as `name value`."""
-    first = [leaf for end in MATTERS for leaf in equal if leaf == end or leaf.endswith(f".{end}")]
-    rest = [leaf for leaf in equal if leaf not in first]
+    first, rest = what_matters_first(equal)
     names = notation.short_names(equal)
     return [
         Text.assemble(
             (f"{notation.one_line(names[leaf])} ", "dim"),
             (notation.parameter(equal[leaf]), "bold" if leaf in first else ""),
         )
-        for leaf in (*dict.fromkeys(first), *rest)
+        for leaf in (*first, *rest)
     ]
 
 

@@ -54,28 +54,36 @@ def _folder(name: str) -> Path | None:
 def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> RecordedRun:
     from search.reading import read_record
 
-    record = read_record(study, _number(study, name))
+    record = read_record(study, trial_number(study, name, "compare"))
     if record is None:
         raise UserError(f"compare: {name} is not a trial of study {study.name!r}; search trials lists them")
     unfinished = None if record.state == "complete" else record.state
     if from_files:
         folder = runs / study.name / f"trial-{record.number:04d}"
         return replace(read_run(folder, _called(record)), unfinished=unfinished)
-    run = RecordedRun(
-        name=_called(record),
-        leaves={**study.spec.space.constants, **record.params, "seed": record.seed},
-        scores=record.curve,
-        metric="the study's score",
-        direction=study.spec.study.direction,
-        unfinished=unfinished,
-    )
+    run = stored_run(study, record)
     if not run.finite:
         raise UserError(f"compare: trial {record.number} ({record.state}) has no score yet")
     return run
 
 
-def _number(study: "Study", name: str) -> int:
-    """The number of the trial called `name`: itself, the best, or the one that ran a known config."""
+def stored_run(study: "Study", record: "Record") -> RecordedRun:
+    """A trial as the database holds it: its settings by the study's names, its scores and nothing else."""
+    return RecordedRun(
+        name=_called(record),
+        leaves={**study.spec.space.constants, **record.params, "seed": record.seed},
+        scores=record.curve,
+        metric="the study's score",
+        direction=study.spec.study.direction,
+        unfinished=None if record.state == "complete" else record.state,
+    )
+
+
+def trial_number(study: "Study", name: str, said_by: str) -> int:
+    """The number of the trial called `name`: itself, the best, or the one that ran a known config.
+
+    Raises UserError where there is none; it begins with `said_by`, a command or a flag.
+    """
     if re.fullmatch(r"\d{1,9}", name):
         return int(name)
     from search.reading import read_snapshot
@@ -87,11 +95,11 @@ def _number(study: "Study", name: str) -> int:
         if record.known and record.known.casefold() == name.casefold():
             return record.number
     if name == BEST:
-        raise UserError(f"compare: best: study {study.name!r} has no complete trial yet")
+        raise UserError(f"{said_by}: best: study {study.name!r} has no complete trial yet")
     known = ", ".join(repr(known.name) for known in study.spec.known) or "none"
     raise UserError(
-        f"compare: {show(name)} is no trial's number, no folder with {CONFIG} and {HISTORY}, and no known "
-        f"config of study {study.name!r} that has been started (known: {known})"
+        f"{said_by}: {show(name)} is no trial's number, no folder with {CONFIG} and {HISTORY}, and no "
+        f"known config of study {study.name!r} that has been started (known: {known})"
     )
 
 

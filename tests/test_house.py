@@ -118,6 +118,15 @@ def test_what_is_shown_is_a_function_of_records() -> None:
             assert others(imports(module)) <= {"rich", "matplotlib"}, module
 
 
+def test_a_report_is_a_function_of_records() -> None:
+    plain = {"records", "comparison", "evidence", "stages", "history", "notation", "objective"}
+    allowed = {f"search.{name}" for name in plain | {"parameter", "spec"}}
+    for module in below("search.report"):
+        rest = {name for name in ours(imports(module)) if not name.startswith("search.report.")}
+        assert rest - {"search"} <= allowed, module
+        assert others(imports(module)) <= {"numpy", "scipy", "matplotlib", "yaml"}, module
+
+
 def test_the_supervisor_spawns_workers_and_imports_none() -> None:
     seen: set[str] = set()
     waiting = {"search.supervisor"}
@@ -148,6 +157,7 @@ def test_no_circle() -> None:
         ("search.reading", ["torch", "optuna", "numpy"]),
         ("search.tables", ["torch", "optuna", "sqlalchemy"]),
         ("search.comparison", ["torch", "optuna", "sqlalchemy", "scipy"]),
+        ("search.report.writing", ["torch", "optuna", "sqlalchemy", "matplotlib.pyplot"]),
         ("search.start", ["torch", "kornia", "scipy.stats"]),
         ("search.worker", ["torch", "kornia", "scipy.stats", "matplotlib"]),
     ],

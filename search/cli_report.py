@@ -1,0 +1,72 @@
+"""`search report`, a part of the command line: parse, one call, an exit code."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.errors import UserError
+from search.finding import named, storage_url
+from search.options import Json, Runs, Storage, StudyName
+from search.output import write_json
+
+Against = Annotated[
+    str | None,
+    typer.Option(help="The baseline: a known config's name or a trial's number; the first known config."),
+]
+Stages = Annotated[
+    str | None,
+    typer.Option("--stages", metavar="N,N,N,N", help="Last epoch of each stage but the last: 5,30,90,120."),
+]
+Trial = Annotated[
+    int | None,
+    typer.Option("--trial", min=0, help="Only draw this trial: score, loss, learning rate and gap."),
+]
+
+
+def report(
+    study: StudyName,
+    trial: Trial = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    against: Against = None,
+    stage_ends: Stages = None,
+    as_json: Json = False,
+) -> int:
+    """Write what a study found, from its records alone: report.md, report.html and figures."""
+    from search.gathering import gather, read_trial
+    from search.reading import read_record
+    from search.report.writing import draw_trial, write_report
+    from search.stages import parse_ends
+
+    if trial is not None and (against is not None or stage_ends is not None):
+        raise UserError("--trial: draws one trial; leave --against and --stages away")
+    ends = None if stage_ends is None else parse_ends(stage_ends)
+    found = named(storage_url(storage, runs), study, read_only=True)
+    folder = runs / found.name / "report"
+    if trial is not None:
+        record = read_record(found, trial)
+        if record is None:
+            raise UserError(
+                f"--trial: {trial} is not a trial of study {found.name!r}; search trials lists them"
+            )
+        if record.value is None:
+            raise UserError(f"--trial: trial {trial} ({record.state}) has no score yet")
+        drawn = draw_trial(read_trial(found, record, runs), found.spec.study.smooth, folder)
+        _say({"study": found.name, "trial": trial, "figures": [str(drawn)]}, [drawn], as_json)
+        return 0
+    written = write_report(gather(found, runs, against, ends), folder)
+    _say(written.to_json(), written.paths, as_json)
+    return 0
+
+
+def _say(json: dict[str, object], paths: list[Path], as_json: bool) -> None:
+    if as_json:
+        write_json(json)
+    else:
+        print(*paths, sep="\n")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Makes it a command of `app`."""
+    app.command()(report)

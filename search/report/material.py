@@ -1,0 +1,86 @@
+"""What a report is written from: records, and what the folders of two trials hold. Plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.history import RecordedRun
+from search.records import Record, Snapshot
+from search.report.importance import Importance
+from search.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A trial that a report looks at closely.
+
+    Attributes:
+        run: settings and scores as the database holds them; the other columns from the trial's folder.
+        folder: where that is.
+        missing: why there are no other columns, where there are none.
+        metric: what its score is, in words.
+        provenance: device, versions and the like by name, as `config.yaml` has them.
+        data: where its data came from, as a path or in words; None where it is not recorded.
+        classes: names of the classes of `val_f_per_class`; empty where they are not recorded.
+    """
+
+    record: Record
+    run: RecordedRun
+    folder: Path
+    missing: str | None = None
+    metric: str
+    provenance: Mapping[str, Any]
+    data: str | None = None
+    classes: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        return self.run.name
+
+    @property
+    def overlay(self) -> Path | None:
+        """Its picture of faces, where this machine has it."""
+        path = self.folder / "overlay.png"
+        return path if path.is_file() else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """A study as a report sees it.
+
+    Attributes:
+        records: all trials by number, with their curves.
+        fingerprint: of the data, part by part.
+        best: the best complete trial.
+        baseline: what it is held against; None where there is none, which `no_baseline` explains.
+        importance: None where too few trials are complete.
+        ends: where the first four stages of a training end; None where each run's own rule says so.
+    """
+
+    snapshot: Snapshot
+    records: Sequence[Record]
+    spec: Spec
+    fingerprint: Mapping[str, str]
+    best: Trial
+    baseline: Trial | None
+    no_baseline: str = ""
+    importance: Importance | None = None
+    ends: Sequence[int] | None = None
+
+    @property
+    def study(self) -> str:
+        return self.snapshot.study
+
+    @property
+    def smooth(self) -> int:
+        return self.snapshot.smooth
+
+    @property
+    def complete(self) -> list[Record]:
+        """Trials that ran to their end, or stopped there of their own accord, and have a value."""
+        return [r for r in self.records if r.state == "complete" and r.value is not None]
+
+    @property
+    def is_own_baseline(self) -> bool:
+        return self.baseline is not None and self.baseline.record.number == self.best.record.number

@@ -1,0 +1,343 @@
+"""The sections about two trainings, the best and the baseline: how they did, what differs, how they ran."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+from search import notation
+from search.comparison import Comparison, compare, what_matters_first
+from search.report import figures
+from search.report.blocks import Block, Bullets, Figure, Paragraph, Section, Table, code, literal
+from search.report.material import Material, Trial
+from search.report.training import Band, Decline, Peak, decline, gap_by_rate, peak
+from search.stages import FAST, STEADY, WINDOW, Stage
+
+FIGURES = PurePosixPath("figures")
+
+NOT_RECORDED = "not recorded"
+CONFOUNDED = 0.5
+"""Rank correlation between learning rate and epoch from which the two are said to go together."""
+
+SHOWN_EQUAL = 12
+"""Settings that did not change and are listed, those first that write-ups like to name."""
+
+
+def compared(material: Material) -> Comparison | None:
+    """The best beside the baseline; None where there is none, or it is the best itself."""
+    if material.baseline is None or material.is_own_baseline:
+        return None
+    return compare(material.baseline.run, material.best.run, ends=material.ends)
+
+
+def in_short(material: Material, comparison: Comparison | None) -> list[Block]:
+    """What a reader who stops here should know."""
+    snapshot, best = material.snapshot, material.best
+    budget = snapshot.budget
+    said = [
+        f"{budget.claimed} of {budget.trials} trials were started: {budget.complete} complete, "
+        f"{budget.pruned} pruned, {budget.failed} failed, {budget.running} running.",
+        f"The best is {literal(best.name)} with a value of {notation.score(best.record.value)}.",
+    ]
+    if material.baseline is None:
+        said.append(material.no_baseline)
+    elif material.is_own_baseline:
+        said.append("It is the baseline itself: no other complete trial has a better value.")
+    elif comparison is not None:
+        base = material.baseline
+        better = notation.gain(best.record.value, base.record.value, snapshot.direction) or 0.0
+        word = "better than" if better >= 0 else "worse than"
+        said.append(
+            f"That is {notation.score(abs(better))} {word} the baseline, {literal(base.name)}, with "
+            f"{notation.score(base.record.value)}."
+        )
+        said.append(verdict(comparison))
+    if (distance := to_target(material, best.record.value)) is not None:
+        said.append(f"Target {notation.score(snapshot.target)}: {distance}.")
+    said.append(
+        f"It is one run with one seed, picked as the best of {len(material.complete)} complete trials: its "
+        "value is partly luck, and a new seed will most likely score lower."
+    )
+    return [
+        Paragraph(
+            f"A trial is one training with one config. Its score is {literal(best.metric)}, measured after "
+            f"every epoch; its value is its best mean of {material.smooth} consecutive scores"
+            f"{'' if snapshot.direction == 'maximize' else ', and lower is better'}. Points are "
+            "hundredths. Everything below was computed from what was recorded while training."
+        ),
+        Bullets(said),
+    ]
+
+
+def verdict(comparison: Comparison) -> str:
+    """Which of the two is better as far as their own noise tells."""
+    found = comparison.evidence
+    if found.difference is None or found.low is None or found.high is None:
+        return "The runs are too short to know their noise, so nothing is known of that difference."
+    called = {
+        "a better": "the baseline is better beyond the noise of the two runs",
+        "b better": "the best is better beyond the noise of the two runs",
+        "not distinguishable": "the two are not distinguishable by these runs",
+    }[found.verdict]
+    seeds = "" if found.seeds is None else f" To tell takes at least {found.seeds} seeds a side."
+    return (
+        f"By their highest mean of {found.window} epochs the best is {found.difference:+.4f} from the "
+        f"baseline, with a 95 % interval of {found.low:+.4f} to {found.high:+.4f}: {called} (one run each; "
+        f"the test is at 1 %).{seeds}"
+    )
+
+
+def to_target(material: Material, value: float | None) -> str | None:
+    """The distance from the target in words; None where there is none."""
+    ahead = notation.gain(value, material.snapshot.target, material.snapshot.direction)
+    if ahead is None:
+        return None
+    return f"reached, by {notation.score(ahead)}" if ahead >= 0 else f"{notation.score(-ahead)} short"
+
+
+def performance(material: Material, comparison: Comparison | None) -> Section:
+    """The best and the baseline, figure by figure."""
+    sides = [(trial, peak(trial.run, material.smooth)) for trial in two(material)]
+    rows = [
+        [name, *cells]
+        for name, *cells in zip(LABELS, *(_facts(material, *side) for side in sides), strict=True)
+    ]
+    rows = [[row[0].format(smooth=material.smooth), *row[1:]] for row in rows]
+    blocks: list[Block] = [Table(["", *_heads(material)], rows, numeric=len(sides))]
+    blocks += _reasons(comparison)
+    blocks += [Paragraph(f"{literal(trial.missing)}.") for trial, _ in sides if trial.missing]
+    return Section("Performance summary", blocks)
+
+
+LABELS = (
+    "value (best mean of {smooth})",
+    "its epochs",
+    "best single epoch",
+    "its score",
+    "training score there",
+    "gap there, points",
+    "learning rate there",
+    "epochs trained",
+    "best by the older, pooled metric",
+    "distance of the value to the target",
+)
+
+
+def _facts(material: Material, trial: Trial, at: Peak) -> list[str]:
+    pooled = NOT_RECORDED
+    if at.pooled is not None:
+        pooled = f"{notation.score(at.pooled)} at epoch {at.pooled_epoch}"
+    return [
+        notation.score(at.value),
+        f"{at.first}–{at.last}",
+        str(at.epoch),
+        notation.score(at.score),
+        NOT_RECORDED if at.train is None else notation.score(at.train),
+        NOT_RECORDED if at.gap is None else f"{at.gap:.2f}",
+        NOT_RECORDED if at.lr is None else notation.rate(at.lr),
+        f"{at.epochs}{_ended(trial)}",
+        pooled,
+        to_target(material, at.value) or "no target",
+    ]
+
+
+def _ended(trial: Trial) -> str:
+    reason = trial.record.reason
+    return f" ({reason.code.replace('_', ' ')})" if reason else ""
+
+
+def _reasons(comparison: Comparison | None) -> Iterator[Block]:
+    if comparison is None:
+        return
+    yield Paragraph(verdict(comparison))
+    a, b = comparison.evidence.a, comparison.evidence.b
+    if a and b:
+        yield Paragraph(
+            f"One epoch's score varies by {notation.score(a.noise)} (baseline) and "
+            f"{notation.score(b.noise)} (best) around its own trend, as a standard deviation. How much "
+            "another seed would change either run is not in the interval."
+        )
+    yield from (Paragraph(note) for note in comparison.notes)
+
+
+def changes(material: Material, comparison: Comparison | None) -> Section:
+    """What differs between the two configs, and what matters and does not."""
+    if comparison is None:
+        params = material.best.record.params
+        rows = [[code(name), literal(notation.parameter(value))] for name, value in params.items()]
+        return Section(
+            "Key configuration changes",
+            [
+                Paragraph("There are no two configs to compare. What was searched, in the best trial:"),
+                Table(["setting", "best"], rows, numeric=1),
+            ],
+        )
+    rows = [[code(leaf), *_told_apart(*values)] for leaf, values in comparison.changed.items()]
+    count = len(rows)
+    said = (
+        "One setting differs, so the difference in score is its doing, the noise, or both."
+        if count == 1
+        else f"{count} settings differ at once: which of them made a difference is not known from two runs."
+    )
+    first, rest = what_matters_first(comparison.equal)
+    shown = [f"{code(leaf)} {literal(notation.parameter(comparison.equal[leaf]))}" for leaf in first]
+    room = max(0, SHOWN_EQUAL - len(shown))
+    shown += [f"{code(leaf)} {literal(notation.parameter(comparison.equal[leaf]))}" for leaf in rest[:room]]
+    more = len(rest) - room
+    equal = ", ".join(shown) + (f", and {more} more" if more > 0 else "")
+    blocks: list[Block] = [Table(["setting", "baseline", "best"], rows, numeric=2)] if rows else []
+    return Section(
+        "Key configuration changes",
+        [
+            *blocks,
+            Paragraph(said if count else "No setting differs: the two are runs of one config."),
+            Paragraph(f"The same in both: {equal}."),
+        ],
+    )
+
+
+def _told_apart(old: object, new: object) -> tuple[str, str]:
+    """Both values with as many digits as it takes."""
+    left, right = notation.parameter(old), notation.parameter(new)
+    return (literal(left), literal(right)) if left != right else (literal(repr(old)), literal(repr(new)))
+
+
+def dynamics(material: Material, comparison: Comparison | None, folder: Path) -> Section:
+    """How the two trained, stage by stage."""
+    if comparison is None:
+        alone = compare(material.best.run, material.best.run, ends=material.ends)
+        staged = [alone.b.stages]
+    else:
+        staged = [comparison.b.stages, comparison.a.stages]
+    best, *others = two(material)[::-1]
+    baseline = others[0] if others else None
+    path = FIGURES / "curves.png"
+    figures.curves(folder / path, best.run, baseline.run if baseline else None, material.smooth, staged[0])
+    blocks: list[Block] = [
+        Figure(
+            path,
+            "Validation score by epoch of the best trial and the baseline",
+            f"Thick: mean of {material.smooth} scores; thin: single epochs; the dot is the best epoch. "
+            "Shades mark every other stage of the best.",
+        )
+    ]
+    tables = zip(("Best", "Baseline"), (best, *others), staged, strict=False)
+    blocks += chain.from_iterable(_staged(role, trial, stages) for role, trial, stages in tables)
+    blocks.append(Paragraph(_rule(material, any(staged))))
+    return Section("Training dynamics by stage", blocks)
+
+
+def _staged(role: str, trial: Trial, stages: Sequence[Stage]) -> Iterator[Block]:
+    if not stages:
+        return
+    yield Paragraph(f"{role}: {literal(trial.name)}.")
+    rows = [
+        [
+            stage.name,
+            f"{stage.first}–{stage.last}",
+            notation.score(stage.score),
+            notation.score(stage.train_score),
+            notation.DASH if stage.gap is None else f"{stage.gap:.2f}",
+            notation.rate(stage.lr),
+        ]
+        for stage in stages
+    ]
+    head = ["stage", "epochs", "validation", "training", "gap, points", "learning rate"]
+    yield Table(head, rows, numeric=5)
+
+
+def _rule(material: Material, staged: bool) -> str:
+    if not staged:
+        return "Stages are defined for scores above zero of which higher is better; these are not."
+    if material.ends is not None:
+        cuts = ", ".join(map(str, material.ends))
+        return (
+            f"Figures are means over the epochs of a stage. Stages end after epochs {cuts}, as was asked."
+        )
+    return (
+        f"Figures are means over the epochs of a stage. The warm-up is as configured; fast learning lasts "
+        f"until the mean of {WINDOW} scores is first at {FAST:.0%} of its best, the steady climb until it "
+        f"is at {STEADY:.1%}, the peak as many epochs after the best mean as it took from there to it."
+    )
+
+
+def degradation(material: Material) -> Section:
+    """What the two lost after their best."""
+    rows = [[role, *_lost(decline(trial.run, material.smooth))] for role, trial in roles(material)]
+    head = ["", "best mean", "last mean", "epochs after", "drop, points", "by luck alone"]
+    return Section(
+        "Degradation after the best",
+        [
+            Table(head, rows, numeric=5),
+            Paragraph(
+                f"drop = 100 × (highest mean of {material.smooth} consecutive scores − mean of the last "
+                f"{material.smooth}). The highest is picked, so a run that loses nothing shows a drop as "
+                "well; how much is expected of that alone, by the noise of the run, is in the last column."
+            ),
+        ],
+    )
+
+
+def _lost(lost: Decline) -> list[str]:
+    luck = "too short to know" if lost.luck is None else f"{lost.luck:.2f}"
+    return [notation.score(lost.best), notation.score(lost.last), str(lost.after), f"{lost.drop:.2f}", luck]
+
+
+def gaps(material: Material, folder: Path) -> Section:
+    """The gap between training and validation by learning rate."""
+    blocks: list[Block] = []
+    for role, trial in roles(material)[::-1]:
+        bands, together = gap_by_rate(trial.run)
+        if not bands:
+            blocks.append(Paragraph(f"{role}: the columns for it were not recorded."))
+            continue
+        if not any(isinstance(block, Figure) for block in blocks):
+            path = FIGURES / "gap.png"
+            figures.gap(folder / path, trial.run)
+            caption = f"{role}: every epoch as a dot, its colour the epoch."
+            blocks.append(Figure(path, "Gap by learning rate and by epoch", caption))
+        blocks.append(_bands(role, bands))
+        blocks.append(Paragraph(_together(role, together)))
+    blocks.append(Paragraph("gap = 100 × (training score − validation score) of the same epoch."))
+    return Section("Gap by learning rate", blocks)
+
+
+def _bands(role: str, bands: Sequence[Band]) -> Table:
+    rows = [
+        [
+            f"{notation.rate(band.low)} to {notation.rate(band.high)}",
+            str(band.epochs),
+            f"{band.epoch:.0f}",
+            f"{band.gap:.2f}",
+        ]
+        for band in bands
+    ]
+    return Table([f"{role.lower()}: learning rate", "epochs", "mean epoch", "mean gap"], rows, numeric=3)
+
+
+def _together(role: str, correlation: float | None) -> str:
+    if correlation is None:
+        return f"{role}: the learning rate never changed, so the gap cannot depend on it here."
+    said = f"{role}: rank correlation between learning rate and epoch {correlation:+.2f}."
+    if abs(correlation) >= CONFOUNDED:
+        return (
+            f"{said} The two are confounded: the gap also grows with the number of epochs, and this run "
+            "cannot say which of them it follows."
+        )
+    return f"{said} The gap also grows with the number of epochs; here the two go together only in part."
+
+
+def two(material: Material) -> list[Trial]:
+    """Baseline and best, or the best alone."""
+    return [trial for _, trial in roles(material)]
+
+
+def roles(material: Material) -> list[tuple[str, Trial]]:
+    """The two with their parts in this report."""
+    best = ("Best", material.best)
+    if material.baseline is None or material.is_own_baseline:
+        return [best]
+    return [("Baseline", material.baseline), best]
+
+
+def _heads(material: Material) -> list[str]:
+    return [f"{role.lower()}: {literal(trial.name)}" for role, trial in roles(material)]

@@ -1,0 +1,531 @@
+"""`search report`: what it says is what was recorded, and what was not recorded is said to be missing."""
+
+import base64
+import itertools
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy
+import typer
+import yaml
+from service import DOCUMENT, Answer, Search
+from service import STUDY as STUDY_NAME
+from test_wrong_input import refused
+
+from search.cli import app
+from search.errors import UserError
+from search.gathering import gather
+from search.history import RecordedRun
+from search.parameter import Parameter
+from search.records import Record
+from search.report import blocks, html, markdown
+from search.report.advice import Hit, hits, widened
+from search.report.beliefs import applies, belief_rows
+from search.report.classes import class_rows
+from search.report.ranks import holm, rank_sum, ranks, spearman
+from search.report.training import decline, gap_by_rate, peak
+from search.report.writing import Written, write_report
+from search.spec import Belief
+from search.study import find_study
+
+Command = Callable[..., Answer]
+
+WORDS = r"signific|\bprov(e|es|ed|en)\b|\bcaus(e|es|ed)\b|because of|thanks to|due to|clearly|dramatic"
+"""No test stands behind these; what a test found is said by its name and level."""
+
+TRAIN, LR = 0.9, 1e-3
+
+
+NO_FIGURES = {"train_score": None, "gap": None, "lr": None}
+
+STUDY = DOCUMENT.replace("x: 0.3, kind", "x: 0.9, kind") + "avoid:\n  - {name: far off, x: {above: 0.6}}\n"
+
+
+def fill(search: Search, number: int, **columns: list[Any]) -> Path:
+    """The folder of a trial as an objective writes it: its scores by the database, and more columns."""
+    curve = list(search.records()[number].curve)
+    folder = search.runs / f"trial-{number:04d}"
+    history = {
+        "val_f_score": curve,
+        "train_f_score": [TRAIN] * len(curve),
+        "lr": [LR / epoch for epoch in range(1, len(curve) + 1)],
+        "train_loss": [1.0] * len(curve),
+        "val_loss": [1.5] * len(curve),
+        **columns,
+    }
+    (folder / "history.json").write_text(json.dumps(history))
+    config = {"data": {"root": "thin air"}, "provenance": {"device": "cpu", "torch": "2.13.0"}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def written(search: Search, **wanted: Any) -> Written:
+    """The report on the study as it is now."""
+    study = search.study()
+    assert study is not None
+    try:
+        return write_report(gather(study, search.folder / "runs", **wanted), search.runs / "report")
+    finally:
+        study.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Search:
+    """A study of six trials of six epochs, the best of them not the known one, with its report."""
+    folder = tmp_path_factory.mktemp("finished")
+    search = Search(folder / "work", f"sqlite:///{folder / 'study.db'}", STUDY)
+    search.run("start", "--trials", "6", "--set", "epochs=6")
+    for number in range(6):
+        fill(search, number)
+    return search
+
+
+@pytest.fixture(scope="module")
+def reported(finished: Search) -> Any:
+    """What `search report --json` says of it."""
+    return finished.run("report", "--json").json
+
+
+@pytest.fixture
+def copied(finished: Search, reported: Any, tmp_path: Path) -> Search:
+    """A copy of it that a test may change."""
+    shutil.copytree(finished.folder, tmp_path / "copy")
+    shutil.copy(finished.folder.with_name("study.db"), tmp_path / "study.db")
+    return Search(tmp_path / "copy", f"sqlite:///{tmp_path / 'study.db'}", STUDY)
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def test_its_numbers_are_the_recorded_ones(finished: Search, reported: Any) -> None:
+    records = finished.records()
+    means = [max(np.convolve(r.curve, [0.5, 0.5], "valid")) for r in records]
+    best = int(np.argmax(means))
+    assert best != 0
+    for side, number in (("best", best), ("baseline", 0)):
+        curve = records[number].curve
+        epoch = int(np.argmax(curve)) + 1
+        assert reported[side] == {
+            "number": number,
+            "known": records[number].known,
+            "value": pytest.approx(means[number]),
+            "best_epoch": epoch,
+            "best_score": curve[epoch - 1],
+            "train_score": TRAIN,
+            "gap": pytest.approx(100 * (TRAIN - curve[epoch - 1])),
+            "lr": LR / epoch,
+            "epochs": 6,
+        }
+    assert reported["target"] == 0.9
+    text = (finished.folder / reported["markdown"]).read_text()
+    assert f"| value (best mean of 2) | {means[0]:.4f} | {means[best]:.4f} |" in text
+    assert f"{0.9 - means[best]:.4f} short" in text
+    assert "| by hand | 0 (complete) |" in text and "far off (x above 0.6)" in text
+    pictures = [finished.folder / path for path in reported["figures"]]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    assert {path.name for path in pictures} == {"curves.png", "gap.png", "search.png", "parameters.png"}
+
+
+def test_it_claims_nothing_without_a_test(finished: Search, reported: Any) -> None:
+    for name in ("markdown", "html"):
+        text = (finished.folder / reported[name]).read_text()
+        assert not re.search(WORDS, re.sub(r"base64,[^\"]*", "", text), re.IGNORECASE)
+    for source in (Path(__file__).parents[1] / "search" / "report").glob("*.py"):
+        assert not re.search(WORDS, source.read_text(), re.IGNORECASE), source
+
+
+def test_the_same_records_give_the_same_report(finished: Search, copied: Search, reported: Any) -> None:
+    again = written(copied, against="by hand")
+    for path in again.paths:
+        before = (finished.folder / reported["markdown"]).with_name(path.name).read_text()
+        assert (
+            path.read_text().replace(str(copied.folder / "runs"), "runs").replace(copied.url, finished.url)
+            == before
+        )
+    assert written(copied, against="1").numbers["baseline"]["number"] == 1
+    own = written(copied, against="best")
+    assert own.numbers["verdict"] is None and "It is the baseline itself" in own.paths[0].read_text()
+
+
+def test_a_changed_number_changes_the_report(copied: Search, reported: Any) -> None:
+    number = reported["best"]["number"]
+    curve = list(copied.records()[number].curve)
+    fill(copied, number, train_f_score=[0.95] * len(curve))
+    changed = written(copied)
+    assert changed.numbers["best"]["train_score"] == 0.95
+    assert "| training score there | 0.9000 | 0.9500 |" in changed.paths[0].read_text()
+    # Scores that are not those that were reported do not count, nor does what stands beside them.
+    fill(copied, number, val_f_score=[score + 0.01 for score in curve])
+    broken = written(copied)
+    assert broken.numbers["best"] == reported["best"] | NO_FIGURES
+    text = broken.paths[0].read_text()
+    assert f"of epoch 1 is {curve[0] + 0.01}, the database has {curve[0]}; not used" in text
+
+
+def test_a_changed_score_in_the_database_changes_the_report(copied: Search, reported: Any) -> None:
+    number = reported["best"]["number"]
+    engine = sqlalchemy.create_engine(copied.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE trial_intermediate_values SET intermediate_value = 0.99 WHERE step = 3 AND trial_id = "
+            f"(SELECT trial_id FROM trials WHERE number = {number})"
+        )
+    engine.dispose()
+    after = written(copied).numbers["best"]
+    assert (after["best_epoch"], after["best_score"]) == (3, 0.99)
+    assert after["value"] > reported["best"]["value"]
+
+
+def test_what_is_not_there_is_said(copied: Search) -> None:
+    for path in copied.runs.glob("trial-*/history.json"):
+        path.unlink()
+    report = written(copied)
+    text = report.paths[0].read_text()
+    assert report.numbers["best"].items() >= NO_FIGURES.items()
+    assert text.count("history.json: no such file") == 2
+    for said in ("not recorded", "too few to estimate importances", "Scores by class were not recorded"):
+        assert said in text
+    assert not re.search(r"\bnan\b|\binf\b|None", text)
+
+
+def test_the_figure_of_a_trial(command: Command, copied: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEARCH_STORAGE", copied.url)
+    monkeypatch.chdir(copied.folder)
+    (figure,) = command("report", "--trial", "1", "--json").json["figures"]
+    path = copied.folder / figure
+    before = path.read_bytes()
+    assert path.name == "trial-0001.png" and before.startswith(b"\x89PNG")
+    fill(copied, 1, train_f_score=[0.5] * 6)
+    assert command("report", "--trial", "1").out.strip() == figure
+    assert path.read_bytes() != before
+    fill(copied, 1)
+    command("report", "--trial", "1")
+    assert path.read_bytes() == before, "the same records, the same picture"
+    (copied.runs / "trial-0001" / "history.json").unlink()
+    command("report", "--trial", "1")  # panels without columns say so
+    assert path.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--trial", "99"], "--trial: 99 is not a trial"),
+        (["--trial", "1", "--against", "2"], "--trial: draws one trial"),
+        (["--stages", "5,3"], "--stages: '5,3' is not"),
+        (["--study", "none"], "--study: no study 'none'"),
+    ],
+)
+def test_wrong_input(command: Command, search: Search, arguments: list[str], said: str) -> None:
+    search.create()
+    assert said in refused(command, search.folder, "report", *arguments)
+
+
+def test_no_such_baseline(copied: Search) -> None:
+    with pytest.raises(UserError, match="--against: 'nobody' is no trial's number"):
+        written(copied, against="nobody")
+    with pytest.raises(UserError, match="--against: 99 is not a trial"):
+        written(copied, against="99")
+
+
+def test_no_complete_trial(command: Command, search: Search) -> None:
+    search.create()
+    answer = command("report", code=1)
+    assert "no complete trial yet" in answer.err and answer.err.count("\n") == 1
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """Tags and their attributes, in order, with how deep inside a scrolling box each is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.boxed: list[bool] = []
+        self._open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        if tag == "table":
+            self.boxed.append(self._open[-1:] == ["table"])
+        if tag == "div":
+            self._open.append(found.get("class") or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "div":
+            self._open.pop()
+
+
+def test_the_page_is_whole_in_itself(finished: Search, reported: Any) -> None:
+    page = Page((finished.folder / reported["html"]).read_text())
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe"}
+    pictures = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(pictures) == len(reported["figures"])
+    for attributes, path in zip(pictures, reported["figures"], strict=True):
+        kind, _, inside = str(attributes["src"]).partition(",")
+        assert (
+            kind == "data:image/png;base64"
+            and base64.b64decode(inside) == (finished.folder / path).read_bytes()
+        )
+        assert attributes["alt"]
+    links = [str(attributes["href"]) for tag, attributes in page.tags if tag == "a"]
+    ids = {attributes.get("id") for _, attributes in page.tags}
+    assert links and all(link.startswith("#") and link[1:] in ids for link in links)
+    assert page.boxed and all(page.boxed)
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
+
+
+NASTY = "<b>x</b> | *bold* `code` _u_ [l](x) \\"
+
+
+def test_foreign_text_is_no_markup(tmp_path: Path) -> None:
+    section = blocks.Section(
+        "T",
+        [blocks.Table(["a"], [[blocks.literal(NASTY)], [blocks.code(NASTY)]]), blocks.Paragraph("a ` b")],
+    )
+    document = blocks.Document(blocks.literal(NASTY), [], [section])
+    page = html.render(document, tmp_path)
+    assert "<b>" not in page and page.count("&lt;b&gt;x&lt;/b&gt; | *bold* &#x27;code&#x27;") >= 3
+    text = markdown.render(document)
+    (row, coded) = [line for line in text.splitlines() if line.startswith("| ") and "bold" in line]
+    assert r"\<b\>x\</b\> \| \*bold\* 'code' \_u\_ \[l\](x) \\" in row
+    assert len(re.findall(r"(?<!\\)\|", coded)) == 2
+    assert "a ` b" in text
+
+
+# -- numbers, against plain ones -------------------------------------------------------------------
+
+
+def run_of(scores: list[float | None], direction: Any = "maximize", **columns: list[Any]) -> RecordedRun:
+    return RecordedRun(name="a run", leaves={}, scores=scores, columns=columns, direction=direction)
+
+
+def noisy(epochs: int = 60, seed: int = 0) -> list[float]:
+    t = np.arange(1, epochs + 1)
+    rng = np.random.default_rng(seed)
+    return list(0.7 - 0.6 * np.exp(-t / 8) - 0.001 * np.maximum(0, t - 35) + rng.normal(0, 0.01, epochs))
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_peak_and_decline(direction: Any) -> None:
+    scores = noisy() if direction == "maximize" else [1 - score for score in noisy()]
+    run = run_of(list(scores), direction, train_f_score=[0.8] * 60, lr=list(range(60)))
+    means = np.convolve(scores, np.full(5, 0.2), "valid")
+    pick, choose = (np.argmax, max) if direction == "maximize" else (np.argmin, min)
+    at, found = int(pick(means)), peak(run, 5)
+    assert (found.value, found.first, found.last) == (pytest.approx(means[at]), at + 1, at + 5)
+    epoch = int(pick(scores)) + 1
+    assert (found.epoch, found.score, found.lr) == (epoch, choose(scores), epoch - 1)
+    assert found.gap == pytest.approx(100 * (0.8 - scores[epoch - 1]))
+    lost = decline(run, 5)
+    assert lost.drop == pytest.approx(100 * abs(means[at] - means[-1]))
+    assert lost.after == 60 - (at + 5)
+    assert lost.luck is not None and 0 < lost.luck < 2
+
+
+def test_a_run_that_ends_at_its_best_has_lost_nothing() -> None:
+    lost = decline(run_of([0.1 * epoch for epoch in range(1, 11)]), 3)
+    assert (lost.drop, lost.after) == (0, 0)
+
+
+def test_missing_epochs_are_no_zeros() -> None:
+    run = run_of([0.5, None, 0.7, 0.6], train_f_score=[0.6, 0.6, None, 0.8], lr=[1.0, 0.5, 0.2, 0.1])
+    found = peak(run, 2)
+    assert (found.value, found.first, found.last) == (pytest.approx(0.65), 3, 4)
+    assert (found.epoch, found.train, found.gap) == (3, None, None)
+    bands, _ = gap_by_rate(run)
+    assert sum(band.epochs for band in bands) == 2
+
+
+def test_gap_by_rate() -> None:
+    rates = [0.1, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1]
+    scores = [0.5] * 8
+    train = [0.5 + 0.01 * epoch for epoch in range(1, 9)]
+    bands, together = gap_by_rate(run_of(scores, train_f_score=train, lr=rates))
+    assert [(band.low, band.high, band.epochs) for band in bands] == [
+        (0.1, 0.1, 2), (0.2, 0.2, 2), (0.3, 0.3, 2), (0.4, 0.4, 2)
+    ]  # fmt: skip
+    assert [band.gap for band in bands] == pytest.approx([4.5, 6.5, 4.5, 2.5])
+    assert [band.epoch for band in bands] == pytest.approx([4.5, 6.5, 4.5, 2.5])
+    assert together == pytest.approx(spearman(rates, range(8)))
+    constant, nothing = gap_by_rate(run_of(scores, train_f_score=train, lr=[0.1] * 8))
+    assert (len(constant), constant[0].epochs, nothing) == (1, 8, None)
+    assert gap_by_rate(run_of(scores)) == ([], None)
+
+
+def test_ranks() -> None:
+    assert ranks([3, 1, 3, 2]).tolist() == [3.5, 1, 3.5, 2]
+    assert spearman([1, 2, 3, 4], [10, 20, 40, 30]) == pytest.approx(0.8)
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_rank_sum_against_every_permutation() -> None:
+    a, b = [5.0, 6.0, 9.0, 7.0], [1.0, 2.0, 6.0, 3.0, 4.0]
+    together = ranks(a + b)
+    sums = [sum(together[list(chosen)]) for chosen in itertools.combinations(range(9), 4)]
+    observed, middle = sum(together[:4]), 4 * 10 / 2
+    exact = np.mean([abs(each - middle) >= abs(observed - middle) - 1e-9 for each in sums])
+    found = rank_sum(a, b)
+    assert found.p == pytest.approx(exact, abs=0.012)
+    assert found.above == pytest.approx(np.mean([(x > y) + 0.5 * (x == y) for x in a for y in b]))
+
+
+# -- beliefs ---------------------------------------------------------------------------------------
+
+
+def trial(number: int, value: float | None, state: Any = "complete", **params: Any) -> Record:
+    return Record(
+        number=number,
+        state=state,
+        value=value,
+        last=value,
+        best_score=value,
+        best_epoch=1,
+        params={name.replace("_", "."): each for name, each in params.items()},
+        known=None,
+        seed=0,
+        epochs=1,
+        curve=[value],
+        reason=None,
+        worker=None,
+        attempts=1,
+        seconds=1.0,
+    )
+
+
+HIGH = Belief("high", {"loss.weight": {"above": 1.5}})
+
+
+@pytest.mark.parametrize(
+    ("effect", "direction", "verdict"),
+    [
+        (-0.1, "maximize", "supported"),
+        (0.1, "maximize", "contradicted"),
+        (0.1, "minimize", "supported"),
+        (0.0, "maximize", "undetermined"),
+    ],
+)
+def test_beliefs(effect: float, direction: Any, verdict: str) -> None:
+    rng = np.random.default_rng(3)
+    weights = rng.uniform(1, 2, 30)
+    records = [
+        trial(n, rng.normal(0.6, 0.02) + effect * (w > 1.5), loss_weight=w) for n, w in enumerate(weights)
+    ]
+    (row,) = belief_rows([HIGH], records, {}, direction)
+    assert row.verdict == verdict
+    assert (row.inside, row.outside) == (int((weights > 1.5).sum()), int((weights <= 1.5).sum()))
+
+
+def test_pruned_trials_count_as_the_worst() -> None:
+    records = [trial(n, 0.6 + 0.001 * n, loss_weight=1.0) for n in range(8)]
+    records += [trial(n, 0.9, "pruned", loss_weight=2.0) for n in range(8, 16)]
+    records += [trial(n, 0.9, "failed", loss_weight=2.0) for n in range(16, 30)]
+    (row,) = belief_rows([HIGH], records, {}, "maximize")
+    assert (row.verdict, row.inside, row.outside, row.inside_median) == ("supported", 8, 8, None)
+    (few,) = belief_rows([HIGH], records[:4], {}, "maximize")
+    assert (few.verdict, few.p, few.inside) == ("undetermined", None, 0)
+
+
+def test_beliefs_are_rarely_wrong() -> None:
+    """200 studies in which nothing matters: at most 5 % are told that something does, up to chance."""
+    wrong = 0
+    others = Belief("low", {"loss.weight": {"below": 1.2}}), Belief("both", {"loss.weight": {"above": 1.8}})
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        records = [trial(n, rng.normal(), loss_weight=rng.uniform(1, 2)) for n in range(20)]
+        rows = belief_rows([HIGH, *others], records, {}, "maximize")
+        wrong += any(row.verdict != "undetermined" for row in rows)
+    assert wrong <= 19  # 5 % of 200 is 10; 19 is three standard deviations above
+
+
+def test_what_a_belief_covers() -> None:
+    assert applies({"x": {"above": 1, "below": 3}}, {"x": 2}) is True
+    assert applies({"x": {"above": 1, "below": 3}}, {"x": 3}) is False
+    assert applies({"k": {"equals": "a"}, "x": {"one_of": [1, 2]}}, {"k": "a", "x": 2}) is True
+    assert applies({"k": {"equals": "a"}, "y": {"above": 0}}, {"k": "a"}) is None
+
+
+# -- classes ---------------------------------------------------------------------------------------
+
+
+def test_which_classes_paid() -> None:
+    rng = np.random.default_rng(0)
+    levels = np.linspace(0.3, 0.9, 19)
+    change = np.zeros(19)
+    change[3], change[7] = -0.1, 0.1
+    sides = []
+    for shift in (0.0, 1.0):
+        by_class = levels + shift * change + rng.normal(0, 0.02, (60, 19))
+        by_class[:, 18] = np.nan
+        rows = [[None if np.isnan(f) else f for f in each] for each in by_class.tolist()]
+        run = run_of(np.nanmean(by_class, axis=1).tolist(), val_f_per_class=rows)
+        sides.append((run, peak(run, 5), by_class))
+    rows = class_rows(sides[0][:2], sides[1][:2], [f"c{index}" for index in range(10)])
+    assert [row.name for row in rows if row.verdict == "paid"] == ["c3"]
+    assert [row.name for row in rows if row.verdict == "gained"] == ["c7"]
+    assert len(rows) == 18 and rows[0].name == "c3" and "class 17" in {row.name for row in rows}
+    at = sides[0][1]
+    assert rows[0].before == pytest.approx(sides[0][2][at.first - 1 : at.last, 3].mean())
+    assert rows[0].error == pytest.approx(0.02 * np.sqrt(2 / 5), rel=0.4)
+    assert class_rows((run_of([0.5]), peak(run_of([0.5]), 1)), sides[1][:2], []) == []
+
+
+# -- what to try next ------------------------------------------------------------------------------
+
+WEIGHT = Parameter(name="loss.weight", low=0.5, high=3.0)
+RATE = Parameter(name="rate", low=1e-4, high=1e-2, log=True)
+EPOCHS = Parameter(name="warm", low=0, high=15, step=1)
+
+
+def test_ends_that_were_hit() -> None:
+    best = [trial(n, 0.7, loss_weight=2.9, rate=2e-3, warm=0) for n in range(3)]
+    rest = [trial(n, 0.6, loss_weight=1.0, rate=9e-3, warm=8) for n in range(3, 9)]
+    (hit,) = hits([WEIGHT, RATE, EPOCHS], best, [*best, *rest])  # a warm-up of 0 cannot go lower
+    assert (hit.parameter, hit.upper, hit.near, hit.top) == (WEIGHT, True, 3, 3)
+    assert (hit.all_near, hit.trials) == (3, 9)
+    assert not hits([WEIGHT], [rest[0], *best], rest), "the best one is not there"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "upper", "low", "high"),
+    [
+        (WEIGHT, True, 0.5, 4.25),
+        (WEIGHT, False, 0.25, 3.0),
+        (RATE, True, 1e-4, 3e-2),
+        (RATE, False, 3.33e-5, 1e-2),
+        (EPOCHS, True, 0, 22),
+        (Parameter(name="g", low=0.1, high=0.5, step=0.1), True, 0.1, 0.7),
+    ],
+)
+def test_widened(parameter: Parameter, upper: bool, low: float, high: float) -> None:
+    found = widened(Hit(parameter, upper, 3, 3, 3, 9))
+    assert (found["low"], found["high"]) == pytest.approx((low, high))
+    assert isinstance(found["low"], type(parameter.low)) and found.get("log", False) == parameter.log
+
+
+def test_the_commands_work(copied: Search) -> None:
+    """What the report says to type is accepted, and makes the study that it says."""
+    sections = written(copied).document.sections
+    code = [b for section in sections for b in section.blocks if isinstance(b, blocks.Code)]
+    lines = [shlex.split(line) for block in code for line in block.lines]
+    group = typer.main.get_command(app)
+    for name, *words in (line[1:] for line in lines):
+        group.commands[name].make_context(name, words).close()
+    (again,) = [line for line in lines if "toy-again" in line]
+    copied.run(*again[1:], "--workers", "0")
+    assert copied.count("SELECT count(*) FROM studies") == 2
+    study, other = (find_study(copied.url, name, read_only=True) for name in (STUDY_NAME, "toy-again"))
+    assert study is not None and other is not None
+    assert study.spec.document == other.spec.document
