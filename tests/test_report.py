@@ -18,7 +18,6 @@ import typer
 import yaml
 from service import DOCUMENT, Answer, Search
 from service import STUDY as STUDY_NAME
-from test_wrong_input import refused
 
 from search.cli import app
 from search.errors import UserError
@@ -225,7 +224,10 @@ def test_the_figure_of_a_trial(command: Command, copied: Search, monkeypatch: py
 )
 def test_wrong_input(command: Command, search: Search, arguments: list[str], said: str) -> None:
     search.create()
-    assert said in refused(command, search.folder, "report", *arguments)
+    answer = command("report", *arguments, code=2)
+    (line,) = answer.err.splitlines()
+    assert said in line and answer.out == ""
+    assert not list(search.runs.glob("report"))
 
 
 def test_no_such_baseline(copied: Search) -> None:

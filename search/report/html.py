@@ -29,12 +29,14 @@ pre code { background: none; padding: 0; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; min-width: 60%; }
 th, td { padding: .32rem .8rem .32rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid #e3e7eb; }
-th { font-weight: 600; color: #4a525b; vertical-align: bottom; }
+th { font-weight: 600; color: #4a525b; vertical-align: bottom; max-width: 11rem; }
 td { min-width: 3.2rem; }
 td:first-child { min-width: 8rem; }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; }
+td.number { white-space: nowrap; }
 .note, figcaption { color: #4a525b; font-size: .92rem; }
 img { display: block; max-width: 100%; height: auto; }
+@media (max-width: 30rem) { body { font-size: 15px; } td:first-child { min-width: 6.5rem; } }
 @media print { body { max-width: none; } h2 { break-after: avoid; } figure { break-inside: avoid; } }
 """
 
