@@ -2,7 +2,7 @@
 
 Four things are done differently from Optuna's MedianPruner. Where only a warm-up delays the curves, that
 one ends the truly best config in 45 % of simulated studies, and this rule in none of 200, for no more
-epochs (`benchmarks/pruning.py`):
+epochs (`benchmarks/studies.py`):
 
 - A trial is compared with ALL trials that came as far, pruned and running ones included. The survivors
   alone are a bar that rises as pruning goes on.

@@ -1,0 +1,154 @@
+"""Who ends trials in simulated studies: nobody, our median, Optuna's pruners, Ray Tune's schedulers.
+
+Optuna's and Ray's are the installed code, told of every epoch as their own loops would tell them. Ray is an
+extra (`pip install "mseg-search[rivals]"`); without it its rows are left out.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+from optuna.trial import TrialState
+
+from search.objective import Params
+from search.pruning import CurveTable, MedianSettings
+
+
+class Pruner(Protocol):
+    """One study's: told of every trial's beginning, of each score, and of its end."""
+
+    def begin(self, number: int, params: Params) -> None: ...
+
+    def ends(self, number: int, epoch: int, score: float) -> bool:
+        """Whether the trial is to end after this epoch."""
+        ...
+
+    def ended(self, number: int, value: float | None) -> None:
+        """The trial came to its end with `value`, or to another's."""
+        ...
+
+
+class Nobody:
+    def begin(self, number: int, params: Params) -> None: ...
+
+    def ends(self, number: int, epoch: int, score: float) -> bool:
+        return False
+
+    def ended(self, number: int, value: float | None) -> None: ...
+
+
+class Median:
+    """Our rule, fed as a worker feeds it."""
+
+    def __init__(self, settings: MedianSettings) -> None:
+        self._settings = settings
+        self._table = CurveTable(settings)
+
+    def begin(self, number: int, params: Params) -> None:
+        self._table.add(self._settings.curve(number, params))
+
+    def ends(self, number: int, epoch: int, score: float) -> bool:
+        self._table.update(number, epoch, score)
+        return self._table.decide(number, epoch).prune
+
+    def ended(self, number: int, value: float | None) -> None: ...
+
+
+class Stock:
+    """A pruner of Optuna in a study of its own, which samples nothing."""
+
+    def __init__(self, pruner: BasePruner, name: str) -> None:
+        sampler = optuna.samplers.RandomSampler(seed=0)
+        self._study = optuna.create_study(
+            direction="maximize", pruner=pruner, sampler=sampler, study_name=name
+        )
+        self._trials: dict[int, optuna.Trial] = {}
+
+    def begin(self, number: int, params: Params) -> None:
+        self._trials[number] = self._study.ask()
+
+    def ends(self, number: int, epoch: int, score: float) -> bool:
+        self._trials[number].report(score, epoch)
+        return self._trials[number].should_prune()
+
+    def ended(self, number: int, value: float | None) -> None:
+        trial = self._trials.pop(number)
+        if value is None:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self._study.tell(trial, value)
+
+
+@dataclass(eq=False)
+class RayTrial:
+    """What Ray's schedulers read of a trial."""
+
+    trial_id: str
+    status: str = "RUNNING"
+
+
+class Ray:
+    """A scheduler of Ray Tune. It is its own runner: no trial ever waits, so that none is paused."""
+
+    def __init__(self, scheduler: Any, seed: int) -> None:
+        np.random.seed(seed % 2**32)  # ASHA draws brackets from NumPy's global generator
+        self._scheduler = scheduler
+        self._trials: dict[int, RayTrial] = {}
+        self._results: dict[int, dict[str, Any]] = {}
+
+    def get_live_trials(self) -> list[RayTrial]:
+        return []
+
+    def begin(self, number: int, params: Params) -> None:
+        self._trials[number] = RayTrial(str(number))
+        self._scheduler.on_trial_add(self, self._trials[number])
+
+    def ends(self, number: int, epoch: int, score: float) -> bool:
+        self._results[number] = {"training_iteration": epoch, "score": score, "done": False}
+        action = self._scheduler.on_trial_result(self, self._trials[number], self._results[number])
+        return bool(action == "STOP")
+
+    def ended(self, number: int, value: float | None) -> None:
+        self._scheduler.on_trial_complete(self, self._trials.pop(number), self._results.pop(number))
+
+
+def _ray(name: str, seed: int, **options: Any) -> Ray:
+    from ray.tune import schedulers
+
+    options = {"time_attr": "training_iteration", "metric": "score", "mode": "max", **options}
+    return Ray(getattr(schedulers, name)(**options), seed)
+
+
+Build = Callable[[int, int], Pruner]
+"""A study's pruner, of its epochs and its seed."""
+
+
+def _median(**options: Any) -> Build:
+    return lambda epochs, seed: Median(MedianSettings(seed=seed, **options))
+
+
+PRUNERS: dict[str, Build] = {
+    "none": lambda epochs, seed: Nobody(),
+    "ours": _median(),
+    "ours, no control group": _median(control=0.0),
+    "Optuna median": lambda epochs, seed: Stock(MedianPruner(), str(seed)),
+    "Optuna median, from a third on": lambda epochs, seed: Stock(
+        MedianPruner(n_warmup_steps=epochs // 3), str(seed)
+    ),
+    "Optuna successive halving": lambda epochs, seed: Stock(SuccessiveHalvingPruner(), str(seed)),
+    "Optuna Hyperband": lambda epochs, seed: Stock(HyperbandPruner(max_resource=epochs), str(seed)),
+}
+if importlib.util.find_spec("ray"):
+    PRUNERS |= {
+        "Ray ASHA": lambda epochs, seed: _ray("ASHAScheduler", seed, max_t=epochs),
+        "Ray ASHA, from a tenth on": lambda epochs, seed: _ray(
+            "ASHAScheduler", seed, max_t=epochs, grace_period=epochs // 10
+        ),
+        "Ray median stopping": lambda epochs, seed: _ray(
+            "MedianStoppingRule", seed, grace_period=epochs // 10
+        ),
+    }

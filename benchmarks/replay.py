@@ -1,0 +1,109 @@
+"""What the median rule would have saved of runs that were trained by hand, one after the other.
+
+    python benchmarks/replay.py RUN RUN ...
+
+Each RUN is a folder with `config.yaml` and `history.json`, in the order in which they were trained. A run
+that the rule ends counts for those after it as far as it came, and no further. All settings are the
+defaults; nothing runs on as a control, since all is known anyway.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.errors import UserError
+from search.history import RecordedRun, read_run
+from search.objective import best_mean
+from search.pruning import CurveTable, Decision, MedianSettings
+
+NAMES: Mapping[str, Sequence[str]] = {
+    "horizon": ("training.epochs", "trainer.epochs"),
+    "warmup": ("training.warmup_epochs", "schedule.warmup_epochs"),
+    "kind": ("training.scheduler", "schedule.kind"),
+    "restart_epochs": ("training.restart_epochs", "training.T_0", "training.t_0"),
+    "restart_factor": ("training.restart_factor", "training.T_mult", "training.t_mult"),
+}
+"""What the rule reads of a config -> where a recorded run may have it."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A run under the rule: after how many epochs it ended, and why where that was the rule's doing."""
+
+    run: RecordedRun
+    epochs: int
+    decision: Decision | None
+
+    @property
+    def saved(self) -> int:
+        return len(self.run.scores) - self.epochs
+
+
+def replay(runs: Iterable[RecordedRun], settings: MedianSettings) -> list[Replayed]:
+    """The runs one after the other, each until the rule ends it."""
+    table = CurveTable(settings)
+    replayed = []
+    for number, run in enumerate(runs):
+        table.add(settings.curve(number, _params(run.leaves)))
+        decision = None
+        epoch = 0
+        for epoch, score in enumerate(run.scores, start=1):
+            table.update(number, epoch, float("nan") if score is None else score)
+            decision = table.decide(number, epoch)
+            if decision.prune:
+                break
+        replayed.append(Replayed(run, epoch, decision if decision and decision.prune else None))
+    return replayed
+
+
+def settings() -> MedianSettings:
+    """The defaults, in the words of recorded configs."""
+    return MedianSettings(
+        control=0.0,
+        horizon="horizon",
+        warmup="warmup",
+        kind="kind",
+        restarting="CosineAnnealingWarmRestarts",
+        restart_epochs="restart_epochs",
+        restart_factor="restart_factor",
+    )
+
+
+def _params(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, written in NAMES.items():
+        for leaf in written:
+            if leaves.get(leaf) is not None:
+                found.setdefault(name, leaves[leaf])
+    return found
+
+
+def value(run: RecordedRun) -> float:
+    """What the run would be worth as a trial: its best mean of five."""
+    mean = best_mean(list(run.finite.values()), MedianSettings().smooth)
+    return float("-inf") if mean is None else mean
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What pruning would have saved of recorded runs.")
+    parser.add_argument("runs", nargs="+", type=Path, help="folders, in the order they were trained")
+    try:
+        replayed = replay(map(read_run, parser.parse_args().runs), settings())
+    except UserError as error:
+        sys.exit(str(error))
+    print("| run | epochs | best mean of five | ended |\n|---|---|---|---|")
+    for each in replayed:
+        ended = each.decision.text if each.decision else ""
+        print(f"| {each.run.name} | {len(each.run.scores)} | {value(each.run):.4f} | {ended} |")
+    saved, trained = sum(each.saved for each in replayed), sum(len(each.run.scores) for each in replayed)
+    print(f"\n{saved} of {trained} epochs saved ({100 * saved / trained:.0f} %)")
+    best = max(replayed, key=lambda each: value(each.run))
+    fate = f"is ended at epoch {best.epochs}" if best.decision else "survives"
+    print(f"the best, {best.run.name}, {fate}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Where the trials of simulated studies lie: uniform draws, our samplers, Optuna's.
+
+Uniform draws are the same for whoever prunes: pruners are compared on the same trials. Our samplers draw
+as a worker does, each slot by a sampler of its own after the trials before it, and Optuna's as
+`study.ask()` does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import optuna
+from learning_curves import Family
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from search.objective import Params
+from search.sampling import Memory, build_sampler
+
+
+class Sampler(Protocol):
+    """One study's: asked for the params of each slot in turn, told how each of them ended."""
+
+    def ask(self, slot: int) -> Params: ...
+
+    def tell(self, slot: int, epochs: int, score: float, complete: bool) -> None:
+        """The trial ended after `epochs` with its value, or, not complete, with its last score."""
+        ...
+
+
+class Uniform:
+    def __init__(self, family: Family, seed: int) -> None:
+        self._space = family.spec().space
+        self._seed = seed
+
+    def ask(self, slot: int) -> Params:
+        return self._space.suggest(Draw(np.random.default_rng([self._seed, slot, 1])))
+
+    def tell(self, slot: int, epochs: int, score: float, complete: bool) -> None: ...
+
+
+class Draw:
+    """A trial of which every value is drawn uniformly, in its logarithm where the range is logarithmic."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if log:
+            return float(np.exp(self._rng.uniform(np.log(low), np.log(high))))
+        return float(self._rng.uniform(low, high))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self._rng.integers(low, high, endpoint=True))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return choices[self._rng.integers(len(choices))]
+
+
+class Ours:
+    """The sampler that space.yaml calls `kind`."""
+
+    def __init__(self, family: Family, seed: int, kind: str) -> None:
+        self._spec = family.spec(kind, seed)
+        self._trials: dict[int, FrozenTrial] = {}
+
+    def ask(self, slot: int) -> Params:
+        study = optuna.create_study(
+            storage=Memory(list(self._trials.values()), slot),
+            sampler=build_sampler(self._spec, slot),
+            direction="maximize",
+        )
+        trial = study.ask()
+        params = self._spec.space.suggest(trial)
+        self._trials[slot] = _trial(slot, trial.params, trial.distributions)
+        return params
+
+    def tell(self, slot: int, epochs: int, score: float, complete: bool) -> None:
+        trial = self._trials[slot]
+        trial.state = TrialState.COMPLETE if complete else TrialState.PRUNED
+        trial.value = score
+        if not complete:
+            trial.intermediate_values = {epochs: score}
+
+
+class Stock:
+    """A sampler of Optuna in a study of its own."""
+
+    def __init__(self, family: Family, sampler: BaseSampler) -> None:
+        self._space = family.spec().space
+        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._trials: dict[int, optuna.Trial] = {}
+
+    def ask(self, slot: int) -> Params:
+        self._trials[slot] = self._study.ask()
+        return self._space.suggest(self._trials[slot])
+
+    def tell(self, slot: int, epochs: int, score: float, complete: bool) -> None:
+        trial = self._trials.pop(slot)
+        if complete:
+            self._study.tell(trial, score)
+        else:
+            trial.report(score, epochs)
+            self._study.tell(trial, state=TrialState.PRUNED)
+
+
+def _trial(number: int, params: dict[str, Any], distributions: dict[str, Any]) -> FrozenTrial:
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=None,
+        datetime_complete=None,
+        params=params,
+        distributions=distributions,
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )
+
+
+SAMPLERS: Mapping[str, Callable[[Family, int], Sampler]] = {
+    "random": Uniform,
+    "TPE, ours": lambda family, seed: Ours(family, seed, "tpe"),
+    "TPE, Optuna's": lambda family, seed: Stock(family, TPESampler(seed=seed)),
+}
