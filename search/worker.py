@@ -132,7 +132,7 @@ class Worker:
                 end = ended_before(lease) or self._epochs(lease, workspace, progress)
                 self._tell(lease, workspace, progress, end)
         except Left:
-            self._give_back(lease, workspace)
+            self._give_back(lease, workspace, progress)
             return
         workspace.close()
         self.shelf.clear(lease)
@@ -186,7 +186,7 @@ class Worker:
         better = max if self.study.spec.study.direction == "maximize" else min
         self.pulse.epoch(result, better(progress.scores.values()))
         log.info("epoch %d of %d: %.4f", result.epoch, result.epochs, result.score)
-        if not self._store(lease, progress.waiting):
+        if not (self.pulse.reachable and self._store(lease, progress.waiting)):
             workspace.note_unreported(progress.waiting)
             return
         workspace.publish(result.epoch)
@@ -195,8 +195,6 @@ class Worker:
     def _store(self, lease: Lease, waiting: list[EpochResult]) -> bool:
         """Stores what is waiting, in order; False, and the rest waits on, while the database is away."""
         while waiting:
-            if not self.pulse.reachable:
-                return False
             first = waiting[0]
             try:
                 stored = self.leases.report(lease, first.epoch, first.epochs, first.score)
@@ -247,12 +245,20 @@ class Worker:
         drop_checkpoints(self.folder, kept)
         self.shelf.tidy(kept)
 
-    def _give_back(self, lease: Lease, workspace: Workspace) -> None:
+    def _give_back(self, lease: Lease, workspace: Workspace, progress: Progress) -> None:
+        """Lets somebody else go on at once, or after this process where something waits to be reported."""
+        unpublished = progress.waiting[-1].epoch if progress.waiting else None
+        try:
+            reported = self._store(lease, progress.waiting)
+            if reported and unpublished is not None:
+                workspace.publish(unpublished)
+        except Left:
+            reported = True  # by whoever goes on with the trial already
         self.shelf.deliver(lease, workspace, partial(self.leases.renew, lease))
         self.pulse.drop("stopping" if self._asked_to_go() else "waiting")
-        if with_database(lambda: self.leases.release(lease)):
+        if reported and with_database(lambda: self.leases.release(lease)):
             workspace.leave()
-        log.info("trial %d was given back", lease.number)
+            log.info("trial %d was given back", lease.number)
 
     def _end_hung(self, lease: Lease, workspace: Workspace, progress: Progress, text: str) -> None:
         """Ends this process, since nothing ends one of its threads; the trial gets one more attempt."""
@@ -262,7 +268,7 @@ class Worker:
             if not self._insist(partial(self.leases.renew, lease)):
                 log.info("trial %d is somebody else's by now", lease.number)
             elif self._insist(partial(is_first_hang, self.leases, lease, text)):
-                self._give_back(lease, workspace)
+                self._give_back(lease, workspace, progress)
             else:
                 again = f"{text}; a second time, so it ends. What its threads did is in log.txt"
                 self._tell(lease, workspace, progress, End("FAIL", "bug", again, progress.epoch))
