@@ -23,6 +23,7 @@ def status(
     as_json: Json = False,
 ) -> int:
     """How far a study is: budget, best trial, workers; what pruning saved and lost."""
+    from search.importing import read_imported
     from search.pruning_audit import audit
     from search.reading import read_snapshot
 
@@ -31,13 +32,15 @@ def status(
         return follow(found)
     snapshot = read_snapshot(found, curves_of=("RUNNING", "COMPLETE"))
     pruning = audit([*snapshot.finished, *snapshot.running], snapshot.direction, snapshot.smooth)
+    imported = read_imported(found)
     if as_json:
-        write_json({**snapshot.to_json(), "pruning": pruning.to_json()})
+        beside = {"pruning": pruning.to_json(), "imported": [run.to_json() for run in imported]}
+        write_json({**snapshot.to_json(), **beside})
     else:
         from search.beside import status_page  # rich is a tenth of a status' time
         from search.tables import show
 
-        show(status_page(snapshot, pruning))
+        show(status_page(snapshot, pruning, imported))
     return 0
 
 
@@ -49,8 +52,10 @@ def trials(
     as_json: Json = False,
 ) -> int:
     """All trials of a study, or one in full: parameters, curve, why it ended."""
+    from search.beside import trials_page
+    from search.importing import read_imported
     from search.reading import read_records, read_snapshot
-    from search.tables import show, trial_detail, trials_table
+    from search.tables import show, trial_detail
 
     found = named(storage_url(storage, runs), study, read_only=True)
     records = read_records(found, number)
@@ -64,7 +69,7 @@ def trials(
         show(trial_detail(records[0]))
     else:
         best = read_snapshot(found).best
-        show(trials_table(records, best.number if best else None))
+        show(trials_page(records, best.number if best else None, read_imported(found)))
     return 0
 
 

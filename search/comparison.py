@@ -8,7 +8,7 @@ from search import evidence
 from search.claims import Claim, Finding, check_claim
 from search.errors import UserError
 from search.evidence import Evidence
-from search.history import POOLED, TRAIN_SCORE, RecordedRun
+from search.history import PER_IMAGE_F, POOLED, POOLED_F, TRAIN_SCORE, RecordedRun
 from search.objective import Direction, best_mean
 from search.records import finite
 from search.stages import Stage, boundaries, stages
@@ -159,6 +159,10 @@ def _on_one_metric(a: RecordedRun, b: RecordedRun) -> tuple[RecordedRun, Recorde
     """Both by the older hand runs' metric where one has no other: ours record it beside their own."""
     if a.metric == b.metric:
         return a, b, []
+    if {a.metric, b.metric} != {PER_IMAGE_F, POOLED_F}:
+        raise UserError(
+            f"compare: {a.name} has {a.metric} and {b.name} {b.metric}; there is no metric that both have"
+        )
     pooled = next(run.metric for run in (a, b) if POOLED not in run.columns)
     a, b = (
         run if run.metric == pooled else replace(run, scores=run.columns[POOLED], metric=pooled)

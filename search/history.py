@@ -22,6 +22,9 @@ TRAIN_SCORE = "train_f_score"
 POOLED = "val_fscore_batch32"
 """The metric of the older hand runs, which our own record beside theirs: there it IS `val_f_score`."""
 
+PER_IMAGE_F, POOLED_F, OWN = "val F per image", "val F, pooled by batches", "the study's score"
+"""What a run's score is, in words. The last is what a study's database holds, whatever its objective."""
+
 LABELS = ("experiment.name", "experiment.description", "output_dir")
 """Leaves that say what a run is called and where it lies, and change nothing in it."""
 
@@ -90,7 +93,7 @@ def read_run(folder: Path, name: str | None = None) -> RecordedRun:
         name=name or folder.resolve().name,
         leaves={leaf: value for leaf, value in leaves.items() if leaf not in LABELS},
         scores=columns[SCORE],
-        metric="val F, pooled by batches" if pooled else "val F per image",
+        metric=POOLED_F if pooled else PER_IMAGE_F,
         columns=columns,
         folder=folder,
     )
@@ -98,7 +101,7 @@ def read_run(folder: Path, name: str | None = None) -> RecordedRun:
 
 def read_leaves(path: Path) -> dict[str, Any]:
     """Every setting of a `config.yaml` by dotted name; `8e-4` is a number."""
-    root = parse_yaml(_text(path), lambda mark: f"{path}:{mark.line + 1}:{mark.column + 1}").plain()
+    root = parse_yaml(read_text(path), lambda mark: f"{path}:{mark.line + 1}:{mark.column + 1}").plain()
     if not isinstance(root, dict) or not root:
         found = "is empty" if not root else f"holds {show(root)}, not sections"
         raise UserError(f"{path}: {found}; give the {CONFIG} that the run wrote")
@@ -118,7 +121,7 @@ def read_columns(path: Path) -> dict[str, Column]:
     """The lists of a `history.json` by name, all equally long, with scores for one epoch or more."""
     try:
         # Only a NaN or an infinity is a constant here: a loss that diverged was written down as one.
-        columns = json.loads(_text(path), parse_constant=lambda _: None)
+        columns = json.loads(read_text(path), parse_constant=lambda _: None)
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}:{error.colno}"
         raise UserError(f"{where}: not JSON, or cut off: {error.msg}; copy the whole file") from error
@@ -160,7 +163,8 @@ def _check(path: Path, name: str, column: Any) -> None:
             raise UserError(f"{path}: {name} at epoch {epoch} is {show(number)}, not a number")
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """What the file `path` holds; raises UserError where it is missing or no text."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:

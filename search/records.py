@@ -65,6 +65,30 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedRun:
+    """A run that was not trained here, as a list shows it: under another protocol than the trials.
+
+    Attributes:
+        source: the folder or file it was read from.
+        metric: what its scores are, in words.
+        value: its best mean of `study.smooth` scores, like a trial's; None where it has no curve.
+        best_epoch, epochs: None where nobody wrote them down.
+    """
+
+    name: str
+    source: str
+    metric: str
+    value: float | None
+    best_score: float
+    best_epoch: int | None
+    epochs: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The object under `imported` of `search status --json`."""
+        return finite(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerView:
     """One worker as it last described itself.
 

@@ -1,8 +1,8 @@
-"""What the A and the B of `search compare` mean: a trial, a known config, the best, or a folder.
+"""What A and B of `search compare` mean: a trial, a known config, the best, an imported run, a folder.
 
 Two folders need no study and no database. Two trials of a study are compared by what the database holds
-of them, so that it does not matter on which machine they trained; a trial beside a folder by the files
-that it wrote, which have the folder's layout.
+of them, so that it does not matter on which machine they trained; a trial beside a folder, or beside a run
+that was imported from one, by the files that it wrote, which have the folder's layout.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from search.document import show
 from search.errors import UserError
-from search.history import CONFIG, HISTORY, RecordedRun, is_folder, read_run
+from search.history import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 
 if TYPE_CHECKING:
     from search.records import Record
@@ -35,11 +35,13 @@ def read_sides(
     if folder_a and folder_b:
         return read_run(folder_a), read_run(folder_b)
     study = open_study()
+    recorded_a = read_run(folder_a) if folder_a else _imported(study, a)
+    recorded_b = read_run(folder_b) if folder_b else _imported(study, b)
     # What stands beside a folder must have the folder's names.
-    from_files = bool(folder_a or folder_b)
+    from_files = any(side and side.metric != OWN for side in (recorded_a, recorded_b))
     return (
-        read_run(folder_a) if folder_a else _trial(study, a, runs, from_files=from_files),
-        read_run(folder_b) if folder_b else _trial(study, b, runs, from_files=from_files),
+        recorded_a or _trial(study, a, runs, from_files=from_files),
+        recorded_b or _trial(study, b, runs, from_files=from_files),
     )
 
 
@@ -49,6 +51,20 @@ def _folder(name: str) -> Path | None:
     if is_folder(path) and not name.isdigit():
         return path
     return path if os.sep in name else None
+
+
+def _imported(study: "Study", name: str) -> RecordedRun | None:
+    """The imported run of that name; None where it means a trial."""
+    if name.isdigit() or name == BEST:
+        return None
+    from search.importing import read_imported_run
+
+    run = read_imported_run(study, name)
+    if run is not None and not run.scores:
+        raise UserError(
+            f"compare: {show(name)} was imported as one row; without a curve its noise is not known"
+        )
+    return run
 
 
 def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> RecordedRun:
@@ -73,7 +89,7 @@ def stored_run(study: "Study", record: "Record") -> RecordedRun:
         name=_called(record),
         leaves={**study.spec.space.constants, **record.params, "seed": record.seed},
         scores=record.curve,
-        metric="the study's score",
+        metric=OWN,
         direction=study.spec.study.direction,
         unfinished=None if record.state == "complete" else record.state,
     )
@@ -98,8 +114,8 @@ def trial_number(study: "Study", name: str, said_by: str) -> int:
         raise UserError(f"{said_by}: best: study {study.name!r} has no complete trial yet")
     known = ", ".join(repr(known.name) for known in study.spec.known) or "none"
     raise UserError(
-        f"{said_by}: {show(name)} is no trial's number, no folder with {CONFIG} and {HISTORY}, and no "
-        f"known config of study {study.name!r} that has been started (known: {known})"
+        f"{said_by}: {show(name)} is no trial's number, no folder with {CONFIG} and {HISTORY}, no imported "
+        f"run and no known config of study {study.name!r} that has been started (known: {known})"
     )
 
 

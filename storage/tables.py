@@ -98,6 +98,27 @@ devices = Table(
     Column("device", String(255), nullable=False, index=True),  # the UUID that its driver gives it
 )
 
+imports = Table(
+    "search_imports",
+    ours,
+    Column(
+        "study_id",
+        Integer,
+        ForeignKey("search_studies.study_id"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("name", String(255), primary_key=True),
+    Column("source", Text, nullable=False),  # the folder or file it was read from
+    Column("metric", Text, nullable=False),
+    Column("value", Float(53)),  # like a trial's; NULL without a curve
+    Column("best_score", Float(53), nullable=False),
+    Column("best_epoch", Integer),
+    Column("epochs", Integer),
+    Column("document", Text, nullable=False),  # settings and curve as JSON
+    Column("imported_at", Float(53), nullable=False),
+)
+
 # -- Optuna's ------------------------------------------------------------------------------------
 
 optuna_tables = MetaData()

@@ -83,6 +83,7 @@ def test_status(mixed: Search, command: Command) -> None:
         "epochs",
         "workers",
         "pruning",
+        "imported",
     ]
     assert (status["study"], status["profile"], status["direction"], status["target"]) == (
         STUDY,

@@ -1,0 +1,85 @@
+"""`search import`, a part of the command line: runs that were not trained here, beside a study's trials."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.errors import UserError
+from search.finding import named, storage_url
+from search.options import Json, Runs, Storage, StudyName
+from search.output import say, write_json
+
+if TYPE_CHECKING:
+    from search.csv_runs import Found
+    from search.spec import Spec
+
+
+def import_runs(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Folders with config.yaml and history.json, or CSV files."),
+    ],
+    study: StudyName,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    name: Annotated[
+        str | None,
+        typer.Option(help="What a single run is to be called; by default as its folder or file."),
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Replace runs of the same names.")] = False,
+    as_known: Annotated[
+        bool,
+        typer.Option(
+            "--as-known",
+            help="Store nothing; print them as `known` of a space.yaml, by the names of the study's space.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Keep runs that were not trained here beside a study's trials; they never enter its search."""
+    from search import importing
+
+    if as_known and (update or as_json):
+        raise UserError("--as-known: stores nothing and prints YAML; leave --update and --json away")
+    found = importing.read_paths(paths, name)
+    if as_known:
+        return print_known(found, named(storage_url(storage, runs), study, read_only=True).spec)
+    stored = importing.store(named(storage_url(storage, runs), study), found, update=update)
+    if as_json:
+        write_json([run.to_json() for run in stored])
+    else:
+        from search.beside import imported_table
+        from search.tables import show
+
+        show(imported_table(stored))
+    return 0
+
+
+def print_known(found: "Sequence[Found]", spec: "Spec") -> int:
+    """The runs as YAML; what each of them leaves out is said in a line."""
+    import yaml
+
+    from search.as_known import known_from
+
+    there = {known.name: known.params for known in spec.known}
+    new = []
+    for entry in [known_from(each.run, spec.space) for each in found]:
+        same = next((name for name, params in there.items() if params == entry.params), None)
+        if same is not None:
+            say(f"{entry.name}: is the known config {same!r}, by the parameters of the study")
+            continue
+        there[entry.name] = entry.params
+        new.append(entry)
+        if entry.left_out:
+            say(f"{entry.name}: left out: {entry.left_out}")
+    if new:
+        document = {"known": [entry.to_document() for entry in new]}
+        print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), end="", flush=True)
+    return 0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Makes it a command of `app`."""
+    app.command("import")(import_runs)

@@ -1,0 +1,203 @@
+"""CSV -> recorded runs: a file with a row an epoch is one run, or each row is a run.
+
+**A row an epoch.** A column `epoch` (1, 2, ...), the score as `val_f_score`, or as `score` where it is the
+study's own metric, and any further numbers by epoch under the names of a history.json (`train_f_score`,
+`lr`, `val_fscore_batch32`). The run has the file's name. Its settings may stand beside, as YAML under the
+same name: `night.csv` and `night.yaml`.
+
+**A row a run.** A column `name`, the score, and where they are known `best_epoch`, `epochs` and `metric`.
+Every other column is a setting by its dotted name; an empty cell is one that the run does not have. Such
+a run has no curve: it is listed, but cannot be compared.
+"""
+
+import csv
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.document import parse_yaml, show
+from search.errors import SpaceError, UserError
+from search.history import (
+    LABELS,
+    OWN,
+    PER_IMAGE_F,
+    POOLED,
+    POOLED_F,
+    SCORE,
+    Column,
+    RecordedRun,
+    read_leaves,
+    read_text,
+)
+
+EPOCH, NAME, OWN_SCORE = "epoch", "name", "score"
+FACTS = (NAME, SCORE, OWN_SCORE, "metric", "best_epoch", "epochs")
+"""Columns of a row a run that are no settings."""
+
+
+Row = Mapping[str, str]
+"""Column -> cell, without the blanks around it."""
+
+Lines = Sequence[tuple[int, Row]]
+"""Each row below the names of the columns, with its line in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a row says of a run that has no curve."""
+
+    score: float
+    best_epoch: int | None
+    epochs: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run that can be imported; `given` where it has no curve."""
+
+    run: RecordedRun
+    source: Path
+    given: Given | None = None
+
+
+def read_csv(path: Path) -> list[Found]:
+    """The runs in a CSV file.
+
+    Raises:
+        UserError: it is neither of the two, or a cell is wrong; names the line.
+    """
+    header, rows = _table(path)
+    score = _score(path, header)
+    if EPOCH in header:
+        if NAME in header:
+            raise UserError(f"{path}: has a column {EPOCH} and a column {NAME}; give each run its own file")
+        return [Found(_by_epoch(path, score, header, rows), path)]
+    if NAME not in header:
+        raise UserError(
+            f"{path}: has no column {EPOCH} (a row an epoch) and no column {NAME} (a row a run), only "
+            f"{_listed(header)}"
+        )
+    return [_of_row(f"{path}:{line}", path, score, row) for line, row in rows]
+
+
+def _table(path: Path) -> tuple[list[str], Lines]:
+    """The names of the columns, and the rows."""
+    lines = csv.reader(read_text(path).splitlines(keepends=True), strict=True)
+    try:
+        cells = [(lines.line_num, [cell.strip() for cell in line]) for line in lines]
+    except csv.Error as error:
+        raise UserError(f"{path}:{lines.line_num}: not CSV: {error}") from error
+    cells = [(line, row) for line, row in cells if any(row)]
+    if not cells:
+        raise UserError(f"{path}: is empty; the first line names the columns")
+    (_, header), *rows = cells
+    for name in header:
+        if not name or header.count(name) > 1:
+            wrong = f"two columns are called {show(name)}; keep one" if name else "a column has no name"
+            raise UserError(f"{path}:1: {wrong}")
+    if len(header) == 1 and any(other in header[0] for other in ";\t"):
+        raise UserError(f"{path}:1: {show(header[0])} is one column; separate columns by commas")
+    if not rows:
+        raise UserError(f"{path}: has no row below the names of its columns")
+    for line, row in rows:
+        if len(row) != len(header):
+            raise UserError(f"{path}:{line}: has {len(row)} cells, and there are {len(header)} columns")
+    return header, [(line, dict(zip(header, row, strict=True))) for line, row in rows]
+
+
+def _score(path: Path, header: Sequence[str]) -> str:
+    """The column that holds the score."""
+    found = [name for name in (SCORE, OWN_SCORE) if name in header]
+    if len(found) != 1:
+        said = f"has no {SCORE} and no {OWN_SCORE}, only {_listed(header)}" if not found else "has both"
+        raise UserError(
+            f"{path}: {said}; {SCORE} is the hand runs' metric, {OWN_SCORE} the study's: keep one column"
+        )
+    return found[0]
+
+
+def _by_epoch(
+    path: Path, score: str, header: Sequence[str], rows: Sequence[tuple[int, Row]]
+) -> RecordedRun:
+    for expected, (line, row) in enumerate(rows, 1):
+        if row[EPOCH] != str(expected):
+            raise UserError(
+                f"{path}:{line}: {EPOCH} is {show(row[EPOCH])} where {expected} is due; each epoch from 1 "
+                "has its row, with empty cells where nothing was measured"
+            )
+    columns: dict[str, Column] = {
+        name: [_number(f"{path}:{line}: {name}", row[name]) for line, row in rows]
+        for name in header
+        if name != EPOCH
+    }
+    if all(value is None for value in columns[score]):
+        raise UserError(f"{path}: {score} holds no score; a run needs one epoch or more")
+    beside = path.with_suffix(".yaml")
+    return RecordedRun(
+        name=path.stem,
+        leaves=_settings(read_leaves(beside)) if beside.exists() else {},
+        scores=columns[score],
+        metric=_metric(score, columns),
+        columns=columns,
+    )
+
+
+def _of_row(place: str, path: Path, score: str, row: Row) -> Found:
+    value = _number(f"{place}: {score}", row[score])
+    if value is None:
+        raise UserError(f"{place}: {score} is {show(row[score])}, not a finite number; leave the row out")
+    leaves = {
+        name: _setting(f"{place}: {name}", cell) for name, cell in row.items() if cell and name not in FACTS
+    }
+    run = RecordedRun(
+        name=row[NAME], leaves=_settings(leaves), scores=(), metric=row.get("metric") or _metric(score, {})
+    )
+    best_epoch, epochs = (
+        _count(f"{place}: {name}", row.get(name, "")) for name in ("best_epoch", "epochs")
+    )
+    return Found(run, path, Given(value, best_epoch, epochs))
+
+
+def _settings(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    return {leaf: value for leaf, value in leaves.items() if leaf not in LABELS}
+
+
+def _metric(score: str, columns: Mapping[str, Any]) -> str:
+    if score == OWN_SCORE:
+        return OWN
+    return PER_IMAGE_F if POOLED in columns else POOLED_F
+
+
+def _number(place: str, cell: str) -> float | None:
+    """None for an empty cell, and for a number that is not finite."""
+    if not cell:
+        return None
+    try:
+        number = float(cell)
+    except ValueError as error:
+        raise UserError(f"{place} is {show(cell)}, not a number") from error
+    return number if math.isfinite(number) else None
+
+
+def _count(place: str, cell: str) -> int | None:
+    if not cell:
+        return None
+    if not re.fullmatch("[1-9][0-9]{0,8}", cell):
+        raise UserError(f"{place} is {show(cell)}, not a number of epochs")
+    return int(cell)
+
+
+def _setting(place: str, cell: str) -> Any:
+    """A cell as space.yaml would read it; what is not YAML is a text."""
+    try:
+        value = parse_yaml(cell, lambda _: place).plain()
+    except SpaceError:
+        return cell
+    return cell if isinstance(value, dict) else value
+
+
+def _listed(header: Sequence[str]) -> str:
+    return show(", ".join(header))

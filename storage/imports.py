@@ -1,0 +1,89 @@
+"""Runs that were not trained here: a table of our own, which no sampler, pruner or "best" ever reads.
+
+A run is a row: what a list shows in columns, the rest (settings, curve) as JSON. A database that an older
+version made has no such table: then there are no imported runs, and `engine.complete` makes it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, Row, delete, insert, inspect, select
+
+from storage.tables import imports, now, studies
+
+LISTED = ("name", "source", "metric", "value", "best_score", "best_epoch", "epochs")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedRow:
+    """One run as stored.
+
+    Attributes:
+        name: unique in its study.
+        source: the folder or file that it was read from.
+        metric: what its scores are, in words.
+        value: comparable with a trial's, where the metric is; None without a curve.
+        best_score, best_epoch, epochs: of its curve, or as they were given; None where they were not.
+        document: everything else, JSON-able.
+    """
+
+    name: str
+    source: str
+    metric: str
+    value: float | None
+    best_score: float
+    best_epoch: int | None
+    epochs: int | None
+    document: Mapping[str, Any]
+
+
+def put(engine: Engine, study_id: int, runs: Sequence[ImportedRow], *, replace: bool) -> list[str]:
+    """Stores `runs`, all or none, in one transaction.
+
+    Returns:
+        Names that are there already, where `replace` does not allow for that; then nothing was stored.
+    """
+    names = [run.name for run in runs]
+    mine = imports.c.study_id == study_id
+    with engine.begin() as connection:
+        # Our row of the study is the lock: two imports of one name come one after the other.
+        connection.execute(
+            select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()
+        )
+        there = list(connection.scalars(select(imports.c.name).where(mine, imports.c.name.in_(names))))
+        if there and not replace:
+            return there
+        connection.execute(delete(imports).where(mine, imports.c.name.in_(there)))
+        connection.execute(
+            insert(imports).values(study_id=study_id, imported_at=now()),
+            [
+                {
+                    **{column: getattr(run, column) for column in LISTED},
+                    "document": json.dumps(run.document, allow_nan=False),
+                }
+                for run in runs
+            ],
+        )
+    return []
+
+
+def listed(engine: Engine, study_id: int) -> list[Row[Any]]:
+    """The `LISTED` columns of a study's imported runs, by name."""
+    if not inspect(engine).has_table(imports.name):
+        return []
+    columns = [imports.c[column] for column in LISTED]
+    query = select(*columns).where(imports.c.study_id == study_id).order_by(imports.c.name)
+    with engine.connect() as connection:
+        return list(connection.execute(query))
+
+
+def find(engine: Engine, study_id: int, name: str) -> Mapping[str, Any] | None:
+    """The document of the imported run called `name`; None where there is none."""
+    if not inspect(engine).has_table(imports.name):
+        return None
+    query = select(imports.c.document).where(imports.c.study_id == study_id, imports.c.name == name)
+    with engine.connect() as connection:
+        stored = connection.scalar(query)
+    return None if stored is None else dict(json.loads(stored))
