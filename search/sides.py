@@ -70,7 +70,8 @@ def _imported(study: "Study", name: str) -> RecordedRun | None:
 def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> RecordedRun:
     from search.reading import read_record
 
-    record = read_record(study, trial_number(study, name, "compare"))
+    also = f", no folder with {CONFIG} and {HISTORY}, no imported run"
+    record = read_record(study, trial_number(study, name, "compare", also))
     if record is None:
         raise UserError(f"compare: {name} is not a trial of study {study.name!r}; search trials lists them")
     unfinished = None if record.state == "complete" else record.state
@@ -95,10 +96,11 @@ def stored_run(study: "Study", record: "Record") -> RecordedRun:
     )
 
 
-def trial_number(study: "Study", name: str, said_by: str) -> int:
+def trial_number(study: "Study", name: str, said_by: str, also: str = "") -> int:
     """The number of the trial called `name`: itself, the best, or the one that ran a known config.
 
-    Raises UserError where there is none; it begins with `said_by`, a command or a flag.
+    Raises UserError where there is none; it begins with `said_by`, a command or a flag, and says what
+    `also` could have been meant.
     """
     if re.fullmatch(r"\d{1,9}", name):
         return int(name)
@@ -114,8 +116,8 @@ def trial_number(study: "Study", name: str, said_by: str) -> int:
         raise UserError(f"{said_by}: best: study {study.name!r} has no complete trial yet")
     known = ", ".join(repr(known.name) for known in study.spec.known) or "none"
     raise UserError(
-        f"{said_by}: {show(name)} is no trial's number, no folder with {CONFIG} and {HISTORY}, no imported "
-        f"run and no known config of study {study.name!r} that has been started (known: {known})"
+        f"{said_by}: {show(name)} is no trial's number{also} and no known config of study "
+        f"{study.name!r} that has been started (known: {known})"
     )
 
 
