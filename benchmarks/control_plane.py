@@ -140,7 +140,7 @@ class Ours:
     """One worker of this service."""
 
     def __init__(self, url: str, spec: Spec) -> None:
-        create_study(url, STUDY, spec, None, trials=100_000)
+        create_study(url, STUDY, spec, {}, trials=100_000)
         self.study = open_study(url, STUDY)
         self.leases = Leases(self.study.engine, self.study.id, "me", Process.current())
         self.leases.join("cpu")

@@ -45,12 +45,14 @@ class Progress:
         scores: by epoch, those of earlier owners included.
         last: this owner's last result.
         waiting: results that the database has not confirmed yet, in order.
+        seed: what it is trained with.
         control: the verdict against the trial, where it runs on as one of the control group.
     """
 
     scores: dict[int, float] = field(default_factory=dict)
     last: EpochResult | None = None
     waiting: list[EpochResult] = field(default_factory=list)
+    seed: int = 0
     control: Decision | None = None
 
     def add(self, result: EpochResult) -> None:
@@ -97,7 +99,7 @@ def end_of(error: BaseException, progress: Progress) -> End:
 def outcome(spec: Spec, lease: Lease, progress: Progress, end: End) -> tuple[float | None, dict[str, Any]]:
     """The trial's value for Optuna, and what else is worth keeping as its user attributes."""
     settings = spec.study
-    attributes: dict[str, Any] = {"seed": settings.sampler.seed, **end.attributes}
+    attributes: dict[str, Any] = {"seed": progress.seed, **end.attributes}
     if lease.slot < len(spec.known):
         attributes["known"] = spec.known[lease.slot].name
     if progress.control is not None:

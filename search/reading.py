@@ -3,13 +3,13 @@
 Plain SQL, no Optuna: the status of a study with hundreds of trials takes a fraction of a second.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from search.objective import best_mean
 from search.records import Budget, Reason, Record, Snapshot, State, WorkerView
 from search.study import Study
-from storage import reads, studies
+from storage import plans, reads, studies
 from storage.engine import redacted
 from storage.reads import TrialRow
 
@@ -29,7 +29,8 @@ def read_records(study: Study, number: int | None = None) -> list[Record]:
     """All trials of the study by number, or the one with `number`, with their curves."""
     rows = reads.trial_rows(study.engine, study.id, number)
     curves = reads.curves(study.engine, [row.trial_id for row in rows])
-    return [_record(study, row, curves[row.trial_id]) for row in rows]
+    seeds = _seeds(study)
+    return [_record(study, row, curves[row.trial_id], seeds) for row in rows]
 
 
 def read_record(study: Study, number: int) -> Record | None:
@@ -42,7 +43,8 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
     row = studies.find(study.engine, study.name) or study.row  # budget and stop may have changed
     rows = reads.trial_rows(study.engine, study.id)
     curves = reads.curves(study.engine, [row.trial_id for row in rows if row.state in curves_of])
-    records = [_record(study, row, curves.get(row.trial_id)) for row in rows]
+    seeds = _seeds(study)
+    records = [_record(study, row, curves.get(row.trial_id), seeds) for row in rows]
     finished = [record for record in records if record.state != "running"]
     settings = study.spec.study
     return Snapshot(
@@ -64,7 +66,14 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
     )
 
 
-def _record(study: Study, row: TrialRow, curve: Mapping[int, float | None] | None) -> Record:
+def _seeds(study: Study) -> list[int]:
+    """The seed of each slot that is planned; none where all have the study's."""
+    return [slot.seed for slot in plans.slots(study.engine, study.id)] if study.plan else []
+
+
+def _record(
+    study: Study, row: TrialRow, curve: Mapping[int, float | None] | None, seeds: Sequence[int]
+) -> Record:
     attributes = row.attributes
     known = study.spec.known[row.slot].name if row.slot < len(study.spec.known) else None
     value = attributes.get("mean", row.value)
@@ -89,7 +98,7 @@ def _record(study: Study, row: TrialRow, curve: Mapping[int, float | None] | Non
         best_epoch=best_epoch,
         params=row.params,
         known=known,
-        seed=study.spec.study.sampler.seed,
+        seed=seeds[row.slot] if seeds else study.spec.study.sampler.seed,
         epochs=row.epochs,
         curve=[curve.get(epoch) for epoch in range(1, max(curve) + 1)] if curve else [],
         reason=_reason(attributes),

@@ -25,6 +25,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from search.plan import Planned
 from search.registry import options_at, registered
 from search.spec import Spec
 from search.study import Study
@@ -40,10 +41,14 @@ def ask(study: Study, leases: Leases, lease: Lease) -> dict[str, Any] | None:
 
     They are stored as one: asked again, by whomever, the answer is the same.
     """
-    sample = study.samples.of(lease.trial_id) or draw(study, lease)
+    planned = study.planned(lease.slot)
+    sample = study.samples.of(lease.trial_id) or (
+        draw(study, lease) if planned is None else retrained(study, planned)
+    )
     if not leases.sampled(lease, rows_of(sample)):
         return None
-    return {**study.spec.space.constants, **{name: value for name, (value, _) in sample.items()}}
+    constants = {**study.spec.space.constants, **(planned.constants if planned else {})}
+    return {**constants, **{name: value for name, (value, _) in sample.items()}}
 
 
 def draw(study: Study, lease: Lease) -> Sample:
@@ -57,6 +62,18 @@ def draw(study: Study, lease: Lease) -> Sample:
         pruner=pruner,
         study_name=study.name,
         direction=study.spec.study.direction,
+    )
+    trial = view.ask()
+    study.spec.space.suggest(trial)
+    return {name: (trial.params[name], trial.distributions[name]) for name in trial.params}
+
+
+def retrained(study: Study, planned: Planned) -> Sample:
+    """The params of a config that is retrained, as a sample."""
+    view = optuna.create_study(
+        sampler=optuna.samplers.PartialFixedSampler(
+            dict(planned.params), optuna.samplers.RandomSampler(seed=planned.seed)
+        )
     )
     trial = view.ask()
     study.spec.space.suggest(trial)

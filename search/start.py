@@ -19,7 +19,7 @@ from search.records import Snapshot
 from search.sampling import rehearse
 from search.signals import interruptible
 from search.spec import Spec, load_spec, stock_space
-from search.study import Study, create_study, find_study, open_study
+from search.study import Study, create_study, find_study, fingerprint_of, open_study
 from search.supervisor import Supervisor
 from search.workspace import check_folder
 from storage import studies
@@ -74,7 +74,7 @@ def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
         return join(wanted, study), notes
     description = probe(spec, wanted.data)
     trials = wanted.trials or spec.study.trials
-    if not create_study(wanted.url, name, spec, description, trials):
+    if not create_study(wanted.url, name, spec, fingerprint_of(description), trials):
         # Somebody else was faster, perhaps with another document.
         return join(wanted, open_study(wanted.url, name)), notes
     return open_study(wanted.url, name), [
@@ -99,6 +99,11 @@ def choose(wanted: Wanted) -> tuple[Spec, str, list[str]]:
 
 def join(wanted: Wanted, study: Study) -> Study:
     """Takes the stored study; changes its budget, and with `update` how it searches."""
+    if study.plan is not None and (wanted.has_document or wanted.trials is not None):
+        raise StudyError(
+            f"--study: {study.name!r} retrains trials of {study.plan.of!r} by a plan; leave these flags "
+            f"away to join it (search {study.plan.kind} says how many trainings there are)"
+        )
     if wanted.has_document:
         spec = wanted.load(wanted.profile or study.row.profile)
         different = differences(study.spec.document, spec.document)

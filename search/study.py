@@ -6,6 +6,7 @@ flags, only the storage, the name and the same data. Importing this file does no
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from sqlalchemy import Engine
 
 from search.errors import StudyError
 from search.objective import Description
+from search.plan import Plan, Planned
 from search.spec import Spec
 from storage import engine as engines
-from storage import studies
+from storage import plans, studies
 from storage.studies import StudyRow
 
 if TYPE_CHECKING:
@@ -46,6 +48,29 @@ class Study:
         return self.row.study_id
 
     @cached_property
+    def plan(self) -> Plan | None:
+        """What it retrains, by which rule; None for a study that samples."""
+        stored = plans.read(self.engine, self.id)
+        return None if stored is None else Plan.from_json(stored)
+
+    def planned(self, slot: int) -> Planned | None:
+        """What a slot retrains; None where the study samples.
+
+        Raises StudyError for a slot that is not planned.
+        """
+        if self.plan is None:
+            return None
+        found = plans.slot(self.engine, self.id, slot)
+        if found is None:
+            raise StudyError(f"study {self.name!r} has no plan for slot {slot}")
+        return self.plan.planned(found.config, found.seed)
+
+    def seed(self, slot: int) -> int:
+        """The seed that a slot trains with: the study's own, unless it retrains."""
+        planned = self.planned(slot)
+        return self.spec.study.sampler.seed if planned is None else planned.seed
+
+    @cached_property
     def samples(self) -> "Samples":
         """Its trials as samplers see them."""
         from storage.samples import Samples
@@ -61,8 +86,8 @@ class Study:
         return optuna.load_study(study_name=self.name, storage=storage, pruner=optuna.pruners.NopPruner())
 
 
-def create_study(url: str, name: str, spec: Spec, description: Description | None, trials: int) -> bool:
-    """Creates the study; False where another process had created it before."""
+def create_study(url: str, name: str, spec: Spec, fingerprint: Mapping[str, str], trials: int) -> bool:
+    """Creates the study, whose data have `fingerprint`; False where another process had created it."""
     import optuna
 
     engines.prepare(url)
@@ -78,7 +103,7 @@ def create_study(url: str, name: str, spec: Spec, description: Description | Non
             engine,
             created._study_id,
             document=spec.document,
-            fingerprint=dict(description.fingerprint) if description else {},
+            fingerprint=fingerprint,
             profile=spec.profile,
             trials=trials,
         )
@@ -131,9 +156,14 @@ def study_names(url: str) -> list[str]:
         engine.dispose()
 
 
+def fingerprint_of(description: Description | None) -> dict[str, str]:
+    """What changes when the data do, by name; nothing where the objective says nothing of them."""
+    return dict(description.fingerprint) if description else {}
+
+
 def check_data(study: Study, description: Description | None) -> None:
     """Raises StudyError where this machine's data are not the study's; the message has the difference."""
-    ours = dict(description.fingerprint) if description else {}
+    ours = fingerprint_of(description)
     theirs = dict(study.row.fingerprint)
     different = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     if different:

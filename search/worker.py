@@ -27,6 +27,7 @@ from search.objective import EpochResult, Run, configure, describe, load_objecti
 from search.outage import Answer, Left, insist, with_database
 from search.places import Place
 from search.pulse import Pulse
+from search.retraining import advance
 from search.sampling import ask
 from search.settling import settle
 from search.shelf import Shelf
@@ -95,6 +96,8 @@ class Worker:
                     self._prepare()
                 while not self._asked_to_go():
                     lease = self._insist(self.leases.claim)
+                    if lease == "spent" and self._insist(partial(advance, self.study)):
+                        continue
                     if lease == "spent" or lease == "stopped":
                         break
                     if lease == "wait":
@@ -128,6 +131,7 @@ class Worker:
             with trial_log(workspace.published / "log.txt"):
                 where = f"{self.place.label} of {self.leases.process.host}"
                 log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
+                progress.seed = self._insist(partial(self.study.seed, lease.slot))
                 self.shelf.take_up(lease, workspace, self._should_stop)
                 end = ended_before(lease) or self._epochs(lease, workspace, progress)
                 self._tell(lease, workspace, progress, end)
@@ -145,7 +149,7 @@ class Worker:
         run = Run(
             dir=workspace.work,
             device=self.place.device,
-            seed=settings.sampler.seed,
+            seed=progress.seed,
             should_stop=watchdog.polled(self._should_stop),
             data=self.data,
             smooth=settings.smooth,

@@ -104,14 +104,14 @@ def test_leaves_of_the_objective_do_not_import_each_other() -> None:
 
 def test_what_is_shown_is_a_function_of_records() -> None:
     shown = {"display", "events", "overview", "roster", "forecast", "notation", "tables", "report"}
-    shown |= {"side_by_side", "beside"}
-    models = {"records", "comparison", "evidence", "stages", "pruning_audit"}
+    shown |= {"side_by_side", "beside", "confirmed"}
+    models = {"records", "comparison", "evidence", "stages", "pruning_audit", "confirmation", "contrasts"}
     allowed = {f"search.{name}" for name in shown | models}
     for module in sorted(allowed & FILES.keys()):
         if module == "search.records":
             assert ours(imports(module)) == {"search.objective"}
         elif module.removeprefix("search.") in models:
-            assert others(imports(module)) <= {"numpy"}, module
+            assert others(imports(module)) <= {"numpy", "scipy"}, module
         else:
             rest = ours(imports(module)) - {"search"}  # from search import notation
             assert rest <= allowed, module

@@ -1,0 +1,118 @@
+"""`search confirm` on a terminal: the answer, each config over its seeds, the luck in the search's best."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from search import notation
+from search.confirmation import Confirmation, Row
+from search.contrasts import Estimate
+
+PROSE_WIDTH = 90
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """An answer, drawn to fit."""
+
+    found: Confirmation
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _title(self.found)
+        yield Text()
+        yield _table(self.found)
+        yield Text()
+        for sentence in (*_progress(self.found), *_luck(self.found)):
+            yield Constrain(Text(sentence), PROSE_WIDTH)
+
+
+def confirmed(found: Confirmation) -> RenderableType:
+    """The whole answer for a person."""
+    return Confirmed(found)
+
+
+def _title(found: Confirmation) -> Text:
+    winner, baseline = found.winner, notation.one_line(found.baseline.config.name)
+    if winner is None or winner.chance is None:
+        return Text("not settled: too few trainings have ended", style="bold yellow")
+    name, chance = notation.one_line(winner.config.name), f"{100 * winner.chance:.1f} %"
+    if winner.verdict == "better":
+        title = Text.assemble((f"{name} is better than {baseline}", "bold green"))
+    elif winner.verdict == "worse":
+        title = Text.assemble((f"{baseline} is better than every contender", "bold green"))
+    else:
+        title = Text.assemble(("not settled", "bold yellow"), f": {name} may be better than {baseline}")
+    return title.append(f"  chance that {name} is better: {chance}")
+
+
+def _table(found: Confirmation) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("config", overflow="fold")
+    titles = ("in the search", "fresh seeds", "mean", "95 % interval", "difference", "95 % interval", "")
+    for title in titles:
+        table.add_column(title, justify="right", overflow="fold")
+    for row in (*found.contenders, found.baseline):
+        table.add_row(
+            Text(notation.one_line(row.config.name)),
+            notation.score(row.config.value),
+            str(row.seeds),
+            *_cells(row.mean, ""),
+            *_cells(row.difference, "+"),
+            _verdict(row),
+        )
+    return table
+
+
+def _cells(estimate: Estimate | None, sign: str) -> tuple[str, str]:
+    if estimate is None:
+        return ("", "")
+    value, low, high = (f"{figure:{sign}.4f}" for figure in (estimate.value, estimate.low, estimate.high))
+    return value, f"{low} to {high}"
+
+
+def _verdict(row: Row) -> Text:
+    if row.verdict is None:
+        return Text("baseline", style="dim")
+    if row.settled_after is None:
+        return Text("not settled", style="yellow")
+    return Text(f"{row.verdict}, after {row.settled_after} seeds", style="green")
+
+
+def _progress(found: Confirmation) -> Iterator[str]:
+    plan = found.plan
+    said = f"{found.planned} trainings with fresh seeds"
+    if found.open:
+        said += f", {found.open} of them not ended yet"
+    if found.lost:
+        said += f", {found.lost} without a score"
+    level = f"{100 * found.nominal:.2g} %"
+    yield (
+        f"{said}. Of equal configs one is called in at most 5 of 100 races: each look, after "
+        f"{plan.first} to {plan.last} seeds, is held to {level}. Intervals are of 95 % each."
+    )
+    if found.ended and not found.settled:
+        yield "What is not settled stays so: the seeds or trainings that were allowed are used up."
+    if plan.split:
+        yield f"Every seed has a train/val split of its own ({plan.split})."
+
+
+def _luck(found: Confirmation) -> Iterator[str]:
+    best = found.plan.configs[1]
+    if found.plan.split:
+        yield "The search's values are of another split: how lucky its best was is not told by these."
+    elif found.curse is not None:
+        curse = found.curse
+        yield (
+            f"The search's best, {notation.one_line(best.name)}, had {curse.value:+.4f} ({curse.low:+.4f} "
+            f"to {curse.high:+.4f}) of luck in it: the search's value less the mean of fresh seeds."
+        )
+    if (predicted := found.predicted) is not None:
+        noise = notation.score(found.noise)
+        yield (
+            f"Predicted before was {predicted.curse:+.4f}, from {predicted.trials} trials and a noise of "
+            f"{notation.score(predicted.noise)}, as far as curves show it; over seeds it is {noise}."
+        )

@@ -1,0 +1,82 @@
+"""Which configs are retrained: the best trials of a search, and what they are held against."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search.document import show
+from search.errors import SearchError, UserError
+from search.plan import Config
+from search.records import Record
+from search.study import Study
+
+BEST = "best"
+SPLIT_SEED = "split_seed"
+"""How the name of the constant ends that holds the seed of an objective's train/val split."""
+
+
+def config_named(study: Study, records: Sequence[Record], name: str, flag: str) -> Config:
+    """The config called `name`: a trial's number, the best trial, or a known config, run or not.
+
+    Raises:
+        UserError: there is none; begins with `flag`.
+    """
+    if re.fullmatch(r"\d{1,9}", name):
+        for record in records:
+            if record.number == int(name) and record.params:
+                return _config(record)
+        raise UserError(f"{flag}: {name} is not a trial of study {study.name!r}; search trials lists them")
+    for known in study.spec.known:
+        if known.name.casefold() == name.casefold():
+            ran = next((record for record in records if record.known == known.name), None)
+            value = ran.value if ran and ran.state == "complete" else None
+            number = ran.number if ran else None
+            return Config(name=known.name, number=number, params=dict(known.params), value=value)
+    if name == BEST:
+        return ranked(study, records)[0]
+    names = ", ".join(repr(known.name) for known in study.spec.known) or "none"
+    raise UserError(
+        f"{flag}: {show(name)} is no trial's number, not best, and no known config of study "
+        f"{study.name!r} (known: {names})"
+    )
+
+
+def ranked(study: Study, records: Sequence[Record]) -> list[Config]:
+    """The complete trials, best value first, each config once.
+
+    Raises:
+        SearchError: there is none.
+    """
+    sign = 1 if study.spec.study.direction == "maximize" else -1
+    complete = [record for record in records if record.state == "complete" and record.value is not None]
+    if not complete:
+        raise SearchError(
+            f"study {study.name!r} has no complete trial yet; search status shows how far it is"
+        )
+    found: list[Config] = []
+    for record in sorted(complete, key=lambda record: -sign * (record.value or 0.0)):
+        if all(record.params != config.params for config in found):
+            found.append(_config(record))
+    return found
+
+
+def default_baseline(study: Study, records: Sequence[Record]) -> Config:
+    """The best of the known configs that completed."""
+    known = [record for record in records if record.known]
+    if not any(record.state == "complete" for record in known):
+        raise UserError("--against: no known config has completed; name a trial's number or a known config")
+    return ranked(study, known)[0]
+
+
+def split_parameter(constants: Mapping[str, Any]) -> str:
+    """The constant that holds the seed of the train/val split; raises UserError where there is none."""
+    for name in constants:
+        if name.rpartition(".")[2] == SPLIT_SEED:
+            return name
+    raise UserError(f"--splits: the objective has no constant called {SPLIT_SEED} to draw splits with")
+
+
+def _config(record: Record) -> Config:
+    called = f"trial {record.number}" + (f" ({record.known})" if record.known else "")
+    value = record.value if record.state == "complete" else None
+    return Config(name=called, number=record.number, params=dict(record.params), value=value)

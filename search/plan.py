@@ -1,0 +1,118 @@
+"""The plan of a study that retrains configs on fresh seeds: what is frozen when it is created.
+
+A slot of its budget is (config, seed): `storage.plans` holds which. Every config has the same
+seeds, so that what one seed is lucky with cancels in their differences; none is the study's own, which
+chose the contenders.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal["confirm", "ablate"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """One config that is retrained.
+
+    Attributes:
+        number: the trial of the search that ran it, where one did. value: what that came to.
+        params: of every parameter that exists in it; constants left out.
+        changes: in an ablation, the indices of the changes that it has.
+    """
+
+    name: str
+    number: int | None
+    params: Mapping[str, Any]
+    value: float | None
+    changes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one slot trains.
+
+    Attributes:
+        params: of every parameter that exists. constants: those that are not the study's.
+        seed: of weights, data order and augmentation.
+    """
+
+    params: Mapping[str, Any]
+    constants: Mapping[str, Any]
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """The winner's curse as it was predicted before anything was retrained.
+
+    Attributes:
+        curse: by how much the best trial's value is expected to be above its config's mean.
+        noise: the standard deviation of one value that was assumed. trials: how many were looked at.
+    """
+
+    curse: float
+    noise: float
+    trials: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a study retrains, and by which rule.
+
+    Attributes:
+        of: the name of the study whose trials these are.
+        configs: the first is the reference, with which all others are compared.
+        first, last: seeds of every config before the first decision, and at most.
+        trials: how many trainings there may be at most, over all configs; None for as many as that is.
+        seed: the study's own, which is not used.
+        split: the parameter that holds the seed of the train/val split, where that is drawn anew as well.
+        asked: the flags it was created with.
+        changes: in an ablation, what each change is: parameter -> value in A and in B.
+        predicted: None where the search did not tell enough.
+    """
+
+    kind: Kind
+    of: str
+    configs: Sequence[Config]
+    first: int
+    last: int
+    trials: int | None
+    seed: int
+    split: str | None
+    asked: Mapping[str, Any]
+    changes: Sequence[Mapping[str, tuple[Any, Any]]] = ()
+    predicted: Prediction | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Plan":
+        body = dict(stored)
+        body["configs"] = [
+            Config(**{**config, "changes": tuple(config["changes"])}) for config in body["configs"]
+        ]
+        body["changes"] = [
+            {name: (old, new) for name, (old, new) in change.items()} for change in body["changes"]
+        ]
+        body["predicted"] = body["predicted"] and Prediction(**body["predicted"])
+        return cls(**body)
+
+    def planned(self, config: int, seed: int) -> Planned:
+        """What a slot of `config` trains with `seed`."""
+        return Planned(self.configs[config].params, {self.split: seed} if self.split else {}, seed)
+
+    def fresh_seed(self, block: int) -> int:
+        """The seed of block `block`, 0 to 2^32 - 1: another for each, and never the study's own."""
+        found: list[int] = []
+        attempt = 0
+        while len(found) <= block:
+            digest = hashlib.sha256(f"{self.seed} fresh {attempt}".encode()).digest()
+            seed = int.from_bytes(digest[:4])
+            attempt += 1
+            if seed != self.seed and seed not in found:
+                found.append(seed)
+        return found[block]

@@ -1,0 +1,167 @@
+"""`search confirm` with real processes: fresh seeds, a frozen plan, nothing trained twice.
+
+The toy adds luck to a score that depends on the seed and on x: what a new seed gives is known.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import toy
+from service import Answer, Search
+
+from search.objective import best_mean
+from search.study import open_study
+from storage import plans
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+Command = Callable[..., Answer]
+
+CONFIRM = ("confirm", "--study", "toy")
+
+
+def searched(search: Search, command: Command, *overrides: str, trials: int = 5) -> list[dict[str, Any]]:
+    """A search that has ended; its trials."""
+    search.create("noise=0.02", *overrides, trials=trials)
+    command("worker")
+    found: list[dict[str, Any]] = command("trials", "--json").json
+    assert len(found) == trials and {trial["state"] for trial in found} == {"complete"}
+    return found
+
+
+def retrained(command: Command, name: str = "toy-confirm") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = command("trials", "--study", name, "--json").json
+    return found
+
+
+def value(params: dict[str, Any], seed: int) -> float:
+    """What the toy's config comes to with a seed."""
+    scores = [toy.score(params, epoch) + toy.luck({**params, "noise": 0.02}, seed) for epoch in range(1, 5)]
+    return best_mean(scores, 2) or 0.0
+
+
+def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
+    trials = searched(search, command)
+    best = sorted(trials, key=lambda trial: -trial["value"])
+    others = [trial for trial in best if trial["number"] != 0]
+    made = command(
+        *CONFIRM, "--top", "2", "--against", "by hand", "--seeds", "4", "--workers", "0", "--json"
+    )
+    assert "search worker --study toy-confirm" in made.err
+    assert made.json["ended"] is False and made.json["winner"] is None
+    command("worker", "--study", "toy-confirm")
+    answer = command(*CONFIRM, "--workers", "0", "--json").json
+    assert answer["ended"] and answer["of"] == "toy"
+
+    again = retrained(command)
+    assert {trial["state"] for trial in again} == {"complete"}
+    seeds = {trial["seed"] for trial in again}
+    assert len(seeds) in (3, 4) and not seeds & {trial["seed"] for trial in trials}
+    assert len(again) == answer["trials"]["planned"] <= 3 * 4
+    contenders = {row["number"]: row for row in answer["contenders"]}
+    assert set(contenders) == {trial["number"] for trial in others[:2]}
+    assert answer["baseline"]["name"] == "by hand" and answer["baseline"]["number"] == 0
+    for trial in again:
+        assert trial["value"] == pytest.approx(value(trial["params"], trial["seed"]))
+        assert trial["params"] in [row["params"] for row in (*contenders.values(), answer["baseline"])]
+    for row in (*contenders.values(), answer["baseline"]):
+        mine = [trial["value"] for trial in again if trial["params"] == row["params"]]
+        assert row["seeds"] == len(mine) and row["mean"]["value"] == pytest.approx(sum(mine) / len(mine))
+    top = contenders[others[0]["number"]]
+    assert answer["curse"]["measured"]["value"] == pytest.approx(top["value"] - top["mean"]["value"])
+    assert answer["winner"]["number"] in contenders and 0 <= answer["winner"]["chance"] <= 1
+    assert "chance that" in command(*CONFIRM, "--workers", "0").out
+
+    assert command("status", "--json").json["budget"]["claimed"] == 5, "the search itself is as it was"
+    folder = search.folder / "runs" / "toy-confirm"
+    assert len(list(folder.glob("trial-*"))) == len(again)
+
+
+def test_plain_differences_are_settled_at_the_first_look(search: Search, command: Command) -> None:
+    search.create("noise=0.0005", trials=4)
+    command("worker")
+    command(*CONFIRM, "--workers", "0", "--against", "2", "--seeds", "9")
+    command("worker", "--study", "toy-confirm")
+    answer = command(*CONFIRM, "--workers", "0", "--json").json
+    assert answer["settled"] and answer["ended"] and answer["trials"]["planned"] == 4 * 3
+    baseline = answer["baseline"]["value"]
+    for row in answer["contenders"]:
+        assert row["verdict"] == ("better" if row["value"] > baseline else "worse")
+        assert row["settled_after"] == row["seeds"] == 3
+        assert row["difference"]["value"] == pytest.approx(row["value"] - baseline, abs=0.003)
+        assert row["difference"]["low"] < row["difference"]["value"] < row["difference"]["high"]
+
+
+def test_killed_and_called_again_it_goes_on(search: Search, command: Command) -> None:
+    """Two at once, one of them killed with its worker, the rest done by a worker that joins."""
+    searched(search, command, "seconds=0.08", trials=3)
+    search.environment["SEARCH_TOY_LOG"] = str(search.folder / "again")
+    (search.folder / "again").mkdir()
+    asked = (*CONFIRM, "--top", "2", "--seeds", "2")
+    first, second = search.spawn(*asked), search.spawn(*asked)
+
+    def trained() -> Counter[str]:
+        log = search.folder / "again" / "epochs.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return Counter(line.rpartition(" ")[0] for line in lines)
+
+    search.wait(lambda: len(trained()) >= 4)
+    study = open_study(search.url, "toy-confirm")
+    planned = plans.slots(study.engine, study.id)
+    assert len(planned) == 6, "both had the same plan"
+    first.kill()
+    search.wait(lambda: first.poll() is not None)
+    search.ends(second)
+    before = retrained(command)
+    assert {trial["state"] for trial in before} == {"complete"} and len(before) == 6
+    pairs = Counter((json.dumps(trial["params"]), trial["seed"]) for trial in before)
+    assert set(pairs.values()) == {1}, "a config was trained twice with one seed"
+    assert set(trained().values()) <= {1, 2} and sum(trained().values()) <= 6 * 4 + 1
+    again = command(*asked, "--json")
+    assert again.json["ended"] and retrained(command) == before
+    assert plans.slots(study.engine, study.id) == planned
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--against", "99"], "--against: 99 is not a trial of study 'toy'; search trials lists them"),
+        (["--against", "nobody"], "--against: 'nobody' is no trial's number, not best, and no known"),
+        (["--trials", "5"], "--trials: 5 are too few: 3 configs with 3 seeds take 9"),
+        (["--splits"], "--splits: the objective has no constant called split_seed"),
+        (["--as", "toy"], "--as: study 'toy' searches itself; use another name"),
+        (["--as", "-x"], "is not a study's name"),
+    ],
+)
+def test_wrong_input(search: Search, command: Command, flags: list[str], said: str) -> None:
+    searched(search, command, trials=3)
+    answer = command(*CONFIRM, "--workers", "0", *flags, code=2)
+    assert said in answer.err and answer.out == "" and len(answer.err.splitlines()) == 1
+
+
+def test_the_rule_stays(search: Search, command: Command) -> None:
+    searched(search, command, "data.split_seed=3", trials=4)
+    command(*CONFIRM, "--workers", "0", "--top", "2", "--trials", "9", "--splits")
+    refused = command(*CONFIRM, "--workers", "0", "--top", "3", code=2)
+    assert "'toy-confirm' was made with --top 2 (asked: 3)" in refused.err
+    assert command(*CONFIRM, "--workers", "0", "--trials", "12", "--json").json["trials"]["limit"] == 12
+    other = command(*CONFIRM, "--workers", "0", "--top", "3", "--as", "other", "--json").json
+    assert len(other["contenders"]) == 3 and other["split"] is None
+    for flags in (["--trials", "99"], ["--set", "x.high=0.5"]):
+        refused = command("start", "--study", "toy-confirm", *flags, code=2)
+        assert "retrains trials of 'toy' by a plan" in refused.err
+    command("worker", "--study", "toy-confirm")
+    answer = command(*CONFIRM, "--workers", "0", "--json").json
+    assert answer["split"] == "data.split_seed" and answer["curse"]["measured"] is None
+
+
+def test_nothing_to_confirm(search: Search, command: Command) -> None:
+    search.create(trials=1)
+    none = command(*CONFIRM, "--workers", "0", "--against", "by hand", code=1)
+    assert "study 'toy' has no complete trial yet" in none.err
+    command("worker")
+    alone = command(*CONFIRM, "--workers", "0", code=2)
+    assert "is the only config that completed" in alone.err
