@@ -14,12 +14,14 @@ import random
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from forked import forked
 
 HERE = Path(__file__).parent
 
@@ -87,6 +89,7 @@ class Host:
         self.logs = folder
         self.pids: dict[str, int] = {}
         self.address: str | None = None
+        path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
         apart = ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
         self._process = subprocess.Popen(
             [*(apart if alone else ()), sys.executable, "-P", __file__, name if alone else ""],
@@ -94,7 +97,7 @@ class Host:
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
-            env={**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1", **environment},
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._ask, self._answers = self._process.stdin, self._process.stdout.fileno()
@@ -185,9 +188,7 @@ def serve(name: str) -> None:
         said = json.loads(line)
         if "start" in said:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-            pid = os.fork()
-            if pid == 0:
-                _work(said)
+            pid = forked(partial(_work, said), Path(said["log"]))
             _children[pid] = said["start"]
             _tell(worker=said["start"], pid=pid)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -215,7 +216,7 @@ def _tell(**words: Any) -> None:
     os.write(1, (json.dumps(words) + "\n").encode())
 
 
-def _work(said: Mapping[str, Any]) -> None:
+def _work(said: Mapping[str, Any]) -> int:
     """In a forked child: becomes the worker."""
     from search.cli import main
 
@@ -223,23 +224,11 @@ def _work(said: Mapping[str, Any]) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    log = os.open(said["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
     # By the environment, like everywhere: a URL may hold a password.
     os.environ |= {"SEARCH_STORAGE": said["url"], "CLOCKWORK_WORKER": said["start"]}
     random.seed()
-    code = 70
-    try:
-        main(said["arguments"])
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    main(said["arguments"])
+    return 0
 
 
 if __name__ == "__main__":

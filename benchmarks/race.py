@@ -3,7 +3,7 @@
     python benchmarks/race.py claims              # 64 workers, 100 trials of two epochs, ten times
     python benchmarks/race.py starts              # 8 searches and the dashboard on nothing, 20 times
 
-Processes are forked from one that has imported everything and run real code: `claims` the leases of a
+Processes are forked (`forked.py`) and run real code: `claims` the leases of a
 worker, `starts` the commands. `--database sqlite` for the other one. Exit code 1: a count is wrong, or
 somebody crashed.
 """
@@ -15,13 +15,12 @@ import socket
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 from clockwork import SPACE
 from cluster import Server
+from forked import forked
 from sqlalchemy import text
 
 from search.cli import main as command
@@ -37,26 +36,6 @@ COUNTS = text("""
            (SELECT count(*) FROM search_leases), (SELECT count(DISTINCT slot) FROM search_leases),
            (SELECT count(*) FROM trial_intermediate_values)
 """)
-
-
-def forked(work: Callable[[], int], said: Path) -> int:
-    """Runs `work` in a process of its own, whose output goes to the file `said`; returns its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    code = 70
-    try:
-        code = work()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
 
 
 def code_of(pid: int) -> int:
