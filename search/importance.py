@@ -30,6 +30,8 @@ from search.parameter import Parameter
 from search.records import Record
 from search.report.importance import Importance, Share
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 FEWEST = 10
 """Complete trials below which nothing is said."""
 

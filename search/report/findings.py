@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from search import notation
 from search.evidence import Evidence
+from search.pruning_audit import audit, sentences
 from search.report import figures
 from search.report.beliefs import BeliefRow, KnownRow, belief_rows, known_rows
 from search.report.blocks import Block, Bullets, Figure, Paragraph, Section, Table, code, literal
@@ -55,6 +56,28 @@ def searched(material: Material, folder: Path) -> Section:
     caption += "where it found good values, so an empty region was tried less, not found to be bad."
     blocks.append(Figure(path, "Value by parameter", caption))
     return Section("The search", blocks)
+
+
+def pruning(material: Material) -> Section:
+    """What ending trials early saved and what it lost."""
+    found = audit(material.records, material.snapshot.direction, material.smooth)
+    said = [f"{literal(sentence[0].upper() + sentence[1:])}." for sentence in sentences(found)]
+    if not said:
+        return Section("What pruning saved and lost", [Paragraph("No trial was ended by the pruner.")])
+    blocks: list[Block] = [Bullets(said)]
+    if found.ranks:
+        rows = [[str(rank.epoch), f"{rank.value:+.2f}", str(rank.trials)] for rank in found.ranks]
+        head = ["epoch", "rank correlation with the end", "complete trials"]
+        blocks.append(Table(head, rows, numeric=3))
+    blocks.append(
+        Paragraph(
+            "Controls are trials that the rule would have ended and that ran on, to show what ending costs. "
+            "A false kill is a control that ended better than the median of the other complete trials; its "
+            "interval is Wilson's. What a pruned trial itself would have reached is not known, and the rank "
+            "correlations are of complete trials only: over all configs they are higher."
+        )
+    )
+    return Section("What pruning saved and lost", blocks)
 
 
 def importances(material: Material, folder: Path) -> Section:

@@ -70,6 +70,7 @@ def compose(material: Material, folder: Path) -> Document:
             results.degradation(material),
             results.gaps(material, folder),
             findings.searched(material, folder),
+            findings.pruning(material),
             findings.importances(material, folder),
             findings.per_class(material, folder),
             findings.beliefs(material),
