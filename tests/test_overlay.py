@@ -1,5 +1,7 @@
 """The overlay: the worst and the best face, as the best weights see them."""
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import torch
 from PIL import Image
 from test_trainer import small
 
-from search.mseg import overlay, train
+from search.mseg import gallery, overlay, train
 from search.mseg.data import load
 from search.mseg.learner import Learner, build
 from search.mseg.validation import forward
@@ -110,3 +112,26 @@ def test_the_batches_of_validation_are_views() -> None:
     with torch.inference_mode():
         (found,) = [targets for _, targets in forward(learner, data.val.images, data.val_targets, 19)]
     assert found.data_ptr() == data.val_targets.data_ptr()
+
+
+def test_what_is_kept_of_every_face(tmp_path: Path) -> None:
+    config = small()
+    data = load(config.data, None, "cpu")
+    list(train(config, Run(tmp_path)))
+    kept = np.load(tmp_path / gallery.FACES, allow_pickle=False)
+    count, side = len(data.val.images), gallery.SIDE
+    assert kept["names"].tolist() == list(data.val.names) and kept["classes"].tolist() == list(data.classes)
+    assert kept["truth"].shape == kept["prediction"].shape == (count, side, side)
+    step = side // data.val_targets.shape[-1]
+    assert np.array_equal(kept["truth"][:, ::step, ::step], data.val_targets.numpy())
+    images = np.asarray(Image.open(io.BytesIO(kept["images"].tobytes()))).reshape(count, side, side, 3)
+    wanted = data.val.images.permute(0, 2, 3, 1).numpy().repeat(step, 1).repeat(step, 2)
+    assert np.abs(images.astype(int) - wanted).mean() < 12  # a JPEG
+    for face in range(count):
+        f = []
+        for index in np.unique(kept["truth"][face]):
+            truth, predicted = kept["truth"][face] == index, kept["prediction"][face] == index
+            f.append(2 * (truth & predicted).sum() / (truth.sum() + predicted.sum()))
+        assert kept["f"][face] == pytest.approx(np.mean(f), abs=1e-5)
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert kept["f"].mean() == pytest.approx(max(history["val_f_score"]), abs=1e-5)

@@ -71,6 +71,7 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
             "num_workers": 0,
             "num_train": len(data.train.images),
             "num_val": len(data.val.images),
+            "classes": list(data.classes),
             **sections["data"],
         },
         "gpu_augmentation": {

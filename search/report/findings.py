@@ -71,10 +71,10 @@ def pruning(material: Material) -> Section:
         blocks.append(Table(head, rows, numeric=3))
     blocks.append(
         Paragraph(
-            "Controls are trials that the rule would have ended and that ran on, to show what ending costs. "
-            "A false kill is a control that ended better than the median of the other complete trials; its "
-            "interval is Wilson's. What a pruned trial itself would have reached is not known, and the rank "
-            "correlations are of complete trials only: over all configs they are higher."
+            "Controls are trials that the rule would have ended and that ran on, to show what ending "
+            "costs. A false kill is a control that ended better than the median of the other complete "
+            "trials; its interval is Wilson's. What a pruned trial itself would have reached is not known. "
+            "The rank correlations are of complete trials only: over all configs they are higher."
         )
     )
     return Section("What pruning saved and lost", blocks)
