@@ -120,6 +120,9 @@ class Repeat:
     after: str
     cause: str | None
 
+    def __str__(self) -> str:
+        return f"trial {self.trial} epoch {self.epoch} by {self.before}, then {self.after}"
+
     @property
     def far(self) -> bool:
         """Whether the trial went to another host, which has of its files what is in the store."""

@@ -19,12 +19,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit import Auditor, Budget, repeats
+from audit import Auditor, Budget, Repeat, repeats
 from clockwork import SPACE
 from cluster import Host, Server
 
@@ -295,21 +295,20 @@ class Storm:
         if not found.used_up or found.trials != o.trials:
             faults.append(f"the budget of {o.trials} was not used exactly: {found}")
         hit = {name: life.since for name, life in self.lives.items() if life.hits}
-        costs: dict[str, Counter[str]] = {
-            "same host": Counter(),
-            "other host": Counter(),
-            "cut off": Counter(),
+        costs: dict[str, defaultdict[str, list[Repeat]]] = {
+            where: defaultdict(list) for where in ("same host", "other host", "cut off")
         }
         for repeat in repeats(self.log, hit):
             if repeat.cause is None or repeat.before == repeat.after:
                 faults.append(f"nobody was disturbed: {repeat}")
             elif "cut" in self.lives[repeat.cause].hits:
-                costs["cut off"][repeat.cause] += 1
+                costs["cut off"][repeat.cause].append(repeat)
             else:
-                costs["other host" if repeat.far else "same host"][repeat.cause] += 1
-        for name, count in costs["same host"].items():
-            if count > len(self.lives[name].hits):
-                faults.append(f"{name} ({', '.join(self.lives[name].hits)}) cost {count} epochs")
+                costs["other host" if repeat.far else "same host"][repeat.cause].append(repeat)
+        for name, repeated in costs["same host"].items():
+            if len(repeated) > len(self.lives[name].hits):
+                cost = "; ".join(map(str, repeated))
+                faults.append(f"{name} ({', '.join(self.lives[name].hits)}) cost more than that: {cost}")
         for name, life in self.lives.items():
             if "Traceback" in life.host.log(name).read_text():
                 faults.append(f"worker {name} has a traceback in its log")
@@ -320,11 +319,12 @@ class Storm:
         self._print(found, costs)
         return faults
 
-    def _print(self, found: Budget, costs: Mapping[str, Counter[str]]) -> None:
+    def _print(self, found: Budget, costs: Mapping[str, Mapping[str, list[Repeat]]]) -> None:
         o = self.options
         begun = [tuple(line.split()[1:3]) for line in self.log.read_text().splitlines()]
         again = ", ".join(
-            f"{where} {sum(cost.values())} (at most {max(cost.values(), default=0)} by one worker)"
+            f"{where} {sum(map(len, cost.values()))} (at most {max(map(len, cost.values()), default=0)} "
+            f"by one worker)"
             for where, cost in costs.items()
         )
         changed, hands = self.auditor.owners()
