@@ -124,7 +124,7 @@ def test_a_report_is_a_function_of_records() -> None:
     for module in below("search.report"):
         rest = {name for name in ours(imports(module)) if not name.startswith("search.report.")}
         assert rest - {"search"} <= allowed, module
-        assert others(imports(module)) <= {"numpy", "scipy", "matplotlib", "yaml"}, module
+        assert others(imports(module)) <= {"numpy", "scipy", "matplotlib", "PIL", "yaml"}, module
 
 
 def test_the_supervisor_spawns_workers_and_imports_none() -> None:

@@ -1,6 +1,7 @@
 """`search report`: what it says is what was recorded, and what was not recorded is said to be missing."""
 
 import base64
+import io
 import itertools
 import json
 import re
@@ -16,9 +17,11 @@ import pytest
 import sqlalchemy
 import typer
 import yaml
+from PIL import Image
 from service import DOCUMENT, Answer, Search
 from service import STUDY as STUDY_NAME
 
+from search import importance
 from search.cli import app
 from search.errors import UserError
 from search.gathering import gather
@@ -29,6 +32,7 @@ from search.report import blocks, html, markdown
 from search.report.advice import Hit, hits, widened
 from search.report.beliefs import applies, belief_rows
 from search.report.classes import class_rows
+from search.report.faces import changed
 from search.report.ranks import holm, rank_sum, ranks, spearman
 from search.report.training import decline, gap_by_rate, peak
 from search.report.writing import Written, write_report
@@ -484,11 +488,90 @@ def test_which_classes_paid() -> None:
     assert class_rows((run_of([0.5]), peak(run_of([0.5]), 1)), sides[1][:2], []) == []
 
 
-# -- what to try next ------------------------------------------------------------------------------
+# -- faces -----------------------------------------------------------------------------------------
+
+
+def keep_faces(folder: Path, f: list[float], names: list[str] | None = None) -> None:
+    """`faces.npz` as the stock objective writes it: face n is of grey 10 n, all of class 1, predicted 0."""
+    count, side = len(f), 8
+    images = np.arange(count, dtype=np.uint8)[:, None, None, None] * 10 + np.zeros(
+        (1, side, side, 3), np.uint8
+    )
+    sheet = io.BytesIO()
+    Image.fromarray(images.reshape(-1, side, 3)).save(sheet, "JPEG", quality=95)
+    np.savez_compressed(
+        folder / "faces.npz",
+        names=np.array(names or [f"face{n}" for n in range(count)]),
+        f=np.array(f, np.float32),
+        images=np.frombuffer(sheet.getvalue(), np.uint8),
+        truth=np.ones((count, side, side), np.uint8),
+        prediction=np.zeros((count, side, side), np.uint8),
+        classes=np.array(["back", "skin"]),
+        palette=np.array([[0, 0, 0], [250, 0, 0]], np.uint8),
+    )
+
+
+def test_the_faces_that_changed_most(copied: Search, reported: Any) -> None:
+    folders = [copied.runs / f"trial-{reported[side]['number']:04d}" for side in ("baseline", "best")]
+    before = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+    after = [0.5, 0.4, 0.9, 0.3, 0.6, 0.2, 0.7, 0.8, 0.49]
+    keep_faces(folders[0], before)
+    assert changed(*folders) is None, "the best has kept none"
+    keep_faces(folders[1], after)
+    found = changed(*folders)
+    assert found is not None
+    assert [face.name for face in found.faces] == ["face5", "face3", "face1", "face2", "face7", "face6"]
+    assert (found.count, found.better, found.worse) == (9, 4, 4)
+    first = found.faces[0]
+    assert (first.before, first.after) == pytest.approx((0.5, 0.2))
+    assert abs(first.image.astype(int) - 50).max() <= 2
+    assert (first.truth == [250, 0, 0]).all() and (first.new == 0).all()
+    report = written(copied)
+    assert "4 have a higher F" in report.paths[0].read_text()
+    assert "faces.png" in {figure.path.name for figure in report.document.figures}
+    keep_faces(folders[1], after, [f"other{n}" for n in range(9)])
+    assert changed(*folders) is None, "other faces"
+    (folders[1] / "faces.npz").write_bytes((folders[0] / "faces.npz").read_bytes()[:300])
+    assert changed(*folders) is None, "half a file"
+
 
 WEIGHT = Parameter(name="loss.weight", low=0.5, high=3.0)
 RATE = Parameter(name="rate", low=1e-4, high=1e-2, log=True)
 EPOCHS = Parameter(name="warm", low=0, high=15, step=1)
+
+
+# -- importances -----------------------------------------------------------------------------------
+
+
+def test_what_matters_is_told_from_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importance, "RESAMPLES", 40)
+    rng = np.random.default_rng(0)
+    space = [WEIGHT, RATE, EPOCHS, Parameter(name="kind", choices=("a", "b"))]
+    x = rng.uniform(0.5, 3.0, 40)
+    others = [
+        {
+            "rate": 10 ** rng.uniform(-4, -2),
+            "warm": int(rng.integers(16)),
+            "kind": str(rng.choice(["a", "b"])),
+        }
+        for _ in x
+    ]
+    for effect, direction in ((-0.2, "maximize"), (0.2, "minimize")):
+        value = 0.6 + effect * (x - 1) ** 2 + rng.normal(0, 0.02, 40)
+        records = [trial(n, value[n], loss_weight=x[n], **others[n]) for n in range(40)]
+        records.append(trial(40, 9.0, "pruned", loss_weight=3.0, **others[0]))
+        found = importance.importance_of(records, space, direction)  # type: ignore[arg-type]
+        assert found is not None and (found.trials, found.top) == (40, 14)
+        assert [share.name for share in found.shares if found.stands_out(share)] == ["loss.weight"]
+        assert found.shares[0].low <= found.shares[0].share <= found.shares[0].high
+        assert sum(share.share for share in found.shares) == pytest.approx(1)
+    nothing = [trial(n, rng.normal(), loss_weight=x[n], **others[n]) for n in range(40)]
+    found = importance.importance_of(nothing, space, "maximize")
+    assert found is not None and not any(map(found.stands_out, found.shares))
+    assert importance.importance_of(nothing[:9], space, "maximize") is None
+
+
+# -- what to try next ------------------------------------------------------------------------------
 
 
 def test_ends_that_were_hit() -> None:

@@ -20,11 +20,13 @@ from search.objective import Direction, trailing_means
 from search.parameter import Parameter
 from search.records import Record
 from search.report.classes import ClassRow
+from search.report.faces import Face
 from search.report.importance import Importance
 from search.stages import Stage
 
 WIDTH = 6.2  # inches
 DPI = 160
+LONGEST = 18  # letters of a name above a picture
 
 BEST, BASELINE, MARK = "#1f5f99", "#8a6d3b", "#c0392b"
 PALE = "#9bbcd8"
@@ -187,6 +189,19 @@ def classes(path: Path, rows: Sequence[ClassRow], before: str, after: str) -> No
             axes.plot(row.after, y, "o", color=colour, markersize=6)
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.set(xlabel=f"F by class: open {before}, filled {after}", ylim=(-0.7, len(rows) - 0.3))
+
+
+def faces(path: Path, shown: Sequence[Face]) -> None:
+    """A row for every face: image, truth, and what the baseline and the best made of it."""
+    with _figure(path, 1.75 * len(shown) + 0.3) as figure:
+        for row, face in zip(figure.subplots(len(shown), 4, squeeze=False), shown, strict=True):
+            name = face.name if len(face.name) <= LONGEST else f"{face.name[: LONGEST - 1]}…"
+            titles = (name, "truth", f"baseline {face.before:.3f}", f"best {face.after:.3f}")
+            pictures = (face.image, face.truth, face.old, face.new)
+            for axes, title, picture in zip(row, titles, pictures, strict=True):
+                axes.imshow(picture)
+                axes.set_title(title, fontsize=9)
+                axes.set_axis_off()
 
 
 def gap(path: Path, run: RecordedRun) -> None:

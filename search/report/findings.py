@@ -10,6 +10,7 @@ from search.report import figures
 from search.report.beliefs import BeliefRow, KnownRow, belief_rows, known_rows
 from search.report.blocks import Block, Bullets, Figure, Paragraph, Section, Table, code, literal
 from search.report.classes import AROUND, LEVEL, ClassRow, class_rows
+from search.report.faces import FACES, changed
 from search.report.material import Material
 from search.report.training import peak
 
@@ -164,6 +165,32 @@ def _class_cells(row: ClassRow) -> list[str]:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(map(literal, names)) or "none"
+
+
+def face_changes(material: Material, folder: Path) -> Section:
+    """The validation faces that changed most, side by side."""
+    title = "Faces"
+    if material.baseline is None or material.is_own_baseline:
+        return Section(title, [Paragraph("There are no two runs to compare by face.")])
+    found = changed(material.baseline.folder, material.best.folder)
+    if found is None:
+        said = f"The two have not kept the same validation faces ({code(FACES)}) on this machine."
+        return Section(title, [Paragraph(said)])
+    said = (
+        f"Of {found.count} validation faces that were kept, {found.better} have a higher F in the best "
+        f"than in the baseline, and {found.worse} a lower one. Those that changed most, losses first:"
+    )
+    blocks: list[Block] = [Paragraph(said)]
+    if found.faces:
+        path = FIGURES / "faces.png"
+        figures.faces(folder / path, found.faces)
+        shows = "The faces that changed most: image, truth, baseline and best"
+        blocks.append(Figure(path, shows, "With the F of the face. Each run is shown at its best epoch."))
+        rows = [
+            [literal(face.name), *map(notation.score, (face.before, face.after))] for face in found.faces
+        ]
+        blocks.append(Table(["face", "baseline", "best"], rows, numeric=2))
+    return Section(title, blocks)
 
 
 def beliefs(material: Material) -> Section:
