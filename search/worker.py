@@ -125,13 +125,16 @@ class Worker:
         """One trial, from its claim to its end."""
         self.pulse.hold(lease)
         workspace = Workspace(self.folder, lease.number, self.id, self.shelf.token.hex)
-        workspace.open()
         progress = Progress()
+        for result in workspace.open(lease.left_by):
+            progress.add(result)
         try:
             with trial_log(workspace.published / "log.txt"):
                 where = f"{self.place.label} of {self.leases.process.host}"
                 log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
                 progress.seed = self._insist(partial(self.study.seed, lease.slot))
+                for result in progress.waiting:
+                    log.info("epoch %d was trained and not reported", result.epoch)
                 self.shelf.take_up(lease, workspace, self._should_stop)
                 end = ended_before(lease) or self._epochs(lease, workspace, progress)
                 self._tell(lease, workspace, progress, end)
@@ -159,10 +162,7 @@ class Worker:
             if params is None:
                 raise Left
             if lease.epochs:
-                progress.scores = self._insist(lambda: self._reported(lease))
-            for result in workspace.inherit(lease.left_by) if lease.left_by else ():
-                log.info("epoch %d had not been reported", result.epoch)
-                progress.add(result)
+                progress.scores |= self._insist(lambda: self._reported(lease))
             log.info("params: %s", ", ".join(f"{name} {value}" for name, value in params.items()))
             config = configure(self.objective, params)
             with closing(watchdog.over(self.objective.train(config, run))) as results:
@@ -258,7 +258,8 @@ class Worker:
                 workspace.publish(unpublished)
         except Left:
             reported = True  # by whoever goes on with the trial already
-        self.shelf.deliver(lease, workspace, partial(self.leases.renew, lease))
+        if reported:
+            self.shelf.deliver(lease, workspace, partial(self.leases.renew, lease))
         self.pulse.drop("stopping" if self._asked_to_go() else "waiting")
         if reported and with_database(lambda: self.leases.release(lease)):
             workspace.leave()

@@ -38,18 +38,29 @@ class Workspace:
         self.epoch = 0
         self._study = study_token
 
-    def open(self) -> None:
-        """Starts from what was published on this machine: copies, so that no open file is shared.
+    def open(self, left_by: str | None = None) -> list[EpochResult]:
+        """Starts from what is there on this machine. `epoch` is then how far that is, 0 where nothing is.
 
-        `epoch` is then how far that is, 0 where nothing is there. What a study of the same name in
+        What was published is copied, so that no open file is shared. What a study of the same name in
         another database has left behind is not continued.
+
+        Args:
+            left_by: the owner before, if it is dead. Its folder is gone on with where something in it is
+                still to be reported.
+
+        Returns:
+            That, in order.
         """
+        if left_by is not None and (unreported := self._inherit(left_by)):
+            self.epoch = unreported[-1].epoch
+            return unreported
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir(parents=True)
         self.epoch = self._marked()
         if self.epoch:
             for path in _files(self.published):
                 shutil.copy2(path, self.work / path.name)
+        return []
 
     def start_from(self, folder: Path, epoch: int) -> None:
         """Starts from the files in `folder`, which become this owner's, instead."""
@@ -82,27 +93,6 @@ class Workspace:
         beside.write_text(json.dumps({"study": self._study, "results": results}))
         beside.replace(self.work.parent / UNREPORTED)
 
-    def inherit(self, owner: str) -> list[EpochResult]:
-        """Starts from the folder of an owner that is dead, if it died with something to report.
-
-        Returns:
-            That, in order, and the checkpoint is at least as far; nothing, and nothing changed, where
-            there is none.
-        """
-        left = self._folder_of(owner)
-        try:
-            noted = json.loads((left / UNREPORTED).read_text())
-        except (FileNotFoundError, ValueError):
-            return []
-        if noted["study"] != self._study:
-            return []
-        shutil.rmtree(self.work.parent)
-        left.rename(self.work.parent)
-        return [
-            EpochResult(epoch=epoch, epochs=epochs, score=score)
-            for epoch, epochs, score in noted["results"]
-        ]
-
     def publish(self, epoch: int) -> None:
         """Makes this owner's files, after `epoch`, the trial's. Only while the lease is confirmed."""
         with _blocks_freed_later() as keep:
@@ -130,6 +120,21 @@ class Workspace:
     def leave(self) -> None:
         """Removes this owner's folder only: somebody else goes on with the trial."""
         shutil.rmtree(self.work.parent, ignore_errors=True)
+
+    def _inherit(self, owner: str) -> list[EpochResult]:
+        left = self._folder_of(owner)
+        try:
+            noted = json.loads((left / UNREPORTED).read_text())
+        except (FileNotFoundError, ValueError):
+            return []
+        if noted["study"] != self._study:
+            return []
+        shutil.rmtree(self.work.parent, ignore_errors=True)
+        left.rename(self.work.parent)
+        return [
+            EpochResult(epoch=epoch, epochs=epochs, score=score)
+            for epoch, epochs, score in noted["results"]
+        ]
 
     def _folder_of(self, owner: str) -> Path:
         return self.published / f"{WORK}{owner[:8]}"

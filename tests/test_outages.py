@@ -83,7 +83,7 @@ def test_who_ends_while_the_database_is_away(search_on_postgres: Search, number:
     assert right(record) and record.attempts == 2
     assert meanwhile_trained[0] >= 3
     assert sum(search.trained().values()) <= 12 + 1, "what was trained meanwhile was trained again"
-    assert "had not been reported" in (search.runs / "trial-0000" / "log.txt").read_text()
+    assert "trained and not reported" in (search.runs / "trial-0000" / "log.txt").read_text()
 
 
 def test_a_table_that_is_gone_is_no_outage(search_on_postgres: Search) -> None:
