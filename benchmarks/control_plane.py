@@ -150,9 +150,9 @@ class Ours:
     def ask(self) -> tuple[Lease, dict[str, Any]]:
         lease = self.leases.claim()
         assert isinstance(lease, Lease), lease
-        params = ask(self.study, self.leases, lease)
-        assert params is not None
-        return lease, params
+        task = ask(self.study, self.leases, lease)
+        assert task is not None
+        return lease, dict(task.params)
 
     def report(self, asked: tuple[Lease, dict[str, Any]], epoch: int, score: float) -> None:
         """Report and decision."""

@@ -98,7 +98,8 @@ def _record(
         best_epoch=best_epoch,
         params=row.params,
         known=known,
-        seed=seeds[row.slot] if seeds else study.spec.study.sampler.seed,
+        seed=seeds[row.slot] if seeds else attributes.get("seed", study.spec.study.sampler.seed),
+        repeat_of=attributes.get("repeat_of"),
         epochs=row.epochs,
         curve=[curve.get(epoch) for epoch in range(1, max(curve) + 1)] if curve else [],
         reason=_reason(attributes),
@@ -135,8 +136,15 @@ def _budget(trials: int, records: list[Record]) -> Budget:
 
 
 def _best(study: Study, finished: list[Record]) -> Record | None:
-    """Of the complete trials only: a pruned one was ended because it promised less."""
-    complete = [record for record in finished if record.state == "complete" and record.value is not None]
+    """Of the complete trials only: a pruned one was ended because it promised less.
+
+    Nor a repeat: of many seeds of one config the best is luck.
+    """
+    complete = [
+        record
+        for record in finished
+        if record.state == "complete" and record.value is not None and record.repeat_of is None
+    ]
     if not complete:
         return None
     sign = 1 if study.spec.study.direction == "maximize" else -1

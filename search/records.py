@@ -39,6 +39,7 @@ class Record:
         seconds: wall-clock time from its first start to its end, or to now.
         horizon: how many epochs it has at most; None before the first.
         control: why it would have been pruned, where it ran on as one of the control group.
+        repeat_of: the trial whose config it trains once more with another seed; None for all others.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Record:
     seconds: float | None
     horizon: int | None = None
     control: Reason | None = None
+    repeat_of: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object of `search trials --json`."""

@@ -1,83 +1,194 @@
-"""What a slot of the budget samples.
+"""What a slot of the budget trains: a config that was never drawn before, and a seed.
 
-- The sampler of a slot is seeded from the study's seed and the slot: workers never draw alike, and a
-  restarted one does not repeat itself.
-- Known configs take the first slots, without waiting rows in the database, which every worker would
-  read again with every epoch.
-
-A new sampler is one function and one entry at the foot of this file.
+- A config is drawn in memory, after the trials before it, and stored whole: whoever asks again has the
+  same.
+- No point is drawn twice. Before it is stored it is held against all that were drawn, by the database as
+  well, where two workers may draw at once. A sampler that comes back to a point is told that somebody
+  tries it; one that stays there is overruled by a uniform draw, in the end by a list of what is left.
+- Where nothing is left, the budget is spent on what is worth knowing then: the best configs once more, by
+  turns, each with another seed. That is recorded (`repeat_of`), and such a trial is never the best.
 """
 
 import hashlib
-import math
-import warnings
-from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Any
+import random
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from search.plan import Planned
-from search.registry import options_at, registered
+from search.objective import Params
+from search.points import configs, point
+from search.registry import options_at
+from search.samplers import build_sampler, frozen, seen, slot_seed
 from search.spec import Spec
 from search.study import Study
 from storage.leases import Lease, Leases
 from storage.samples import Sample, rows_of
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # group, PartialFixed
+REDRAWS = 8  # how often a sampler may come back to points that were drawn before
+UNIFORM = 64  # uniform draws after that; all of them taken: there is not much left
+REPEATED = 5  # how many of the best configs are trained again where nothing is left
 
 
-def ask(study: Study, leases: Leases, lease: Lease) -> dict[str, Any] | None:
-    """The params of the lease's trial: constants and samples; None where the lease is lost.
+@dataclass(frozen=True)
+class Task:
+    """What a trial trains: params, constants included, and the seed."""
 
-    They are stored as one: asked again, by whomever, the answer is the same.
+    params: Params
+    seed: int
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A config for a slot.
+
+    Attributes:
+        params: without the constants. point: the config's name.
+        repeat: how often it was drawn before. of: the trial that had it first.
     """
+
+    params: Params
+    point: str
+    repeat: int = 0
+    of: int | None = None
+
+
+@dataclass(frozen=True)
+class Before:
+    """What there is when a trial draws.
+
+    Attributes:
+        trials: all others that have not failed. number: of the trial that draws.
+        taken: the numbers of the trials that have drawn a point, by its name; the first one first.
+        study, pruner: Hyperband makes its brackets of a study's name, and they concern the sampler, too.
+    """
+
+    trials: Sequence[FrozenTrial]
+    number: int
+    taken: Mapping[str, Sequence[int]]
+    study: str = "study"
+    pruner: optuna.pruners.BasePruner | None = None
+
+
+def ask(study: Study, leases: Leases, lease: Lease) -> Task | None:
+    """What the lease's trial trains; None where the lease is lost.
+
+    Asked again, by whomever, the answer is the same.
+    """
+    spec = study.spec
     planned = study.planned(lease.slot)
-    sample = study.samples.of(lease.trial_id) or (
-        draw(study, lease) if planned is None else retrained(study, planned)
-    )
-    if not leases.sampled(lease, rows_of(sample)):
-        return None
-    constants = {**study.spec.space.constants, **(planned.constants if planned else {})}
-    return {**constants, **{name: value for name, (value, _) in sample.items()}}
+    constants = {**spec.space.constants, **(planned.constants if planned else {})}
+    seed = planned.seed if planned else spec.study.sampler.seed
+    if stored := study.samples.of(lease.trial_id):
+        params = {name: value for name, (value, _) in stored.items()}
+        task = Task({**constants, **params}, study.samples.seed(lease.trial_id, seed))
+        return task if leases.renew(lease) else None
+    if planned:
+        answer = leases.sampled(lease, rows_of(sample_of(spec, planned.params)), None)
+        return Task({**constants, **planned.params}, seed) if answer == "stored" else None
+    while True:
+        draw = choose(spec, lease.slot, before(study, lease))
+        task = Task({**constants, **draw.params}, repeat_seed(seed, draw.repeat) if draw.repeat else seed)
+        attributes = {"repeat_of": draw.of, "seed": task.seed} if draw.repeat else {}
+        rows = rows_of(sample_of(spec, draw.params))
+        answer = leases.sampled(lease, rows, draw.point, draw.repeat, attributes)
+        if answer != "taken":  # else somebody drew the same a moment before
+            return task if answer == "stored" else None
 
 
-def draw(study: Study, lease: Lease) -> Sample:
-    """A sample for the lease's slot, after all trials there are; stores nothing."""
+def before(study: Study, lease: Lease) -> Before:
+    """What there is when the lease's trial draws."""
+    spec = study.spec
     others = [trial for trial in study.samples() if trial.number != lease.number]
-    # Hyperband's brackets, which its pruner makes, concern the sampler, too.
-    pruner = study.optuna.pruner if study.spec.study.pruner.kind == "hyperband" else None
-    view = optuna.create_study(
-        storage=Memory(others, lease.number),
-        sampler=build_sampler(study.spec, lease.slot),
-        pruner=pruner,
-        study_name=study.name,
-        direction=study.spec.study.direction,
-    )
-    trial = view.ask()
-    study.spec.space.suggest(trial)
-    return {name: (trial.params[name], trial.distributions[name]) for name in trial.params}
+    taken = study.samples.points()
+    for trial in others:
+        if trial.params:
+            taken.setdefault(point(spec.space, trial.params), [trial.number])
+    for slot, known in enumerate(spec.known):
+        if slot != lease.slot:
+            taken.setdefault(point(spec.space, known.params), [slot])
+    pruner = study.optuna.pruner if spec.study.pruner.kind == "hyperband" else None
+    return Before(others, lease.number, taken, study.name, pruner)
 
 
-def retrained(study: Study, planned: Planned) -> Sample:
-    """The params of a config that is retrained, as a sample."""
+def choose(spec: Spec, slot: int, before: Before) -> Draw:
+    """What a slot trains: its known config, a point that nobody has, or one of the best once more."""
+    params: Params = {}
+    for params in proposals(spec, slot, before):
+        name = point(spec.space, params)
+        if name not in before.taken:
+            return Draw(params, name)
+        if slot < len(spec.known):
+            return _repeat(before, name, params)
+    # Of n + 1 configs one is none of n; four times as many, and the first are not preferred.
+    listed = islice(configs(spec.space), 4 * len(before.taken) + UNIFORM)
+    left = [params for params in listed if point(spec.space, params) not in before.taken]
+    if left:
+        params = random.Random(slot_seed(spec.study.sampler.seed, slot)).choice(left)
+        return Draw(params, point(spec.space, params))
+    sign = 1.0 if spec.study.direction == "maximize" else -1.0
+    complete = [trial for trial in before.trials if trial.state == TrialState.COMPLETE]
+    ranked = sorted(complete, key=lambda trial: -sign * (trial.value or 0.0))
+    best = {point(spec.space, trial.params): trial.params for trial in ranked}  # by the best run of each
+    names = list(best)[:REPEATED] or [point(spec.space, params)]
+    name = min(names, key=lambda name: len(before.taken.get(name, ())))
+    return _repeat(before, name, best.get(name, params))
+
+
+def _repeat(before: Before, name: str, params: Params) -> Draw:
+    numbers = before.taken.get(name, ())
+    return Draw(params, name, len(numbers), numbers[0] if numbers else None)
+
+
+def proposals(spec: Spec, slot: int, before: Before) -> Iterator[Params]:
+    """What the study's sampler wants to try, and again as long as nobody is content; then uniform draws."""
+    trials = list(before.trials)
+    for attempt in range(REDRAWS):
+        params = propose(spec, build_sampler(spec, slot, attempt), replace(before, trials=trials))
+        yield params
+        number = 1 + max([before.number, *(trial.number for trial in trials)])
+        trials.append(trial_of(spec, number, params))
+    for attempt in range(REDRAWS, REDRAWS + UNIFORM):
+        uniform = RandomSampler(seed=slot_seed(spec.study.sampler.seed, slot, attempt))
+        yield propose(spec, uniform, before)
+
+
+def propose(spec: Spec, sampler: BaseSampler, before: Before) -> Params:
+    """What `sampler` draws, without the constants."""
     view = optuna.create_study(
-        sampler=optuna.samplers.PartialFixedSampler(
-            dict(planned.params), optuna.samplers.RandomSampler(seed=planned.seed)
-        )
+        storage=Memory(seen(spec, before.trials), before.number),
+        sampler=sampler,
+        pruner=before.pruner,
+        study_name=before.study,
+        direction=spec.study.direction,
     )
     trial = view.ask()
-    study.spec.space.suggest(trial)
-    return {name: (trial.params[name], trial.distributions[name]) for name in trial.params}
+    spec.space.suggest(trial)
+    return trial.params
+
+
+def sample_of(spec: Spec, params: Params) -> Sample:
+    """A config with its distributions."""
+    trial = FixedTrial(dict(params))
+    spec.space.suggest(trial)
+    return {name: (value, trial.distributions[name]) for name, value in trial.params.items()}
+
+
+def trial_of(spec: Spec, number: int, params: Params, value: float | None = None) -> FrozenTrial:
+    """A trial with this config, complete where it has a value, else running."""
+    sample = sample_of(spec, params)
+    state = TrialState.RUNNING if value is None else TrialState.COMPLETE
+    distributions = {name: distribution for name, (_, distribution) in sample.items()}
+    return frozen(number, state, value, params, distributions)
+
+
+def repeat_seed(seed: int, repeat: int) -> int:
+    """The seed (0 to 2**32 - 1) of a config's second, third, ... run: `repeat` is 1, 2, ..."""
+    return int.from_bytes(hashlib.sha256(f"{seed} repeat {repeat}".encode()).digest()[:4])
 
 
 class Memory(InMemoryStorage):
@@ -100,104 +211,12 @@ class Memory(InMemoryStorage):
         return [*chosen, *super().get_all_trials(study_id, deepcopy, states)]
 
 
-def build_sampler(spec: Spec, slot: int) -> BaseSampler:
-    """The sampler of one slot; around it, for the first slots, the known config that is tried there."""
-    settings = spec.study.sampler
-    build = registered("sampler", settings.kind, SAMPLERS, spec)
-    with options_at(spec, "sampler"):
-        sampler = build(spec, slot, dict(settings.options))
-    if slot < len(spec.known):
-        return optuna.samplers.PartialFixedSampler(dict(spec.known[slot].params), sampler)
-    return sampler
-
-
 def rehearse(spec: Spec) -> None:
     """Samples once in memory: Optuna looks at some options only when it uses them."""
+    corners = [
+        {name: value for name, value in corner.items() if name in spec.space.by_name}
+        for corner in islice(spec.space.corners(), 2)
+    ]
+    trials = [trial_of(spec, number, params, 0.0) for number, params in enumerate(corners)]
     with options_at(spec, "sampler"):
-        study = optuna.create_study(sampler=build_sampler(spec, slot=len(spec.known)))
-        spec.space.suggest(study.ask())
-
-
-def slot_seed(seed: int, slot: int) -> int:
-    """A seed of 32 bits that no other slot of any study with another seed shares but by chance."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{slot}".encode()).digest()[:4])
-
-
-def _tpe(spec: Spec, slot: int, options: dict[str, Any]) -> BaseSampler:
-    """Jointly over all parameters; over each branch apart where conditions make branches."""
-    branches = any(parameter.when for parameter in spec.space.parameters)
-    chosen = {"multivariate": True, "group": branches, **options}
-    return optuna.samplers.TPESampler(seed=slot_seed(spec.study.sampler.seed, slot), **chosen)
-
-
-def _random(spec: Spec, slot: int, options: dict[str, Any]) -> BaseSampler:
-    return optuna.samplers.RandomSampler(seed=slot_seed(spec.study.sampler.seed, slot), **options)
-
-
-def _qmc(spec: Spec, slot: int, options: dict[str, Any]) -> BaseSampler:
-    return SobolSampler(
-        [parameter.name for parameter in spec.space.parameters], slot, spec.study.sampler.seed, **options
-    )
-
-
-class SobolSampler(BaseSampler):
-    """Point `slot` of one scrambled Sobol sequence, whichever worker asks.
-
-    Optuna's QMCSampler counts its points in a study attribute that two workers can read at once, and
-    leaves out conditional parameters; a slot is its own counter, and has a coordinate for every name.
-    """
-
-    def __init__(self, names: Sequence[str], slot: int, seed: int, scramble: bool = True) -> None:
-        from scipy.stats import qmc  # two seconds of every other worker's start, were it above
-
-        sequence = qmc.Sobol(d=len(names), scramble=scramble, seed=seed)
-        if slot:
-            sequence.fast_forward(slot)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a power of two at a time would balance better
-            self._point = dict(zip(names, sequence.random(1)[0], strict=True))
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        return at_share(param_distribution, float(self._point[param_name]))
-
-
-def at_share(distribution: BaseDistribution, share: float) -> Any:
-    """The value at `share` (0 <= share < 1) of a distribution, counted along its own scale."""
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[int(share * len(distribution.choices))]
-    if isinstance(distribution, IntDistribution) and not distribution.log:
-        steps = (distribution.high - distribution.low) // distribution.step + 1
-        return distribution.low + distribution.step * int(share * steps)
-    if not isinstance(distribution, FloatDistribution | IntDistribution):
-        raise TypeError(f"no scale for {type(distribution).__name__}")
-    low, high = float(distribution.low), float(distribution.high)
-    if distribution.log:
-        value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
-        return round(value) if isinstance(distribution, IntDistribution) else min(max(value, low), high)
-    if distribution.step is not None:
-        steps = round((high - low) / distribution.step) + 1
-        return min(low + distribution.step * int(share * steps), high)
-    return low + share * (high - low)
-
-
-SAMPLERS: Mapping[str, Callable[[Spec, int, dict[str, Any]], BaseSampler]] = {
-    "tpe": _tpe,
-    "random": _random,
-    "qmc": _qmc,
-}
+        propose(spec, build_sampler(spec, slot=len(spec.known)), Before(trials, len(trials), {}))

@@ -14,6 +14,7 @@ from search.errors import SearchError, SpaceError, StudyError
 from search.judging import build_pruner
 from search.objective import Description, configure, describe, load_objective
 from search.places import Place
+from search.points import shortage
 from search.reading import read_snapshot
 from search.records import Snapshot
 from search.sampling import rehearse
@@ -77,9 +78,11 @@ def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
     if not create_study(wanted.url, name, spec, fingerprint_of(description), trials):
         # Somebody else was faster, perhaps with another document.
         return join(wanted, open_study(wanted.url, name)), notes
+    short = shortage(spec.space, trials)
     return open_study(wanted.url, name), [
         *notes,
         *spec.notes,
+        *([short] if short else []),
         *(description.problems if description else ()),
     ]
 

@@ -62,13 +62,14 @@ def trial_detail(record: Record) -> RenderableType:
     """All there is to say of one trial: how it ended and why, its parameters, its curve."""
     epochs = f"{record.epochs} in {notation.duration(record.seconds)}"
     taken_up = "" if record.attempts == 1 else f", taken up {record.attempts} times"
+    repeats = "" if record.repeat_of is None else f", the config of trial {record.repeat_of} once more"
     facts = {
         "score": notation.score(record.value),
         "best epoch": f"{notation.whole(record.best_epoch)}, scored {notation.score(record.best_score)}",
         "last score": notation.score(record.last),
         "epochs": epochs + taken_up,
         "worker": notation.one_line(record.worker or notation.DASH),
-        "seed": notation.whole(record.seed),
+        "seed": notation.whole(record.seed) + repeats,
         "known as": notation.one_line(record.known or notation.DASH),
     }
     title = Text.assemble((f"trial {record.number}", "bold"), "  ", (record.state, STYLES[record.state]))

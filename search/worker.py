@@ -147,20 +147,20 @@ class Worker:
 
     def _epochs(self, lease: Lease, workspace: Workspace, progress: Progress) -> End:
         """Trains the trial's epochs as they come; returns how it ended."""
-        settings = self.study.spec.study
         watchdog = Watchdog(lambda text: self._end_hung(lease, workspace, progress, text))
-        run = Run(
-            dir=workspace.work,
-            device=self.place.device,
-            seed=progress.seed,
-            should_stop=watchdog.polled(self._should_stop),
-            data=self.data,
-            smooth=settings.smooth,
-        )
         try:
-            params = self._insist(lambda: ask(self.study, self.leases, lease))
-            if params is None:
+            task = self._insist(lambda: ask(self.study, self.leases, lease))
+            if task is None:
                 raise Left
+            params, progress.seed = task.params, task.seed
+            run = Run(
+                dir=workspace.work,
+                device=self.place.device,
+                seed=task.seed,
+                should_stop=watchdog.polled(self._should_stop),
+                data=self.data,
+                smooth=self.study.spec.study.smooth,
+            )
             if lease.epochs:
                 progress.scores |= self._insist(lambda: self._reported(lease))
             log.info("params: %s", ", ".join(f"{name} {value}" for name, value in params.items()))

@@ -23,9 +23,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
 
-from storage import pages, reports
+from storage import pages, points, reports
 from storage.engine import single_statements
 from storage.pages import Page
+from storage.points import Stored
 from storage.processes import Process
 from storage.studies import Stop, _locked, mark_alive
 from storage.tables import (
@@ -34,7 +35,6 @@ from storage.tables import (
     insert_or_ignore,
     leases,
     now,
-    params,
     studies,
     trials,
     user_attributes,
@@ -206,15 +206,20 @@ class Leases:
                 return self._create(connection, slot=claimed or 0)
             return "wait" if open_leases else "spent"
 
-    def sampled(self, lease: Lease, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Stores the parameters that were drawn for the trial; False without the lease."""
+    def sampled(
+        self,
+        lease: Lease,
+        rows: Sequence[Mapping[str, Any]],
+        point: str | None,
+        repeat: int = 0,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Stored:
+        """Stores what was drawn for the trial, and user attributes with it; see `storage.points`."""
         with self.engine.begin() as connection:
-            if held := self._renew(connection, lease):
-                connection.execute(
-                    insert_or_ignore(connection, params),
-                    [{"trial_id": lease.trial_id, **row} for row in rows],
-                )
-        return held
+            if not self._renew(connection, lease):
+                return "lost"
+            drawn = rows, point, repeat, attributes or {}
+            return points.store(connection, self.study_id, lease.trial_id, *drawn)
 
     def report(self, lease: Lease, epoch: int, horizon: int, score: float) -> bool:
         """Stores the finite score of an epoch; False, and nothing stored, without the lease.
@@ -252,8 +257,9 @@ class Leases:
                     )
                 )
             for key, attribute in attributes.items():
+                # What was stored with the config stays: the seed of a repeat.
                 connection.execute(
-                    insert(user_attributes).values(
+                    insert_or_ignore(connection, user_attributes).values(
                         trial_id=lease.trial_id, key=key, value_json=json.dumps(attribute)
                     )
                 )

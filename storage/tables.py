@@ -1,4 +1,4 @@
-"""The tables: five of our own, and the columns of Optuna's that we read or write with plain SQL.
+"""The tables: six of our own, and the columns of Optuna's that we read or write with plain SQL.
 
 Optuna's tables (schema version 12, library 5.x) are created by Optuna and stay readable by every tool
 that speaks Optuna. They are described here once more because claiming, reporting and telling must
@@ -117,6 +117,15 @@ imports = Table(
     Column("epochs", Integer),
     Column("document", Text, nullable=False),  # settings and curve as JSON
     Column("imported_at", Float(53), nullable=False),
+)
+
+points = Table(
+    "search_points",
+    ours,
+    Column("study_id", Integer, ForeignKey("search_studies.study_id"), primary_key=True),
+    Column("point", String(64), primary_key=True),  # a config's name: equal for equal configs
+    Column("repeat", Integer, primary_key=True),  # 0, or how often it was drawn before
+    Column("trial_id", Integer, nullable=False),
 )
 
 # -- Optuna's ------------------------------------------------------------------------------------

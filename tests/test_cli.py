@@ -145,6 +145,7 @@ def test_trials(mixed: Search, command: Command) -> None:
             "seconds",
             "horizon",
             "control",
+            "repeat_of",
         ]
     complete, diverged, failed, running = trials
     assert [trial["state"] for trial in trials] == ["complete", "pruned", "failed", "running"]

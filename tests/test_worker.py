@@ -327,10 +327,10 @@ def test_a_config_is_stored_whole_or_not_at_all(search: Search) -> None:
     assert isinstance(lease, Lease) and lease.trial_id == lost.trial_id
     assert ask(study, slow, lost) is None
     assert study.samples.of(lease.trial_id) == {}
-    params = ask(study, quick, lease)
-    assert params is not None and {"x", "kind", "epochs"} <= params.keys()
-    assert ask(study, quick, lease) == params
-    assert dict(reads.trial_rows(study.engine, study.id)[0].params).items() <= params.items()
+    task = ask(study, quick, lease)
+    assert task is not None and {"x", "kind", "epochs"} <= task.params.keys()
+    assert ask(study, quick, lease) == task
+    assert dict(reads.trial_rows(study.engine, study.id)[0].params).items() <= task.params.items()
 
 
 # -- the database is away --------------------------------------------------------------------------
@@ -438,7 +438,7 @@ def test_an_outage_at_the_first_sample_is_no_bug(search: Search, monkeypatch: py
 # -- samplers and pruners --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "qmc"])
 def test_samplers(search: Search, sampler: str) -> None:
     records = work(search, f"study.sampler={{kind: {sampler}, seed: 3}}", "epochs=1", trials=16)
     assert {record.state for record in records} == {"complete"}

@@ -1,0 +1,62 @@
+"""Which trial has drawn which config, so that none is drawn twice.
+
+What a trial draws is stored under the config's name. The table takes a name once (and once more for each
+deliberate repeat), so of two workers that draw the same at the same moment one finds out here.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection, select
+
+from storage.tables import insert_or_ignore, params, points, trials, user_attributes
+
+Stored = Literal["stored", "taken", "lost"]
+"""The config is the trial's; another trial has drawn it; the lease is gone."""
+
+
+def store(
+    connection: Connection,
+    study_id: int,
+    trial_id: int,
+    rows: Sequence[Mapping[str, Any]],
+    point: str | None,
+    repeat: int,
+    attributes: Mapping[str, Any],
+) -> Stored:
+    """Stores parameters and user attributes of a trial that has drawn `point` after `repeat` others had.
+
+    None is for a config that was planned, not drawn: that one is anybody's.
+    """
+    if point is not None and not _claimed(connection, study_id, trial_id, point, repeat):
+        return "taken"
+    connection.execute(
+        insert_or_ignore(connection, params), [{"trial_id": trial_id, **row} for row in rows]
+    )
+    for name, value in attributes.items():
+        row = {"trial_id": trial_id, "key": name, "value_json": json.dumps(value)}
+        connection.execute(insert_or_ignore(connection, user_attributes).values(**row))
+    return "stored"
+
+
+def _claimed(connection: Connection, study_id: int, trial_id: int, point: str, repeat: int) -> bool:
+    """Whether the name is the trial's own, now or since an earlier call."""
+    key = {"study_id": study_id, "point": point, "repeat": repeat}
+    connection.execute(insert_or_ignore(connection, points).values(**key, trial_id=trial_id))
+    return bool(connection.scalar(select(points.c.trial_id).filter_by(**key)) == trial_id)
+
+
+def drawn(connection: Connection, study_id: int) -> dict[str, list[int]]:
+    """The numbers of the trials that have drawn a point, failed ones included; the first one first."""
+    query = (
+        select(points.c.point, trials.c.number)
+        .join(trials, trials.c.trial_id == points.c.trial_id)
+        .where(points.c.study_id == study_id)
+        .order_by(points.c.repeat)
+    )
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    for point, number in connection.execute(query):
+        numbers[point].append(number)
+    return dict(numbers)
