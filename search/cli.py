@@ -20,6 +20,7 @@ from search.options import (
     Data,
     Debug,
     Device,
+    GpuHours,
     Gpus,
     Json,
     Overrides,
@@ -29,6 +30,7 @@ from search.options import (
     Space,
     Storage,
     StudyName,
+    Trials,
     Workers,
 )
 from search.output import say, write_json
@@ -59,7 +61,8 @@ def start(
     space: Space = None,
     overrides: Overrides = None,
     profile: Profile = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Total over all workers and all calls.")] = None,
+    trials: Trials = None,
+    gpu_hours: GpuHours = None,
     workers: Workers = None,
     gpus: Gpus = "auto",
     per_gpu: PerGpu = "1",
@@ -88,6 +91,7 @@ def start(
         overrides=overrides or (),
         profile=profile,
         trials=trials,
+        gpu_hours=gpu_hours,
         update=update,
     )
     here = [] if workers == 0 else places(gpus, workers, device)

@@ -38,6 +38,8 @@ def progress(snapshot: Snapshot) -> str:
         f"{budget.finished} of {budget.trials} trials finished",
         f"{budget.complete} complete, {budget.pruned} pruned, {budget.failed} failed",
     ]
+    if budget.gpu_hours is not None:
+        parts.append(notation.gpu_hours(budget))
     if snapshot.best:
         parts.append(f"best {notation.score(snapshot.best.value)}")
     left = forecast.study_left(snapshot)

@@ -49,7 +49,12 @@ def study_left(snapshot: Snapshot) -> float | None:
     rest = [typical if left is None else left for left in lefts.values()]
     unclaimed = snapshot.budget.trials - snapshot.budget.claimed
     unheld = snapshot.budget.running - len(held)
-    return (sum(rest) + typical * (unclaimed + unheld)) / len(held)
+    to_the_last_trial = (sum(rest) + typical * (unclaimed + unheld)) / len(held)
+    hours = snapshot.budget.gpu_hours_left
+    if hours is None:
+        return to_the_last_trial
+    # When they are used the last claims were made: on average those trials are half-way.
+    return min(to_the_last_trial, hours * 3600 / len(held) + typical / 2)
 
 
 def _undisturbed(snapshot: Snapshot) -> list[Record]:

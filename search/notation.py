@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from search.records import Direction
+from search.records import Budget, Direction
 
 DASH = "–"
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -43,6 +43,18 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{h}h {m:02d}m"
     return f"{m}m {s:02d}s" if minutes else f"{s}s"
+
+
+def hours(value: float | None) -> str:
+    """Device-hours: two significant digits below ten, `0.043`, `3.2`, `120`."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def gpu_hours(budget: Budget) -> str:
+    """What was used of a budget's device-hours: `3.2 of 12 GPU-hours`."""
+    return f"{hours(budget.gpu_hours_used)} of {hours(budget.gpu_hours)} GPU-hours"
 
 
 def roughly(seconds: float) -> str:

@@ -42,6 +42,14 @@ Device = Annotated[
 PerGpu = Annotated[
     str, typer.Option(help="Workers on each GPU: a number, or auto, which measures what trains most.")
 ]
+Trials = Annotated[int | None, typer.Option(min=1, help="Total over all workers and all calls.")]
+GpuHours = Annotated[
+    float | None,
+    typer.Option(
+        metavar="HOURS",
+        help="No new trial begins once the study's trials have used so many device-hours, in all calls.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Worker processes; one per GPU by default. 0: only create or join the study."),

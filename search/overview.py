@@ -77,6 +77,8 @@ def headline(snapshot: Snapshot, width: int) -> list[Text]:
             (budget.trials - budget.claimed, "to go", ""),
         )
     )
+    if budget.gpu_hours is not None:
+        counts.append(f"  {notation.gpu_hours(budget)}")
     left = forecast.study_left(snapshot)
     remains = Text("" if left is None else f"{notation.roughly(left)} left")
     counts.truncate(width, overflow="ellipsis")

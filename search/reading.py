@@ -9,7 +9,7 @@ from typing import Any
 from search.objective import best_mean
 from search.records import Budget, Reason, Record, Snapshot, State, WorkerView
 from search.study import Study
-from storage import plans, reads, studies
+from storage import hours, plans, reads, studies
 from storage.engine import redacted
 from storage.reads import TrialRow
 
@@ -54,7 +54,7 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
         direction=settings.direction,
         smooth=settings.smooth,
         target=settings.target,
-        budget=_budget(row.trials, records),
+        budget=_budget(row.trials, records, hours.read(study.engine, study.id)),
         best=_best(study, finished),
         best_known=_best(study, [record for record in finished if record.known]),
         running=[record for record in records if record.state == "running"],
@@ -123,7 +123,8 @@ def _control(attributes: Mapping[str, Any]) -> Reason | None:
     return Reason("pruned", attributes["control"], attributes.get("control_epoch"))
 
 
-def _budget(trials: int, records: list[Record]) -> Budget:
+def _budget(trials: int, records: list[Record], gpu_hours: tuple[float, float] | None) -> Budget:
+    limit, used = gpu_hours or (None, None)
     count = {state: sum(record.state == state for record in records) for state in STATES.values()}
     return Budget(
         trials=trials,
@@ -132,6 +133,8 @@ def _budget(trials: int, records: list[Record]) -> Budget:
         pruned=count["pruned"],
         failed=count["failed"],
         running=count["running"],
+        gpu_hours=limit,
+        gpu_hours_used=used,
     )
 
 

@@ -123,7 +123,12 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Slots of a study; claimed = complete + pruned + failed + running, never above trials."""
+    """Slots of a study; claimed = complete + pruned + failed + running, never above trials.
+
+    Attributes:
+        gpu_hours: device-hours after which no new trial is claimed; None where there is no such limit.
+        gpu_hours_used: by all trials, running ones included; None without a limit.
+    """
 
     trials: int
     claimed: int
@@ -131,14 +136,23 @@ class Budget:
     pruned: int
     failed: int
     running: int
+    gpu_hours: float | None = None
+    gpu_hours_used: float | None = None
 
     @property
     def finished(self) -> int:
         return self.complete + self.pruned + self.failed
 
     @property
+    def gpu_hours_left(self) -> float | None:
+        if self.gpu_hours is None or self.gpu_hours_used is None:
+            return None
+        return max(0.0, self.gpu_hours - self.gpu_hours_used)
+
+    @property
     def used_up(self) -> bool:
-        return self.finished >= self.trials
+        """No trial runs and none will be claimed."""
+        return self.finished >= self.trials or (self.gpu_hours_left == 0 and not self.running)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

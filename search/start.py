@@ -4,13 +4,14 @@ Only creation chooses: the document, the profile, the name. Who joins takes what
 asked for and differs is refused with the difference, but for what `update` may change.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search.display import View
-from search.errors import SearchError, SpaceError, StudyError
+from search.errors import SearchError, SpaceError, StudyError, UserError
 from search.judging import build_pruner
 from search.objective import Description, configure, describe, load_objective
 from search.places import Place
@@ -23,7 +24,8 @@ from search.spec import Spec, load_spec, stock_space
 from search.study import Study, create_study, find_study, fingerprint_of, open_study
 from search.supervisor import Supervisor
 from search.workspace import check_folder
-from storage import studies
+from storage import engine as engines
+from storage import hours, studies
 from storage.artifacts import check_place
 
 QUICK = "quick"
@@ -38,6 +40,7 @@ class Wanted:
     Attributes:
         space: the document; None for ./space.yaml, or the stock one where there is none.
         trials: the total over all workers; None for what the study or the document says.
+        gpu_hours: after which no new trial begins, above 0; None for what the study says.
     """
 
     study: str
@@ -49,6 +52,7 @@ class Wanted:
     overrides: Sequence[str] = ()
     profile: str | None = None
     trials: int | None = None
+    gpu_hours: float | None = None
     update: bool = False
 
     @property
@@ -64,6 +68,8 @@ class Wanted:
 
 def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
     """The study to work on, and sentences on what was decided."""
+    if wanted.gpu_hours is not None and not 0 < wanted.gpu_hours < math.inf:
+        raise UserError(f"--gpu-hours: {wanted.gpu_hours} is not above 0; give hours, as in 1.5")
     check_folder(wanted.runs)
     if wanted.artifacts is not None:
         check_place(wanted.artifacts)
@@ -75,7 +81,8 @@ def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
         return join(wanted, study), notes
     description = probe(spec, wanted.data)
     trials = wanted.trials or spec.study.trials
-    if not create_study(wanted.url, name, spec, fingerprint_of(description), trials):
+    attributes: dict[str, Any] = {} if wanted.gpu_hours is None else {hours.LIMIT: wanted.gpu_hours}
+    if not create_study(wanted.url, name, spec, fingerprint_of(description), trials, attributes):
         # Somebody else was faster, perhaps with another document.
         return join(wanted, open_study(wanted.url, name)), notes
     short = shortage(spec.space, trials)
@@ -130,6 +137,9 @@ def join(wanted: Wanted, study: Study) -> Study:
             studies.set_budget(study.engine, study.id, spec.study.trials)
     if wanted.trials is not None:
         studies.set_budget(study.engine, study.id, wanted.trials)
+    if wanted.gpu_hours is not None:
+        engines.complete(wanted.url)
+        hours.set_limit(study.engine, study.id, wanted.gpu_hours)
     if study.row.stop is not None:
         studies.set_stop(study.engine, study.id, None)  # to start is to take the wish to stop back
     return open_study(wanted.url, study.name)

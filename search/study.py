@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
 from search.errors import StudyError
-from search.objective import Description
+from search.objective import NOTHING, Description
 from search.plan import Plan, Planned
 from search.spec import Spec
 from storage import engine as engines
@@ -86,8 +86,18 @@ class Study:
         return optuna.load_study(study_name=self.name, storage=storage, pruner=optuna.pruners.NopPruner())
 
 
-def create_study(url: str, name: str, spec: Spec, fingerprint: Mapping[str, str], trials: int) -> bool:
-    """Creates the study, whose data have `fingerprint`; False where another process had created it."""
+def create_study(
+    url: str,
+    name: str,
+    spec: Spec,
+    fingerprint: Mapping[str, str],
+    trials: int,
+    attributes: Mapping[str, Any] = NOTHING,
+) -> bool:
+    """Creates the study, whose data have `fingerprint`, with attributes by key.
+
+    False where another process had created it before.
+    """
     import optuna
 
     engines.prepare(url)
@@ -106,6 +116,7 @@ def create_study(url: str, name: str, spec: Spec, fingerprint: Mapping[str, str]
             fingerprint=fingerprint,
             profile=spec.profile,
             trials=trials,
+            attributes=attributes,
         )
     finally:
         engine.dispose()
@@ -163,11 +174,19 @@ def fingerprint_of(description: Description | None) -> dict[str, str]:
 
 def check_data(study: Study, description: Description | None) -> None:
     """Raises StudyError where this machine's data are not the study's; the message has the difference."""
-    ours = fingerprint_of(description)
-    theirs = dict(study.row.fingerprint)
-    different = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+    different = data_differences(study, description)
     if different:
-        parts = ", ".join(f"{key} {ours.get(key)} (the study has {theirs.get(key)})" for key in different)
+        parts = ", ".join(f"{key} {ours} (the study has {theirs})" for key, ours, theirs in different)
         raise StudyError(
             f"--data: these are not the data of study {study.name!r}: {parts}; use the same data"
         )
+
+
+def data_differences(
+    study: Study, description: Description | None
+) -> list[tuple[str, str | None, str | None]]:
+    """Parts of the fingerprint in which data differ from the study's: name, these data's, the study's."""
+    ours = fingerprint_of(description)
+    theirs = dict(study.row.fingerprint)
+    keys = sorted({*ours, *theirs})
+    return [(key, ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)]

@@ -128,6 +128,8 @@ def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
     title = Text.assemble((notation.one_line(snapshot.study), "bold"), "  ")
     title.append(f"{budget.finished} of {budget.trials} trials: {budget.complete} complete, ")
     title.append(f"{budget.pruned} pruned, {budget.failed} failed")
+    if budget.gpu_hours is not None:
+        title.append(f"; {notation.gpu_hours(budget)}")
     epochs = f"{snapshot.epochs_run} epochs run, {snapshot.epochs_saved} left out by pruning"
     parts: list[RenderableType] = [title, Text(epochs, style="dim"), Text()]
     if snapshot.best is None:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
 
-from storage import pages, points, reports
+from storage import hours, pages, points, reports
 from storage.engine import single_statements
 from storage.pages import Page
 from storage.points import Stored
@@ -202,7 +202,7 @@ class Leases:
             claimed = connection.scalar(
                 select(func.count()).select_from(leases).where(leases.c.study_id == self.study_id)
             )
-            if (claimed or 0) < study.trials:
+            if (claimed or 0) < study.trials and not hours.spent(connection, self.study_id):
                 return self._create(connection, slot=claimed or 0)
             return "wait" if open_leases else "spent"
 
@@ -361,6 +361,7 @@ class Leases:
         )
         if done.rowcount != 1:
             return None
+        hours.note_takeover(connection, row, row.attempt + 1)
         left_by = row.owner if self._sees_gone(row) else None
         return Lease(row.trial_id, row.number, row.slot, row.attempt + 1, deaths, row.epochs, left_by)
 

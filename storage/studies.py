@@ -41,8 +41,9 @@ def register(
     fingerprint: Mapping[str, str],
     profile: str | None,
     trials: int,
+    attributes: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Adds our row to Optuna's study `study_id`; False where another process had done so."""
+    """Adds our row and attributes to Optuna's study; False where another process had done so."""
     with engine.begin() as connection:
         # Optuna's row is the lock: it exists, so two creators cannot both find ours missing.
         connection.execute(_locked(study_id))
@@ -59,6 +60,9 @@ def register(
                 resumed_at=now(),
             )
         )
+        for key, value in (attributes or {}).items():
+            row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+            connection.execute(insert(tables.study_system_attributes).values(**row))
         return True
 
 
@@ -98,6 +102,15 @@ def token(engine: Engine, study_id: int) -> uuid.UUID:
             connection.execute(tables.insert_or_ignore(connection, attribute).values(**mine))
             stored = connection.scalar(query)
     return uuid.UUID(json.loads(str(stored)))
+
+
+def attribute(engine: Engine, study_id: int, key: str) -> Any:
+    """What was stored under `key` when the study was created; None where nothing was."""
+    column = tables.study_system_attributes.c
+    query = select(column.value_json).where(column.study_id == study_id, column.key == key)
+    with engine.connect() as connection:
+        stored = connection.scalar(query)
+    return None if stored is None else json.loads(stored)
 
 
 def names(engine: Engine) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tables: six of our own, and the columns of Optuna's that we read or write with plain SQL.
+"""The tables: seven of our own, and the columns of Optuna's that we read or write with plain SQL.
 
 Optuna's tables (schema version 12, library 5.x) are created by Optuna and stay readable by every tool
 that speaks Optuna. They are described here once more because claiming, reporting and telling must
@@ -126,6 +126,16 @@ points = Table(
     Column("point", String(64), primary_key=True),  # a config's name: equal for equal configs
     Column("repeat", Integer, primary_key=True),  # 0, or how often it was drawn before
     Column("trial_id", Integer, nullable=False),
+)
+
+takeovers = Table(
+    "search_takeovers",
+    ours,
+    Column("trial_id", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),  # that began with it
+    Column("study_id", Integer, ForeignKey("search_studies.study_id"), nullable=False, index=True),
+    Column("left_at", Float(53), nullable=False),  # last sign of life of the owner before
+    Column("taken_at", Float(53), nullable=False),
 )
 
 # -- Optuna's ------------------------------------------------------------------------------------

@@ -98,6 +98,8 @@ def test_status(mixed: Search, command: Command) -> None:
         "pruned": 1,
         "failed": 1,
         "running": 1,
+        "gpu_hours": None,
+        "gpu_hours_used": None,
     }
     assert status["best"] == {
         "number": 0,

@@ -1,0 +1,77 @@
+"""The budget in device-hours, beside the one in trials: what it is, and what trials have used of it.
+
+A trial uses the time in which somebody held it: from its first claim to its end or to its owner's last
+sign of life, without the time in which it waited for another owner. Trials that share a device count each
+for itself. Only the database's clock counts.
+"""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, func, insert, select
+
+from storage.studies import _locked
+from storage.tables import insert_or_ignore, leases, now, study_system_attributes, takeovers
+
+LIMIT = "search:gpu_hours"
+"""Key of the limit among the study's attributes: hours as JSON."""
+
+
+def limit(connection: Connection, study_id: int) -> float | None:
+    """Hours after which no new trial is claimed; None where there is no such limit."""
+    attribute = study_system_attributes.c
+    stored = connection.scalar(
+        select(attribute.value_json).where(attribute.study_id == study_id, attribute.key == LIMIT)
+    )
+    return None if stored is None else float(json.loads(stored))
+
+
+def used(connection: Connection, study_id: int) -> float:
+    """Hours that the trials of a study have used, running ones included."""
+    held = func.coalesce(leases.c.finished_at, leases.c.renewed_at) - leases.c.started_at
+    waited = takeovers.c.taken_at - takeovers.c.left_at
+    sums = [
+        select(func.sum(held)).where(leases.c.study_id == study_id),
+        select(func.sum(waited)).where(takeovers.c.study_id == study_id),
+    ]
+    total, idle = (connection.scalar(query) or 0.0 for query in sums)
+    return float(total - idle) / 3600
+
+
+def spent(connection: Connection, study_id: int) -> bool:
+    """Whether the limit is reached; the caller holds the study's lock."""
+    hours = limit(connection, study_id)
+    return hours is not None and used(connection, study_id) >= hours
+
+
+def read(engine: Engine, study_id: int) -> tuple[float, float] | None:
+    """Limit and use in hours; None where there is no limit."""
+    with engine.connect() as connection:
+        hours = limit(connection, study_id)
+        return None if hours is None else (hours, used(connection, study_id))
+
+
+def set_limit(engine: Engine, study_id: int, hours: float) -> float:
+    """Makes `hours` the limit, or what is used already where that is more; returns the new one."""
+    with engine.begin() as connection:
+        connection.execute(_locked(study_id))  # no claim slips in between the sum and the write
+        budget = max(hours, used(connection, study_id))
+        attribute = study_system_attributes
+        mine = {"study_id": study_id, "key": LIMIT}
+        row = insert_or_ignore(connection, attribute).values(**mine, value_json=json.dumps(budget))
+        connection.execute(row)
+        connection.execute(attribute.update().filter_by(**mine).values(value_json=json.dumps(budget)))
+        return budget
+
+
+def note_takeover(connection: Connection, lease: Row[Any], attempt: int) -> None:
+    """Notes how long a trial waited for the owner that begins `attempt`; `lease` is the row before."""
+    connection.execute(
+        insert(takeovers).values(
+            trial_id=lease.trial_id,
+            attempt=attempt,
+            study_id=lease.study_id,
+            left_at=lease.renewed_at,
+            taken_at=now(),
+        )
+    )
