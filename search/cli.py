@@ -23,6 +23,7 @@ from search.options import (
     GpuHours,
     Gpus,
     Json,
+    Origin,
     Overrides,
     PerGpu,
     Profile,
@@ -63,6 +64,7 @@ def start(
     profile: Profile = None,
     trials: Trials = None,
     gpu_hours: GpuHours = None,
+    origin: Origin = None,
     workers: Workers = None,
     gpus: Gpus = "auto",
     per_gpu: PerGpu = "1",
@@ -92,6 +94,7 @@ def start(
         profile=profile,
         trials=trials,
         gpu_hours=gpu_hours,
+        origin=origin,
         update=update,
     )
     here = [] if workers == 0 else places(gpus, workers, device)

@@ -50,6 +50,14 @@ GpuHours = Annotated[
         help="No new trial begins once the study's trials have used so many device-hours, in all calls.",
     ),
 ]
+Origin = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STUDY",
+        help="Start a new study from the trials of another one that fit its space.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Worker processes; one per GPU by default. 0: only create or join the study."),

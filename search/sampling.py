@@ -12,6 +12,7 @@
 import hashlib
 import random
 from collections.abc import Container, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -20,10 +21,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
+from search.inheritance import origin_of
 from search.objective import Params
 from search.points import configs, point
 from search.registry import options_at
-from search.samplers import build_sampler, frozen, seen, slot_seed
+from search.samplers import build_sampler, distributions, frozen, seen, slot_seed
 from search.spec import Spec
 from search.study import Study
 from storage.leases import Lease, Leases
@@ -62,7 +64,8 @@ class Before:
     """What there is when a trial draws.
 
     Attributes:
-        trials: all others that have not failed. number: of the trial that draws.
+        trials: all others that have not failed, after those of the study that this one was started from.
+        number: of the trial that draws, among these.
         taken: the numbers of the trials that have drawn a point, by its name; the first one first.
         study, pruner: Hyperband makes its brackets of a study's name, and they concern the sampler, too.
     """
@@ -103,16 +106,49 @@ def ask(study: Study, leases: Leases, lease: Lease) -> Task | None:
 def before(study: Study, lease: Lease) -> Before:
     """What there is when the lease's trial draws."""
     spec = study.spec
-    others = [trial for trial in study.samples() if trial.number != lease.number]
+    own = [trial for trial in study.samples() if trial.number != lease.number]
+    inherited = inherited_trials(study)
     taken = study.samples.points()
-    for trial in others:
+    for trial in own:
         if trial.params:
             taken.setdefault(point(spec.space, trial.params), [trial.number])
     for slot, known in enumerate(spec.known):
         if slot != lease.slot:
             taken.setdefault(point(spec.space, known.params), [slot])
+    for trial in inherited:
+        taken.setdefault(point(spec.space, trial.params), [])
+    # Optuna looks for new trials by number, and finds none below zero: ours come after what was there.
+    others = [*inherited, *(moved(trial, len(inherited)) for trial in own)]
     pruner = study.optuna.pruner if spec.study.pruner.kind == "hyperband" else None
-    return Before(others, lease.number, taken, study.name, pruner)
+    return Before(others, lease.number + len(inherited), taken, study.name, pruner)
+
+
+def inherited_trials(study: Study) -> list[FrozenTrial]:
+    """The trials of the study that this one was started from, numbered from 0."""
+    origin = origin_of(study)
+    if origin is None:
+        return []
+    known = distributions(study.spec)
+    return [
+        frozen(
+            number,
+            TrialState[trial.state],
+            trial.value,
+            trial.params,
+            {name: known[name] for name in trial.params},
+            trial.epochs,
+        )
+        for number, trial in enumerate(origin.trials)
+    ]
+
+
+def moved(trial: FrozenTrial, by: int) -> FrozenTrial:
+    """The trial with another number."""
+    if not by:
+        return trial
+    other = copy(trial)
+    other.number += by
+    return other
 
 
 def choose(spec: Spec, slot: int, before: Before) -> Draw:
@@ -182,8 +218,7 @@ def trial_of(spec: Spec, number: int, params: Params, value: float | None = None
     """A trial with this config, complete where it has a value, else running."""
     sample = sample_of(spec, params)
     state = TrialState.RUNNING if value is None else TrialState.COMPLETE
-    distributions = {name: distribution for name, (_, distribution) in sample.items()}
-    return frozen(number, state, value, params, distributions)
+    return frozen(number, state, value, params, {name: kind for name, (_, kind) in sample.items()})
 
 
 def repeat_seed(seed: int, repeat: int) -> int:

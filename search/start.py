@@ -12,6 +12,8 @@ from typing import Any
 
 from search.display import View
 from search.errors import SearchError, SpaceError, StudyError, UserError
+from search.finding import named
+from search.inheritance import ORIGIN, check_origin, inherit
 from search.judging import build_pruner
 from search.objective import Description, configure, describe, load_objective
 from search.places import Place
@@ -41,6 +43,7 @@ class Wanted:
         space: the document; None for ./space.yaml, or the stock one where there is none.
         trials: the total over all workers; None for what the study or the document says.
         gpu_hours: after which no new trial begins, above 0; None for what the study says.
+        origin: a study whose trials a new one starts from.
     """
 
     study: str
@@ -53,12 +56,18 @@ class Wanted:
     profile: str | None = None
     trials: int | None = None
     gpu_hours: float | None = None
+    origin: str | None = None
     update: bool = False
 
     @property
     def has_document(self) -> bool:
         """Whether something was asked for that the study's document must agree with."""
         return self.space is not None or bool(self.overrides) or self.profile is not None or self.update
+
+    @property
+    def budgets(self) -> bool:
+        """Whether a budget was asked for."""
+        return self.trials is not None or self.gpu_hours is not None
 
     def load(self, profile: str | None) -> Spec:
         local = Path("space.yaml")
@@ -82,6 +91,10 @@ def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
     description = probe(spec, wanted.data)
     trials = wanted.trials or spec.study.trials
     attributes: dict[str, Any] = {} if wanted.gpu_hours is None else {hours.LIMIT: wanted.gpu_hours}
+    if wanted.origin is not None:
+        origin = inherit(named(wanted.url, wanted.origin, read_only=True), spec, description)
+        attributes[ORIGIN] = origin.to_document()
+        notes = [*notes, origin.sentence]
     if not create_study(wanted.url, name, spec, fingerprint_of(description), trials, attributes):
         # Somebody else was faster, perhaps with another document.
         return join(wanted, open_study(wanted.url, name)), notes
@@ -109,11 +122,13 @@ def choose(wanted: Wanted) -> tuple[Spec, str, list[str]]:
 
 def join(wanted: Wanted, study: Study) -> Study:
     """Takes the stored study; changes its budget, and with `update` how it searches."""
-    if study.plan is not None and (wanted.has_document or wanted.trials is not None):
+    if study.plan is not None and (wanted.has_document or wanted.budgets):
         raise StudyError(
             f"--study: {study.name!r} retrains trials of {study.plan.of!r} by a plan; leave these flags "
             f"away to join it (search {study.plan.kind} says how many trainings there are)"
         )
+    if wanted.origin is not None:
+        check_origin(study, wanted.origin)
     if wanted.has_document:
         spec = wanted.load(wanted.profile or study.row.profile)
         different = differences(study.spec.document, spec.document)
