@@ -8,10 +8,16 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from search import notation
+from search.cost import Costs, expected_saving, measure
 from search.objective import Description
+from search.output import say
 from search.places import Place
+from search.reading import read_snapshot
+from search.records import Snapshot
 from search.spec import Spec
-from search.start import Wanted, choose, probe
+from search.start import QUICK, Wanted, choose, probe
+from search.study import find_study
 from search.tracing import Trace, trace
 
 
@@ -23,6 +29,7 @@ class Report:
     description: Description | None
     device: str
     trace: Trace | None = None
+    plan: Costs | None = None
 
     @property
     def problems(self) -> Sequence[str]:
@@ -31,7 +38,8 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The object of `search check --json`; parameters are the model's trainable ones."""
         data = self.description
-        traced = {"trace": self.trace.to_json()} if self.trace else {}
+        measured: dict[str, Any] = {"trace": self.trace.to_json()} if self.trace else {}
+        measured |= {"plan": self.plan.to_json()} if self.plan else {}
         return {
             "parameters": data.parameters if data else None,
             "device": self.device,
@@ -44,19 +52,42 @@ class Report:
                 "source": data.source,
             },
             "problems": list(self.problems),
-            **traced,
+            **measured,
         }
 
 
-def check(wanted: Wanted, place: Place, trace_to: Path | None = None) -> Report:
+def check(
+    wanted: Wanted,
+    place: Place,
+    trace_to: Path | None = None,
+    plan_for: Sequence[int] | None = None,
+    like: Snapshot | None = None,
+) -> Report:
     """Reads everything a search would read; raises what a search would raise.
 
-    With `trace_to` an epoch is trained and its trace written there; nothing else is written.
+    Args:
+        trace_to: where the trace of an epoch goes that is then trained; nothing else is written.
+        plan_for: numbers of workers, for which is then measured what the budget costs.
+        like: a study whose trials say what pruning saves.
     """
     spec, _, _ = choose(wanted)
     description = probe(spec, wanted.data)
     traced = trace(spec, wanted.data, place.device, trace_to) if trace_to else None
-    return Report(spec, description, place.label, traced)
+    plan = None
+    if plan_for is not None:
+        say(f"--plan: training three epochs on {place.label}")
+        measured = measure(spec, wanted.data, place.device)
+        trials = wanted.trials or spec.study.trials
+        plan = Costs(measured, expected_saving(spec, like), trials, len(spec.known), plan_for)
+    return Report(spec, description, place.label, traced, plan)
+
+
+def study_like(url: str, name: str) -> Snapshot | None:
+    """The study `name`, or its quick twin, as it is now; None where there is neither."""
+    for each in (name, f"{name}-{QUICK}"):
+        if (study := find_study(url, each, read_only=True)) is not None:
+            return read_snapshot(study)
+    return None
 
 
 def check_table(report: Report) -> RenderableType:
@@ -81,6 +112,9 @@ def check_table(report: Report) -> RenderableType:
     if report.trace is not None:
         for row in _trace_rows(report.trace):
             table.add_row(*row)
+    if report.plan is not None:
+        for row in _plan_rows(report.plan):
+            table.add_row(*row)
     return table
 
 
@@ -89,3 +123,25 @@ def _trace_rows(trace: Trace) -> Iterator[tuple[str, str]]:
     yield "trace", f"{trace.file}: epoch {trace.epoch}; open it in ui.perfetto.dev or chrome://tracing"
     for cost in trace.costs:
         yield "cost", f"{cost.share:5.1%}  {cost.seconds:8.3f} s  {cost.calls:7,} x  {cost.name}"
+
+
+def _plan_rows(plan: Costs) -> Iterator[tuple[str, str]]:
+    """Rows that say what a budget costs, and what that was measured with."""
+    measured, saving = plan.measured, plan.saving
+    epoch, trial, worker = (
+        notation.seconds(seconds)
+        for seconds in (measured.epoch_seconds, measured.trial_seconds, measured.worker_seconds)
+    )
+    begin = f"a trial takes {trial} to begin, a worker {worker} more"
+    yield "measured", f"{measured.config}: {measured.epochs} epochs of {epoch}; {begin}"
+    most, likely = notation.hours(plan.gpu_hours_at_most), notation.hours(plan.gpu_hours)
+    yield "cost", f"{plan.trials} trials: {most} GPU-hours at most, {likely} expected"
+    yield "pruning", f"is expected to leave out {saving.share:.0%} of the epochs: {saving.source}"
+    kept = notation.size(measured.checkpoint_bytes)
+    disk = notation.size(plan.disk_bytes(max(plan.workers)))
+    yield "disk", f"about {disk}; {kept} for each trial that runs, is known or is among the five best"
+    for count in plan.workers:
+        who = "1 worker" if count == 1 else f"{count} workers with such a device each"
+        yield "ends", f"{who}: {notation.roughly(plan.seconds(count))}"
+    chance = f"{plan.chance:.1%} that one is among the best 5 % of the space"
+    yield "chance", f"of {plan.draws} random draws: {chance}"

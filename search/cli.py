@@ -177,27 +177,46 @@ def check(
     traced: Annotated[
         bool, typer.Option("--trace", help=f"Train two epochs; the second's trace goes to {TRACE}.")
     ] = False,
+    planned: Annotated[
+        bool, typer.Option("--plan", help="Train three epochs and say what the budget costs.")
+    ] = False,
+    trials: Annotated[int | None, typer.Option(min=1, help="With --plan: the budget.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="With --plan: how many there will be.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            "--study", help="With --plan: whose trials say what pruning saves.", envvar="SEARCH_STUDY"
+        ),
+    ] = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Read the document and the data as a search would, and say what is wrong; writes no study."""
     from search.check import check as run
-    from search.check import check_table
+    from search.check import check_table, study_like
+    from search.cost import WORKERS
     from search.places import places
     from search.start import Wanted
     from search.tables import show
 
+    if not planned and (trials or workers):
+        raise UserError("check: --trials and --workers belong to --plan; add it, or leave them away")
     wanted = Wanted(
         study="check",
         url="",
-        runs=Path("runs"),
+        runs=runs,
         data=data,
         space=space,
         overrides=overrides or (),
         profile=profile,
+        trials=trials,
     )
     place = places(gpus, None, device)[0]
-    place.confine()  # before torch is loaded: a trace is of this place
-    report = run(wanted, place, Path(TRACE) if traced else None)
+    place.confine()  # before torch is loaded: what is measured is this place
+    numbers = ((workers,) if workers else WORKERS) if planned else None
+    like = study_like(storage_url(storage, runs), study) if planned and study else None
+    report = run(wanted, place, Path(TRACE) if traced else None, numbers, like)
     if as_json:
         write_json(report.to_json())
     else:

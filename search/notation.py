@@ -45,6 +45,19 @@ def duration(seconds: float | None) -> str:
     return f"{m}m {s:02d}s" if minutes else f"{s}s"
 
 
+def seconds(value: float) -> str:
+    """A short time: `0.042 s`, `3.2 s`, `1m 20s`."""
+    return duration(value) if value >= 60 else f"{value:.2g} s"
+
+
+def size(count: int) -> str:
+    """Bytes on a disk: `640 B`, `27 MB`, `1.2 GB`."""
+    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} {units[0]}" if value >= 9.95 or units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
 def hours(value: float | None) -> str:
     """Device-hours: two significant digits below ten, `0.043`, `3.2`, `120`."""
     if value is None or not math.isfinite(value):
