@@ -4,6 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from search import curse
+from search.confirm import SUFFIX, answer
+from search.confirmation import Confirmation
 from search.errors import SearchError, UserError
 from search.history import SCORE, RecordedRun, read_run
 from search.importance import importance_of
@@ -11,7 +14,7 @@ from search.reading import read_records, read_snapshot
 from search.records import Record
 from search.report.material import Material, Trial
 from search.sides import stored_run, trial_number
-from search.study import Study
+from search.study import Study, find_study
 
 PROVENANCE = "provenance."
 AGREEMENT = 1e-9
@@ -27,8 +30,10 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
 
     Raises:
         SearchError: no trial is complete.
-        UserError: `against` is no trial with a score.
+        UserError: `against` is no trial with a score, or the study retrains another's trials.
     """
+    if study.plan is not None:
+        raise UserError(f"--study: {study.name!r} retrains trials; report on the search, {study.plan.of!r}")
     snapshot = read_snapshot(study)
     if snapshot.best is None:
         raise SearchError(
@@ -46,6 +51,8 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
         baseline=None if baseline is None else read_trial(study, baseline, runs),
         no_baseline=why,
         importance=importance_of(records, study.spec.space.parameters, snapshot.direction),
+        confirmation=_confirmation(study),
+        predicted=curse.predict(records, snapshot.smooth, snapshot.direction),
         ends=ends,
     )
 
@@ -78,6 +85,14 @@ def read_trial(study: Study, record: Record, runs: Path) -> Trial:
         data=leaves.get("data.root"),
         classes=[str(name) for name in leaves.get("data.classes") or ()],
     )
+
+
+def _confirmation(study: Study) -> Confirmation | None:
+    """What `search confirm` has found under its usual name, if it was asked."""
+    made = find_study(study.url, f"{study.name}{SUFFIX}", read_only=True)
+    if made is None or made.plan is None or (made.plan.kind, made.plan.of) != ("confirm", study.name):
+        return None
+    return answer(made)
 
 
 def _difference(stored: RecordedRun, files: RecordedRun) -> str | None:

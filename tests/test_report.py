@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ from service import STUDY as STUDY_NAME
 
 from search import importance
 from search.cli import app
+from search.confirmation import confirmation
 from search.errors import UserError
 from search.gathering import gather
 from search.history import RecordedRun
 from search.parameter import Parameter
+from search.plan import Config, Plan
+from search.race import Results
 from search.records import Record
 from search.report import blocks, html, markdown
 from search.report.advice import Hit, hits, widened
@@ -538,6 +542,45 @@ def test_the_faces_that_changed_most(copied: Search, reported: Any) -> None:
 WEIGHT = Parameter(name="loss.weight", low=0.5, high=3.0)
 RATE = Parameter(name="rate", low=1e-4, high=1e-2, log=True)
 EPOCHS = Parameter(name="warm", low=0, high=15, step=1)
+
+
+# -- fresh seeds -----------------------------------------------------------------------------------
+
+
+def test_what_fresh_seeds_said(copied: Search) -> None:
+    study = copied.study()
+    assert study is not None
+    material = gather(study, copied.folder / "runs")
+    assert material.confirmation is None
+    before = written(copied).paths[0].read_text()
+    assert "Nothing has been trained again with other seeds" in before
+    assert "search confirm --study toy --top 3 --against 0" in before
+    configs = [
+        Config(name=name, number=number, params={}, value=value)
+        for name, number, value in (("by hand", 0, 0.34), ("trial 1", 1, 0.83))
+    ]
+    plan = Plan(
+        kind="confirm",
+        of="toy",
+        configs=configs,
+        first=3,
+        last=6,
+        trials=None,
+        seed=7,
+        split=None,
+        asked={},
+    )
+    scores = np.array([[0.30, 0.31, 0.32], [0.78, 0.80, 0.82]])
+    results = Results(scores=scores, planned=6, running=0, lost=0, rounds=3)
+    found = confirmation("toy-confirm", plan, results, "maximize", ended=True)
+    report = write_report(replace(material, confirmation=found), copied.runs / "report")
+    text = report.paths[0].read_text()
+    assert text.count("On 3 fresh seeds trial 1 is better than by hand: +0.4900") == 2
+    assert "The search's value of trial 1 less its mean over fresh seeds: +0.0300" in text
+    assert "| trial 1 | 0.8300 | 3 | 0.8000 |" in text
+    assert "search confirm" not in text.partition("## What to try next")[2].partition("## ")[0]
+    assert not re.search(WORDS, text, re.IGNORECASE)
+    study.engine.dispose()
 
 
 # -- importances -----------------------------------------------------------------------------------

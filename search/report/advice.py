@@ -61,7 +61,8 @@ def advice(material: Material, start: str) -> list[Advice]:
         start: the command that makes a study `{name}` of the same document and data, up to its `--set`.
     """
     wider, longer, freeze = (find(material, start) for find in (_wider, _longer, _freeze))
-    return [each for each in (_more_trials(material), wider, longer, freeze) if each]
+    found = (_more_trials(material), _confirm(material), wider, longer, freeze)
+    return [each for each in found if each]
 
 
 def hits(parameters: Sequence[Parameter], best: Sequence[Record], complete: Sequence[Record]) -> list[Hit]:
@@ -128,6 +129,24 @@ def _more_trials(material: Material) -> Advice | None:
         "Go on with the search: it was still finding better trials.",
         f"The best is trial {best.number}; only {later} of {len(material.records)} trials came after it.",
         [f"search start --study {material.study} --trials {budget.trials + math.ceil(budget.trials / 2)}"],
+    )
+
+
+def _confirm(material: Material) -> Advice | None:
+    """Where fresh seeds have not said yet whether the best is better."""
+    found = material.confirmation
+    if found is not None and found.ended:
+        return None
+    against = "" if material.baseline is None else f" --against {material.baseline.record.number}"
+    if material.is_own_baseline:
+        against = ""
+    command = f"search confirm --study {material.study}"
+    luck = material.predicted
+    lucky = "" if luck is None else f" {luck.curse:.4f} of the best value is expected to be luck."
+    return Advice(
+        "Train the best again on fresh seeds, beside the baseline.",
+        f"Every figure here is of one run with one seed.{lucky}",
+        [command if found is not None else f"{command} --top 3{against}"],
     )
 
 

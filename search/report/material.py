@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.confirmation import Confirmation
 from search.history import RecordedRun
+from search.plan import Prediction
 from search.records import Record, Snapshot
 from search.report.importance import Importance
 from search.spec import Spec
@@ -55,6 +57,8 @@ class Material:
         best: the best complete trial.
         baseline: what it is held against; None where there is none, which `no_baseline` explains.
         importance: None where too few trials are complete.
+        confirmation: what fresh seeds said, as far as `search confirm` is. None: nothing was retrained.
+        predicted: how lucky the best is expected to be; None where the search does not tell enough.
         ends: where the first four stages of a training end; None where each run's own rule says so.
     """
 
@@ -66,6 +70,8 @@ class Material:
     baseline: Trial | None
     no_baseline: str = ""
     importance: Importance | None = None
+    confirmation: Confirmation | None = None
+    predicted: Prediction | None = None
     ends: Sequence[int] | None = None
 
     @property

@@ -8,6 +8,7 @@ from search import notation
 from search.comparison import Comparison, compare, what_matters_first
 from search.report import figures
 from search.report.blocks import Block, Bullets, Figure, Paragraph, Section, Table, code, literal
+from search.report.fresh_seeds import answer
 from search.report.material import Material, Trial
 from search.report.training import Band, Decline, Peak, decline, gap_by_rate, peak
 from search.stages import FAST, STEADY, WINDOW, Stage
@@ -53,10 +54,13 @@ def in_short(material: Material, comparison: Comparison | None) -> list[Block]:
         said.append(verdict(comparison))
     if (distance := to_target(material, best.record.value)) is not None:
         said.append(f"Target {notation.score(snapshot.target)}: {distance}.")
-    said.append(
-        f"It is one run with one seed, picked as the best of {len(material.complete)} complete trials: its "
-        "value is partly luck, and a new seed will most likely score lower."
-    )
+    if material.confirmation is not None:
+        said.append(answer(material.confirmation))
+    else:
+        said.append(
+            f"It is one run with one seed, picked as the best of {len(material.complete)} complete trials: "
+            "its value is partly luck, and a new seed will most likely score lower."
+        )
     return [
         Paragraph(
             f"A trial is one training with one config. Its score is {literal(best.metric)}, measured after "

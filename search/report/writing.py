@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from search.records import finite
-from search.report import ending, figures, findings, html, markdown, results
+from search.report import ending, figures, findings, fresh_seeds, html, markdown, results
 from search.report.blocks import Document
 from search.report.ending import DOCUMENT
 from search.report.material import Material, Trial
@@ -65,6 +65,7 @@ def compose(material: Material, folder: Path) -> Document:
         lead=results.in_short(material, comparison),
         sections=[
             results.performance(material, comparison),
+            fresh_seeds.fresh_seeds(material),
             results.changes(material, comparison),
             results.dynamics(material, comparison, folder),
             results.degradation(material),

@@ -1,0 +1,74 @@
+"""The section about the search's best on fresh seeds: what `search confirm` found, if it was asked."""
+
+from search import notation
+from search.confirmation import Confirmation, Row
+from search.contrasts import Estimate
+from search.report.blocks import Block, Bullets, Paragraph, Section, Table, literal
+from search.report.material import Material
+
+TITLE = "On fresh seeds"
+
+
+def fresh_seeds(material: Material) -> Section:
+    """Whether the best is better than the baseline when both are trained again."""
+    found, predicted = material.confirmation, material.predicted
+    said = []
+    if predicted is not None:
+        said.append(
+            f"Predicted from the curves of {predicted.trials} complete trials: the best value is "
+            f"{predicted.curse:.4f} better than its config gives on average, as it was picked. "
+            "Another seed may change more than the noise of epochs shows; then it is more."
+        )
+    if found is None or found.winner is None:
+        said.append(
+            "Nothing has been trained again with other seeds: how much of the difference is the "
+            "config's is not known."
+        )
+        return Section(TITLE, [Paragraph(sentence) for sentence in said])
+    blocks: list[Block] = [Bullets([answer(found), *said, *_luck(found)])]
+    head = ["config", "in the search", "seeds", "mean", "95 % interval", "difference", "95 % interval", ""]
+    rows = [_cells(row) for row in (*found.contenders, found.baseline)]
+    blocks.append(Table(head, rows, numeric=7))
+    blocks.append(
+        Paragraph(
+            f"{found.planned} trainings, {found.open} of them not ended. Differences are from "
+            f"{literal(found.baseline.config.name)} on the same seeds. Of equal configs one is called in "
+            f"at most 5 of 100 races: each look is held to {100 * found.nominal:.2g} %."
+        )
+    )
+    return Section(TITLE, blocks)
+
+
+def answer(found: Confirmation) -> str:
+    """What fresh seeds say, in a sentence."""
+    winner, baseline = found.winner, literal(found.baseline.config.name)
+    if winner is None or winner.difference is None:
+        return "On fresh seeds: too few trainings have ended to say anything."
+    name, seeds = literal(winner.config.name), min(winner.seeds, found.baseline.seeds)
+    word = {"better": "is better than", "worse": "is worse than"}.get(
+        winner.verdict or "", "is not told apart from"
+    )
+    return f"On {seeds} fresh seeds {name} {word} {baseline}: {_estimate(winner.difference)}."
+
+
+def _luck(found: Confirmation) -> list[str]:
+    if found.curse is None:
+        return []
+    name = literal(found.plan.configs[1].name)
+    return [f"The search's value of {name} less its mean over fresh seeds: {_estimate(found.curse)}."]
+
+
+def _estimate(found: Estimate) -> str:
+    return f"{found.value:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}"
+
+
+def _cells(row: Row) -> list[str]:
+    value = notation.score(row.config.value)
+    start = [literal(row.config.name), value, str(row.seeds)]
+    return [*start, *_pair(row.mean, ""), *_pair(row.difference, "+"), row.verdict or ""]
+
+
+def _pair(found: Estimate | None, sign: str) -> list[str]:
+    if found is None:
+        return [notation.DASH, notation.DASH]
+    return [f"{found.value:{sign}.4f}", f"{found.low:{sign}.4f} to {found.high:{sign}.4f}"]
