@@ -1,4 +1,4 @@
-"""Are `search confirm` and the curse it predicts right? Simulated races and searches whose truth is known.
+"""Are `search confirm` and `search ablate` right? Simulated races, searches, ablations with known truth.
 
     python benchmarks/retraining.py --races 2000 --searches 200
 
@@ -11,17 +11,25 @@ their 95 % interval (Wilson 1927).
 The second table has searches: the mean over them of how far the best value was above its config's level,
 and of what was predicted from the values alone, with the noise of one value known and with it taken
 20 % too small.
+
+The third table has ablations of changes with known effects, most with one interaction: by family the
+intervals in % that hold the truth, for changes alone, for the whole difference, for the interaction of
+every pair that was trained, and for what is left unexplained; ablations in % in which the pair that
+interacts was trained; trainings.
 """
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from search.contrasts import Blocks, Floats
+from search.changes import combinations
+from search.contrasts import Blocks, Estimate, Floats
 from search.curse import expected_curse
+from search.effects import Effects
+from search.effects import next_round as next_ablation
 from search.race import calls, next_round
 
 NOISE, SHARED = 0.005, 0.003
@@ -135,10 +143,99 @@ def searches(
     return found[0], found[1], found[2]
 
 
+# -- ablation ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Path:
+    """A way from A to B: the effect of each change alone, and interactions by pair."""
+
+    name: str
+    effects: tuple[float, ...]
+    interactions: Mapping[tuple[int, int], float]
+
+
+PATHS = (
+    Path("2 changes, none interact", (0.010, 0.003), {}),
+    Path("2 changes, interacting", (0.009, 0.001), {(0, 1): 0.010}),
+    Path("3 changes, none interact", (0.012, 0.004, -0.005), {}),
+    Path("3 changes, a pair of 0.015", (0.012, 0.004, -0.005), {(0, 1): 0.015}),
+    Path("3 changes, a pair of 0.030", (0.012, 0.004, -0.005), {(0, 1): 0.030}),
+    Path("5 changes, a pair of 0.030", (0.012, 0.0, 0.006, 0.0, -0.004), {(0, 2): 0.030}),
+)
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """One ablation: shares of intervals that hold the truth, whether the right pair was trained."""
+
+    alone: Sequence[bool]
+    total: Sequence[bool]
+    pairs: Sequence[bool]
+    unexplained: Sequence[bool]
+    found: bool
+    trainings: int
+
+
+def ablate(path: Path, rng: np.random.Generator) -> Ablated:
+    made = combinations([{} for _ in path.effects])
+    opening = sum(len(each) in (0, 1, len(path.effects)) for each in made)
+
+    def level(config: int) -> float:
+        alone = sum(path.effects[change] for change in made[config])
+        together = (size for pair, size in path.interactions.items() if {*pair} <= {*made[config]})
+        return 0.66 + alone + sum(together)
+
+    truth = np.array([level(config) for config in range(len(made))])
+    full = truth[:, None] + SHARED * rng.standard_normal((1, LAST))
+    full = full + NOISE * rng.standard_normal((len(made), LAST))
+    seen = np.full((len(made), 0), np.nan)
+    while cells := next_ablation(seen, made, opening, FIRST, LAST):
+        wider = max(seen.shape[1], *(block + 1 for _, block in cells))
+        seen = np.pad(seen, ((0, 0), (0, wider - seen.shape[1])), constant_values=np.nan)
+        for cell in cells:
+            seen[cell] = full[cell]
+    found = Effects(seen, made)
+    trained = {pair.changes: pair for pair in found.pairs}
+    explained = sum(path.interactions.get(pair, 0.0) for pair in trained if len(path.effects) > 2)
+    left = sum(path.interactions.values()) - explained
+    return Ablated(
+        alone=[holds(each, size) for each, size in zip(found.alone, path.effects, strict=True)],
+        total=[holds(found.total, truth[found.whole] - truth[0])],
+        pairs=[
+            holds(pair.interaction, path.interactions.get(changes, 0.0))
+            for changes, pair in trained.items()
+        ],
+        unexplained=[holds(found.unexplained, left)] if found.unexplained else [],
+        found=all(pair in trained for pair in path.interactions),
+        trainings=int(np.isfinite(seen).sum()),
+    )
+
+
+def holds(estimate: Estimate | None, truth: float) -> bool:
+    return estimate is not None and estimate.low <= truth <= estimate.high
+
+
+def ablations(count: int) -> None:
+    print("\n| path | alone | whole | pairs | unexplained | pair found | trainings |")
+    print("|---|---|---|---|---|---|---|")
+    for row, path in enumerate(PATHS):
+        rng = np.random.default_rng(2000 + row)
+        found = [ablate(path, rng) for _ in range(count)]
+        shares = [
+            share([held for each in found for held in getattr(each, name)] or [True])
+            for name in ("alone", "total", "pairs", "unexplained")
+        ]
+        told = share([each.found for each in found]) if path.interactions else "-"
+        mean = np.mean([each.trainings for each in found])
+        print(f"| {path.name} | {' | '.join(shares)} | {told} | {mean:.1f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--races", type=int, default=400)
     parser.add_argument("--searches", type=int, default=50)
+    parser.add_argument("--ablations", type=int, default=200)
     arguments = parser.parse_args()
     print("| family | called | wrong | differences | means | trainings |")
     print("|---|---|---|---|---|---|")
@@ -167,6 +264,7 @@ def main() -> None:
                 f"| {small:.4f} ({small - truth:+.4f}) |",
                 flush=True,
             )
+    ablations(arguments.ablations)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from search import cli_evidence, cli_import, cli_report, cli_shows
+from search import cli_evidence, cli_import, cli_report, cli_retraining, cli_shows
 from search.errors import SearchError, UserError
 from search.finding import named, storage_url
 from search.options import (
@@ -266,6 +266,7 @@ def dashboard(
 
 
 cli_evidence.add_to(app)
+cli_retraining.add_to(app)
 cli_report.add_to(app)
 cli_import.add_to(app)
 

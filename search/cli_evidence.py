@@ -1,6 +1,5 @@
 """The commands that judge results, a part of the command line: parse, one call, an exit code."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,19 +7,8 @@ import typer
 
 from search.errors import UserError
 from search.finding import named, storage_url
-from search.options import (
-    Artifacts,
-    Data,
-    Device,
-    Gpus,
-    Json,
-    OptionalStudy,
-    Runs,
-    Storage,
-    StudyName,
-    Workers,
-)
-from search.output import say, write_json
+from search.options import Json, OptionalStudy, Runs, Storage
+from search.output import write_json
 
 Claims = Annotated[
     list[str] | None,
@@ -71,67 +59,6 @@ def compare(
     return 0
 
 
-def confirm(
-    study: StudyName,
-    top: Annotated[
-        int | None, typer.Option("--top", min=1, help="How many of the best trials; 3 by default.")
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            metavar="CONFIG",
-            help="The baseline: a trial's number or a known config; by default the best known one.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=2, max=30, help="Fresh seeds of a config at most; 6 by default.")
-    ] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Trainings over all configs at most.")] = None,
-    splits: Annotated[
-        bool | None, typer.Option("--splits/--same-split", help="Another train/val split for every seed.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="The study that retrains: STUDY-confirm.")
-    ] = None,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
-    data: Data = None,
-    artifacts: Artifacts = None,
-    workers: Workers = None,
-    gpus: Gpus = "auto",
-    device: Device = None,
-    as_json: Json = False,
-) -> int:
-    """Retrain a search's best and a baseline on the same fresh seeds, until it is settled who is better."""
-    from search.confirm import Asked, answer, prepare, work
-    from search.confirmed import confirmed
-    from search.display import view
-    from search.places import places
-    from search.tables import show
-    from search.workspace import check_folder
-
-    check_folder(runs)
-    here = [] if workers == 0 else places(gpus, workers, device)
-    asked = Asked(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
-    made, notes = prepare(named(storage_url(storage, runs), study), asked)
-    code = 0
-    if here:
-        code, turned_away = work(made, runs, data, artifacts or None, here, view(sys.stderr))
-        notes += turned_away
-    found = answer(made)
-    if not found.ended:
-        notes.append(f"search worker --study {made.name} works on it, from any machine")
-    for note in notes:
-        say(note)
-    if as_json:
-        write_json(found.to_json())
-    else:
-        show(confirmed(found))
-    return code
-
-
 def add_to(app: typer.Typer) -> None:
     """Makes them commands of `app`."""
     app.command()(compare)
-    app.command()(confirm)

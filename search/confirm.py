@@ -4,23 +4,17 @@ Contenders, baseline and rule are chosen once, when the retraining study is made
 on with it, on this machine's workers; `search worker --study mseg-confirm` joins from others.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from search import curse
 from search.confirmation import Confirmation, confirmation
 from search.contenders import config_named, default_baseline, ranked, split_parameter
-from search.display import View
 from search.errors import StudyError, UserError
-from search.places import Place
 from search.plan import Plan
 from search.reading import read_records, read_snapshot
-from search.retraining import advance, create, find, next_cells, read_results, set_limit
-from search.start import Wanted, run
-from search.study import Study, open_study
-from storage import studies
+from search.retraining import has_ended, prepare, read_results
+from search.study import Study
 
 SUFFIX = "-confirm"
 TOP, SEEDS, FIRST = 3, 6, 3
@@ -50,29 +44,15 @@ class Asked:
         return {flag: value for flag, value in said.items() if value is not None}
 
 
-def prepare(study: Study, asked: Asked) -> tuple[Study, list[str]]:
-    """The retraining study, made or found, its next round planned; and sentences on what was decided.
+def prepared(study: Study, asked: Asked) -> tuple[Study, list[str]]:
+    """The retraining study, its next round planned; and sentences on what was decided.
 
     Raises:
         StudyError: it was made by another rule.
         UserError: what was asked for does not fit the study.
     """
     name = asked.name or f"{study.name}{SUFFIX}"
-    notes: list[str] = []
-    made = find(study, name)
-    if made is None:
-        plan, notes = choose(study, asked)
-        made = create(study, name, plan)
-    if (plan_there := made.plan) is None or plan_there.kind != "confirm":
-        raise StudyError(f"--as: study {name!r} is no confirm; use another name")
-    check_rule(name, plan_there, asked.rule)
-    if asked.trials is not None and asked.trials != plan_there.trials:
-        check_limit(asked.trials, plan_there)
-        set_limit(made, plan_there, asked.trials)
-    if made.row.stop is not None:
-        studies.set_stop(made.engine, made.id, None)  # to go on is to take the wish to stop back
-    advance(made)
-    return open_study(study.url, name), notes
+    return prepare(study, name, "confirm", asked.rule, asked.trials, lambda: choose(study, asked))
 
 
 def choose(study: Study, asked: Asked) -> tuple[Plan, list[str]]:
@@ -115,31 +95,7 @@ def choose(study: Study, asked: Asked) -> tuple[Plan, list[str]]:
         },
         predicted=curse.predict(records, settings.smooth, settings.direction),
     )
-    if asked.trials is not None:
-        check_limit(asked.trials, plan)
     return plan, notes
-
-
-def check_rule(name: str, plan: Plan, rule: dict[str, Any]) -> None:
-    """Raises StudyError where a flag differs from what the study was made with."""
-    different = [
-        f"--{flag} {plan.asked.get(flag)} (asked: {value})"
-        for flag, value in rule.items()
-        if plan.asked.get(flag) != value
-    ]
-    if different:
-        raise StudyError(
-            f"--study: {name!r} was made with {', '.join(different)}; leave the flag away to go on with "
-            "it, or give --as NAME for another"
-        )
-
-
-def check_limit(trials: int, plan: Plan) -> None:
-    """Raises UserError where not even the first decision could be paid."""
-    least = plan.first * len(plan.configs)
-    if trials < least:
-        count = f"{len(plan.configs)} configs with {plan.first} seeds"
-        raise UserError(f"--trials: {trials} are too few: {count} take {least}")
 
 
 def answer(made: Study) -> Confirmation:
@@ -148,20 +104,5 @@ def answer(made: Study) -> Confirmation:
     if plan is None:
         raise StudyError(f"study {made.name!r} retrains nothing")
     results = read_results(made, plan)
-    direction = made.spec.study.direction
-    more = results.running or next_cells(plan, results, 1 if direction == "maximize" else -1)
-    return confirmation(made.name, plan, results, direction, ended=not more)
-
-
-def work(
-    made: Study,
-    runs: Path,
-    data: Path | None,
-    artifacts: str | None,
-    workers: Sequence[Place],
-    view: View,
-) -> tuple[int, Sequence[str]]:
-    """Trains what is planned, and what becomes planned, with this machine; an exit code and sentences."""
-    wanted = Wanted(study=made.name, url=made.url, runs=runs, data=data, artifacts=artifacts)
-    _, code, turned_away = run(made, wanted, workers, view)
-    return code, turned_away
+    ended = has_ended(made, plan, results)
+    return confirmation(made.name, plan, results, made.spec.study.direction, ended=ended)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from search.contrasts import Blocks, Estimate, nominal_level
+from search.contrasts import Blocks, Estimate, interval, nominal_level
 from search.objective import Direction
 from search.plan import Config, Plan, Prediction
 from search.race import REFERENCE, Results, calls
@@ -101,7 +101,7 @@ class Confirmation:
                 },
                 "curse": {
                     "predicted": self.predicted and asdict(self.predicted),
-                    "measured": _interval(self.curse),
+                    "measured": interval(self.curse),
                 },
                 "noise": self.noise,
             }
@@ -181,15 +181,9 @@ def _row(row: Row) -> dict[str, Any]:
         "params": dict(row.config.params),
         "value": row.config.value,
         "seeds": row.seeds,
-        "mean": _interval(row.mean),
-        "difference": _interval(row.difference),
+        "mean": interval(row.mean),
+        "difference": interval(row.difference),
         "verdict": row.verdict,
         "settled_after": row.settled_after,
         "chance": row.chance,
     }
-
-
-def _interval(estimate: Estimate | None) -> dict[str, float] | None:
-    if estimate is None:
-        return None
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}

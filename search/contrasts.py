@@ -51,6 +51,13 @@ class Estimate:
     above: float
 
 
+def interval(estimate: Estimate | None) -> dict[str, float] | None:
+    """An estimate as JSON has it."""
+    if estimate is None:
+        return None
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
 class Blocks:
     """Scores by config and seed: (configs, seeds), NaN where there is none."""
 

@@ -86,6 +86,13 @@ class Plan:
     changes: Sequence[Mapping[str, tuple[Any, Any]]] = ()
     predicted: Prediction | None = None
 
+    @property
+    def opening(self) -> int:
+        """How many configs, the first of them, have the first seeds; others join where they are needed."""
+        if self.kind == "confirm":
+            return len(self.configs)
+        return sum(len(config.changes) in (0, 1, len(self.changes)) for config in self.configs)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -5,20 +5,82 @@ slots that are planned. Workers train it like any study. One that finds the budg
 the race goes on (`advance`), so that nobody has to stay: any worker on any machine carries it on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from search.errors import StudyError
-from search.plan import Plan
-from search.race import Cell, Results, affordable, next_round
+from search import effects, race
+from search.errors import StudyError, UserError
+from search.plan import Kind, Plan
+from search.race import Cell, Results
 from search.settings import PrunerSettings
 from search.study import Study, create_study, find_study, open_study
-from storage import plans, reads
+from storage import plans, reads, studies
 from storage.plans import Slot
 
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
+
+
+def prepare(
+    study: Study,
+    name: str,
+    kind: Kind,
+    rule: Mapping[str, Any],
+    trials: int | None,
+    choose: Callable[[], tuple[Plan, list[str]]],
+) -> tuple[Study, list[str]]:
+    """The study `name` that retrains, made or found, its next round planned; and sentences for the user.
+
+    Args:
+        rule: the flags that were given, which must be those it was made with.
+        trials: trainings over all configs at most; None for what it has.
+        choose: makes the plan of a new one, and sentences on what was decided.
+
+    Raises:
+        StudyError: it is another kind of study, or was made by another rule.
+        UserError: not even the first decision could be paid.
+    """
+    notes: list[str] = []
+    made = find(study, name)
+    if made is None:
+        plan, notes = choose()
+        check_limit(trials, plan)
+        made = create(study, name, plan)
+    there = made.plan
+    if there is None or there.kind != kind:
+        raise StudyError(f"--as: study {name!r} is no {kind}; use another name")
+    check_rule(name, there, rule)
+    if trials is not None and trials != there.trials:
+        check_limit(trials, there)
+        plans.replace(made.engine, made.id, replace(there, trials=trials).to_json())
+    if made.row.stop is not None:
+        studies.set_stop(made.engine, made.id, None)  # to go on is to take the wish to stop back
+    advance(made)
+    return open_study(study.url, name), notes
+
+
+def check_rule(name: str, plan: Plan, rule: Mapping[str, Any]) -> None:
+    """Raises StudyError where a flag differs from what the study was made with."""
+    different = [
+        f"--{flag} {plan.asked.get(flag)} (asked: {value})"
+        for flag, value in rule.items()
+        if plan.asked.get(flag) != value
+    ]
+    if different:
+        raise StudyError(
+            f"--study: {name!r} was made with {', '.join(different)}; leave the flag away to go on with "
+            "it, or give --as NAME for another"
+        )
+
+
+def check_limit(trials: int | None, plan: Plan) -> None:
+    """Raises UserError where not even the first decision could be paid."""
+    least = plan.first * plan.opening
+    if trials is not None and trials < least:
+        count = f"{plan.opening} configs with {plan.first} seeds"
+        raise UserError(f"--trials: {trials} are too few: {count} take {least}")
 
 
 def create(study: Study, name: str, plan: Plan) -> Study:
@@ -71,8 +133,18 @@ def advance(study: Study) -> bool:
 
 def next_cells(plan: Plan, results: Results, sign: int) -> list[Cell]:
     """What the plan trains after these results, all of them ended."""
-    cells = next_round(results.scores, plan.first, plan.last, sign=sign)
-    return affordable(cells, results.planned, plan.trials)
+    if plan.kind == "confirm":
+        cells = race.next_round(results.scores, plan.first, plan.last, sign=sign)
+    else:
+        combinations = [config.changes for config in plan.configs]
+        cells = effects.next_round(results.scores, combinations, plan.opening, plan.first, plan.last)
+    return race.affordable(cells, results.planned, plan.trials)
+
+
+def has_ended(study: Study, plan: Plan, results: Results) -> bool:
+    """Whether nothing more will be planned."""
+    sign = 1 if study.spec.study.direction == "maximize" else -1
+    return not results.running and not next_cells(plan, results, sign)
 
 
 def read_results(study: Study, plan: Plan, slots: Sequence[Slot] | None = None) -> Results:
@@ -102,8 +174,3 @@ def read_results(study: Study, plan: Plan, slots: Sequence[Slot] | None = None) 
             (slot.block for number, slot in enumerate(slots) if number not in ended), default=blocks
         ),
     )
-
-
-def set_limit(study: Study, plan: Plan, trials: int) -> None:
-    """Makes `trials` the most trainings that there may be over all configs."""
-    plans.replace(study.engine, study.id, replace(plan, trials=trials).to_json())

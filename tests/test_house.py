@@ -104,8 +104,9 @@ def test_leaves_of_the_objective_do_not_import_each_other() -> None:
 
 def test_what_is_shown_is_a_function_of_records() -> None:
     shown = {"display", "events", "overview", "roster", "forecast", "notation", "tables", "report"}
-    shown |= {"side_by_side", "beside", "confirmed"}
-    models = {"records", "comparison", "evidence", "stages", "pruning_audit", "confirmation", "contrasts"}
+    shown |= {"side_by_side", "beside", "confirmed", "ablated"}
+    models = {"records", "comparison", "evidence", "stages", "pruning_audit"}
+    models |= {"confirmation", "ablation", "contrasts"}
     allowed = {f"search.{name}" for name in shown | models}
     for module in sorted(allowed & FILES.keys()):
         if module == "search.records":

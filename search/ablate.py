@@ -1,0 +1,100 @@
+"""`search ablate A B`: retrain what lies between two configs on the same seeds; which change did it.
+
+The path is laid out once, when the retraining study is made; the same command goes on with it.
+"""
+
+import re
+from dataclasses import dataclass
+
+from search.ablation import Ablation, ablation
+from search.changes import between, changes_between, combinations
+from search.contenders import config_named
+from search.errors import StudyError, UserError
+from search.notation import short_names
+from search.plan import Config, Plan
+from search.reading import read_records
+from search.retraining import has_ended, prepare, read_results
+from search.study import Study
+
+SEEDS, FIRST = 6, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the command line asked for; None for what the retraining study has, or the default.
+
+    Attributes:
+        a, b: a trial's number, a known config, or best. name: of the retraining study.
+        seeds: of every config at most. trials: trainings over all configs at most.
+    """
+
+    a: str
+    b: str
+    name: str | None = None
+    seeds: int | None = None
+    trials: int | None = None
+
+
+def prepared(study: Study, asked: Asked) -> tuple[Study, list[str]]:
+    """The retraining study, its next round planned; and sentences on what was decided.
+
+    Raises:
+        StudyError: it was made by another rule.
+        UserError: there is no such config, or nothing between the two.
+    """
+    records = read_records(study)
+    a, b = (config_named(study, records, name, "ablate") for name in (asked.a, asked.b))
+    name = asked.name or f"{study.name}-ablate-{_slug(a)}-{_slug(b)}"
+    rule = {"a": a.name, "b": b.name, **({"seeds": asked.seeds} if asked.seeds else {})}
+    return prepare(study, name, "ablate", rule, asked.trials, lambda: choose(study, a, b, asked))
+
+
+def choose(study: Study, a: Config, b: Config, asked: Asked) -> tuple[Plan, list[str]]:
+    """The plan for a new retraining study."""
+    space = study.spec.space
+    changes = changes_between(space, a.params, b.params)
+    if not changes:
+        raise UserError(f"ablate: {a.name} and {b.name} are the same config; nothing lies between them")
+    short = short_names(space.names)
+    names = ["+".join(short[parameter] for parameter in change) for change in changes]
+    configs = []
+    for made in combinations(changes):
+        if len(made) in (0, len(changes)):
+            end = b if made else a
+            name, number, value, params = end.name, end.number, end.value, dict(end.params)
+        else:
+            name, number, value = " and ".join(names[index] for index in made), None, None
+            applied = {parameter for index in made for parameter in changes[index]}
+            params = between(space, a.params, b.params, applied)
+        configs.append(Config(name=name, number=number, params=params, value=value, changes=made))
+    seeds = asked.seeds or SEEDS
+    plan = Plan(
+        kind="ablate",
+        of=study.name,
+        configs=configs,
+        first=min(FIRST, seeds),
+        last=seeds,
+        trials=asked.trials,
+        seed=study.spec.study.sampler.seed,
+        split=None,
+        asked={"a": a.name, "b": b.name, "seeds": seeds},
+        changes=changes,
+    )
+    return plan, [f"{len(changes)} changes lie between {a.name} and {b.name}: {', '.join(names)}"]
+
+
+def answer(made: Study) -> Ablation:
+    """What the results say so far."""
+    plan = made.plan
+    if plan is None:
+        raise StudyError(f"study {made.name!r} retrains nothing")
+    results = read_results(made, plan)
+    ended = has_ended(made, plan, results)
+    return ablation(made.name, plan, results, made.spec.study.direction, ended=ended)
+
+
+def _slug(config: Config) -> str:
+    """A part of a study's name: a trial's number, else what of a known config's name may stand there."""
+    if config.number is not None:
+        return str(config.number)
+    return re.sub(r"[^A-Za-z0-9]+", "-", config.name).strip("-").lower()
