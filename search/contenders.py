@@ -42,13 +42,17 @@ def config_named(study: Study, records: Sequence[Record], name: str, flag: str) 
 
 
 def ranked(study: Study, records: Sequence[Record]) -> list[Config]:
-    """The complete trials, best value first, each config once.
+    """The complete trials, best value first, each config once: of its repeats the best would be luck.
 
     Raises:
         SearchError: there is none.
     """
     sign = 1 if study.spec.study.direction == "maximize" else -1
-    complete = [record for record in records if record.state == "complete" and record.value is not None]
+    complete = [
+        record
+        for record in records
+        if record.state == "complete" and record.value is not None and record.repeat_of is None
+    ]
     if not complete:
         raise SearchError(
             f"study {study.name!r} has no complete trial yet; search status shows how far it is"
