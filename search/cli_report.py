@@ -7,8 +7,8 @@ import typer
 
 from search.errors import UserError
 from search.finding import named, storage_url
-from search.options import Json, Runs, Storage, StudyName
-from search.output import write_json
+from search.options import Artifacts, Json, Runs, Storage, StudyName
+from search.output import say, write_json
 
 Against = Annotated[
     str | None,
@@ -31,18 +31,25 @@ def report(
     runs: Runs = Path("runs"),
     against: Against = None,
     stage_ends: Stages = None,
+    artifacts: Artifacts = None,
     as_json: Json = False,
 ) -> int:
-    """Write what a study found, from its records alone: report.md, report.html and figures."""
+    """Write what a study found, from its records alone: a page, its figures, a note for the dashboard."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from search.gathering import gather, read_trial
     from search.reading import read_record
     from search.report.writing import draw_trial, write_report
+    from search.shelf import place_of
     from search.stages import parse_ends
+    from search.study_page import publish
+    from storage.engine import StorageError
 
     if trial is not None and (against is not None or stage_ends is not None):
         raise UserError("--trial: draws one trial; leave --against and --stages away")
     ends = None if stage_ends is None else parse_ends(stage_ends)
-    found = named(storage_url(storage, runs), study, read_only=True)
+    url = storage_url(storage, runs)
+    found = named(url, study, read_only=True)
     folder = runs / found.name / "report"
     if trial is not None:
         record = read_record(found, trial)
@@ -56,6 +63,10 @@ def report(
         _say({"study": found.name, "trial": trial, "figures": [str(drawn)]}, [drawn], as_json)
         return 0
     written = write_report(gather(found, runs, against, ends), folder)
+    try:
+        publish(named(url, found.name), written, place_of(artifacts or None, runs))
+    except (OSError, StorageError, SQLAlchemyError) as error:
+        say(f"the dashboard does not have this report: {str(error).splitlines()[0]}")
     _say(written.to_json(), written.paths, as_json)
     return 0
 

@@ -1,8 +1,8 @@
-"""What optuna-dashboard shows on a trial's page: a note, and artifacts, files in the artifact store.
+"""What optuna-dashboard shows on a page: a note, and artifacts, files in the artifact store.
 
-Both are Optuna system attributes, written here in the one transaction that ends the trial: through
-Optuna and optuna-dashboard they would be a dozen, any of which may come too late. `tests/test_pages.py`
-reads them back through theirs.
+Both are Optuna system attributes. A trial's are written here in the one transaction that ends it: through
+Optuna and optuna-dashboard they would be a dozen, any of which may come too late. A study's are those of
+its last report. `tests/test_pages.py` reads them back through theirs.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, insert, or_, select
 
 from storage.tables import insert_or_ignore, study_system_attributes, trial_system_attributes, trials
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
 
 ARTIFACT = "artifacts:"  # begins the keys of Optuna's artifacts
+NOTE = "dashboard:note"  # begins the keys of a study's note
 NOTE_PART = 2045  # characters of a note in one attribute, as optuna-dashboard cuts them
 
 # Of a fresh Python installation, which knows neither.
@@ -43,9 +44,15 @@ class Artifact:
         """The artifact of trial `number`; always with the same id: a second try writes over the first."""
         return cls(str(uuid5(study, f"{number}/{filename}")), filename)
 
-    def path(self, study_id: int, trial_id: int) -> str:
-        """Where optuna-dashboard serves it."""
-        return f"/artifacts/{study_id}/{trial_id}/{self.id}"
+    @classmethod
+    def of_study(cls, study: UUID, filename: str) -> "Artifact":
+        """The artifact of the study itself; always with the same id."""
+        return cls(str(uuid5(study, f"report/{filename}")), filename)
+
+    def path(self, study_id: int, trial_id: int | None = None) -> str:
+        """Where optuna-dashboard serves it: the trial's, or the study's own."""
+        of = f"{study_id}" if trial_id is None else f"{study_id}/{trial_id}"
+        return f"/artifacts/{of}/{self.id}"
 
     @property
     def attribute(self) -> str:
@@ -63,7 +70,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A trial's page: a note in Markdown, and artifacts that are in the store already."""
+    """The page of a trial or a study: a note in Markdown, and artifacts that are in the store already."""
 
     note: str
     artifacts: Sequence[Artifact] = ()
@@ -71,10 +78,7 @@ class Page:
 
 def write(connection: Connection, study_id: int, trial_id: int, page: Page) -> None:
     """Stores the page of a trial that has none yet."""
-    prefix = f"dashboard:{trial_id}:note"
-    parts = [page.note[start : start + NOTE_PART] for start in range(0, len(page.note), NOTE_PART)]
-    note = {f"{prefix}_ver": 1, **{f"{prefix}_str:{index}": part for index, part in enumerate(parts)}}
-    for key, value in note.items():
+    for key, value in _note(f"dashboard:{trial_id}:note", page.note, 1).items():
         connection.execute(
             insert_or_ignore(connection, study_system_attributes).values(
                 study_id=study_id, key=key, value_json=json.dumps(value)
@@ -86,6 +90,28 @@ def write(connection: Connection, study_id: int, trial_id: int, page: Page) -> N
                 trial_id=trial_id, key=ARTIFACT + artifact.id, value_json=artifact.attribute
             )
         )
+
+
+def write_study(connection: Connection, study_id: int, page: Page) -> None:
+    """Stores the page of a study over the one it has; artifacts of other names stay."""
+    attribute = study_system_attributes
+    mine = attribute.c.study_id == study_id
+    version = connection.scalar(
+        select(attribute.c.value_json).where(mine, attribute.c.key == f"{NOTE}_ver")
+    )
+    # The dashboard refuses an edit of a version that is no longer there.
+    rows = {key: json.dumps(value) for key, value in _note(NOTE, page.note, int(version or 0) + 1).items()}
+    rows |= {ARTIFACT + artifact.id: artifact.attribute for artifact in page.artifacts}
+    replaced = or_(attribute.c.key.startswith(f"{NOTE}_", autoescape=True), attribute.c.key.in_(rows))
+    connection.execute(delete(attribute).where(mine, replaced))
+    for key, value in rows.items():
+        connection.execute(insert(attribute).values(study_id=study_id, key=key, value_json=value))
+
+
+def _note(prefix: str, text: str, version: int) -> dict[str, str | int]:
+    """A note as optuna-dashboard keeps it: its version, and its parts."""
+    parts = [text[start : start + NOTE_PART] for start in range(0, len(text), NOTE_PART)]
+    return {f"{prefix}_ver": version, **{f"{prefix}_str:{n}": part for n, part in enumerate(parts)}}
 
 
 def drop(

@@ -1,6 +1,7 @@
 """A trial's page, read back through Optuna and optuna-dashboard."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,12 +14,16 @@ from optuna_dashboard import get_note
 from service import STUDY, Search
 
 from search import curve
+from search.gathering import gather
 from search.objective import EpochResult
 from search.places import Place
 from search.reading import read_records
+from search.report import markdown
+from search.report.writing import write_report
 from search.shelf import DEFAULT
 from search.signals import Interrupt
 from search.study import Study, open_study
+from search.study_page import publish
 from search.worker import KEPT, Worker
 from storage.artifacts import open_store
 from storage.pages import NOTE_PART
@@ -111,6 +116,28 @@ def test_a_curve_that_cannot_be_drawn_costs_no_trial(search: Search) -> None:
     study = run(search, [-1e308, 1e308])
     note, files = shown(study, 0)
     assert note.startswith("**Complete**") and files == {}
+
+
+def test_the_page_of_a_study_is_its_last_report(search_on_each: Search) -> None:
+    study = run(search_on_each, [0.1, 0.3, 0.2], [0.4, 0.5, 0.6])
+    runs = search_on_each.folder / "runs"
+    material = gather(study, runs)
+    store = open_store(str(runs / DEFAULT))
+    for title in ("the first", "the second"):
+        written = write_report(material, search_on_each.runs / "report")
+        document = replace(written.document, title=title, lead=written.document.lead * 3)
+        publish(study, replace(written, document=document), str(runs / DEFAULT))
+        noted = optuna.load_study(study_name=STUDY, storage=study.optuna._storage)
+        metas = {meta.filename: meta.artifact_id for meta in get_all_artifact_meta(noted)}
+        names = {figure.path.name for figure in document.figures}
+        assert set(metas) == {"report.html", *names}
+        note = get_note(noted)
+        for name in names:
+            note = note.replace(f"](/artifacts/{study.id}/{metas[name]})", f"](figures/{name})")
+        assert note == markdown.render(document) and len(note) > NOTE_PART
+        with store.open_reader(metas["report.html"]) as reader:
+            assert reader.read() == written.paths[-1].read_bytes()
+    assert shown(study, 0)[0].startswith("**Complete**"), "a trial's page stays"
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,26 @@
 """A report as Markdown, in GitHub's dialect for the tables."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from search.report.blocks import Block, Bullets, Code, Document, Figure, Paragraph, Table, spans
 
 
-def render(document: Document) -> str:
-    """The whole text; pictures are links to the files beside it."""
-    parts = [f"# {_inline(document.title)}", *map(_block, document.lead)]
+def render(
+    document: Document, link: Callable[[Figure], str | None] = lambda figure: str(figure.path)
+) -> str:
+    """The whole text.
+
+    Args:
+        link: where a picture is, None where it is nowhere; by default the file beside the report.
+    """
+    blocks = [f"# {_inline(document.title)}", *(_block(block, link) for block in document.lead)]
     for section in document.sections:
-        parts += [f"## {_inline(section.title)}", *map(_block, section.blocks)]
-    return "\n\n".join(parts) + "\n"
+        blocks += [f"## {_inline(section.title)}", *(_block(block, link) for block in section.blocks)]
+    return "\n\n".join(blocks) + "\n"
 
 
-def _block(block: Block) -> str:
+def _block(block: Block, link: Callable[[Figure], str | None]) -> str:
     if isinstance(block, Paragraph):
         return _inline(block.text)
     if isinstance(block, Bullets):
@@ -22,7 +28,9 @@ def _block(block: Block) -> str:
     if isinstance(block, Code):
         return "\n".join(["```sh", *block.lines, "```"])
     if isinstance(block, Figure):
-        return f"![{_inline(block.shows)}]({block.path})\n\n{_inline(block.caption)}"
+        where = link(block)
+        picture = f"![{_inline(block.shows)}]({where})\n\n" if where else ""
+        return f"{picture}{_inline(block.caption)}"
     return _table(block)
 
 
