@@ -29,7 +29,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
@@ -72,7 +71,7 @@ def importance_of(
         study = optuna.create_study(direction=direction, storage=Memory(frozen, count))
         evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # normalize
+            warnings.simplefilter("ignore")  # resampled trials may lack a branch; `normalize` may change
             found = get_param_importances(study, evaluator=evaluator, normalize=False)
         return np.array([found.get(name, 0.0) for name in spread])
 

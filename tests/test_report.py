@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -608,6 +609,12 @@ def test_what_matters_is_told_from_chance(monkeypatch: pytest.MonkeyPatch) -> No
         assert [share.name for share in found.shares if found.stands_out(share)] == ["loss.weight"]
         assert found.shares[0].low <= found.shares[0].share <= found.shares[0].high
         assert sum(share.share for share in found.shares) == pytest.approx(1)
+    rare = Parameter(name="rare", low=0.0, high=1.0, when={"kind": ("a",)})
+    branch = [replace(r, params={**r.params, **({"rare": 0.5} if r.number < 3 else {})}) for r in records]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a hundred lines would hide the one that says where the report is
+        found = importance.importance_of(branch, [*space, rare], "minimize")
+    assert found is not None and {s.name: s.trials for s in found.shares}["rare"] == 3
     nothing = [trial(n, rng.normal(), loss_weight=x[n], **others[n]) for n in range(40)]
     found = importance.importance_of(nothing, space, "maximize")
     assert found is not None and not any(map(found.stands_out, found.shares))
