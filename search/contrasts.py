@@ -75,13 +75,12 @@ class Blocks:
 
     def contrast(self, weights: Sequence[float]) -> Estimate | None:
         """A weighted sum of configs whose weights sum to 0; None where the cells do not tell it."""
-        columns, inverse, beta = self._fit
-        c = np.zeros(len(beta))
+        c = np.zeros(sum(self.scores.shape))
         c[: len(weights)] = weights
-        if self._freedom <= 0 or not np.allclose(inverse @ (columns.T @ columns) @ c, c, atol=1e-8):
+        if self._freedom <= 0 or not np.allclose(self._told @ c, c, atol=1e-8):
             return None
-        error = math.sqrt(max(0.0, float(c @ inverse @ c) * self._variance))
-        return _estimate(float(c @ beta), error, self._freedom)
+        error = math.sqrt(max(0.0, float(c @ self._inverse @ c) * self._variance))
+        return _estimate(float(c @ self._coefficients), error, self._freedom)
 
     def difference(self, config: int, reference: int) -> Estimate | None:
         """`config` less `reference`."""
@@ -97,26 +96,41 @@ class Blocks:
         return math.sqrt(within) if freedom > 0 else None
 
     @cached_property
-    def _fit(self) -> tuple[Floats, Floats, Floats]:
-        """The design, the pseudoinverse of X'X, and the coefficients: configs first, then seeds."""
+    def _design(self) -> Floats:
+        """Which config and which seed each cell has, (cells, configs + seeds)."""
         configs, seeds = self.scores.shape
         row, column = np.nonzero(self.there)
         design = np.zeros((len(row), configs + seeds))
         design[np.arange(len(row)), row] = 1
         design[np.arange(len(row)), configs + column] = 1
-        inverse = np.linalg.pinv(design.T @ design, hermitian=True)
-        return design, inverse, inverse @ (design.T @ self.scores[row, column])
+        return design
 
-    @property
+    @cached_property
+    def _inverse(self) -> Floats:
+        """The pseudoinverse of X'X."""
+        inverse = np.linalg.pinv(self._design.T @ self._design, hermitian=True)
+        return np.asarray(inverse, dtype=np.float64)
+
+    @cached_property
+    def _told(self) -> Floats:
+        """The projection on what the cells tell: a contrast that it leaves as it is can be estimated."""
+        told: Floats = self._inverse @ (self._design.T @ self._design)
+        return told
+
+    @cached_property
+    def _coefficients(self) -> Floats:
+        """Of configs first, then of seeds."""
+        found: Floats = self._inverse @ (self._design.T @ self.scores[self.there])
+        return found
+
+    @cached_property
     def _freedom(self) -> int:
-        columns, _, _ = self._fit
-        return len(columns) - int(np.linalg.matrix_rank(columns)) if len(columns) else 0
+        return len(self._design) - round(float(np.trace(self._told)))  # whose trace is the rank
 
-    @property
+    @cached_property
     def _variance(self) -> float:
         """Of the noise that is left after config and seed."""
-        columns, _, beta = self._fit
-        residual = self.scores[self.there] - columns @ beta
+        residual = self.scores[self.there] - self._design @ self._coefficients
         return float(residual @ residual) / self._freedom
 
     @cached_property
