@@ -13,7 +13,7 @@ import toy
 from service import Answer, Search
 
 from search.objective import best_mean
-from search.study import open_study
+from search.study import create_study, open_study
 from storage import plans
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -156,6 +156,20 @@ def test_the_rule_stays(search: Search, command: Command) -> None:
     command("worker", "--study", "toy-confirm")
     answer = command(*CONFIRM, "--workers", "0", "--json").json
     assert answer["split"] == "data.split_seed" and answer["curse"]["measured"] is None
+    for trial in retrained(command):
+        with_its_split = {**trial["params"], "data.split_seed": trial["seed"]}
+        assert trial["value"] == pytest.approx(value(with_its_split, trial["seed"]))
+
+
+def test_made_by_halves_it_is_made_whole(search: Search, command: Command) -> None:
+    """A coordinator that dies between study and plan leaves one without a budget: nobody trains in it."""
+    searched(search, command, trials=3)
+    study = open_study(search.url, "toy")
+    create_study(search.url, "toy-confirm", study.spec, study.row.fingerprint, trials=0)
+    command("worker", "--study", "toy-confirm")
+    assert retrained(command) == []
+    answer = command(*CONFIRM, "--workers", "0", "--json").json
+    assert answer["trials"]["planned"] == 3 * 3
 
 
 def test_nothing_to_confirm(search: Search, command: Command) -> None:

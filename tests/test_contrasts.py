@@ -42,6 +42,21 @@ def test_missing_cells_against_least_squares() -> None:
     assert ours.high - ours.value == pytest.approx(stats.t.ppf(0.975, freedom) * error)
 
 
+def test_the_mean_of_a_config() -> None:
+    """The spread within all configs; scores of one seed are alike, and count for less."""
+    y = scores(3, 4, 5, noise=0.002, shared=0.008)
+    blocks = Blocks(y)
+    ours = blocks.mean(2)
+    within = y.var(axis=1, ddof=1).mean()
+    rest = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
+    alike = 1 - (rest**2).sum() / (3 * 4) / within
+    freedom = 4 * 4 / (1 + 3 * alike**2)
+    assert 0.5 < alike < 1 and 4 < freedom < 10
+    assert ours is not None and ours.value == pytest.approx(y[2].mean())
+    assert ours.high - ours.value == pytest.approx(stats.t.ppf(0.975, freedom) * np.sqrt(within / 5))
+    assert blocks.noise == pytest.approx(np.sqrt(within))
+
+
 def test_simulated_t_is_the_one_of_least_squares() -> None:
     y = np.array([scores(seed, 4, 3) for seed in range(5)])
     t, freedom = balanced_t(y)

@@ -38,8 +38,9 @@ def score(config: Mapping[str, Any], epoch: int) -> float:
 
 
 def luck(config: Mapping[str, Any], seed: int) -> float:
-    """What this seed adds to every score: normal, with the standard deviation `noise`."""
-    return float(config.get("noise", 0.0)) * random.Random(f"{seed} {config['x']}").gauss(0.0, 1.0)
+    """What this seed and split add to every score: normal, with the standard deviation `noise`."""
+    chance = random.Random(f"{seed} {config.get('data.split_seed')} {config['x']}")
+    return float(config.get("noise", 0.0)) * chance.gauss(0.0, 1.0)
 
 
 def train(config: Mapping[str, Any], run: Run) -> Iterator[EpochResult]:
