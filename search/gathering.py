@@ -4,9 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search import curse
-from search.confirm import SUFFIX, answer
-from search.confirmation import Confirmation
+from search import ablate, confirm, curse
 from search.errors import SearchError, UserError
 from search.history import SCORE, RecordedRun, read_run
 from search.importance import importance_of
@@ -14,7 +12,7 @@ from search.reading import read_records, read_snapshot
 from search.records import Record
 from search.report.material import Material, Trial
 from search.sides import stored_run, trial_number
-from search.study import Study, find_study
+from search.study import Study, find_study, study_names
 
 PROVENANCE = "provenance."
 AGREEMENT = 1e-9
@@ -39,7 +37,7 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
         raise SearchError(
             f"study {study.name!r} has no complete trial yet; search status shows how far it is"
         )
-    records = read_records(study)
+    records, retrained = read_records(study), _retrained(study)
     by_number = {record.number: record for record in records}
     baseline, why = _baseline(study, records, against)
     return Material(
@@ -51,7 +49,10 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
         baseline=None if baseline is None else read_trial(study, baseline, runs),
         no_baseline=why,
         importance=importance_of(records, study.spec.space.parameters, snapshot.direction),
-        confirmation=_confirmation(study),
+        confirmation=next(
+            (confirm.answer(made) for made in retrained if made.plan and made.plan.kind == "confirm"), None
+        ),
+        ablations=[ablate.answer(made) for made in retrained if made.plan and made.plan.kind == "ablate"],
         predicted=curse.predict(records, snapshot.smooth, snapshot.direction),
         ends=ends,
     )
@@ -87,12 +88,11 @@ def read_trial(study: Study, record: Record, runs: Path) -> Trial:
     )
 
 
-def _confirmation(study: Study) -> Confirmation | None:
-    """What `search confirm` has found under its usual name, if it was asked."""
-    made = find_study(study.url, f"{study.name}{SUFFIX}", read_only=True)
-    if made is None or made.plan is None or (made.plan.kind, made.plan.of) != ("confirm", study.name):
-        return None
-    return answer(made)
+def _retrained(study: Study) -> list[Study]:
+    """The studies that retrain trials of this one, by their usual names, which begin with its own."""
+    names = (name for name in study_names(study.url) if name.startswith(f"{study.name}-"))
+    found = [find_study(study.url, name, read_only=True) for name in names]
+    return [made for made in found if made and made.plan and made.plan.of == study.name]
 
 
 def _difference(stored: RecordedRun, files: RecordedRun) -> str | None:

@@ -121,7 +121,7 @@ def test_what_is_shown_is_a_function_of_records() -> None:
 
 def test_a_report_is_a_function_of_records() -> None:
     plain = {"records", "comparison", "evidence", "stages", "history", "notation", "objective"}
-    plain |= {"confirmation", "contrasts", "parameter", "plan", "pruning_audit", "spec"}
+    plain |= {"ablation", "confirmation", "contrasts", "parameter", "plan", "pruning_audit", "spec"}
     allowed = {f"search.{name}" for name in plain}
     for module in below("search.report"):
         rest = {name for name in ours(imports(module)) if not name.startswith("search.report.")}

@@ -24,6 +24,7 @@ from service import DOCUMENT, Answer, Search
 from service import STUDY as STUDY_NAME
 
 from search import importance
+from search.ablation import ablation
 from search.cli import app
 from search.confirmation import confirmation
 from search.errors import UserError
@@ -582,6 +583,30 @@ def test_what_fresh_seeds_said(copied: Search) -> None:
     assert "search confirm" not in text.partition("## What to try next")[2].partition("## ")[0]
     assert not re.search(WORDS, text, re.IGNORECASE)
     study.engine.dispose()
+
+
+def test_which_change_did_it(copied: Search) -> None:
+    copied.run("ablate", "0", "1", "--study", "toy", "--seeds", "2", "--workers", "0")
+    report = written(copied)
+    text = report.paths[0].read_text()
+    assert "From trial 0 (by hand) to trial 1, one change at a time on the same seeds" in text
+    assert "search ablate 0 1" not in text, "it was asked already"
+    study = copied.study()
+    assert study is not None
+    material = gather(study, copied.folder / "runs")
+    (asked,) = material.ablations
+    scores = np.array([[0.30, 0.32], [0.80, 0.82], [0.50, 0.52], [0.40, 0.42]])[: len(asked.plan.configs)]
+    results = Results(scores=scores, planned=len(scores) * 2, running=0, lost=0, rounds=2)
+    found = ablation("toy-ablate-0-1", asked.plan, results, "maximize", ended=True)
+    written_now = write_report(replace(material, ablations=[found]), copied.runs / "report")
+    text = written_now.paths[0].read_text()
+    assert found.total is not None and f"both ends {found.total.value:+.4f}" in text
+    for effect in found.effects:
+        assert effect.effect is not None
+        assert f"| 2 | {effect.effect.value:+.4f} |" in text
+    study.engine.dispose()
+    answer = copied.run("report", "--study", "toy-ablate-0-1", code=2)
+    assert "retrains trials; report on the search, 'toy'" in answer.err
 
 
 # -- importances -----------------------------------------------------------------------------------

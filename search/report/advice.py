@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from search.comparison import differences
 from search.parameter import Parameter
 from search.records import Record
 from search.report.blocks import code
@@ -24,6 +25,9 @@ LATE = 0.9
 
 STALE = 0.25
 """Of the trials: a best among the last of them says that the search was still finding better ones."""
+
+FREEZE_FROM = 20
+"""Complete trials that speak for a parameter's having no influence; from fewer, little is known of any."""
 
 HORIZON = "epochs"
 
@@ -61,7 +65,7 @@ def advice(material: Material, start: str) -> list[Advice]:
         start: the command that makes a study `{name}` of the same document and data, up to its `--set`.
     """
     wider, longer, freeze = (find(material, start) for find in (_wider, _longer, _freeze))
-    found = (_more_trials(material), _confirm(material), wider, longer, freeze)
+    found = (_more_trials(material), _confirm(material), _ablate(material), wider, longer, freeze)
     return [each for each in found if each]
 
 
@@ -150,6 +154,24 @@ def _confirm(material: Material) -> Advice | None:
     )
 
 
+def _ablate(material: Material) -> Advice | None:
+    """Where several settings differ and nobody has asked which of them does it."""
+    baseline, best = material.baseline, material.best
+    if baseline is None or material.is_own_baseline:
+        return None
+    numbers = (baseline.record.number, best.record.number)
+    if any((found.a.number, found.b.number) == numbers for found in material.ablations):
+        return None
+    changed, _ = differences(baseline.record.params, best.record.params)
+    if len(changed) < 2:
+        return None
+    return Advice(
+        "Find out which change does it.",
+        f"{len(changed)} parameters differ at once between the baseline and the best.",
+        [f"search ablate {numbers[0]} {numbers[1]} --study {material.study}"],
+    )
+
+
 def _wider(material: Material, start: str) -> Advice | None:
     """Where the best trials crowd at ends of ranges."""
     best = best_first(material)[:TOP]
@@ -189,7 +211,7 @@ def _longer(material: Material, start: str) -> Advice | None:
 
 def _freeze(material: Material, start: str) -> Advice | None:
     """Parameters whose importance is below an equal share, interval and all."""
-    if material.importance is None:
+    if material.importance is None or material.importance.trials < FREEZE_FROM:
         return None
     shares = material.importance.shares
     params = material.best.record.params

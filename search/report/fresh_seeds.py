@@ -1,4 +1,6 @@
-"""The section about the search's best on fresh seeds: what `search confirm` found, if it was asked."""
+"""The section about fresh seeds: what `search confirm` and `search ablate` found, if they were asked."""
+
+from collections.abc import Iterator
 
 from search import notation
 from search.confirmation import Confirmation, Row
@@ -7,6 +9,7 @@ from search.report.blocks import Block, Bullets, Paragraph, Section, Table, lite
 from search.report.material import Material
 
 TITLE = "On fresh seeds"
+NOTHING_YET = "– too few trainings have ended"
 
 
 def fresh_seeds(material: Material) -> Section:
@@ -24,7 +27,7 @@ def fresh_seeds(material: Material) -> Section:
             "Nothing has been trained again with other seeds: how much of the difference is the "
             "config's is not known."
         )
-        return Section(TITLE, [Paragraph(sentence) for sentence in said])
+        return Section(TITLE, [*map(Paragraph, said), *_ablations(material)])
     blocks: list[Block] = [Bullets([answer(found), *said, *_luck(found)])]
     head = ["config", "in the search", "seeds", "mean", "95 % interval", "difference", "95 % interval", ""]
     rows = [_cells(row) for row in (*found.contenders, found.baseline)]
@@ -36,7 +39,7 @@ def fresh_seeds(material: Material) -> Section:
             f"at most 5 of 100 races: each look is held to {100 * found.nominal:.2g} %."
         )
     )
-    return Section(TITLE, blocks)
+    return Section(TITLE, [*blocks, *_ablations(material)])
 
 
 def answer(found: Confirmation) -> str:
@@ -56,6 +59,27 @@ def _luck(found: Confirmation) -> list[str]:
         return []
     name = literal(found.plan.configs[1].name)
     return [f"The search's value of {name} less its mean over fresh seeds: {_estimate(found.curse)}."]
+
+
+def _ablations(material: Material) -> Iterator[Block]:
+    """Which change made the difference, for every pair of configs that was asked about."""
+    for found in material.ablations:
+        a, b = literal(found.a.name), literal(found.b.name)
+        total = NOTHING_YET if found.total is None else _estimate(found.total)
+        yield Paragraph(f"From {a} to {b}, one change at a time on the same seeds: both ends {total}.")
+        rows = [
+            [literal(each.text), str(each.seeds), *_pair(each.effect, "+"), each.verdict]
+            for each in found.effects
+        ]
+        for pair in found.pairs:
+            names = " and ".join(literal(found.texts[change]) for change in pair.changes)
+            rows.append([f"beyond the sum: {names}", notation.DASH, *_pair(pair.interaction, "+"), ""])
+        rows.append(["unexplained", notation.DASH, *_pair(found.unexplained, "+"), ""])
+        yield Table(["change", "seeds", "effect", "95 % interval", ""], rows, numeric=4)
+        yield Paragraph(
+            f"An effect is {a} with that change less {a}. Small: its interval holds nothing half as large "
+            "as the largest effect. Unexplained: what changes alone and the pairs do not add up to."
+        )
 
 
 def _estimate(found: Estimate) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.ablation import Ablation
 from search.confirmation import Confirmation
 from search.history import RecordedRun
 from search.plan import Prediction
@@ -58,6 +59,7 @@ class Material:
         baseline: what it is held against; None where there is none, which `no_baseline` explains.
         importance: None where too few trials are complete.
         confirmation: what fresh seeds said, as far as `search confirm` is. None: nothing was retrained.
+        ablations: what `search ablate` found so far, for each pair of configs that it was asked about.
         predicted: how lucky the best is expected to be; None where the search does not tell enough.
         ends: where the first four stages of a training end; None where each run's own rule says so.
     """
@@ -71,6 +73,7 @@ class Material:
     no_baseline: str = ""
     importance: Importance | None = None
     confirmation: Confirmation | None = None
+    ablations: Sequence[Ablation] = ()
     predicted: Prediction | None = None
     ends: Sequence[int] | None = None
 
