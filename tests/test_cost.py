@@ -12,9 +12,14 @@ from test_display import RECORD, pictured
 from search import notation
 from search.cost import Costs, Measured, Saving, expected_saving, measure
 from search.objective import EpochResult, Run
+from search.places import Place
+from search.signals import Interrupt
 from search.spec import load_spec
+from search.worker import Worker
 
 Command = Callable[..., Answer]
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 MEASURED = Measured(
     config="by hand",
@@ -108,14 +113,18 @@ def test_a_search_takes_what_its_plan_says(search: Search, command: Command) -> 
     assert answer.err.count("\n") == 1 and "three epochs" in answer.err
     told = answer.json["plan"]
     assert (told["trials"], told["epochs"], told["config"]) == (3, 4, "by hand")
-    assert 0.25 <= told["seconds"]["epoch"] < 0.5
+    assert 0.25 <= told["seconds"]["epoch"] < 1.0
     assert told["gpu_hours"]["at_most"] == told["gpu_hours"]["expected"], "the toy is not pruned"
     assert [end["workers"] for end in told["ends"]] == [1]
     assert told["best_5_percent"] == {"draws": 2, "chance": pytest.approx(1 - 0.95**2)}
     assert {path.name for path in search.folder.iterdir()} <= {"space.yaml", "epochs.log"}, "no study"
-    search.run("start", "--workers", "1", "--trials", "3", "--gpu-hours", "1", *pace)
+    command("start", "--workers", "0", "--trials", "3", "--gpu-hours", "1", *pace)
+    assert (
+        Worker(search.create(*pace[1::2]), search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt())
+        == 0
+    )
     used = command("status", "--json").json["budget"]["gpu_hours_used"]
-    assert 0.7 < used / told["gpu_hours"]["at_most"] < 3, "a busy machine takes longer to store a trial"
+    assert 0.4 < used / told["gpu_hours"]["at_most"] < 3, "a busy machine takes longer to store a trial"
     again = command("check", "--plan", "--study", "toy", *pace).out
     assert "3 trials: " in again and "4 workers with such a device each" in again
 

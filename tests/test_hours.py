@@ -5,11 +5,15 @@ import time
 from collections.abc import Callable
 
 import pytest
-from service import Answer, Search
+from service import STUDY, Answer, Search
 from sqlalchemy import Engine, delete, update
 from test_leases import claimed, new_study, worker
 
+from search.places import Place
 from search.records import Budget
+from search.signals import Interrupt
+from search.study import open_study
+from search.worker import Worker
 from storage import engine as engines
 from storage import hours, tables
 from storage.tables import leases, now
@@ -119,7 +123,8 @@ def test_a_search_ends_when_its_hours_are_used(search: Search, command: Command)
     assert "GPU-hours" in command("status").out
     assert "GPU-hours" in command("start", "--workers", "1").out, "there is nothing left to do"
     command("start", "--workers", "0", "--gpu-hours", f"{budget['gpu_hours_used'] + 0.2 / SECONDS:.8f}")
-    search.run("worker")
+    study = open_study(search.url, STUDY)
+    assert Worker(study, search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
     assert len(search.records()) == budget["claimed"] + 1
 
 

@@ -9,11 +9,13 @@ from service import DOCUMENT, Answer, Search
 from sqlalchemy import update
 
 from search.inheritance import fitted, origin_of, ranges
+from search.places import Place
 from search.points import point
 from search.sampling import before, choose, sample_of
 from search.signals import Interrupt
 from search.spec import load_spec
 from search.study import Study, open_study
+from search.worker import Worker
 from storage import tables
 from storage.leases import Lease
 
@@ -34,9 +36,6 @@ def edited(old: str, new: str, document: str = NEW) -> str:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of a study of which one trial failed and one was pruned."""
-    from search.places import Place
-    from search.worker import Worker
-
     folder = tmp_path_factory.mktemp("finished")
     search = Search(folder, f"sqlite:///{folder / 'study.db'}", OLD)
     study = search.create(trials=TRIALS)
@@ -103,8 +102,7 @@ def test_its_sampler_learns_from_them_and_they_are_nothing_else(old: Search, com
     status = command("status", "--study", "new", "--json").json
     assert status["budget"]["claimed"] == 0 and status["best"] is None
     assert command("trials", "--study", "new", "--json").json == []
-    old.run("worker", "--study", "new")
-    old.run("worker", "--study", "new")
+    assert Worker(study, old.folder / "runs", None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
     status = command("status", "--study", "new", "--json").json
     assert (status["budget"]["trials"], status["budget"]["complete"]) == (2, 2)
     trials = command("trials", "--study", "new", "--json").json
