@@ -5,6 +5,7 @@ as a worker does, each slot by a sampler of its own after the trials before it, 
 `study.ask()` does.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.objective import Params
-from search.sampling import Memory, build_sampler
+from search.sampling import Before, choose, trial_of
 
 
 class Sampler(Protocol):
@@ -64,18 +65,14 @@ class Ours:
 
     def __init__(self, family: Family, seed: int, kind: str) -> None:
         self._spec = family.spec(kind, seed)
-        self._trials: dict[int, FrozenTrial] = {}
+        self._trials: list[FrozenTrial] = []
+        self._taken: defaultdict[str, list[int]] = defaultdict(list)
 
     def ask(self, slot: int) -> Params:
-        study = optuna.create_study(
-            storage=Memory(list(self._trials.values()), slot),
-            sampler=build_sampler(self._spec, slot),
-            direction="maximize",
-        )
-        trial = study.ask()
-        params = self._spec.space.suggest(trial)
-        self._trials[slot] = _trial(slot, trial.params, trial.distributions)
-        return params
+        draw = choose(self._spec, slot, Before(self._trials, slot, self._taken))
+        self._taken[draw.point].append(slot)
+        self._trials.append(trial_of(self._spec, slot, draw.params))
+        return {**self._spec.space.constants, **draw.params}
 
     def tell(self, slot: int, epochs: int, score: float, complete: bool) -> None:
         trial = self._trials[slot]
@@ -104,22 +101,6 @@ class Stock:
         else:
             trial.report(score, epochs)
             self._study.tell(trial, state=TrialState.PRUNED)
-
-
-def _trial(number: int, params: dict[str, Any], distributions: dict[str, Any]) -> FrozenTrial:
-    return FrozenTrial(
-        number=number,
-        trial_id=number,
-        state=TrialState.RUNNING,
-        value=None,
-        datetime_start=None,
-        datetime_complete=None,
-        params=params,
-        distributions=distributions,
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )
 
 
 SAMPLERS: Mapping[str, Callable[[Family, int], Sampler]] = {
