@@ -103,8 +103,7 @@ def outcome(spec: Spec, lease: Lease, progress: Progress, end: End) -> tuple[flo
     if lease.slot < len(spec.known):
         attributes["known"] = spec.known[lease.slot].name
     if progress.control is not None:
-        attributes["control"] = progress.control.text
-        attributes["control_epoch"] = progress.control.epoch
+        attributes |= verdict(progress.control)
     if end.state == "FAIL" or not progress.scores:
         return None, attributes
     better = max if settings.direction == "maximize" else min
@@ -117,6 +116,11 @@ def outcome(spec: Spec, lease: Lease, progress: Progress, end: End) -> tuple[flo
         return mean, attributes
     # Optuna's convention for a pruned trial is the last report; the comparable figure goes beside.
     return curve[-1], {**attributes, "mean": mean}
+
+
+def verdict(decision: Decision) -> dict[str, Any]:
+    """The decision against a control as the trial's user attributes."""
+    return {"control": decision.text, "control_epoch": decision.epoch}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -86,7 +86,7 @@ class StockJudge:
             with suppress(optuna.exceptions.StorageInternalError):
                 trial = self._study._storage.get_trial(lease.trial_id)
                 prune = self._study.pruner.prune(self._study, trial)
-        text = f"epoch {result.epoch}: the {self._kind} pruner ended it"
+        text = f"epoch {result.epoch}: the {self._kind} pruner ended it at {result.score:.4g}"
         return Decision(prune=prune, epoch=result.epoch, text=text)
 
 

@@ -36,7 +36,7 @@ FEWEST = 3  # trials that have an order worth a number
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Epochs, and the seconds that one worker takes for them."""
+    """Epochs, and the seconds for which they hold a device."""
 
     epochs: int
     seconds: float
@@ -136,8 +136,8 @@ def sentences(found: PruningAudit) -> list[str]:
         whole = found.run.epochs + likely.epochs
         share = f" ({likely.epochs / whole:.0%} of what would have run)" if whole else ""
         said.append(
-            f"{_trials(found.pruned)} ended early saved about {likely.epochs} epochs{share} and "
-            f"{notation.duration(likely.seconds)} of a worker, at most {most.epochs} epochs"
+            f"{_trials(found.pruned)} ended early saved about {likely.epochs} epochs{share}, "
+            f"{_hours(likely)}; at most {most.epochs} epochs, {_hours(most)}"
         )
     if found.controls:
         said.append(_of_controls(found))
@@ -284,6 +284,10 @@ def _ranked(values: Sequence[float]) -> list[float]:
     """The rank of each value from 1; equal ones share the mean of theirs."""
     order = sorted(values)
     return [(bisect_left(order, value) + 1 + bisect_right(order, value)) / 2 for value in values]
+
+
+def _hours(cost: Cost) -> str:
+    return f"{notation.hours(cost.seconds / 3600)} GPU-hours"
 
 
 def _trials(count: int) -> str:

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from search import page
-from search.endings import End, Progress, check_applied, complete, end_of, ended_before, outcome
+from search.endings import End, Progress, check_applied, complete, end_of, ended_before, outcome, verdict
 from search.errors import NoDevice
 from search.judging import Judge, build_pruner
 from search.objective import EpochResult, Run, configure, describe, load_objective
 from search.outage import Answer, Left, insist, with_database
 from search.places import Place
+from search.pruning import Decision
 from search.pulse import Pulse
 from search.retraining import advance
 from search.sampling import ask
@@ -40,6 +41,7 @@ from storage.engine import DATABASE_ERRORS
 from storage.hangs import is_first_hang
 from storage.leases import Lease, Leases
 from storage.processes import Process
+from storage.verdicts import note
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +175,8 @@ class Worker:
                     progress.add(result)
                     self._report(lease, workspace, progress)
                     decision = self.judge(lease, params, result, self.pulse.reachable)
-                    progress.control = decision if decision.control else None
+                    if decision.control and progress.control is None:
+                        self._note(lease, progress, decision)
                     if decision.prune:
                         return End("PRUNED", "pruned", decision.text, result.epoch)
             if self._should_stop():
@@ -209,6 +212,13 @@ class Worker:
                 raise Left
             waiting.pop(0)
         return True
+
+    def _note(self, lease: Lease, progress: Progress, decision: Decision) -> None:
+        """A control has its verdict; where it cannot be stored now, the trial's end does that."""
+        progress.control = decision
+        log.info(decision.text)
+        if self.pulse.reachable:
+            with_database(partial(note, self.leases, lease, verdict(decision)))
 
     def _tell(self, lease: Lease, workspace: Workspace, progress: Progress, end: End) -> None:
         """Ends the trial in the database, after everything that still waits."""

@@ -257,7 +257,7 @@ class Leases:
                     )
                 )
             for key, attribute in attributes.items():
-                # What was stored with the config stays: the seed of a repeat.
+                # What was stored before stays: the seed of a repeat, the verdict on a control.
                 connection.execute(
                     insert_or_ignore(connection, user_attributes).values(
                         trial_id=lease.trial_id, key=key, value_json=json.dumps(attribute)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ from test_display import RECORD, words
 
 from search.places import Place
 from search.pruning_audit import audit, rank_correlation, sentences, wilson
+from search.reading import read_records
 from search.records import Reason, Record
 from search.signals import Interrupt
 from search.tables import trial_detail
 from search.worker import Worker
+from storage.leases import Lease, Leases
+from storage.processes import Process
+from storage.reads import trial_rows
+from storage.verdicts import note
 
 Command = Callable[..., Answer]
 
@@ -166,8 +172,8 @@ def test_sentences() -> None:
     kept = [complete(number, 0.5 + 0.1 * number) for number in range(3)]
     saved, lost, rank = sentences(audit([*kept, control(3, 0.61, 20), pruned(4, 20)], "maximize", 5))
     assert saved == (
-        "1 trial ended early saved about 80 epochs (16% of what would have run) and 2m 40s of a worker, "
-        "at most 80 epochs"
+        "1 trial ended early saved about 80 epochs (16% of what would have run), 0.044 GPU-hours; at most "
+        "80 epochs, 0.044 GPU-hours"
     )
     assert lost == (
         "1 control ran on: 1 ended better than half of those kept (false kills 100%, 95 % interval 21% to "
@@ -190,15 +196,29 @@ def test_json_has_numbers_only() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_a_study_says_what_its_pruning_did(search: Search, command: Command) -> None:
+def test_a_study_says_what_its_pruning_did(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pruner = (
         "study.pruner={kind: median, control: 0.5, startup_trials: 2, epochs: 1, patience: 1, margin: 0}"
     )
     study = search.create(pruner, trials=16)
-    Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")]).run(Interrupt())
+    worker = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")])
+    at_the_end: dict[int, Record] = {}
+    finish = worker.leases.finish
+
+    def looked_at(lease: Lease, *told: Any) -> bool:
+        (at_the_end[lease.number],) = read_records(study, lease.number)
+        return finish(lease, *told)
+
+    monkeypatch.setattr(worker.leases, "finish", looked_at)
+    worker.run(Interrupt())
     records = search.records()
     controls = [record for record in records if record.control]
     ended = [record for record in records if record.reason and record.reason.code == "pruned"]
+    for record in controls:
+        running = at_the_end[record.number]
+        assert running.state == "running" and running.control == record.control, "stored when it fell"
     assert controls and ended and not {r.number for r in controls} & {r.number for r in ended}
 
     shown = command("status", "--json").json["pruning"]
@@ -219,6 +239,27 @@ def test_a_study_says_what_its_pruning_did(search: Search, command: Command) -> 
         assert text in out
         (listed,) = command("trials", str(record.number), "--json").json
         assert text in ((listed["control"] or {}).get("text", ""), (listed["reason"] or {}).get("text", ""))
+
+
+def test_the_first_verdict_stays(search_on_each: Search) -> None:
+    """Whoever takes a control over may come to another one; whoever has lost it says nothing."""
+    study = search_on_each.create(trials=1)
+    first, second = (Leases(study.engine, study.id, name, Process.current()) for name in "ab")
+    for each in (first, second):
+        each.join("cpu")
+    lost = first.claim()
+    assert isinstance(lost, Lease)
+    note(first, lost, {"control": "epoch 3: once", "control_epoch": 3})
+    first.release(lost)
+    note(first, lost, {"seed": 9})
+    taken = second.claim()
+    assert isinstance(taken, Lease)
+    assert second.finish(
+        taken, "COMPLETE", 0.5, {"control": "epoch 4: again", "control_epoch": 4, "seed": 7}
+    )
+    (row,) = trial_rows(study.engine, study.id)
+    assert row.attributes == {"control": "epoch 3: once", "control_epoch": 3, "seed": 7}
+    study.engine.dispose()
 
 
 def test_the_verdict_of_a_control_is_no_markup() -> None:
