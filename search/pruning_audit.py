@@ -14,6 +14,8 @@ would have ended, and that ran on (`study.pruner.control`).
 - **Rank correlation** is Spearman's, between the mean of the last `smooth` scores at an epoch and the value
   in the end, over the complete trials that came as far. Pruned trials have no end and are missing: over all
   configs it is higher.
+
+Repeats of a config with other seeds count as run and as nothing else: they were chosen for being good.
 """
 
 import math
@@ -104,7 +106,11 @@ def audit(records: Sequence[Record], direction: Direction, smooth: int) -> Pruni
         records: all of them; the complete ones with their curves, or there are no rank correlations.
         smooth: how many validations the study's score is the mean of.
     """
-    complete = [record for record in records if record.state == "complete" and record.value is not None]
+    complete = [
+        record
+        for record in records
+        if record.state == "complete" and record.value is not None and record.repeat_of is None
+    ]
     pruned = [
         record
         for record in records

@@ -111,6 +111,14 @@ def test_false_kills_are_controls_better_than_half_of_those_kept() -> None:
     assert found.decided_at == round(np.median([20, 30, 25, 20]))
 
 
+def test_repeats_of_the_best_raise_no_bar() -> None:
+    trials = [complete(0, 0.5), complete(1, 0.6), complete(2, 0.7), control(3, 0.65, 20)]
+    repeats = [complete(number, 0.7, repeat_of=2) for number in range(4, 9)]
+    without, found = (audit(records, "maximize", 5) for records in (trials, trials + repeats))
+    assert found.false_kills == without.false_kills == wilson(1, 1)
+    assert found.ranks == without.ranks and found.run.epochs == without.run.epochs + 500
+
+
 def test_lower_may_be_better() -> None:
     """Every value negated, the same is found."""
     up = [complete(0, 0.5), complete(1, 0.7), control(2, 0.65, 20), control(3, 0.8, 20), pruned(4, 30)]
