@@ -10,6 +10,7 @@ from search.history import SCORE, RecordedRun, read_run
 from search.importance import importance_of
 from search.reading import read_records, read_snapshot
 from search.records import Record
+from search.report.blocks import literal
 from search.report.material import Material, Trial
 from search.sides import stored_run, trial_number
 from search.study import Study, find_study, study_names
@@ -128,5 +129,5 @@ def _baseline(study: Study, records: list[Record], against: str | None) -> tuple
     record = next((record for record in records if record.known == name), None)
     if record is None or record.value is None:
         state = "has not been started" if record is None else f"{record.state}, without a score"
-        return None, f"The first known config, {name}, is no baseline: {state}."
+        return None, f"The first known config, {literal(name)}, is no baseline: {state}."
     return record, ""

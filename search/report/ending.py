@@ -7,8 +7,7 @@ from pathlib import Path
 from search import notation
 from search.report.advice import advice
 from search.report.blocks import Block, Code, Paragraph, Section, Table, code, literal
-from search.report.material import Material
-from search.report.results import NOT_RECORDED, roles
+from search.report.material import NOT_RECORDED, Material
 
 DOCUMENT = "space.yaml"
 """The study's own document, written beside the report: a new study can start from it."""
@@ -40,7 +39,7 @@ def reproduction(material: Material, folder: Path, versions: Mapping[str, str]) 
         **{f"this report: {name}": version for name, version in versions.items()},
     }
     blocks: list[Block] = [Table(["", ""], [[name, value] for name, value in facts.items()])]
-    sides = roles(material)
+    sides = material.roles
     names = list(dict.fromkeys(name for _, trial in sides for name in trial.provenance))
     if names:
         rows = [

@@ -6,7 +6,7 @@ They are as wide as a page of text, with letters that can still be read on a tel
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import matplotlib as mpl
@@ -23,6 +23,9 @@ from search.report.classes import ClassRow
 from search.report.faces import Face
 from search.report.importance import Importance
 from search.stages import Stage
+
+FOLDER = PurePosixPath("figures")
+"""Where a report has them, beside itself."""
 
 WIDTH = 6.2  # inches
 DPI = 160
@@ -171,8 +174,9 @@ def importance(path: Path, found: Importance) -> None:
             colour = BEST if found.stands_out(share) else "#8d97a1"
             axes.plot([share.low, share.high], [row, row], color=colour, linewidth=2)
             axes.plot(share.share, row, "o", color=colour, markersize=6)
-        axes.axvline(found.chance, color=MARK, linewidth=1, linestyle="--")
-        axes.text(found.chance, len(found.shares) - 0.4, " chance", color=MARK, fontsize=9, va="bottom")
+        if found.chance <= 1:
+            axes.axvline(found.chance, color=MARK, linewidth=1, linestyle="--")
+            axes.text(found.chance, len(found.shares) - 0.4, " chance", color=MARK, fontsize=9, va="bottom")
         axes.set_yticks(range(len(found.shares)), [share.name for share in reversed(found.shares)])
         axes.set(xlabel="share of importance, 95 % interval", ylim=(-0.6, len(found.shares)))
         axes.set_xlim(left=0)

@@ -1,7 +1,7 @@
 """The sections about the search as a whole: its trials, what mattered, classes, faces, beliefs."""
 
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from search import notation
 from search.evidence import Evidence
@@ -11,10 +11,10 @@ from search.report.beliefs import BeliefRow, KnownRow, belief_rows, known_rows
 from search.report.blocks import Block, Bullets, Figure, Paragraph, Section, Table, code, literal
 from search.report.classes import AROUND, LEVEL, ClassRow, class_rows
 from search.report.faces import FACES, changed
+from search.report.figures import FOLDER
 from search.report.material import Material
 from search.report.training import peak
 
-FIGURES = PurePosixPath("figures")
 MOST_PARAMETERS = 12
 """Panels of one picture; a larger space is shown by its most important, or first, parameters."""
 
@@ -33,7 +33,7 @@ def searched(material: Material, folder: Path) -> Section:
     """What became of the trials, and where good values lie."""
     snapshot = material.snapshot
     reasons = Counter(r.reason.code for r in material.records if r.reason)
-    path = FIGURES / "search.png"
+    path = FOLDER / "search.png"
     figures.search(folder / path, material.records, snapshot.direction, snapshot.target)
     blocks: list[Block] = [
         Figure(path, "Value of every trial", "Every trial in the order of the search."),
@@ -49,7 +49,7 @@ def searched(material: Material, folder: Path) -> Section:
     if material.importance:
         order = [share.name for share in material.importance.shares]
         shown.sort(key=lambda parameter: order.index(parameter.name))
-    path = FIGURES / "parameters.png"
+    path = FOLDER / "parameters.png"
     figures.parameters(
         folder / path, shown[:MOST_PARAMETERS], material.complete, material.best.record.number
     )
@@ -88,15 +88,15 @@ def importances(material: Material, folder: Path) -> Section:
     if found is None:
         said = f"{len(material.complete)} complete trials are too few to estimate importances."
         return Section(title, [Paragraph(said)])
-    path = FIGURES / "importance.png"
+    path = FOLDER / "importance.png"
     figures.importance(folder / path, found)
     rows = [
         [
             code(share.name),
+            str(share.trials),
             f"{share.share:.2f}",
             f"{share.low:.2f} to {share.high:.2f}",
             "above chance" if found.stands_out(share) else "within chance",
-            str(share.trials),
         ]
         for share in found.shares
     ]
@@ -109,7 +109,7 @@ def importances(material: Material, folder: Path) -> Section:
         [
             Paragraph(said),
             Figure(path, "Importance of each parameter", "Dots: estimates; bars: 95 % intervals."),
-            Table(["parameter", "share", "95 % interval", "", "trials"], rows, numeric=1),
+            Table(["parameter", "trials", "share", "95 % interval", ""], rows, numeric=4),
             Paragraph(
                 f"By PED-ANOVA over {found.trials} complete trials, with the best {found.top} as the good "
                 f"ones; shares add up to 1. Intervals: {found.resamples} resamples of the trials. Chance, "
@@ -131,7 +131,7 @@ def per_class(material: Material, folder: Path) -> Section:
     rows = class_rows(sides[0], sides[1], after.classes)
     if not rows:
         return Section(title, [Paragraph("Scores by class were not recorded for both runs.")])
-    path = FIGURES / "classes.png"
+    path = FOLDER / "classes.png"
     figures.classes(folder / path, rows, "baseline", "best")
     paid, gained = ([row.name for row in rows if row.verdict == word] for word in ("paid", "gained"))
     return Section(
@@ -182,7 +182,7 @@ def face_changes(material: Material, folder: Path) -> Section:
     )
     blocks: list[Block] = [Paragraph(said)]
     if found.faces:
-        path = FIGURES / "faces.png"
+        path = FOLDER / "faces.png"
         figures.faces(folder / path, found.faces)
         shows = "The faces that changed most: image, truth, baseline and best"
         blocks.append(Figure(path, shows, "With the F of the face. Each run is shown at its best epoch."))
@@ -205,7 +205,7 @@ def beliefs(material: Material) -> Section:
         blocks.append(Table(head, [_known_cells(row, baseline is not None) for row in known]))
         blocks.append(
             Paragraph(
-                "The difference and its interval are by the highest means of up to nine epochs and the "
+                "The difference and its interval are by the best means of up to nine epochs and the "
                 "noise of the two runs; one run each, at 1 %."
             )
         )

@@ -13,6 +13,8 @@ from search.records import Record, Snapshot
 from search.report.importance import Importance
 from search.spec import Spec
 
+NOT_RECORDED = "not recorded"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -93,3 +95,11 @@ class Material:
     @property
     def is_own_baseline(self) -> bool:
         return self.baseline is not None and self.baseline.record.number == self.best.record.number
+
+    @property
+    def roles(self) -> list[tuple[str, Trial]]:
+        """The baseline and the best with their parts in the report; the best alone where it is both."""
+        best = ("Best", self.best)
+        if self.baseline is None or self.is_own_baseline:
+            return [best]
+        return [("Baseline", self.baseline), best]

@@ -48,7 +48,7 @@ class Decline:
     """What a run lost after its best.
 
     Attributes:
-        best, last: the highest mean of `window` scores and that of the last ones.
+        best, last: the best mean of `window` scores and that of the last ones.
         drop: best less last, in points; positive is worse.
         after: epochs from the best mean's last epoch to the run's.
         luck: points of the drop that are expected of a run that loses nothing, only because its best was
@@ -108,7 +108,7 @@ def decline(run: RecordedRun, smooth: int) -> Decline:
     return Decline(
         best=best,
         last=last,
-        drop=100 * sign * (best - last),
+        drop=100 * sign * (best - last) + 0.0,  # no -0.00
         after=max(run.finite) - last_of_best,
         window=window,
         luck=None if level is None else 100 * level.luck,

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from search.records import finite
-from search.report import ending, figures, findings, fresh_seeds, html, markdown, results
+from search.report import dynamics, ending, figures, findings, fresh_seeds, html, markdown, summary
 from search.report.blocks import Document
 from search.report.ending import DOCUMENT
 from search.report.material import Material, Trial
@@ -58,18 +58,18 @@ def write_report(material: Material, folder: Path) -> Written:
 
 def compose(material: Material, folder: Path) -> Document:
     """The report before it is written; its figures are drawn below `folder`."""
-    comparison = results.compared(material)
+    comparison = summary.compared(material)
     versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     return Document(
         title=f"Report on the study {material.study}",
-        lead=results.in_short(material, comparison),
+        lead=summary.in_short(material, comparison),
         sections=[
-            results.performance(material, comparison),
+            summary.performance(material, comparison),
             fresh_seeds.fresh_seeds(material),
-            results.changes(material, comparison),
-            results.dynamics(material, comparison, folder),
-            results.degradation(material),
-            results.gaps(material, folder),
+            summary.changes(material, comparison),
+            dynamics.dynamics(material, comparison, folder),
+            dynamics.degradation(material),
+            dynamics.gaps(material, folder),
             findings.searched(material, folder),
             findings.pruning(material),
             findings.importances(material, folder),
@@ -85,13 +85,13 @@ def compose(material: Material, folder: Path) -> Document:
 
 def draw_trial(trial: Trial, smooth: int, folder: Path) -> Path:
     """Draws the four panels of one training into `folder`; returns the file."""
-    path = folder / "figures" / f"trial-{trial.record.number:04d}.png"
+    path = folder / figures.FOLDER / f"trial-{trial.record.number:04d}.png"
     figures.four_panels(path, trial.run, smooth)
     return path
 
 
 def _numbers(material: Material) -> dict[str, Any]:
-    comparison = results.compared(material)
+    comparison = summary.compared(material)
     found = comparison.evidence if comparison else None
     return {
         "study": material.study,

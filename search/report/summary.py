@@ -1,23 +1,13 @@
-"""The sections about two trainings, the best and the baseline: how they did, what differs, how they ran."""
+"""The first sections: what a reader who stops early should know, the figures, and what differs."""
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
 
 from search import notation
 from search.comparison import Comparison, compare, what_matters_first
-from search.report import figures
-from search.report.blocks import Block, Bullets, Figure, Paragraph, Section, Table, code, literal
+from search.report.blocks import Block, Bullets, Paragraph, Section, Table, code, literal
 from search.report.fresh_seeds import answer
-from search.report.material import Material, Trial
-from search.report.training import Band, Decline, Peak, decline, gap_by_rate, peak
-from search.stages import FAST, STEADY, WINDOW, Stage
-
-FIGURES = PurePosixPath("figures")
-
-NOT_RECORDED = "not recorded"
-CONFOUNDED = 0.5
-"""Rank correlation between learning rate and epoch from which the two are said to go together."""
+from search.report.material import NOT_RECORDED, Material, Trial
+from search.report.training import Peak, peak
 
 SHOWN_EQUAL = 12
 """Settings that did not change and are listed, those first that write-ups like to name."""
@@ -61,10 +51,11 @@ def in_short(material: Material, comparison: Comparison | None) -> list[Block]:
             f"It is one run with one seed, picked as the best of {len(material.complete)} complete trials: "
             "its value is partly luck, and a new seed will most likely score lower."
         )
+    mean = f"mean of {material.smooth} consecutive scores" if material.smooth > 1 else "score"
     return [
         Paragraph(
             f"A trial is one training with one config. Its score is {literal(best.metric)}, measured after "
-            f"every epoch; its value is its best mean of {material.smooth} consecutive scores"
+            f"every epoch; its value is its best {mean}"
             f"{'' if snapshot.direction == 'maximize' else ', and lower is better'}. Points are "
             "hundredths. Everything below was computed from what was recorded while training."
         ),
@@ -84,7 +75,7 @@ def verdict(comparison: Comparison) -> str:
     }[found.verdict]
     seeds = "" if found.seeds is None else f" To tell takes at least {found.seeds} seeds a side."
     return (
-        f"By their highest mean of {found.window} epochs the best is {found.difference:+.4f} from the "
+        f"By their best mean of {found.window} epochs the best is {found.difference:+.4f} from the "
         f"baseline, with a 95 % interval of {found.low:+.4f} to {found.high:+.4f}: {called} (one run each; "
         f"the test is at 1 %).{seeds}"
     )
@@ -100,13 +91,14 @@ def to_target(material: Material, value: float | None) -> str | None:
 
 def performance(material: Material, comparison: Comparison | None) -> Section:
     """The best and the baseline, figure by figure."""
-    sides = [(trial, peak(trial.run, material.smooth)) for trial in two(material)]
+    sides = [(trial, peak(trial.run, material.smooth)) for _, trial in material.roles]
     rows = [
         [name, *cells]
         for name, *cells in zip(LABELS, *(_facts(material, *side) for side in sides), strict=True)
     ]
     rows = [[row[0].format(smooth=material.smooth), *row[1:]] for row in rows]
-    blocks: list[Block] = [Table(["", *_heads(material)], rows, numeric=len(sides))]
+    heads = [f"{role.lower()}: {literal(trial.name)}" for role, trial in material.roles]
+    blocks: list[Block] = [Table(["", *heads], rows, numeric=len(sides))]
     blocks += _reasons(comparison)
     blocks += [Paragraph(f"{literal(trial.missing)}.") for trial, _ in sides if trial.missing]
     return Section("Performance summary", blocks)
@@ -203,145 +195,3 @@ def _told_apart(old: object, new: object) -> tuple[str, str]:
     """Both values with as many digits as it takes."""
     left, right = notation.parameter(old), notation.parameter(new)
     return (literal(left), literal(right)) if left != right else (literal(repr(old)), literal(repr(new)))
-
-
-def dynamics(material: Material, comparison: Comparison | None, folder: Path) -> Section:
-    """How the two trained, stage by stage."""
-    if comparison is None:
-        alone = compare(material.best.run, material.best.run, ends=material.ends)
-        staged = [alone.b.stages]
-    else:
-        staged = [comparison.b.stages, comparison.a.stages]
-    best, *others = two(material)[::-1]
-    baseline = others[0] if others else None
-    path = FIGURES / "curves.png"
-    figures.curves(folder / path, best.run, baseline.run if baseline else None, material.smooth, staged[0])
-    blocks: list[Block] = [
-        Figure(
-            path,
-            "Validation score by epoch of the best trial and the baseline",
-            f"Thick: mean of {material.smooth} scores; thin: single epochs; the dot is the best epoch. "
-            "Shades mark every other stage of the best.",
-        )
-    ]
-    tables = zip(("Best", "Baseline"), (best, *others), staged, strict=False)
-    blocks += chain.from_iterable(_staged(role, trial, stages) for role, trial, stages in tables)
-    blocks.append(Paragraph(_rule(material, any(staged))))
-    return Section("Training dynamics by stage", blocks)
-
-
-def _staged(role: str, trial: Trial, stages: Sequence[Stage]) -> Iterator[Block]:
-    if not stages:
-        return
-    yield Paragraph(f"{role}: {literal(trial.name)}.")
-    rows = [
-        [
-            stage.name,
-            f"{stage.first}–{stage.last}",
-            notation.score(stage.score),
-            notation.score(stage.train_score),
-            notation.DASH if stage.gap is None else f"{stage.gap:.2f}",
-            notation.rate(stage.lr),
-        ]
-        for stage in stages
-    ]
-    head = ["stage", "epochs", "validation", "training", "gap, points", "learning rate"]
-    yield Table(head, rows, numeric=5)
-
-
-def _rule(material: Material, staged: bool) -> str:
-    if not staged:
-        return "Stages are defined for scores above zero of which higher is better; these are not."
-    if material.ends is not None:
-        cuts = ", ".join(map(str, material.ends))
-        return (
-            f"Figures are means over the epochs of a stage. Stages end after epochs {cuts}, as was asked."
-        )
-    return (
-        f"Figures are means over the epochs of a stage. The warm-up is as configured; fast learning lasts "
-        f"until the mean of {WINDOW} scores is first at {FAST:.0%} of its best, the steady climb until it "
-        f"is at {STEADY:.1%}, the peak as many epochs after the best mean as it took from there to it."
-    )
-
-
-def degradation(material: Material) -> Section:
-    """What the two lost after their best."""
-    rows = [[role, *_lost(decline(trial.run, material.smooth))] for role, trial in roles(material)]
-    head = ["", "best mean", "last mean", "epochs after", "drop, points", "by luck alone"]
-    return Section(
-        "Degradation after the best",
-        [
-            Table(head, rows, numeric=5),
-            Paragraph(
-                f"drop = 100 × (highest mean of {material.smooth} consecutive scores − mean of the last "
-                f"{material.smooth}). The highest is picked, so a run that loses nothing shows a drop as "
-                "well; how much is expected of that alone, by the noise of the run, is in the last column."
-            ),
-        ],
-    )
-
-
-def _lost(lost: Decline) -> list[str]:
-    luck = "too short to know" if lost.luck is None else f"{lost.luck:.2f}"
-    return [notation.score(lost.best), notation.score(lost.last), str(lost.after), f"{lost.drop:.2f}", luck]
-
-
-def gaps(material: Material, folder: Path) -> Section:
-    """The gap between training and validation by learning rate."""
-    blocks: list[Block] = []
-    for role, trial in roles(material)[::-1]:
-        bands, together = gap_by_rate(trial.run)
-        if not bands:
-            blocks.append(Paragraph(f"{role}: the columns for it were not recorded."))
-            continue
-        if not any(isinstance(block, Figure) for block in blocks):
-            path = FIGURES / "gap.png"
-            figures.gap(folder / path, trial.run)
-            caption = f"{role}: every epoch as a dot, its colour the epoch."
-            blocks.append(Figure(path, "Gap by learning rate and by epoch", caption))
-        blocks.append(_bands(role, bands))
-        blocks.append(Paragraph(_together(role, together)))
-    blocks.append(Paragraph("gap = 100 × (training score − validation score) of the same epoch."))
-    return Section("Gap by learning rate", blocks)
-
-
-def _bands(role: str, bands: Sequence[Band]) -> Table:
-    rows = [
-        [
-            f"{notation.rate(band.low)} to {notation.rate(band.high)}",
-            str(band.epochs),
-            f"{band.epoch:.0f}",
-            f"{band.gap:.2f}",
-        ]
-        for band in bands
-    ]
-    return Table([f"{role.lower()}: learning rate", "epochs", "mean epoch", "mean gap"], rows, numeric=3)
-
-
-def _together(role: str, correlation: float | None) -> str:
-    if correlation is None:
-        return f"{role}: the learning rate never changed, so the gap cannot depend on it here."
-    said = f"{role}: rank correlation between learning rate and epoch {correlation:+.2f}."
-    if abs(correlation) >= CONFOUNDED:
-        return (
-            f"{said} The two are confounded: the gap also grows with the number of epochs, and this run "
-            "cannot say which of them it follows."
-        )
-    return f"{said} The gap also grows with the number of epochs; here the two go together only in part."
-
-
-def two(material: Material) -> list[Trial]:
-    """Baseline and best, or the best alone."""
-    return [trial for _, trial in roles(material)]
-
-
-def roles(material: Material) -> list[tuple[str, Trial]]:
-    """The two with their parts in this report."""
-    best = ("Best", material.best)
-    if material.baseline is None or material.is_own_baseline:
-        return [best]
-    return [("Baseline", material.baseline), best]
-
-
-def _heads(material: Material) -> list[str]:
-    return [f"{role.lower()}: {literal(trial.name)}" for role, trial in roles(material)]

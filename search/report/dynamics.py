@@ -1,0 +1,143 @@
+"""The sections about how the two trained: stages, what was lost after the best, the gap."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from search import notation
+from search.comparison import Comparison, compare
+from search.report import figures
+from search.report.blocks import Block, Figure, Paragraph, Section, Table, literal
+from search.report.figures import FOLDER
+from search.report.material import Material, Trial
+from search.report.training import Band, Decline, decline, gap_by_rate
+from search.stages import FAST, STEADY, WINDOW, Stage
+
+CONFOUNDED = 0.5
+"""Rank correlation between learning rate and epoch from which the two are said to go together."""
+
+
+def dynamics(material: Material, comparison: Comparison | None, folder: Path) -> Section:
+    """How the two trained, stage by stage."""
+    if comparison is None:
+        alone = compare(material.best.run, material.best.run, ends=material.ends)
+        staged = [alone.b.stages]
+    else:
+        staged = [comparison.b.stages, comparison.a.stages]
+    best, *others = [trial for _, trial in reversed(material.roles)]
+    baseline = others[0] if others else None
+    path = FOLDER / "curves.png"
+    figures.curves(folder / path, best.run, baseline.run if baseline else None, material.smooth, staged[0])
+    blocks: list[Block] = [
+        Figure(
+            path,
+            "Validation score by epoch of the best trial and the baseline",
+            f"Thick: mean of {material.smooth} scores; thin: single epochs; the dot is the best epoch. "
+            "Shades mark every other stage of the best.",
+        )
+    ]
+    tables = zip(("Best", "Baseline"), (best, *others), staged, strict=False)
+    blocks += chain.from_iterable(_staged(role, trial, stages) for role, trial, stages in tables)
+    blocks.append(Paragraph(_rule(material, any(staged))))
+    return Section("Training dynamics by stage", blocks)
+
+
+def _staged(role: str, trial: Trial, stages: Sequence[Stage]) -> Iterator[Block]:
+    if not stages:
+        return
+    yield Paragraph(f"{role}: {literal(trial.name)}.")
+    rows = [
+        [
+            stage.name,
+            f"{stage.first}–{stage.last}",
+            notation.score(stage.score),
+            notation.score(stage.train_score),
+            notation.DASH if stage.gap is None else f"{stage.gap:.2f}",
+            notation.rate(stage.lr),
+        ]
+        for stage in stages
+    ]
+    head = ["stage", "epochs", "validation", "training", "gap, points", "learning rate"]
+    yield Table(head, rows, numeric=5)
+
+
+def _rule(material: Material, staged: bool) -> str:
+    if not staged:
+        return "Stages are defined for scores above zero of which higher is better; these are not."
+    if material.ends is not None:
+        cuts = ", ".join(map(str, material.ends))
+        return (
+            f"Figures are means over the epochs of a stage. Stages end after epochs {cuts}, as was asked."
+        )
+    return (
+        f"Figures are means over the epochs of a stage. The warm-up is as configured; fast learning lasts "
+        f"until the mean of {WINDOW} scores is first at {FAST:.0%} of its best, the steady climb until it "
+        f"is at {STEADY:.1%}, the peak as many epochs after the best mean as it took from there to it."
+    )
+
+
+def degradation(material: Material) -> Section:
+    """What the two lost after their best."""
+    rows = [[role, *_lost(decline(trial.run, material.smooth))] for role, trial in material.roles]
+    head = ["", "best mean", "last mean", "epochs after", "drop, points", "by luck alone"]
+    return Section(
+        "Degradation after the best",
+        [
+            Table(head, rows, numeric=5),
+            Paragraph(
+                f"drop = 100 × (best mean of {material.smooth} consecutive scores − mean of the last "
+                f"{material.smooth}), positive where it got worse. The best is picked, so a run that loses "
+                "nothing shows a drop as well; how much is expected of that alone, by the noise of the run, "
+                "is in the last column."
+            ),
+        ],
+    )
+
+
+def _lost(lost: Decline) -> list[str]:
+    luck = "too short to know" if lost.luck is None else f"{lost.luck:.2f}"
+    return [notation.score(lost.best), notation.score(lost.last), str(lost.after), f"{lost.drop:.2f}", luck]
+
+
+def gaps(material: Material, folder: Path) -> Section:
+    """The gap between training and validation by learning rate."""
+    blocks: list[Block] = []
+    for role, trial in reversed(material.roles):
+        bands, together = gap_by_rate(trial.run)
+        if not bands:
+            blocks.append(Paragraph(f"{role}: the columns for it were not recorded."))
+            continue
+        if not any(isinstance(block, Figure) for block in blocks):
+            path = FOLDER / "gap.png"
+            figures.gap(folder / path, trial.run)
+            caption = f"{role}: every epoch as a dot, its colour the epoch."
+            blocks.append(Figure(path, "Gap by learning rate and by epoch", caption))
+        blocks.append(_bands(role, bands))
+        blocks.append(Paragraph(_together(role, together)))
+    blocks.append(Paragraph("gap = 100 × (training score − validation score) of the same epoch."))
+    return Section("Gap by learning rate", blocks)
+
+
+def _bands(role: str, bands: Sequence[Band]) -> Table:
+    rows = [
+        [
+            f"{notation.rate(band.low)} to {notation.rate(band.high)}",
+            str(band.epochs),
+            f"{band.epoch:.0f}",
+            f"{band.gap:.2f}",
+        ]
+        for band in bands
+    ]
+    return Table([f"{role.lower()}: learning rate", "epochs", "mean epoch", "mean gap"], rows, numeric=3)
+
+
+def _together(role: str, correlation: float | None) -> str:
+    if correlation is None:
+        return f"{role}: the learning rate never changed, so the gap cannot depend on it here."
+    said = f"{role}: rank correlation between learning rate and epoch {correlation:+.2f}."
+    if abs(correlation) >= CONFOUNDED:
+        return (
+            f"{said} The two are confounded: the gap also grows with the number of epochs, and this run "
+            "cannot say which of them it follows."
+        )
+    return f"{said} The gap also grows with the number of epochs; here the two go together only in part."
