@@ -87,8 +87,8 @@ def degradation(material: Material) -> Section:
             Paragraph(
                 f"drop = 100 × (best mean of {material.smooth} consecutive scores − mean of the last "
                 f"{material.smooth}), positive where it got worse. The best is picked, so a run that loses "
-                "nothing shows a drop as well; how much is expected of that alone, by the noise of the run, "
-                "is in the last column."
+                "nothing shows a drop as well; how much is expected of that alone, by the noise of the "
+                "run, is in the last column."
             ),
         ],
     )
