@@ -28,7 +28,7 @@ SURE = 3.0
 """How far out of reach it must be, in standard deviations of its mean."""
 
 HOPE = 1.1
-"""How many times the most that any trial gained so far a trial may still gain."""
+"""How many times as much as any trial gained so far another may still gain."""
 
 _ENOUGH_JUMPS = 10_000
 """How many third differences measure the noise: to about 2 %; more would only cost."""
@@ -60,7 +60,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """A mean, the best mean there is, and the most that may be gained from that age on."""
+    """A mean, the best mean there is, and the most that any trial gained from that age on."""
 
     value: float
     best: float
@@ -70,7 +70,7 @@ class Reach:
 
     @property
     def bar(self) -> float:
-        return self.best - self.gain
+        return self.best - HOPE * self.gain
 
     @property
     def below(self) -> bool:
@@ -156,7 +156,7 @@ class Bars:
         if math.isnan(value) or peers < self._fewest:
             return None
         margin = SURE * self.noise() / math.sqrt(progress.counts[age - 1])
-        return Reach(value, self._best, HOPE * float(self._gains[age - 1]), peers, margin)
+        return Reach(value, self._best, float(self._gains[age - 1]), peers, margin)
 
 
 def _median_of_others(values: Sequence[float], own: float) -> tuple[float, int]:

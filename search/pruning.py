@@ -220,17 +220,21 @@ class CurveTable:
         epoch, bars = progress.epoch, self._bars
         # After its last epoch a trial has nothing left to save.
         may_end = epoch >= progress.may_end_from and epoch != progress.curve.horizon
-        reach = bars.reach(progress, progress.age)
-        if may_end and reach and self._in_a_row(progress, bars.reach) == self.settings.patience:
-            return self._decision(epoch, self._out_of_reach(reach), reach, prune=True)
         comparison = bars.compare(progress, progress.age)
-        if comparison is None:
-            return Decision(prune=False, text=f"epoch {epoch}: nothing to compare with yet", epoch=epoch)
-        times = self._in_a_row(progress, bars.compare)
-        text = self._sentence(comparison, progress.curve.kind, times)
-        if times and bars.catches_up(progress, comparison):
-            return self._decision(epoch, f"{text}, but catching up", comparison, prune=False)
-        return self._decision(epoch, text, comparison, prune=may_end and times == self.settings.patience)
+        reach = bars.reach(progress, progress.age)
+        text = "nothing to compare with yet"
+        if comparison:
+            times = self._in_a_row(progress, bars.compare)
+            text = self._sentence(comparison, progress.curve.kind, times)
+            catches_up = times > 0 and bars.catches_up(progress, comparison)
+            if may_end and times == self.settings.patience and not catches_up:
+                return self._decision(epoch, text, comparison, prune=True)
+            text += ", but catching up" if catches_up else ""
+        if may_end and reach and self._in_a_row(progress, bars.reach) == self.settings.patience:
+            return self._decision(epoch, f"{text}; {self._out_of_reach(reach)}", reach, prune=True)
+        if comparison:
+            return self._decision(epoch, text, comparison, prune=False)
+        return Decision(prune=False, text=f"epoch {epoch}: {text}", epoch=epoch)
 
     def _in_a_row(
         self, progress: Progress, bar: Callable[[Progress, int], Comparison | Reach | None]
@@ -267,6 +271,6 @@ class CurveTable:
     def _out_of_reach(self, reach: Reach) -> str:
         value, best = (f"{self._sign * number:.4g}" for number in (reach.value, reach.best))
         return (
-            f"{value} is out of reach of the best, {best}: from here no trial gained more than "
+            f"the best, {best}, is out of reach for {value}: from here no trial gained more than "
             f"{reach.gain:.2g}, of {reach.peers} that went on, margin {reach.margin:.2g}"
         )
