@@ -94,6 +94,7 @@ def choose(study: Study, asked: Asked) -> tuple[Plan, list[str]]:
             "splits": bool(asked.splits),
         },
         predicted=curse.predict(records, settings.smooth, settings.direction),
+        values=curse.values_of(records),
     )
     return plan, notes
 

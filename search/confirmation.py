@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from search.contrasts import Blocks, Estimate, interval, nominal_level
+from search.curse import FEWEST, expected_curse
 from search.objective import Direction
 from search.plan import Config, Plan, Prediction
 from search.race import REFERENCE, Results, calls
@@ -44,8 +45,9 @@ class Confirmation:
         open: trainings that are planned and have not ended. lost: those that ended without a value.
         ended: whether nothing more will be planned. settled: whether nothing is open.
         nominal: the level of a single look. noise: of one value over seeds.
-        curse: by how much the search's best value was above its config's mean over fresh seeds; None
-            where it is not known, or the splits are others.
+        luckiest: the config with the search's best value. curse: by how much that was above the mean of its
+            fresh seeds; None where it is not known, or the splits are others.
+        expected: the curse as it is predicted with the noise that fresh seeds have shown.
     """
 
     study: str
@@ -59,7 +61,9 @@ class Confirmation:
     ended: bool
     nominal: float
     noise: float | None
+    luckiest: Config
     curse: Estimate | None
+    expected: float | None
 
     @property
     def winner(self) -> Row | None:
@@ -101,6 +105,7 @@ class Confirmation:
                 },
                 "curse": {
                     "predicted": self.predicted and asdict(self.predicted),
+                    "expected": self.expected,
                     "measured": interval(self.curse),
                 },
                 "noise": self.noise,
@@ -138,6 +143,11 @@ def confirmation(
             )
         )
     baseline, *contenders = rows
+    luckiest = max(
+        rows, key=lambda row: sign * row.config.value if row.config.value is not None else -np.inf
+    )
+    values = [sign * value for value in plan.values]
+    noise = blocks.noise
     return Confirmation(
         study=study,
         plan=plan,
@@ -151,8 +161,10 @@ def confirmation(
         lost=results.lost,
         ended=ended,
         nominal=nominal_level(len(plan.configs) - 1, plan.first, plan.last),
-        noise=blocks.noise,
-        curse=_curse(contenders[0], sign) if plan.split is None else None,
+        noise=noise,
+        luckiest=luckiest.config,
+        curse=_curse(luckiest, sign) if plan.split is None else None,
+        expected=expected_curse(values, noise) if noise and len(values) >= FEWEST else None,
     )
 
 

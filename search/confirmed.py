@@ -92,7 +92,7 @@ def _progress(found: Confirmation) -> Iterator[str]:
     level = f"{100 * found.nominal:.2g} %"
     yield (
         f"{said}. Of equal configs one is called in at most 5 of 100 races: each look, after "
-        f"{plan.first} to {plan.last} seeds, is held to {level}. Intervals are of 95 % each."
+        f"{plan.first} to {plan.last} seeds, is held to {level}."
     )
     if found.ended and not found.settled:
         yield "What is not settled stays so: the seeds or trainings that were allowed are used up."
@@ -101,18 +101,26 @@ def _progress(found: Confirmation) -> Iterator[str]:
 
 
 def _luck(found: Confirmation) -> Iterator[str]:
-    best = found.plan.configs[1]
     if found.plan.split:
         yield "The search's values are of another split: how lucky its best was is not told by these."
     elif found.curse is not None:
-        curse = found.curse
+        curse, name = found.curse, notation.one_line(found.luckiest.name)
         yield (
-            f"The search's best, {notation.one_line(best.name)}, had {curse.value:+.4f} ({curse.low:+.4f} "
-            f"to {curse.high:+.4f}) of luck in it: the search's value less the mean of fresh seeds."
+            f"The search's best value, that of {name}, had {_signed(curse.value)} ({_signed(curse.low)} to "
+            f"{_signed(curse.high)}) of luck in it: it, less the mean of fresh seeds."
         )
     if (predicted := found.predicted) is not None:
-        noise = notation.score(found.noise)
         yield (
-            f"Predicted before was {predicted.curse:+.4f}, from {predicted.trials} trials and a noise of "
-            f"{notation.score(predicted.noise)}, as far as curves show it; over seeds it is {noise}."
+            f"Predicted before was {_signed(predicted.curse)}, from {predicted.trials} trials and a noise "
+            f"of {notation.score(predicted.noise)}, as far as curves show it."
         )
+    if found.expected is not None:
+        yield (
+            f"Over seeds a value varies by {notation.score(found.noise)}; with that the prediction is "
+            f"{_signed(found.expected)}."
+        )
+
+
+def _signed(value: float) -> str:
+    """A difference of scores: four decimals, and no sign before a zero that was rounded."""
+    return f"{round(value, 4) + 0.0:+.4f}"

@@ -59,6 +59,16 @@ def deconvolved(values: Floats, noise: float) -> tuple[Floats, Floats]:
     return levels, posterior
 
 
+def is_picked_from(record: Record) -> bool:
+    """Whether a trial could have been the best: it is complete, and no repeat of another."""
+    return record.state == "complete" and record.value is not None and record.repeat_of is None
+
+
+def values_of(records: Sequence[Record]) -> list[float]:
+    """The values that the best was picked from."""
+    return [record.value for record in records if is_picked_from(record) and record.value is not None]
+
+
 def predict(records: Sequence[Record], smooth: int, direction: Direction) -> Prediction | None:
     """The curse of a search's best; None where it has too few trials, or too short ones to know the noise.
 
@@ -66,7 +76,7 @@ def predict(records: Sequence[Record], smooth: int, direction: Direction) -> Pre
         smooth: how many consecutive scores a trial's value is the best mean of.
     """
     sign = 1 if direction == "maximize" else -1
-    complete = [record for record in records if record.state == "complete" and record.value is not None]
+    complete = [record for record in records if is_picked_from(record)]
     complete.sort(key=lambda record: -sign * (record.value or 0.0))
     if len(complete) < FEWEST:
         return None

@@ -71,7 +71,7 @@ class Plan:
         split: the parameter that holds the seed of the train/val split, where that is drawn anew as well.
         asked: the flags it was created with.
         changes: in an ablation, what each change is: parameter -> value in A and in B.
-        predicted: None where the search did not tell enough.
+        predicted: None where the search did not tell enough. values: of its complete trials then.
     """
 
     kind: Kind
@@ -85,6 +85,7 @@ class Plan:
     asked: Mapping[str, Any]
     changes: Sequence[Mapping[str, tuple[Any, Any]]] = ()
     predicted: Prediction | None = None
+    values: Sequence[float] = ()
 
     @property
     def opening(self) -> int:

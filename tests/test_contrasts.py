@@ -17,7 +17,7 @@ def test_two_configs_are_a_paired_t_test() -> None:
     a, b = scores(0, 2, 5)
     ours = Blocks(np.array([a, b])).difference(1, 0)
     theirs = stats.ttest_rel(b, a)
-    interval = theirs.confidence_interval()
+    interval = theirs.confidence_interval(0.96)
     assert ours is not None
     assert (ours.value, ours.p) == pytest.approx((np.mean(b - a), theirs.pvalue))
     assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
@@ -39,7 +39,7 @@ def test_missing_cells_against_least_squares() -> None:
     ours = Blocks(y).difference(2, 0)
     assert ours is not None and freedom == 9
     assert ours.value == pytest.approx(beta[2] - beta[0])
-    assert ours.high - ours.value == pytest.approx(stats.t.ppf(0.975, freedom) * error)
+    assert ours.high - ours.value == pytest.approx(stats.t.ppf(0.98, freedom) * error)
 
 
 def test_the_mean_of_a_config() -> None:

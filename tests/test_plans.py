@@ -26,6 +26,7 @@ def plan() -> Plan:
         asked={"top": 3},
         changes=[{"x": (0.3, 0.1)}, {"kind": ("bent", "plain"), "bend": (3, None)}],
         predicted=Prediction(curse=0.01, noise=0.005, trials=60),
+        values=[0.7, 0.6],
     )
 
 
