@@ -19,9 +19,9 @@ often than 1 time in 20. `nominal_level` is the level of a single look with whic
 all contenders and all looks: the same at every look (Pocock 1977), for all contenders against one
 reference (Dunnett 1955), by simulation of equal configs; it depends on nothing but their numbers.
 
-Who stops where it looks clear stops on the lucky side: an interval that has 95 % at a single look holds the
-truth of a difference less often at the end of a race, 92.3 to 95 % in simulations of one to three contenders.
-One of 96 % does in 93.5 to 96 %: that is the interval of a difference here.
+Who stops where it looks clear stops on the lucky side: an interval that has 95 % at a single look holds
+the truth of a difference less often at the end of a race, 92.3 to 95 % in simulations of one to three
+contenders. One of 96 % does in 93.5 to 96 %: that is the interval of a difference here.
 """
 
 import math
