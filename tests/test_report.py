@@ -7,8 +7,10 @@ import json
 import re
 import shlex
 import shutil
+import sqlite3
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,7 +25,7 @@ from PIL import Image
 from service import DOCUMENT, Answer, Search
 from service import STUDY as STUDY_NAME
 
-from search import importance
+from search import ablate, importance
 from search.ablation import ablation
 from search.cli import app
 from search.confirmation import confirmation
@@ -31,10 +33,11 @@ from search.errors import UserError
 from search.gathering import gather
 from search.history import RecordedRun
 from search.parameter import Parameter
+from search.places import Place
 from search.plan import Config, Plan
 from search.race import Results
 from search.records import Record
-from search.report import blocks, html, markdown
+from search.report import blocks, ending, fresh_seeds, html, markdown
 from search.report.advice import Hit, hits, widened
 from search.report.beliefs import applies, belief_rows
 from search.report.classes import class_rows
@@ -42,10 +45,14 @@ from search.report.faces import changed
 from search.report.ranks import holm, rank_sum, ranks, spearman
 from search.report.training import decline, gap_by_rate, peak
 from search.report.writing import Written, write_report
+from search.signals import Interrupt
 from search.spec import Belief
 from search.study import find_study
+from search.worker import Worker
 
 Command = Callable[..., Answer]
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 WORDS = r"signific|\bprov(e|es|ed|en)\b|\bcaus(e|es|ed)\b|because of|thanks to|due to|clearly|dramatic"
 """No test stands behind these; what a test found is said by its name and level."""
@@ -76,6 +83,11 @@ def fill(search: Search, number: int, **columns: list[Any]) -> Path:
     return folder
 
 
+def said(*sections: blocks.Section) -> str:
+    """Sections as Markdown."""
+    return markdown.render(blocks.Document("", [], sections))
+
+
 def written(search: Search, **wanted: Any) -> Written:
     """The report on the study as it is now."""
     study = search.study()
@@ -91,23 +103,35 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Search:
     """A study of six trials of six epochs, the best of them not the known one, with its report."""
     folder = tmp_path_factory.mktemp("finished")
     search = Search(folder / "work", f"sqlite:///{folder / 'study.db'}", STUDY)
-    search.run("start", "--trials", "6", "--set", "epochs=6")
+    study = search.create("epochs=6", trials=6)
+    worker = Worker(study, folder / "work" / "runs", None, [Place("cpu", "cpu")])
+    assert worker.run(Interrupt()) == 0
+    study.engine.dispose()
     for number in range(6):
         fill(search, number)
     return search
 
 
 @pytest.fixture(scope="module")
-def reported(finished: Search) -> Any:
+def report(finished: Search) -> Written:
+    return written(finished)
+
+
+@pytest.fixture(scope="module")
+def reported(report: Written) -> Any:
     """What `search report --json` says of it."""
-    return finished.run("report", "--json").json
+    return json.loads(json.dumps(report.to_json()))
 
 
 @pytest.fixture
 def copied(finished: Search, reported: Any, tmp_path: Path) -> Search:
     """A copy of it that a test may change."""
     shutil.copytree(finished.folder, tmp_path / "copy")
-    shutil.copy(finished.folder.with_name("study.db"), tmp_path / "study.db")
+    with (  # not the file alone: a part may still be in its log
+        closing(sqlite3.connect(finished.folder.with_name("study.db"))) as source,
+        closing(sqlite3.connect(tmp_path / "study.db")) as target,
+    ):
+        source.backup(target)
     return Search(tmp_path / "copy", f"sqlite:///{tmp_path / 'study.db'}", STUDY)
 
 
@@ -153,13 +177,9 @@ def test_it_claims_nothing_without_a_test(finished: Search, reported: Any) -> No
 
 def test_the_same_records_give_the_same_report(finished: Search, copied: Search, reported: Any) -> None:
     again = written(copied, against="by hand")
-    for path in again.paths:
-        before = (finished.folder / reported["markdown"]).with_name(path.name).read_text()
-        assert (
-            path.read_text().replace(str(copied.folder / "runs"), "runs").replace(copied.url, finished.url)
-            == before
-        )
-    assert written(copied, against="1").numbers["baseline"]["number"] == 1
+    for path, other in zip(again.paths, (reported["markdown"], reported["html"]), strict=True):
+        text = path.read_text().replace(str(copied.folder), str(finished.folder))
+        assert text.replace(copied.url, finished.url) == Path(other).read_text()
     own = written(copied, against="best")
     assert own.numbers["verdict"] is None and "It is the baseline itself" in own.paths[0].read_text()
 
@@ -203,6 +223,18 @@ def test_what_is_not_there_is_said(copied: Search) -> None:
     for said in ("not recorded", "too few to estimate importances", "Scores by class were not recorded"):
         assert said in text
     assert not re.search(r"\bnan\b|\binf\b|None", text)
+
+
+def test_the_command(command: Command, copied: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says where the report is; the study has it as its note."""
+    monkeypatch.setenv("SEARCH_STORAGE", copied.url)
+    monkeypatch.chdir(copied.folder)
+    answer = command("report", "--stages", "1,2,3,4")
+    assert answer.out.split() == ["runs/toy/report/report.md", "runs/toy/report/report.html"]
+    assert "Stages end after epochs 1, 2, 3, 4" in (copied.folder / answer.out.split()[0]).read_text()
+    assert (
+        copied.count("SELECT count(*) FROM study_system_attributes WHERE key = 'dashboard:note_ver'") == 1
+    )
 
 
 def test_the_figure_of_a_trial(command: Command, copied: Search, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -554,7 +586,7 @@ def test_what_fresh_seeds_said(copied: Search) -> None:
     assert study is not None
     material = gather(study, copied.folder / "runs")
     assert material.confirmation is None
-    before = written(copied).paths[0].read_text()
+    before = said(fresh_seeds.fresh_seeds(material), ending.next_steps(material, copied.runs))
     assert "Nothing has been trained again with other seeds" in before
     assert "search confirm --study toy --top 3 --against 0" in before
     configs = [
@@ -575,45 +607,43 @@ def test_what_fresh_seeds_said(copied: Search) -> None:
     scores = np.array([[0.30, 0.31, 0.32], [0.78, 0.80, 0.82]])
     results = Results(scores=scores, planned=6, running=0, lost=0, rounds=3)
     found = confirmation("toy-confirm", plan, results, "maximize", ended=True)
-    report = write_report(replace(material, confirmation=found), copied.runs / "report")
-    text = report.paths[0].read_text()
-    assert text.count("On 3 fresh seeds trial 1 is better than by hand: +0.4900") == 2
+    material = replace(material, confirmation=found)
+    text = said(fresh_seeds.fresh_seeds(material), ending.next_steps(material, copied.runs))
+    assert "On 3 fresh seeds trial 1 is better than by hand: +0.4900" in text
     assert "The search's value of trial 1 less its mean over fresh seeds: +0.0300" in text
     assert "| trial 1 | 0.8300 | 3 | 0.8000 |" in text
-    assert "search confirm" not in text.partition("## What to try next")[2].partition("## ")[0]
+    assert "search confirm" not in text and "search ablate" not in text, "one setting differs"
     assert not re.search(WORDS, text, re.IGNORECASE)
     study.engine.dispose()
 
 
 def test_which_change_did_it(copied: Search) -> None:
-    copied.run("ablate", "0", "1", "--study", "toy", "--seeds", "2", "--workers", "0")
-    report = written(copied)
-    text = report.paths[0].read_text()
-    assert "From trial 0 (by hand) to trial 1, one change at a time on the same seeds" in text
-    assert "search ablate 0 1" not in text, "it was asked already"
-    study = copied.study()
+    study = find_study(copied.url, STUDY_NAME)
     assert study is not None
+    made, _ = ablate.prepared(study, ablate.Asked(a="0", b="1", seeds=2))
     material = gather(study, copied.folder / "runs")
+    text = said(fresh_seeds.fresh_seeds(material))
+    assert "From trial 0 (by hand) to trial 1, one change at a time on the same seeds" in text
     (asked,) = material.ablations
     scores = np.array([[0.30, 0.32], [0.80, 0.82], [0.50, 0.52], [0.40, 0.42]])[: len(asked.plan.configs)]
     results = Results(scores=scores, planned=len(scores) * 2, running=0, lost=0, rounds=2)
     found = ablation("toy-ablate-0-1", asked.plan, results, "maximize", ended=True)
-    written_now = write_report(replace(material, ablations=[found]), copied.runs / "report")
-    text = written_now.paths[0].read_text()
+    text = said(fresh_seeds.fresh_seeds(replace(material, ablations=[found])))
     assert found.total is not None and f"both ends {found.total.value:+.4f}" in text
     for effect in found.effects:
         assert effect.effect is not None
         assert f"| 2 | {effect.effect.value:+.4f} |" in text
-    study.engine.dispose()
-    answer = copied.run("report", "--study", "toy-ablate-0-1", code=2)
-    assert "retrains trials; report on the search, 'toy'" in answer.err
+    with pytest.raises(UserError, match="retrains trials; report on the search, 'toy'"):
+        gather(made, copied.folder / "runs")
+    for each in (study, made):
+        each.engine.dispose()
 
 
 # -- importances -----------------------------------------------------------------------------------
 
 
 def test_what_matters_is_told_from_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importance, "RESAMPLES", 40)
+    monkeypatch.setattr(importance, "RESAMPLES", 20)
     rng = np.random.default_rng(0)
     space = [WEIGHT, RATE, EPOCHS, Parameter(name="kind", choices=("a", "b"))]
     x = rng.uniform(0.5, 3.0, 40)
@@ -625,7 +655,7 @@ def test_what_matters_is_told_from_chance(monkeypatch: pytest.MonkeyPatch) -> No
         }
         for _ in x
     ]
-    for effect, direction in ((-0.2, "maximize"), (0.2, "minimize")):
+    for effect, direction in ((-0.2, "maximize"), (0.2, "minimize")):  # the same, turned round
         value = 0.6 + effect * (x - 1) ** 2 + rng.normal(0, 0.02, 40)
         records = [trial(n, value[n], loss_weight=x[n], **others[n]) for n in range(40)]
         records.append(trial(40, 9.0, "pruned", loss_weight=3.0, **others[0]))
@@ -675,16 +705,19 @@ def test_widened(parameter: Parameter, upper: bool, low: float, high: float) -> 
     assert isinstance(found["low"], type(parameter.low)) and found.get("log", False) == parameter.log
 
 
-def test_the_commands_work(copied: Search) -> None:
+def test_the_commands_work(
+    command: Command, report: Written, copied: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the report says to type is accepted, and makes the study that it says."""
-    sections = written(copied).document.sections
+    monkeypatch.setenv("SEARCH_STORAGE", copied.url)
+    sections = report.document.sections
     code = [b for section in sections for b in section.blocks if isinstance(b, blocks.Code)]
     lines = [shlex.split(line) for block in code for line in block.lines]
     group = typer.main.get_command(app)
     for name, *words in (line[1:] for line in lines):
         group.commands[name].make_context(name, words).close()
     (again,) = [line for line in lines if "toy-again" in line]
-    copied.run(*again[1:], "--workers", "0")
+    command(*again[1:], "--workers", "0")
     assert copied.count("SELECT count(*) FROM studies") == 2
     study, other = (find_study(copied.url, name, read_only=True) for name in (STUDY_NAME, "toy-again"))
     assert study is not None and other is not None
