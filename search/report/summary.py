@@ -99,7 +99,7 @@ def performance(material: Material, comparison: Comparison | None) -> Section:
     rows = [[row[0].format(smooth=material.smooth), *row[1:]] for row in rows]
     heads = [f"{role.lower()}: {literal(trial.name)}" for role, trial in material.roles]
     blocks: list[Block] = [Table(["", *heads], rows, numeric=len(sides))]
-    blocks += _reasons(comparison)
+    blocks += _reasons(material, comparison)
     blocks += [Paragraph(f"{literal(trial.missing)}.") for trial, _ in sides if trial.missing]
     return Section("Performance summary", blocks)
 
@@ -141,7 +141,7 @@ def _ended(trial: Trial) -> str:
     return f" ({reason.code.replace('_', ' ')})" if reason else ""
 
 
-def _reasons(comparison: Comparison | None) -> Iterator[Block]:
+def _reasons(material: Material, comparison: Comparison | None) -> Iterator[Block]:
     if comparison is None:
         return
     yield Paragraph(verdict(comparison))
@@ -150,7 +150,8 @@ def _reasons(comparison: Comparison | None) -> Iterator[Block]:
         yield Paragraph(
             f"One epoch's score varies by {notation.score(a.noise)} (baseline) and "
             f"{notation.score(b.noise)} (best) around its own trend, as a standard deviation. How much "
-            "another seed would change either run is not in the interval."
+            "another seed would change either run is not in the interval, nor that the best was picked out "
+            f"of {len(material.complete)} complete trials; fresh seeds tell."
         )
     yield from (Paragraph(note) for note in comparison.notes)
 
