@@ -39,14 +39,12 @@ def _title(found: Confirmation) -> Text:
     winner, baseline = found.winner, notation.one_line(found.baseline.config.name)
     if winner is None or winner.chance is None:
         return Text("not settled: too few trainings have ended", style="bold yellow")
-    name, chance = notation.one_line(winner.config.name), f"{100 * winner.chance:.1f} %"
+    name, chance = notation.one_line(winner.config.name), f"  chance {100 * winner.chance:.1f} %"
     if winner.verdict == "better":
-        title = Text.assemble((f"{name} is better than {baseline}", "bold green"))
-    elif winner.verdict == "worse":
-        title = Text.assemble((f"{baseline} is better than every contender", "bold green"))
-    else:
-        title = Text.assemble(("not settled", "bold yellow"), f": {name} may be better than {baseline}")
-    return title.append(f"  chance that {name} is better: {chance}")
+        return Text.assemble((f"{name} is better than {baseline}", "bold green"), chance)
+    if all(row.verdict == "worse" for row in found.contenders):
+        return Text(f"{baseline} is better than every contender", style="bold green")
+    return Text.assemble(("not settled", "bold yellow"), f": is {name} better than {baseline}?{chance}")
 
 
 def _table(found: Confirmation) -> Table:
@@ -89,10 +87,12 @@ def _progress(found: Confirmation) -> Iterator[str]:
         said += f", {found.open} of them not ended yet"
     if found.lost:
         said += f", {found.lost} without a score"
-    level = f"{100 * found.nominal:.2g} %"
+    looks = f"each look, after {plan.first} to {plan.last} seeds,"
+    if plan.first == plan.last:
+        looks = f"the one look, after {plan.last} seeds,"
     yield (
-        f"{said}. Of equal configs one is called in at most 5 of 100 races: each look, after "
-        f"{plan.first} to {plan.last} seeds, is held to {level}."
+        f"{said}. Of equal configs one is called in at most 5 of 100 races: {looks} is held to "
+        f"{100 * found.nominal:.2g} %."
     )
     if found.ended and not found.settled:
         yield "What is not settled stays so: the seeds or trainings that were allowed are used up."

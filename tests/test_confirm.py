@@ -76,7 +76,8 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     assert answer["curse"]["measured"]["value"] == pytest.approx(luck)
     assert answer["curse"]["expected"] is None, "five trials tell nothing of their luck"
     assert answer["winner"]["number"] in contenders and 0 <= answer["winner"]["chance"] <= 1
-    assert "chance that" in command(*CONFIRM, "--workers", "0").out
+    shown = command(*CONFIRM, "--workers", "0").out
+    assert "chance" in shown and f"trial {others[0]['number']}" in shown and "baseline" in shown
 
     assert command("status", "--json").json["budget"]["claimed"] == 5, "the search itself is as it was"
     folder = search.folder / "runs" / "toy-confirm"
