@@ -8,6 +8,7 @@ from search import ablate, confirm, curse
 from search.errors import SearchError, UserError
 from search.history import SCORE, RecordedRun, read_run
 from search.importance import importance_of
+from search.importing import read_imported
 from search.reading import read_records, read_snapshot
 from search.records import Record
 from search.report.blocks import literal
@@ -55,6 +56,7 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
         ),
         ablations=[ablate.answer(made) for made in retrained if made.plan and made.plan.kind == "ablate"],
         predicted=curse.predict(records, snapshot.smooth, snapshot.direction),
+        imported=read_imported(study),
         ends=ends,
     )
 

@@ -32,6 +32,7 @@ from search.confirmation import confirmation
 from search.errors import UserError
 from search.gathering import gather
 from search.history import RecordedRun
+from search.importing import read_paths, store
 from search.parameter import Parameter
 from search.places import Place
 from search.plan import Config, Plan
@@ -703,6 +704,29 @@ def test_widened(parameter: Parameter, upper: bool, low: float, high: float) -> 
     found = widened(Hit(parameter, upper, 3, 3, 3, 9))
     assert (found["low"], found["high"]) == pytest.approx((low, high))
     assert isinstance(found["low"], type(parameter.low)) and found.get("log", False) == parameter.log
+
+
+def test_imported_runs_stand_beside(report: Written, copied: Search) -> None:
+    """Each under its metric, and the best trial by each that it has."""
+    assert not any(section.title == "Imported runs" for section in report.document.sections)
+    (copied.folder / "nights.csv").write_text("name,val_f_score,epochs\n`august`|,0.99,143\n")
+    study = find_study(copied.url, STUDY_NAME)
+    assert study is not None
+    store(study, read_paths([copied.folder / "nights.csv"]), update=False)
+    best = gather(study, copied.folder / "runs").best.record
+    study.engine.dispose()
+    pooled = [0.1, 0.4, 0.3, 0.2, 0.1, 0.1]
+    fill(copied, best.number, val_fscore_batch32=pooled)
+    after = written(copied)
+    section = after.document.sections[-1]
+    assert section.title == "Imported runs"
+    table = section.blocks[-1]
+    assert isinstance(table, blocks.Table)
+    per_image, by_pooled, august = table.rows
+    assert per_image[2:4] == [f"{best.value:.4f}", f"{best.best_score:.4f}"]
+    assert by_pooled[1:] == ["val F, pooled by batches", "0.3500", "0.4000", "2", "6"]
+    assert august == ["'august'|", "val F, pooled by batches", "–", "0.9900", "–", "143"]
+    assert after.numbers["best"]["number"] == best.number, "what was imported is never the best"
 
 
 def test_the_commands_work(

@@ -9,7 +9,7 @@ from search.ablation import Ablation
 from search.confirmation import Confirmation
 from search.history import RecordedRun
 from search.plan import Prediction
-from search.records import Record, Snapshot
+from search.records import ImportedRun, Record, Snapshot
 from search.report.importance import Importance
 from search.spec import Spec
 
@@ -63,6 +63,7 @@ class Material:
         confirmation: what fresh seeds said, as far as `search confirm` is. None: nothing was retrained.
         ablations: what `search ablate` found so far, for each pair of configs that it was asked about.
         predicted: how lucky the best is expected to be; None where the search does not tell enough.
+        imported: runs that were not trained here, by name.
         ends: where the first four stages of a training end; None where each run's own rule says so.
     """
 
@@ -77,6 +78,7 @@ class Material:
     confirmation: Confirmation | None = None
     ablations: Sequence[Ablation] = ()
     predicted: Prediction | None = None
+    imported: Sequence[ImportedRun] = ()
     ends: Sequence[int] | None = None
 
     @property

@@ -13,6 +13,7 @@ from search.records import finite
 from search.report import dynamics, ending, figures, findings, fresh_seeds, html, markdown, summary
 from search.report.blocks import Document
 from search.report.ending import DOCUMENT
+from search.report.imported import imported
 from search.report.material import Material, Trial
 from search.report.training import peak
 
@@ -79,6 +80,7 @@ def compose(material: Material, folder: Path) -> Document:
             ending.next_steps(material, folder),
             ending.reproduction(material, folder, versions),
             findings.trials(material),
+            *imported(material),
         ],
     )
 
