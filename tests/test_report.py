@@ -687,6 +687,7 @@ def test_ends_that_were_hit() -> None:
     assert (hit.parameter, hit.upper, hit.near, hit.top) == (WEIGHT, True, 3, 3)
     assert (hit.all_near, hit.trials) == (3, 9)
     assert not hits([WEIGHT], [rest[0], *best], rest), "the best one is not there"
+    assert not hits([WEIGHT], [best[0], *rest[:4]], rest), "nobody else is there"
 
 
 @pytest.mark.parametrize(
