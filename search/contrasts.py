@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.95  # of the interval of a mean
 RACED = 0.96  # of that of a difference, at one look; 0.95 over a race
-DRAWS = 40_000  # simulated races; the level that they give is taken two standard errors below
+DRAWS = 40_000  # simulated races; of these, four standard errors less than the level are called
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def nominal_level(contenders: int, first: int, last: int, level: float = 0.05) -
     for seeds in range(first, last + 1):
         t, freedom = balanced_t(scores[:, :, :seeds])
         lowest = np.minimum(lowest, 2 * stdtr(freedom, -np.abs(t).max(axis=1)))
-    share = level - 2 * math.sqrt(level * (1 - level) / DRAWS)
+    share = level - 4 * math.sqrt(level * (1 - level) / DRAWS)
     return float(np.quantile(lowest, share, method="lower"))
 
 
