@@ -8,7 +8,7 @@ successor continues. Publishing links files instead of copying them: it costs no
 file `.epoch` says how far what was published is; it goes with the trial's end.
 
 While the database is away nothing is published, and the owner's own folder says in `.unreported` what is
-still to be reported. Where that owner dies, the next one on this machine goes on from there.
+still to be reported. Where that owner dies or falls silent, the next one that sees it goes on from there.
 """
 
 import json
@@ -45,8 +45,8 @@ class Workspace:
         another database has left behind is not continued.
 
         Args:
-            left_by: the owner before, if it is dead. Its folder is gone on with where something in it is
-                still to be reported.
+            left_by: the owner before, dead or silent. Its folder is gone on with where something in it
+                is still to be reported.
 
         Returns:
             That, in order.
@@ -54,8 +54,7 @@ class Workspace:
         if left_by is not None and (unreported := self._inherit(left_by)):
             self.epoch = unreported[-1].epoch
             return unreported
-        shutil.rmtree(self.work, ignore_errors=True)
-        self.work.mkdir(parents=True)
+        self._empty()
         self.epoch = self._marked()
         if self.epoch:
             for path in _files(self.published):
@@ -87,7 +86,7 @@ class Workspace:
         return _files(folder)
 
     def note_unreported(self, unreported: Sequence[EpochResult]) -> None:
-        """Notes what the database has not heard of, in order, for whoever finds this owner dead."""
+        """Notes what the database has not heard of, in order, for whoever comes after this owner."""
         results = [(result.epoch, result.epochs, result.score) for result in unreported]
         beside = self.work.parent / f"{UNREPORTED}.tmp"
         beside.write_text(json.dumps({"study": self._study, "results": results}))
@@ -122,19 +121,33 @@ class Workspace:
         shutil.rmtree(self.work.parent, ignore_errors=True)
 
     def _inherit(self, owner: str) -> list[EpochResult]:
+        """Copies what `owner` left, where something in it is unreported; returns that.
+
+        It may be frozen and wake up, or be cut off and train on. What it notes it notes after each epoch's
+        checkpoint: where both notes are the same, the copy is of the last epoch in them or of the next.
+        """
         left = self._folder_of(owner)
-        try:
-            noted = json.loads((left / UNREPORTED).read_text())
-        except (FileNotFoundError, ValueError):
-            return []
-        if noted["study"] != self._study:
-            return []
-        shutil.rmtree(self.work.parent, ignore_errors=True)
-        left.rename(self.work.parent)
-        return [
-            EpochResult(epoch=epoch, epochs=epochs, score=score)
-            for epoch, epochs, score in noted["results"]
-        ]
+        with suppress(FileNotFoundError):  # it has gone on to report, or to leave
+            while noted := self._noted(left):
+                self._empty()
+                for path in _files(left / self.published.name):
+                    shutil.copy2(path, self.work / path.name)
+                if self._noted(left) == noted:
+                    unreported = [
+                        EpochResult(epoch=epoch, epochs=epochs, score=score)
+                        for epoch, epochs, score in noted
+                    ]
+                    self.note_unreported(unreported)  # this owner may die before it has reported them
+                    return unreported
+        return []
+
+    def _noted(self, folder: Path) -> list[tuple[int, int, float]]:
+        noted = json.loads((folder / UNREPORTED).read_text())
+        return noted["results"] if noted["study"] == self._study else []
+
+    def _empty(self) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
 
     def _folder_of(self, owner: str) -> Path:
         return self.published / f"{WORK}{owner[:8]}"

@@ -61,7 +61,7 @@ class Lease:
         attempt: 1 for the first owner.
         deaths: owners that died in a row without finishing an epoch.
         epochs: the last epoch that was reported.
-        left_by: the owner before, where it is seen to be gone from this machine.
+        left_by: the owner before, unless it gave the trial back.
     """
 
     trial_id: int
@@ -338,12 +338,11 @@ class Leases:
         return Lease(row.trial_id, row.number, row.slot, row.attempt, row.deaths, row.epochs)
 
     def _is_free(self, row: Row[Any], resumed_at: float) -> bool:
-        if row.owner is None or row.left_at is not None or self._sees_gone(row):
+        if row.owner is None or row.left_at is not None:
+            return True
+        if row.machine is not None and self.process.sees_gone(row.machine, row.pid, row.started):
             return True
         return bool(row.now - max(row.renewed_at, resumed_at) > self.seconds)
-
-    def _sees_gone(self, row: Row[Any]) -> bool:
-        return row.machine is not None and self.process.sees_gone(row.machine, row.pid, row.started)
 
     def _take(self, connection: Connection, row: Row[Any]) -> Lease | None:
         """Makes this worker the owner, unless the old one has renewed since the row was read."""
@@ -362,8 +361,7 @@ class Leases:
         if done.rowcount != 1:
             return None
         hours.note_takeover(connection, row, row.attempt + 1)
-        left_by = row.owner if self._sees_gone(row) else None
-        return Lease(row.trial_id, row.number, row.slot, row.attempt + 1, deaths, row.epochs, left_by)
+        return Lease(row.trial_id, row.number, row.slot, row.attempt + 1, deaths, row.epochs, row.owner)
 
     def _create(self, connection: Connection, slot: int) -> Lease:
         number = connection.scalar(

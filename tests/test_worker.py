@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,7 @@ from search.sampling import ask
 from search.signals import Interrupt
 from search.study import Study
 from search.worker import Worker
+from search.workspace import Workspace
 from storage import reads, studies, tables
 from storage.leases import Lease, Leases
 
@@ -334,6 +336,22 @@ def test_a_config_is_stored_whole_or_not_at_all(search: Search) -> None:
 
 
 # -- the database is away --------------------------------------------------------------------------
+
+
+def test_what_was_not_reported_goes_from_owner_to_owner(tmp_path: Path) -> None:
+    """One that is frozen finds its own folder as it was; the next but one has it from the one between."""
+    first, second, third = (Workspace(tmp_path, 0, name * 32, "study") for name in "abc")
+    first.open()
+    (first.work / "last.pt").write_text("epoch 3")
+    unreported = [EpochResult(epoch=epoch, epochs=9, score=0.1 * epoch) for epoch in (2, 3)]
+    first.note_unreported(unreported)
+    for before, after in (("a" * 32, second), ("b" * 32, third)):
+        assert after.open(before) == unreported
+        assert (after.epoch, (after.work / "last.pt").read_text()) == (3, "epoch 3")
+    assert (first.work / "last.pt").exists()
+    third.publish(3)
+    assert Workspace(tmp_path, 0, "d" * 32, "study").open("c" * 32) == [], "it was reported"
+    assert Workspace(tmp_path, 0, "e" * 32, "another study").open("a" * 32) == []
 
 
 class Outage:
