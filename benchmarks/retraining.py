@@ -63,6 +63,7 @@ FAMILIES = (
     Family("one 0.015 better", (0.015, 0.0, 0.0)),
     Family("all 0.010 better", (0.010, 0.010, 0.010)),
     Family("better and worse", (0.015, 0.005, -0.015)),
+    Family("3 equal, half as noisy", (0.0,) * 3, spread=0.5),
 )
 
 
