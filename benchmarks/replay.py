@@ -8,6 +8,7 @@ defaults; nothing runs on as a control, since all is known anyway.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,15 +49,17 @@ def replay(runs: Iterable[RecordedRun], settings: MedianSettings) -> list[Replay
     replayed = []
     for number, run in enumerate(runs):
         table.add(settings.curve(number, _params(run.leaves)))
-        decision = None
-        epoch = 0
-        for epoch, score in enumerate(run.scores, start=1):
-            table.update(number, epoch, float("nan") if score is None else score)
-            decision = table.decide(number, epoch)
-            if decision.prune:
-                break
-        replayed.append(Replayed(run, epoch, decision if decision and decision.prune else None))
+        replayed.append(_train(table, number, run))
     return replayed
+
+
+def _train(table: CurveTable, number: int, run: RecordedRun) -> Replayed:
+    for epoch, score in enumerate(run.scores, start=1):
+        table.update(number, epoch, math.nan if score is None else score)
+        decision = table.decide(number, epoch)
+        if decision.prune:
+            return Replayed(run, epoch, decision)
+    return Replayed(run, len(run.scores), None)
 
 
 def settings() -> MedianSettings:
@@ -73,27 +76,28 @@ def settings() -> MedianSettings:
 
 
 def _params(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
-    for name, written in NAMES.items():
-        for leaf in written:
-            if leaves.get(leaf) is not None:
-                found.setdefault(name, leaves[leaf])
-    return found
+    """What the rule reads, by the names of NAMES; what is recorded nowhere is left out."""
+    found = {
+        name: next((leaves[leaf] for leaf in written if leaves.get(leaf) is not None), None)
+        for name, written in NAMES.items()
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def value(run: RecordedRun) -> float:
     """What the run would be worth as a trial: its best mean of five."""
     mean = best_mean(list(run.finite.values()), MedianSettings().smooth)
-    return float("-inf") if mean is None else mean
+    return -math.inf if mean is None else mean
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description="What pruning would have saved of recorded runs.")
     parser.add_argument("runs", nargs="+", type=Path, help="folders, in the order they were trained")
     try:
         replayed = replay(map(read_run, parser.parse_args().runs), settings())
     except UserError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        return 2
     print("| run | epochs | best mean of five | ended |\n|---|---|---|---|")
     for each in replayed:
         ended = each.decision.text if each.decision else ""
@@ -103,7 +107,8 @@ def main() -> None:
     best = max(replayed, key=lambda each: value(each.run))
     fate = f"is ended at epoch {best.epochs}" if best.decision else "survives"
     print(f"the best, {best.run.name}, {fate}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

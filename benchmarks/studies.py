@@ -6,18 +6,19 @@ The learning curves are of `learning_curves.py`, whoever samples of `samplers.py
 `pruners.py`. Every row sees the same studies: the same landscapes, and in the same slot the same luck.
 Workers are simulated in virtual time: each trains one trial at a time, at a speed of its own.
 
-Each study is run twice. First 60 trials, as many epochs as that takes:
+Of each study two things are told. Of its first 60 trials, as many epochs as they take:
 
 - `epochs`: those trained, in % of what the trials would have taken to their end.
 - `lost`: studies in % in which the truly best of the trials was pruned.
 - `regret`: by how much the chosen config, the complete one with the best mean of five scores, is truly
   worse than the best of the trials, in points (hundredths of F).
 
-Then as many trials as half of that takes without pruning, 30 trainings, whoever prunes: at equal epochs.
+And of the epochs of 30 whole trainings, as many trials as they are enough for: at equal epochs.
 
 - `trials`: how many were begun.
 - `gain`: by how many points the choice is truly better than that of a random search without pruning.
-- `behind`: by how many it is worse than that of our median with the same sampler and one worker.
+- `behind`: by how many it is worse than that of our median with the same sampler and one worker, without a
+  control group, since the others have none.
 
 All with 95 % intervals: of shares Wilson's (1927), of means by bootstrap over studies; `gain` and `behind`
 are means of differences within a study.
@@ -43,7 +44,7 @@ TRIALS = 60
 MOST = 300
 """Trials at equal epochs; who ends them early would begin many more."""
 
-OURS = "ours"
+OURS = "ours, no control group"
 
 
 @dataclass(frozen=True)
@@ -56,22 +57,28 @@ class Cell:
     workers: int = 1
 
 
-CELLS = (
-    *(Cell(family, pruner=pruner) for family in ("warm-up", "fitted") for pruner in PRUNERS),
-    *(Cell(family, workers=8) for family in ("warm-up", "fitted")),
-    *(
-        Cell("fitted", sampler, pruner)
-        for sampler in ("TPE, ours", "TPE, Optuna's")
-        for pruner in ("none", OURS, "Optuna median, from a third on")
-    ),
-    Cell("fitted", "TPE, ours", workers=8),
-    *(
-        Cell(family, pruner=pruner)
-        for family in FAMILIES
-        if family.startswith("fitted, ")
-        for pruner in ("none", OURS, "Optuna median, from a third on", "Ray ASHA, from a tenth on")
-        if pruner in PRUNERS
-    ),
+STOCK = "Optuna median, from a third on"
+
+CELLS = tuple(
+    cell
+    for cell in (
+        *(Cell(family, pruner=pruner) for family in ("warm-up", "fitted") for pruner in PRUNERS),
+        *(Cell(family, workers=8) for family in ("warm-up", "fitted")),
+        *(
+            Cell("fitted", sampler, pruner)
+            for sampler in ("TPE, ours", "TPE, Optuna's")
+            for pruner in ("none", OURS)
+        ),
+        Cell("fitted", "TPE, Optuna's", STOCK),
+        Cell("fitted", "TPE, ours", workers=8),
+        *(
+            Cell(family, pruner=pruner)
+            for family in FAMILIES
+            if family.startswith("fitted, ")
+            for pruner in ("none", OURS, STOCK, "Ray ASHA, from a tenth on")
+        ),
+    )
+    if cell.pruner in PRUNERS
 )
 
 
@@ -115,6 +122,14 @@ class Outcome:
     value: float
 
 
+@dataclass(frozen=True)
+class Pair:
+    """What a study is after its first 60 trials, and what it was at equal epochs."""
+
+    whole: Outcome
+    equal: Outcome
+
+
 class Study:
     """One study in virtual time; `workers` train one trial each, at a speed that is the trial's own.
 
@@ -129,12 +144,14 @@ class Study:
         self._seed, self._sampler, self._pruner, self._workers = seed, sampler, pruner, workers
         self.trials: list[Trial] = []
 
-    def run(self, trials: int, budget: float = math.inf) -> Outcome:
-        """Until so many trials have ended, or so many epochs are trained."""
-        now, used = 0.0, 0
+    def run(self, trials: int = TRIALS, budget: float = 0) -> Pair:
+        """Until the first so many trials have ended and so many epochs are trained."""
+        now, used, ended = 0.0, 0, 0
+        whole: Outcome | None = None
+        equal: Outcome | None = None
         running: list[tuple[float, int]] = []  # when the epoch ends, of which trial
-        while used < budget:
-            while len(running) < self._workers and len(self.trials) < trials:
+        while whole is None or equal is None:
+            while len(running) < self._workers and len(self.trials) < (MOST if used < budget else trials):
                 number = self._begin()
                 heapq.heappush(running, (now + self.trials[number].seconds, number))
             if not running:
@@ -143,7 +160,13 @@ class Study:
             used += 1
             if self._train(number):
                 heapq.heappush(running, (now + self.trials[number].seconds, number))
-        return self._outcome(used)
+            elif number < trials:
+                ended += 1
+            if used >= budget and equal is None:
+                equal = _outcome(self.trials)
+            if ended == trials and whole is None:
+                whole = _outcome(self.trials[:trials])
+        return Pair(whole or _outcome(self.trials[:trials]), equal or _outcome(self.trials))
 
     def _begin(self) -> int:
         slot = len(self.trials)
@@ -168,37 +191,27 @@ class Study:
         )
         return False
 
-    def _outcome(self, used: int) -> Outcome:
-        best = max(self.trials, key=lambda trial: trial.curve.value)
-        complete = [trial for trial in self.trials if trial.complete]
-        chosen = max(complete or self.trials, key=lambda trial: trial.measured)
-        return Outcome(
-            epochs=used / sum(len(trial.curve.scores) for trial in self.trials),
-            lost=not best.complete,
-            regret=best.curve.value - chosen.curve.value,
-            trials=len(self.trials),
-            value=chosen.curve.value,
-        )
 
-
-@dataclass(frozen=True)
-class Pair:
-    """A study of a cell twice: 60 trials, and at equal epochs."""
-
-    whole: Outcome
-    equal: Outcome
+def _outcome(trials: Sequence[Trial]) -> Outcome:
+    best = max(trials, key=lambda trial: trial.curve.value)
+    complete = [trial for trial in trials if trial.complete]
+    chosen = max(complete or trials, key=lambda trial: trial.measured)
+    return Outcome(
+        epochs=sum(trial.epochs for trial in trials) / sum(len(trial.curve.scores) for trial in trials),
+        lost=not best.complete,
+        regret=best.curve.value - chosen.curve.value,
+        trials=len(trials),
+        value=chosen.curve.value,
+    )
 
 
 def run(cell: Cell, seed: int) -> Pair:
     """The study `seed` of a cell; the seed is the landscape's, the sampler's and the control group's."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     family = FAMILIES[cell.family]
-
-    def study() -> Study:
-        sampler = SAMPLERS[cell.sampler](family, seed)
-        return Study(family, seed, sampler, PRUNERS[cell.pruner](family.epochs, seed), cell.workers)
-
-    return Pair(study().run(TRIALS), study().run(MOST, budget=TRIALS * family.epochs / 2))
+    sampler = SAMPLERS[cell.sampler](family, seed)
+    pruner = PRUNERS[cell.pruner](family.epochs, seed)
+    return Study(family, seed, sampler, pruner, cell.workers).run(budget=TRIALS * family.epochs / 2)
 
 
 # The table ------------------------------------------------------------------------------------------

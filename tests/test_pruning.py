@@ -512,7 +512,7 @@ def simulate(
             build or pruners.PRUNERS[pruner](chosen.epochs, seed),
             workers,
         )
-        found.append((study.run(60), study.trials))
+        found.append((study.run().whole, study.trials))
     return found
 
 
