@@ -18,6 +18,9 @@ from search.progress import Progress
 CATCHING_UP = 0.9
 """Whose distance is below this share of what it was at half the age is catching up."""
 
+KIN = 2
+"""How many others of its kind must have come to an age before a trial is ended at it."""
+
 LATE = 0.2
 """From which share of its epochs on a trial may be out of reach of the best."""
 
@@ -135,7 +138,7 @@ class Bars:
             return None
         median, peers = _median_of_others(self._means[age, None], value)
         median_of_kind, peers_of_kind = _median_of_others(self._means[age, progress.curve.kind], value)
-        if peers < self._fewest or not peers_of_kind:
+        if peers < self._fewest or peers_of_kind < KIN:
             return None
         margin = self._margin * self.noise() / math.sqrt(progress.counts[age - 1])
         return Comparison(value, median, peers, median_of_kind, peers_of_kind, margin)

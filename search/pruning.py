@@ -10,7 +10,7 @@ where nothing but a warm-up delays the curves ([docs/pruning.md](../docs/pruning
 - What is compared is the mean of the last few scores: neither one epoch's luck nor the best there ever
   was, behind which a collapsed trial would hide.
 - A trial is ended only when it is below the median of all AND of its own kind. A schedule that gains
-  late is behind `constant` half-way; its own kind shows what may still come.
+  late is behind `constant` half-way; two of its own kind or more show what may still come.
 - A trial that is below, but less so than at half its age, runs on: it is catching up. So slow starters
   live to win.
 - A trial above the median is ended, too, where the best is out of its reach: gaining as much from its age

@@ -145,13 +145,17 @@ def test_the_margin_is_in_standard_deviations_of_the_mean_compared() -> None:
 
 
 def test_a_kind_is_ended_only_below_the_median_of_its_own() -> None:
-    others = [*(flat(n, 0.5, kind="constant") for n in range(1, 6)), flat(6, 0.2, kind="cosine")]
+    others = [
+        *(flat(n, 0.5, kind="constant") for n in range(1, 6)),
+        *(flat(n, 0.2, kind="cosine") for n in (6, 7)),
+    ]
     assert not decide(flat(0, 0.21, kind="cosine"), others, PLAIN).prune
     below_both = decide(flat(0, 0.19, kind="cosine"), others, PLAIN)
     assert below_both.prune
     assert below_both.bar == 0.2
-    assert "the median 0.5 of 6 trials (0.2 of the 1 cosine)" in below_both.text
+    assert "the median 0.5 of 7 trials (0.2 of the 2 cosine)" in below_both.text
     assert not decide(flat(0, 0.0, kind="one_cycle"), others, PLAIN).prune  # the first of its kind
+    assert not decide(flat(0, 0.0, kind="cosine"), others[:-1], PLAIN).prune  # the second
     assert decide(flat(0, 0.49, kind="constant"), others, PLAIN).bar == 0.5
 
 
@@ -361,7 +365,7 @@ def reference(curve: Curve, others: Sequence[Curve], settings: MedianSettings, s
         there = [(kind, means[age - 1][0]) for kind, means in theirs if len(means) >= age]
         everyone = [mean for _, mean in there if not math.isnan(mean)]
         kin = [mean for kind, mean in there if not math.isnan(mean) and curve.kind in (None, kind)]
-        if len(everyone) < settings.startup_trials or not kin:
+        if len(everyone) < settings.startup_trials or len(kin) < bars.KIN:
             return None
         bar = min(np.median(everyone), np.median(kin))
         return float(bar - value), settings.margin * noise / math.sqrt(count)
