@@ -25,7 +25,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from search.evidence import autoregressive, compare, moving_means
+from search.comparing.evidence import autoregressive, compare, moving_means
 
 NOISE = 0.017
 AUTOCORRELATIONS = (0.0, 0.15, 0.5)

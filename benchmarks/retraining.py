@@ -27,12 +27,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr
 
-from search.changes import combinations
-from search.contrasts import Blocks, Estimate, Floats, balanced_t, nominal_level
-from search.curse import expected_curse
-from search.effects import Effects
-from search.effects import next_round as next_ablation
-from search.race import calls, next_round
+from search.retraining.changes import combinations
+from search.retraining.contrasts import Blocks, Estimate, Floats, balanced_t, nominal_level
+from search.retraining.curse import expected_curse
+from search.retraining.effects import Effects
+from search.retraining.effects import next_round as next_ablation
+from search.retraining.race import calls, next_round
 
 NOISE, SHARED = 0.005, 0.003
 FIRST, LAST = 3, 6

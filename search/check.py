@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from search import notation
+from search.commands.output import say
 from search.cost import Costs, expected_saving, measure
 from search.objective import Description
-from search.output import say
 from search.places import Place
 from search.reading import read_snapshot
 from search.records import Snapshot

@@ -12,10 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from search import cli_evidence, cli_import, cli_report, cli_retraining, cli_shows
-from search.errors import SearchError, UserError
-from search.finding import named, storage_url
-from search.options import (
+from search.commands import comparing, imports, report, retraining, shows
+from search.commands.options import (
     Artifacts,
     Data,
     Debug,
@@ -34,7 +32,9 @@ from search.options import (
     Trials,
     Workers,
 )
-from search.output import say, write_json
+from search.commands.output import say, write_json
+from search.errors import SearchError, UserError
+from search.finding import named, storage_url
 
 TRACE = "trace.json.gz"
 
@@ -75,11 +75,11 @@ def start(
 ) -> int:
     """Create or join a study and work on it with every GPU of this machine until its budget is used up."""
     from search import packing
-    from search.display import view
     from search.places import places
     from search.reading import read_snapshot
+    from search.showing.display import view
+    from search.showing.tables import closing, show
     from search.start import Wanted, open_or_create, run
-    from search.tables import closing, show
 
     if per_gpu != "1" and workers is not None:
         raise UserError("--per-gpu: --workers says already how many there are; leave one of the two away")
@@ -163,7 +163,7 @@ def worker(
     return interrupt.code
 
 
-cli_shows.add_to(app)
+shows.add_to(app)
 
 
 @app.command()
@@ -197,8 +197,8 @@ def check(
     from search.check import check_table, study_like
     from search.cost import WORKERS
     from search.places import places
+    from search.showing.tables import show
     from search.start import Wanted
-    from search.tables import show
 
     if not planned and (trials or workers):
         raise UserError("check: --trials and --workers belong to --plan; add it, or leave them away")
@@ -265,10 +265,10 @@ def dashboard(
     return 130  # it swallows Ctrl-C, and nothing else ends it
 
 
-cli_evidence.add_to(app)
-cli_retraining.add_to(app)
-cli_report.add_to(app)
-cli_import.add_to(app)
+comparing.add_to(app)
+retraining.add_to(app)
+report.add_to(app)
+imports.add_to(app)
 
 
 # -- what commands share -------------------------------------------------------------------------

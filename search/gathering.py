@@ -4,16 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search import ablate, confirm, curse
+from search.comparing.sides import stored_run, trial_number
 from search.errors import SearchError, UserError
 from search.history import SCORE, RecordedRun, read_run
 from search.importance import importance_of
-from search.importing import read_imported
+from search.imports.importing import read_imported
 from search.reading import read_records, read_snapshot
 from search.records import Record
 from search.report.blocks import literal
 from search.report.material import Material, Trial
-from search.sides import stored_run, trial_number
+from search.retraining import ablate, confirm, curse
 from search.study import Study, find_study, study_names
 
 PROVENANCE = "provenance."

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.display import View
 from search.errors import SearchError, SpaceError, StudyError, UserError
 from search.finding import named
 from search.inheritance import ORIGIN, check_origin, inherit
@@ -21,6 +20,7 @@ from search.points import shortage
 from search.reading import read_snapshot
 from search.records import Snapshot
 from search.sampling import rehearse
+from search.showing.display import View
 from search.signals import interruptible
 from search.spec import Spec, load_spec, stock_space
 from search.study import Study, create_study, find_study, fingerprint_of, open_study

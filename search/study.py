@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from search.errors import StudyError
 from search.objective import NOTHING, Description
-from search.plan import Plan, Planned
+from search.retraining.plan import Plan, Planned
 from search.spec import Spec
 from storage import engine as engines
 from storage import plans, studies

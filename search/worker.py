@@ -28,7 +28,7 @@ from search.outage import Answer, Left, insist, with_database
 from search.places import Place
 from search.pruning import Decision
 from search.pulse import Pulse
-from search.retraining import advance
+from search.retraining.study import advance
 from search.sampling import ask
 from search.settling import settle
 from search.shelf import Shelf

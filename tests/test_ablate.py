@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from service import Answer, Search
 
-from search.changes import between, changes_between, combinations
-from search.contrasts import Estimate
-from search.effects import Effects, next_round
+from search.retraining.changes import between, changes_between, combinations
+from search.retraining.contrasts import Estimate
+from search.retraining.effects import Effects, next_round
 from search.spec import load_spec
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

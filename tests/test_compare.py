@@ -17,12 +17,12 @@ from rich.console import Console
 from service import Answer, Search
 from test_wrong_input import refused
 
-from search.claims import check_claim, parse_claim
-from search.comparison import compare, differences
+from search.comparing.claims import check_claim, parse_claim
+from search.comparing.comparison import compare, differences
+from search.comparing.side_by_side import side_by_side
+from search.comparing.stages import boundaries, parse_ends, stages
 from search.errors import UserError
 from search.history import RecordedRun, read_run
-from search.side_by_side import side_by_side
-from search.stages import boundaries, parse_ends, stages
 
 Command = Callable[..., Answer]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.contrasts import Blocks, balanced_t, nominal_level
-from search.race import calls, next_round
+from search.retraining.contrasts import Blocks, balanced_t, nominal_level
+from search.retraining.race import calls, next_round
 
 
 def scores(seed: int, configs: int, seeds: int, noise: float = 0.005, shared: float = 0.003) -> np.ndarray:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from search.curse import deconvolved, expected_curse, predict
 from search.records import Record
+from search.retraining.curse import deconvolved, expected_curse, predict
 
 NOISE = 0.005
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from search import forecast, notation
-from search.display import LiveView, PlainView, view
-from search.overview import Overview
+from search import notation
 from search.records import Budget, Reason, Record, Snapshot, WorkerView
-from search.tables import best_summary, closing, show, status_table, trial_detail, trials_table
+from search.showing import forecast
+from search.showing.display import LiveView, PlainView, view
+from search.showing.overview import Overview
+from search.showing.tables import best_summary, closing, show, status_table, trial_detail, trials_table
 
 PARAMS = {
     "optimizer.learning_rate": 8e-4,

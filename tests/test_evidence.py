@@ -5,8 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from search import evidence
-from search.evidence import autoregressive, compare, level, moving_means, noise_of, seeds_to_tell, trend
+from search.comparing import evidence
+from search.comparing.evidence import (
+    autoregressive,
+    compare,
+    level,
+    moving_means,
+    noise_of,
+    seeds_to_tell,
+    trend,
+)
 
 
 def run(seed: int, top: float = 0.66, epochs: int = 120, phi: float = 0.15) -> list[float]:

@@ -73,7 +73,7 @@ def others(modules: set[str]) -> set[str]:
 def test_the_reader_of_imports_reads() -> None:
     assert {"search.study", "storage.leases", "logging"} <= imports("search.worker")
     assert "optuna" in imports("search.sampling")
-    assert "search.tables" in imports("search.cli"), "imports inside functions count"
+    assert "search.showing.tables" in imports("search.cli"), "imports inside functions count"
 
 
 def test_storage_imports_nothing_of_search() -> None:
@@ -103,29 +103,29 @@ def test_leaves_of_the_objective_do_not_import_each_other() -> None:
 
 
 def test_what_is_shown_is_a_function_of_records() -> None:
-    shown = {"display", "events", "overview", "roster", "forecast", "notation", "tables", "report"}
-    shown |= {"side_by_side", "beside", "confirmed", "ablated"}
-    models = {"records", "comparison", "evidence", "stages", "pruning_audit"}
-    models |= {"confirmation", "ablation", "contrasts"}
-    allowed = {f"search.{name}" for name in shown | models}
-    for module in sorted(allowed & FILES.keys()):
-        if module == "search.records":
-            assert ours(imports(module)) == {"search.objective"}
-        elif module.removeprefix("search.") in models:
-            assert others(imports(module)) <= {"numpy", "scipy"}, module
-        else:
-            rest = ours(imports(module)) - {"search"}  # from search import notation
-            assert rest <= allowed, module
-            assert others(imports(module)) <= {"rich", "matplotlib"}, module
+    shown = {*below("search.showing"), "search.notation", "search.comparing.side_by_side"}
+    shown |= {"search.imports.beside", "search.retraining.confirmed", "search.retraining.ablated"}
+    models = {"search.records", "search.pruning_audit"}
+    models |= {f"search.comparing.{name}" for name in ("comparison", "evidence", "stages")}
+    models |= {f"search.retraining.{name}" for name in ("confirmation", "ablation", "contrasts")}
+    assert shown | models <= FILES.keys()
+    assert ours(imports("search.records")) == {"search.objective"}
+    for module in models:
+        assert others(imports(module)) <= {"numpy", "scipy"}, module
+    for module in shown:
+        assert ours(imports(module)) <= shown | models, module
+        assert others(imports(module)) <= {"rich"}, module
 
 
 def test_a_report_is_a_function_of_records() -> None:
-    plain = {"records", "comparison", "evidence", "stages", "history", "notation", "objective"}
-    plain |= {"ablation", "confirmation", "contrasts", "parameter", "plan", "pruning_audit", "spec"}
+    plain = {"records", "history", "notation", "objective", "parameter", "pruning_audit", "spec"}
+    plain |= {f"comparing.{name}" for name in ("comparison", "evidence", "stages")}
+    plain |= {f"retraining.{name}" for name in ("ablation", "confirmation", "contrasts", "plan")}
     allowed = {f"search.{name}" for name in plain}
+    assert allowed <= FILES.keys()
     for module in below("search.report"):
         rest = {name for name in ours(imports(module)) if not name.startswith("search.report.")}
-        assert rest - {"search"} <= allowed, module
+        assert rest <= allowed, module
         assert others(imports(module)) <= {"numpy", "scipy", "matplotlib", "PIL", "yaml"}, module
 
 
@@ -163,8 +163,8 @@ def test_no_circle() -> None:
     [
         ("search.cli", ["torch", "optuna", "sqlalchemy", "rich.live"]),
         ("search.reading", ["torch", "optuna", "numpy"]),
-        ("search.tables", ["torch", "optuna", "sqlalchemy"]),
-        ("search.comparison", ["torch", "optuna", "sqlalchemy", "scipy"]),
+        ("search.showing.tables", ["torch", "optuna", "sqlalchemy"]),
+        ("search.comparing.comparison", ["torch", "optuna", "sqlalchemy", "scipy"]),
         ("search.report.writing", ["torch", "optuna", "sqlalchemy", "matplotlib.pyplot"]),
         ("search.start", ["torch", "kornia", "scipy.stats"]),
         ("search.worker", ["torch", "kornia", "scipy.stats", "matplotlib"]),

@@ -16,11 +16,11 @@ from service import Answer, Search
 from sqlalchemy import inspect
 from test_compare import CONFIG, history, record
 
-from search.as_known import RECORDED_VALUES, known_from
-from search.csv_runs import read_csv
 from search.errors import UserError
 from search.history import RecordedRun, read_run
-from search.importing import read_imported, read_imported_run
+from search.imports.as_known import RECORDED_VALUES, known_from
+from search.imports.csv_runs import read_csv
+from search.imports.importing import read_imported, read_imported_run
 from search.mseg.recording import RECORDED_NAMES
 from search.objective import best_mean
 from search.places import Place

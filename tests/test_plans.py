@@ -4,7 +4,7 @@ import threading
 
 from service import Search
 
-from search.plan import Config, Plan, Prediction
+from search.retraining.plan import Config, Plan, Prediction
 from storage import plans
 from storage.plans import Slot
 from storage.studies import find

@@ -14,8 +14,8 @@ from search.places import Place
 from search.pruning_audit import audit, rank_correlation, sentences, wilson
 from search.reading import read_records
 from search.records import Reason, Record
+from search.showing.tables import trial_detail
 from search.signals import Interrupt
-from search.tables import trial_detail
 from search.worker import Worker
 from storage.leases import Lease, Leases
 from storage.processes import Process

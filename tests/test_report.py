@@ -25,18 +25,14 @@ from PIL import Image
 from service import DOCUMENT, Answer, Search
 from service import STUDY as STUDY_NAME
 
-from search import ablate, importance
-from search.ablation import ablation
+from search import importance
 from search.cli import app
-from search.confirmation import confirmation
 from search.errors import UserError
 from search.gathering import gather
 from search.history import RecordedRun
-from search.importing import read_paths, store
+from search.imports.importing import read_paths, store
 from search.parameter import Parameter
 from search.places import Place
-from search.plan import Config, Plan
-from search.race import Results
 from search.records import Record
 from search.report import blocks, ending, fresh_seeds, html, markdown
 from search.report.advice import Hit, hits, widened
@@ -46,6 +42,11 @@ from search.report.faces import changed
 from search.report.ranks import holm, rank_sum, ranks, spearman
 from search.report.training import decline, gap_by_rate, peak
 from search.report.writing import Written, write_report
+from search.retraining import ablate
+from search.retraining.ablation import ablation
+from search.retraining.confirmation import confirmation
+from search.retraining.plan import Config, Plan
+from search.retraining.race import Results
 from search.signals import Interrupt
 from search.spec import Belief
 from search.study import find_study

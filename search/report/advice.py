@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from search.comparison import differences
+from search.comparing.comparison import differences
 from search.parameter import Parameter
 from search.records import Record
 from search.report.blocks import code

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from search import evidence, notation
-from search.evidence import Evidence
+from search import notation
+from search.comparing import evidence
+from search.comparing.evidence import Evidence
 from search.objective import Direction
 from search.records import Record
 from search.report.blocks import literal

@@ -5,13 +5,13 @@ from itertools import chain
 from pathlib import Path
 
 from search import notation
-from search.comparison import Comparison, compare
+from search.comparing.comparison import Comparison, compare
+from search.comparing.stages import FAST, STEADY, WINDOW, Stage
 from search.report import figures
 from search.report.blocks import Block, Figure, Paragraph, Section, Table, literal
 from search.report.figures import FOLDER
 from search.report.material import Material, Trial
 from search.report.training import Band, Decline, decline, gap_by_rate
-from search.stages import FAST, STEADY, WINDOW, Stage
 
 CONFOUNDED = 0.5
 """Rank correlation between learning rate and epoch from which the two are said to go together."""

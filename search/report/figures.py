@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from search import notation
+from search.comparing.stages import Stage
 from search.history import TRAIN_SCORE, RecordedRun
 from search.objective import Direction, trailing_means
 from search.parameter import Parameter
@@ -22,7 +23,6 @@ from search.records import Record
 from search.report.classes import ClassRow
 from search.report.faces import Face
 from search.report.importance import Importance
-from search.stages import Stage
 
 FOLDER = PurePosixPath("figures")
 """Where a report has them, beside itself."""

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from search import notation
-from search.evidence import Evidence
+from search.comparing.evidence import Evidence
 from search.pruning_audit import audit, sentences
 from search.report import figures
 from search.report.beliefs import BeliefRow, KnownRow, belief_rows, known_rows

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from search import notation
-from search.confirmation import Confirmation, Row
-from search.contrasts import Estimate
 from search.report.blocks import Block, Bullets, Paragraph, Section, Table, literal
 from search.report.material import Material
+from search.retraining.confirmation import Confirmation, Row
+from search.retraining.contrasts import Estimate
 
 TITLE = "On fresh seeds"
 NOTHING_YET = "– too few trainings have ended"

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.ablation import Ablation
-from search.confirmation import Confirmation
 from search.history import RecordedRun
-from search.plan import Prediction
 from search.records import ImportedRun, Record, Snapshot
 from search.report.importance import Importance
+from search.retraining.ablation import Ablation
+from search.retraining.confirmation import Confirmation
+from search.retraining.plan import Prediction
 from search.spec import Spec
 
 NOT_RECORDED = "not recorded"

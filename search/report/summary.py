@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from search import notation
-from search.comparison import Comparison, compare, what_matters_first
+from search.comparing.comparison import Comparison, compare, what_matters_first
 from search.report.blocks import Block, Bullets, Paragraph, Section, Table, code, literal
 from search.report.fresh_seeds import answer
 from search.report.material import NOT_RECORDED, Material, Trial

@@ -9,7 +9,7 @@ from statistics import fmean
 
 import numpy as np
 
-from search import evidence
+from search.comparing import evidence
 from search.history import POOLED, TRAIN_SCORE, RecordedRun
 from search.objective import trailing_means
 from search.report.ranks import spearman

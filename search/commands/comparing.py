@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from search.commands.options import Json, OptionalStudy, Runs, Storage
+from search.commands.output import write_json
 from search.errors import UserError
 from search.finding import named, storage_url
-from search.options import Json, OptionalStudy, Runs, Storage
-from search.output import write_json
 
 Claims = Annotated[
     list[str] | None,
@@ -35,10 +35,10 @@ def compare(
     as_json: Json = False,
 ) -> int:
     """What differs between two runs, what does not, and whether their noise covers the difference."""
-    from search.claims import parse_claim
-    from search.comparison import compare as run
-    from search.sides import read_sides
-    from search.stages import parse_ends
+    from search.comparing.claims import parse_claim
+    from search.comparing.comparison import compare as run
+    from search.comparing.sides import read_sides
+    from search.comparing.stages import parse_ends
     from search.study import Study
 
     def open_study() -> Study:
@@ -52,8 +52,8 @@ def compare(
     if as_json:
         write_json(found.to_json())
     else:
-        from search.side_by_side import side_by_side
-        from search.tables import show
+        from search.comparing.side_by_side import side_by_side
+        from search.showing.tables import show
 
         show(side_by_side(found))
     return 0

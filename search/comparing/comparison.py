@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from search import evidence
-from search.claims import Claim, Finding, check_claim
+from search.comparing import evidence
+from search.comparing.claims import Claim, Finding, check_claim
+from search.comparing.evidence import Evidence
+from search.comparing.stages import Stage, boundaries, stages
 from search.errors import UserError
-from search.evidence import Evidence
 from search.history import PER_IMAGE_F, POOLED, POOLED_F, TRAIN_SCORE, RecordedRun
 from search.objective import Direction, best_mean
 from search.records import finite
-from search.stages import Stage, boundaries, stages
 
 WINDOWS = (5, 9)
 """Epochs of the means that are shown."""

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search import notation
-from search.overview import Overview, cause, distance_to_target
 from search.records import Direction, Record, Snapshot
+from search.showing.overview import Overview, cause, distance_to_target
 
 PIPED_WIDTH = 160
 """Columns of a table in a pipe or a file, where there is no terminal to fit."""

@@ -12,8 +12,8 @@ ahead of the others it is none.
    mean of its `value - level` is the prediction.
 
 The noise is known before anything is retrained only as far as the curves show it: `error` of
-`search.evidence`, how much the best mean of a curve varies with the noise of its epochs. Another seed may
-change more than that; then the prediction is too small, and the fresh seeds say so.
+`search.comparing.evidence`, how much the best mean of a curve varies with the noise of its epochs. Another
+seed may change more than that; then the prediction is too small, and the fresh seeds say so.
 """
 
 import math
@@ -21,11 +21,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search.contrasts import Floats
-from search.evidence import level
+from search.comparing.evidence import level
 from search.objective import Direction
-from search.plan import Prediction
 from search.records import Record
+from search.retraining.contrasts import Floats
+from search.retraining.plan import Prediction
 
 FEWEST = 8  # trials that a prediction needs
 GRID = 100  # levels

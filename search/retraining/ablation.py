@@ -7,13 +7,13 @@ from typing import Any, Literal
 import numpy as np
 
 from search import notation
-from search.changes import Change
-from search.contrasts import Estimate, interval
-from search.effects import Effects, Pair
 from search.objective import Direction
-from search.plan import Config, Plan
-from search.race import REFERENCE, Call, Results, calls
 from search.records import finite
+from search.retraining.changes import Change
+from search.retraining.contrasts import Estimate, interval
+from search.retraining.effects import Effects, Pair
+from search.retraining.plan import Config, Plan
+from search.retraining.race import REFERENCE, Call, Results, calls
 
 Verdict = Literal["helps", "hurts", "small", "not settled"]
 

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search import notation
-from search.confirmation import Confirmation, Row
-from search.contrasts import Estimate
+from search.retraining.confirmation import Confirmation, Row
+from search.retraining.contrasts import Estimate
 
 PROSE_WIDTH = 90
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search.claims import ALIASES, ALSO
+from search.comparing.claims import ALIASES, ALSO
 from search.document import show
 from search.errors import SpaceError, UserError
 from search.history import RecordedRun

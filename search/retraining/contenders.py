@@ -6,8 +6,8 @@ from typing import Any
 
 from search.document import show
 from search.errors import SearchError, UserError
-from search.plan import Config
 from search.records import Record
+from search.retraining.plan import Config
 from search.study import Study
 
 BEST = "best"

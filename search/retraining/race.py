@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from search.contrasts import Blocks, Floats, nominal_level
+from search.retraining.contrasts import Blocks, Floats, nominal_level
 
 REFERENCE = 0  # the config that all others are held against
 

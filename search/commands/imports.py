@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.commands.options import Json, Runs, Storage, StudyName
+from search.commands.output import say, write_json
 from search.errors import UserError
 from search.finding import named, storage_url
-from search.options import Json, Runs, Storage, StudyName
-from search.output import say, write_json
 
 if TYPE_CHECKING:
-    from search.csv_runs import Found
+    from search.imports.csv_runs import Found
     from search.spec import Spec
 
 
@@ -39,7 +39,7 @@ def import_runs(
     as_json: Json = False,
 ) -> int:
     """Keep runs that were not trained here beside a study's trials; they never enter its search."""
-    from search import importing
+    from search.imports import importing
 
     if as_known and (update or as_json):
         raise UserError("--as-known: stores nothing and prints YAML; leave --update and --json away")
@@ -50,8 +50,8 @@ def import_runs(
     if as_json:
         write_json([run.to_json() for run in stored])
     else:
-        from search.beside import imported_table
-        from search.tables import show
+        from search.imports.beside import imported_table
+        from search.showing.tables import show
 
         show(imported_table(stored))
     return 0
@@ -61,7 +61,7 @@ def print_known(found: "Sequence[Found]", spec: "Spec") -> int:
     """The runs as YAML; what each of them leaves out is said in a line."""
     import yaml
 
-    from search.as_known import known_from
+    from search.imports.as_known import known_from
 
     there = {known.name: known.params for known in spec.known}
     new = []

@@ -10,7 +10,7 @@ from rich.text import Text
 from search import notation
 from search.pruning_audit import PruningAudit, sentences
 from search.records import ImportedRun, Record, Snapshot
-from search.tables import PROSE_WIDTH, status_table, trials_table
+from search.showing.tables import PROSE_WIDTH, status_table, trials_table
 
 FOREIGN = "Imported, under a protocol of their own: never in the search, its median or its best."
 

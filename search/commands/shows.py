@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.commands.options import Json, Runs, Storage, StudyName
+from search.commands.output import write_json
 from search.errors import SearchError, UserError
 from search.finding import named, storage_url
-from search.options import Json, Runs, Storage, StudyName
-from search.output import write_json
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -23,7 +23,7 @@ def status(
     as_json: Json = False,
 ) -> int:
     """How far a study is: budget, best trial, workers; what pruning saved and lost."""
-    from search.importing import read_imported
+    from search.imports.importing import read_imported
     from search.pruning_audit import audit
     from search.reading import read_snapshot
 
@@ -37,8 +37,8 @@ def status(
         beside = {"pruning": pruning.to_json(), "imported": [run.to_json() for run in imported]}
         write_json({**snapshot.to_json(), **beside})
     else:
-        from search.beside import status_page  # rich is a tenth of a status' time
-        from search.tables import show
+        from search.imports.beside import status_page  # rich is a tenth of a status' time
+        from search.showing.tables import show
 
         show(status_page(snapshot, pruning, imported))
     return 0
@@ -52,10 +52,10 @@ def trials(
     as_json: Json = False,
 ) -> int:
     """All trials of a study, or one in full: parameters, curve, why it ended."""
-    from search.beside import trials_page
-    from search.importing import read_imported
+    from search.imports.beside import trials_page
+    from search.imports.importing import read_imported
     from search.reading import read_records, read_snapshot
-    from search.tables import show, trial_detail
+    from search.showing.tables import show, trial_detail
 
     found = named(storage_url(storage, runs), study, read_only=True)
     records = read_records(found, number)
@@ -78,7 +78,7 @@ def best(
 ) -> int:
     """The best complete trial: its value, its parameters, its files."""
     from search.reading import read_record, read_snapshot
-    from search.tables import best_summary, show
+    from search.showing.tables import best_summary, show
 
     found = named(storage_url(storage, runs), study, read_only=True)
     snapshot = read_snapshot(found)
@@ -107,8 +107,8 @@ def best(
 
 def follow(study: "Study") -> int:
     """Shows a study that others work on, until its budget is used up or Ctrl-C."""
-    from search.display import view
     from search.reading import read_snapshot
+    from search.showing.display import view
     from search.signals import interruptible
 
     with interruptible() as interrupt, view(sys.stderr) as live:

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.live import Live
 
 from search import notation
-from search.events import beginning, events, progress
-from search.overview import Headline, Overview
 from search.records import Snapshot
+from search.showing.events import beginning, events, progress
+from search.showing.overview import Headline, Overview
 
 REFRESH_SECONDS = 0.25
 PROGRESS_SECONDS = 30.0

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from search.contrasts import Blocks, Estimate, interval, nominal_level
-from search.curse import FEWEST, expected_curse
 from search.objective import Direction
-from search.plan import Config, Plan, Prediction
-from search.race import REFERENCE, Results, calls
 from search.records import finite
+from search.retraining.contrasts import Blocks, Estimate, interval, nominal_level
+from search.retraining.curse import FEWEST, expected_curse
+from search.retraining.plan import Config, Plan, Prediction
+from search.retraining.race import REFERENCE, Results, calls
 
 Verdict = Literal["better", "worse", "not settled"]
 

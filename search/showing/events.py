@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from search import forecast, notation
-from search.overview import cause, distance_to_known, parameters, stopping
+from search import notation
 from search.records import Record, Snapshot, WorkerView
+from search.showing import forecast
+from search.showing.overview import cause, distance_to_known, parameters, stopping
 
 LISTED = 4
 """How many running trials a line of progress names."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from search import forecast, notation, roster
+from search import notation
 from search.records import Direction, Record, Snapshot
+from search.showing import forecast, roster
 
 WIDEST = 140
 """Columns beyond which a picture gets no easier to read."""

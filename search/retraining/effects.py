@@ -19,8 +19,8 @@ from functools import cached_property
 
 import numpy as np
 
-from search.contrasts import Blocks, Estimate, Floats
-from search.race import REFERENCE, Cell, calls
+from search.retraining.contrasts import Blocks, Estimate, Floats
+from search.retraining.race import REFERENCE, Cell, calls
 
 UNEXPLAINED = 0.05  # level at which another pair is trained
 SMALL = 0.5  # of the largest effect

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.csv_runs import Found, Given, read_csv
 from search.document import show
 from search.errors import UserError
 from search.history import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
+from search.imports.csv_runs import Found, Given, read_csv
 from search.objective import best_mean
 from search.records import ImportedRun, finite
 from storage import engine as engines

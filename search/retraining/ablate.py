@@ -6,14 +6,14 @@ The path is laid out once, when the retraining study is made; the same command g
 import re
 from dataclasses import dataclass
 
-from search.ablation import Ablation, ablation
-from search.changes import between, changes_between, combinations
-from search.contenders import config_named
 from search.errors import StudyError, UserError
 from search.notation import short_names
-from search.plan import Config, Plan
 from search.reading import read_records
-from search.retraining import has_ended, prepare, read_results
+from search.retraining.ablation import Ablation, ablation
+from search.retraining.changes import between, changes_between, combinations
+from search.retraining.contenders import config_named
+from search.retraining.plan import Config, Plan
+from search.retraining.study import has_ended, prepare, read_results
 from search.study import Study
 
 SEEDS, FIRST = 6, 3

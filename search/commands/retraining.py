@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.commands.options import Artifacts, Data, Device, Gpus, Json, Runs, Storage, StudyName, Workers
+from search.commands.output import say, write_json
 from search.finding import named, storage_url
-from search.options import Artifacts, Data, Device, Gpus, Json, Runs, Storage, StudyName, Workers
-from search.output import say, write_json
 
 if TYPE_CHECKING:
     from search.places import Place
@@ -54,9 +54,9 @@ def confirm(
     as_json: Json = False,
 ) -> int:
     """Retrain a search's best and a baseline on the same fresh seeds, until it is settled who is better."""
-    from search.confirm import Asked, answer, prepared
-    from search.confirmed import confirmed
-    from search.tables import show
+    from search.retraining.confirm import Asked, answer, prepared
+    from search.retraining.confirmed import confirmed
+    from search.showing.tables import show
 
     here = places_here(runs, workers, gpus, device)
     asked = Asked(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
@@ -91,9 +91,9 @@ def ablate(
     as_json: Json = False,
 ) -> int:
     """Retrain A, B and what lies between them on the same seeds: which change made the difference."""
-    from search.ablate import Asked, answer, prepared
-    from search.ablated import ablated
-    from search.tables import show
+    from search.retraining.ablate import Asked, answer, prepared
+    from search.retraining.ablated import ablated
+    from search.showing.tables import show
 
     here = places_here(runs, workers, gpus, device)
     asked = Asked(a=a, b=b, name=name, seeds=seeds, trials=trials)
@@ -136,7 +136,7 @@ def train(
     here: "Sequence[Place]",
 ) -> int:
     """Trains what is planned, and what comes to be planned, on this machine; returns an exit code."""
-    from search.display import view
+    from search.showing.display import view
     from search.start import Wanted, run
 
     for note in notes:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from search import effects, race
 from search.errors import StudyError, UserError
-from search.plan import Kind, Plan
-from search.race import Cell, Results
+from search.retraining import effects, race
+from search.retraining.plan import Kind, Plan
+from search.retraining.race import Cell, Results
 from search.settings import PrunerSettings
 from search.study import Study, create_study, find_study, open_study
 from storage import plans, reads, studies

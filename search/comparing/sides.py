@@ -57,7 +57,7 @@ def _imported(study: "Study", name: str) -> RecordedRun | None:
     """The imported run of that name; None where it means a trial."""
     if name.isdigit() or name == BEST:
         return None
-    from search.importing import read_imported_run
+    from search.imports.importing import read_imported_run
 
     run = read_imported_run(study, name)
     if run is not None and not run.scores:

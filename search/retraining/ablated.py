@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search import notation
-from search.ablation import Ablation
-from search.contrasts import Estimate
+from search.retraining.ablation import Ablation
+from search.retraining.contrasts import Estimate
 
 PROSE_WIDTH = 90
 STYLES = {"helps": "green", "hurts": "red", "small": "dim", "not settled": "yellow"}

@@ -7,13 +7,13 @@ on with it, on this machine's workers; `search worker --study mseg-confirm` join
 from dataclasses import dataclass
 from typing import Any
 
-from search import curse
-from search.confirmation import Confirmation, confirmation
-from search.contenders import config_named, default_baseline, ranked, split_parameter
 from search.errors import StudyError, UserError
-from search.plan import Plan
 from search.reading import read_records, read_snapshot
-from search.retraining import has_ended, prepare, read_results
+from search.retraining import curse
+from search.retraining.confirmation import Confirmation, confirmation
+from search.retraining.contenders import config_named, default_baseline, ranked, split_parameter
+from search.retraining.plan import Plan
+from search.retraining.study import has_ended, prepare, read_results
 from search.study import Study
 
 SUFFIX = "-confirm"

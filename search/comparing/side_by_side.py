@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from search import notation
-from search.comparison import WINDOWS, Comparison, Side, what_matters_first
-from search.evidence import Evidence
-from search.overview import flow
-from search.stages import Stage
+from search.comparing.comparison import WINDOWS, Comparison, Side, what_matters_first
+from search.comparing.evidence import Evidence
+from search.comparing.stages import Stage
+from search.showing.overview import flow
 
 PROSE_WIDTH = 90
 WIDEST = 120

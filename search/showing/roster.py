@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from search import forecast, notation
+from search import notation
 from search.records import Record, Snapshot, WorkerView
+from search.showing import forecast
 
 FIGURES = {"score": 7, "best": 7, "LR": 6, "img/s": 5, "ETA": 7}
 """Widths of the columns of numbers; the learning rate's holds `8.0e-4`, the ETA's `59m 59s`."""

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from search.commands.options import Artifacts, Json, Runs, Storage, StudyName
+from search.commands.output import say, write_json
 from search.errors import UserError
 from search.finding import named, storage_url
-from search.options import Artifacts, Json, Runs, Storage, StudyName
-from search.output import say, write_json
 
 Against = Annotated[
     str | None,
@@ -37,11 +37,11 @@ def report(
     """Write what a study found, from its records alone: a page, its figures, a note for the dashboard."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    from search.comparing.stages import parse_ends
     from search.gathering import gather, read_trial
     from search.reading import read_record
     from search.report.writing import draw_trial, write_report
     from search.shelf import place_of
-    from search.stages import parse_ends
     from search.study_page import publish
     from storage.engine import StorageError
 

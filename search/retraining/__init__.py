@@ -1,0 +1,1 @@
+"""Configs trained again on fresh seeds: `search confirm` and `search ablate`."""

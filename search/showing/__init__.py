@@ -1,0 +1,1 @@
+"""Records on a terminal: live, as lines, as tables."""
