@@ -1,6 +1,6 @@
 """What was promised, held against the database by raw SQL and against the trainers' own log."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -112,13 +112,13 @@ class Auditor:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """An epoch that was begun again: by whom before and after, and whose disturbance is the cause."""
+    """An epoch that was begun again: by whom before and after, and which of them was disturbed before."""
 
     trial: int
     epoch: int
     before: str
     after: str
-    cause: str | None
+    causes: Sequence[str]
 
     def __str__(self) -> str:
         return f"trial {self.trial} epoch {self.epoch} by {self.before}, then {self.after}"
@@ -143,5 +143,5 @@ def repeats(log: Path, disturbed: Mapping[str, float]) -> list[Repeat]:
     for (trial, epoch), beginnings in begun.items():
         for (before, _), (after, when) in pairwise(beginnings):
             causes = [worker for worker in (before, after) if disturbed.get(worker, when) < when]
-            found.append(Repeat(trial, epoch, before, after, causes[0] if causes else None))
+            found.append(Repeat(trial, epoch, before, after, causes))
     return found

@@ -299,16 +299,18 @@ class Storm:
             where: defaultdict(list) for where in ("same host", "other host", "cut off")
         }
         for repeat in repeats(self.log, hit):
-            if repeat.cause is None or repeat.before == repeat.after:
+            if not repeat.causes or repeat.before == repeat.after:
                 faults.append(f"nobody was disturbed: {repeat}")
-            elif "cut" in self.lives[repeat.cause].hits:
-                costs["cut off"][repeat.cause].append(repeat)
-            else:
-                costs["other host" if repeat.far else "same host"][repeat.cause].append(repeat)
+                continue
+            cut_off = any("cut" in self.lives[name].hits for name in repeat.causes)
+            cost = costs["cut off" if cut_off else "other host" if repeat.far else "same host"]
+            # Of two that were disturbed it is the one that has cost less so far.
+            spared = [len(cost[name]) - len(self.lives[name].hits) for name in repeat.causes]
+            cost[repeat.causes[spared.index(min(spared))]].append(repeat)
         for name, repeated in costs["same host"].items():
             if len(repeated) > len(self.lives[name].hits):
-                cost = "; ".join(map(str, repeated))
-                faults.append(f"{name} ({', '.join(self.lives[name].hits)}) cost more than that: {cost}")
+                which = "; ".join(map(str, repeated))
+                faults.append(f"{name} ({', '.join(self.lives[name].hits)}) cost more than that: {which}")
         for name, life in self.lives.items():
             if "Traceback" in life.host.log(name).read_text():
                 faults.append(f"worker {name} has a traceback in its log")
