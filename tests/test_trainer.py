@@ -120,6 +120,7 @@ def test_every_epoch_is_saved_before_it_is_told(tmp_path: Path) -> None:
         "best.safetensors",
         "config.yaml",
         "history.json",
+        "faces.npz",
         "overlay.png",
     }
 
