@@ -1,6 +1,7 @@
 """What the median rule would have saved of runs that were trained by hand, one after the other.
 
     python benchmarks/replay.py RUN RUN ...
+    python benchmarks/replay.py --orders 100 RUN RUN ...     # whole trials of a study, in random orders
 
 Each RUN is a folder with `config.yaml` and `history.json`, in the order in which they were trained. A run
 that the rule ends counts for those after it as far as it came, and no further. All settings are the
@@ -9,10 +10,12 @@ defaults; nothing runs on as a control, since all is known anyway.
 
 import argparse
 import math
+import random
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from search.errors import UserError
@@ -90,14 +93,36 @@ def value(run: RecordedRun) -> float:
     return -math.inf if mean is None else mean
 
 
+def in_random_orders(runs: Sequence[RecordedRun], orders: int) -> str:
+    """What the rule costs where the order of the runs is chance: epochs, and what it ends of the best."""
+    best = max(map(value, runs))
+    shares, regrets = [], []
+    for seed in range(orders):
+        replayed = replay(random.Random(seed).sample(runs, len(runs)), settings())
+        shares.append(sum(each.epochs for each in replayed) / sum(len(run.scores) for run in runs))
+        regrets.append(best - max(value(each.run) for each in replayed if not each.decision))
+    ended = sum(regret > 0 for regret in regrets)
+    return (
+        f"{orders} orders of {len(runs)} runs: {fmean(shares):.0%} of the epochs ({min(shares):.0%} to "
+        f"{max(shares):.0%}), the best ended in {ended}; the best that was kept is {fmean(regrets):.4f} "
+        f"below it (at most {max(regrets):.4f})"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="What pruning would have saved of recorded runs.")
     parser.add_argument("runs", nargs="+", type=Path, help="folders, in the order they were trained")
+    parser.add_argument("--orders", type=int, help="so many random orders, and what the rule costs in them")
+    arguments = parser.parse_args()
     try:
-        replayed = replay(map(read_run, parser.parse_args().runs), settings())
+        runs = [read_run(folder) for folder in arguments.runs]
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    if arguments.orders:
+        print(in_random_orders(runs, arguments.orders))
+        return 0
+    replayed = replay(runs, settings())
     print("| run | epochs | best mean of five | ended |\n|---|---|---|---|")
     for each in replayed:
         ended = each.decision.text if each.decision else ""

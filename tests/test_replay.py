@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,18 @@ def test_the_command(tmp_path: Path) -> None:
     assert "below the median" in answer.stdout
     assert total.endswith("%)") and f"of {sum(len(each.scores) for each in runs)} epochs saved" in total
     assert best.endswith("survives")
+
+
+def test_random_orders() -> None:
+    """Runs that are all alike lose nothing; of a bad one among good ones the epochs are saved."""
+    runs = hand_runs(1, noise=0.0)
+    alike = [replace(runs[0], name=str(number)) for number in range(6)]
+    said = replay.in_random_orders(alike, 5)
+    assert said.startswith("5 orders of 6 runs: 100% of the epochs (100% to 100%), the best ended in 0;")
+    worse = replace(runs[0], scores=[0.5 * score for score in runs[0].finite.values()])
+    said = replay.in_random_orders([*alike, worse], 5)
+    assert "the best ended in 0; the best that was kept is 0.0000 below" in said
+    assert ": 100%" not in said
 
 
 def test_a_wrong_folder_is_one_line(tmp_path: Path) -> None:
