@@ -304,8 +304,8 @@ class Storm:
                 continue
             cut_off = any("cut" in self.lives[name].hits for name in repeat.causes)
             cost = costs["cut off" if cut_off else "other host" if repeat.far else "same host"]
-            # Of two that were disturbed (a killed owner; one that was frozen at its first epoch and wakes up
-            # in a folder that is gone) it is the one that has cost less so far.
+            # Of two that were disturbed (a killed owner; one that was frozen at its first epoch and wakes
+            # up in a folder that is gone) it is the one that has cost less so far.
             spared = [len(cost[name]) - len(self.lives[name].hits) for name in repeat.causes]
             cost[repeat.causes[spared.index(min(spared))]].append(repeat)
         for name, repeated in costs["same host"].items():
