@@ -35,6 +35,8 @@ def build(
     files: list[Artifact] = []
     try:
         files = _put_files(shelf, lease, workspace, progress, end, attributes, stop)
+    except FileNotFoundError as error:  # a frozen worker wakes up, and somebody has ended the trial
+        log.warning("its page has no files: %s", error)
     except Exception:  # a page is worth no trial
         log.warning("its page has no files", exc_info=True)
     return Page(note(shelf.study.id, lease, progress, end, attributes, files), files)
