@@ -135,7 +135,7 @@ def _plan_rows(plan: Costs) -> Iterator[tuple[str, str]]:
     begin = f"a trial takes {trial} to begin, a worker {worker} more"
     yield "measured", f"{measured.config}: {measured.epochs} epochs of {epoch}; {begin}"
     most, likely = notation.hours(plan.gpu_hours_at_most), notation.hours(plan.gpu_hours)
-    yield "cost", f"{plan.trials} trials: {most} GPU-hours at most, {likely} expected"
+    yield "cost", f"{plan.trials} trials: {most} device-hours at most, {likely} expected"
     yield "pruning", f"is expected to leave out {saving.share:.0%} of the epochs: {saving.source}"
     kept = notation.size(measured.checkpoint_bytes)
     disk = notation.size(plan.disk_bytes(max(plan.workers)))

@@ -66,8 +66,8 @@ def hours(value: float | None) -> str:
 
 
 def gpu_hours(budget: Budget) -> str:
-    """What was used of a budget's device-hours: `3.2 of 12 GPU-hours`."""
-    return f"{hours(budget.gpu_hours_used)} of {hours(budget.gpu_hours)} GPU-hours"
+    """What was used of a budget's device-hours: `3.2 of 12 device-hours`."""
+    return f"{hours(budget.gpu_hours_used)} of {hours(budget.gpu_hours)} device-hours"
 
 
 def roughly(seconds: float) -> str:

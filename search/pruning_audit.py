@@ -293,7 +293,7 @@ def _ranked(values: Sequence[float]) -> list[float]:
 
 
 def _hours(cost: Cost) -> str:
-    return f"{notation.hours(cost.seconds / 3600)} GPU-hours"
+    return f"{notation.hours(cost.seconds / 3600)} device-hours"
 
 
 def _trials(count: int) -> str:

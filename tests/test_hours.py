@@ -120,8 +120,8 @@ def test_a_search_ends_when_its_hours_are_used(search: Search, command: Command)
     assert 2 <= budget["complete"] == budget["claimed"] < 30 and budget["trials"] == 90
     seconds = sum(record.seconds or 0 for record in search.records())
     assert seconds / SECONDS == pytest.approx(budget["gpu_hours_used"], rel=1e-3)
-    assert "GPU-hours" in command("status").out
-    assert "GPU-hours" in command("start", "--workers", "1").out, "there is nothing left to do"
+    assert "device-hours" in command("status").out
+    assert "device-hours" in command("start", "--workers", "1").out, "there is nothing left to do"
     command("start", "--workers", "0", "--gpu-hours", f"{budget['gpu_hours_used'] + 0.2 / SECONDS:.8f}")
     study = open_study(search.url, STUDY)
     assert Worker(study, search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
