@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.commands.options import Json, OptionalStudy, Runs, Storage
+from search.commands.options import Json, OptionalStudy, Runs, Stages, Storage
 from search.commands.output import write_json
 from search.errors import UserError
 from search.finding import named, storage_url
@@ -13,14 +13,6 @@ from search.finding import named, storage_url
 Claims = Annotated[
     list[str] | None,
     typer.Option("--claim", metavar="NAME OLD -> NEW", help="A change to look for in what was recorded."),
-]
-Stages = Annotated[
-    str | None,
-    typer.Option(
-        "--stages",
-        metavar="N,N,N,N",
-        help="Last epoch of each stage but the last, as in 5,30,90,120; JSON then has them.",
-    ),
 ]
 
 

@@ -58,6 +58,10 @@ Origin = Annotated[
         help="Start a new study from the trials of another one that fit its space.",
     ),
 ]
+Stages = Annotated[
+    str | None,
+    typer.Option("--stages", metavar="N,N,N,N", help="Last epoch of each stage but the last: 5,30,90,120."),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Worker processes; one per GPU by default. 0: only create or join the study."),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.commands.options import Artifacts, Json, Runs, Storage, StudyName
+from search.commands.options import Artifacts, Json, Runs, Stages, Storage, StudyName
 from search.commands.output import say, write_json
 from search.errors import UserError
 from search.finding import named, storage_url
@@ -13,10 +13,6 @@ from search.finding import named, storage_url
 Against = Annotated[
     str | None,
     typer.Option(help="The baseline: a known config's name or a trial's number; the first known config."),
-]
-Stages = Annotated[
-    str | None,
-    typer.Option("--stages", metavar="N,N,N,N", help="Last epoch of each stage but the last: 5,30,90,120."),
 ]
 Trial = Annotated[
     int | None,
