@@ -29,7 +29,7 @@ from search.errors import SearchError
 from search.objective import EpochResult, Run, configure, load_objective
 from search.records import Snapshot
 from search.spec import Spec
-from search.workspace import CHECKPOINTS
+from search.workspace import CHECKPOINTS, KEPT
 
 SIMULATED: Mapping[str, float] = {"median": 0.46}
 """Share of epochs left out by pruner, in the fitted family of `benchmarks/studies.py`: 0.46 +- 0.01 of 200
@@ -38,7 +38,6 @@ studies of 60 random trials, the control group included (docs/pruning.md)."""
 WORKERS = (1, 2, 4, 8)
 BEST_SHARE = 0.05
 ENOUGH = 10  # trials of a study that must have ended before they say what the others will cost
-KEPT = 5  # checkpoints that stay of trials that are neither known nor running
 
 
 @dataclass(frozen=True, kw_only=True)

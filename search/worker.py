@@ -35,7 +35,7 @@ from search.shelf import Shelf
 from search.signals import Interrupt, Interrupted
 from search.study import Study, check_data
 from search.watchdog import Watchdog, dump
-from search.workspace import Workspace, drop_checkpoints
+from search.workspace import KEPT, Workspace, drop_checkpoints
 from storage import reads, studies
 from storage.engine import DATABASE_ERRORS
 from storage.hangs import is_first_hang
@@ -46,7 +46,6 @@ from storage.verdicts import note
 log = logging.getLogger(__name__)
 
 MAX_BUGS = 3  # failed trials in a row, over all workers, that stop the study
-KEPT = 5  # best trials whose checkpoints stay
 WAIT_SECONDS = 1.0  # between two looks for a trial to take over
 
 

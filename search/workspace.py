@@ -26,6 +26,8 @@ WORK = ".work-"
 MARK = ".epoch"
 UNREPORTED = ".unreported"
 CHECKPOINTS = ("last.pt", "best.safetensors")
+KEPT = 5
+"""How many of the best trials keep theirs; the known and the running do, too."""
 
 
 class Workspace:

@@ -24,7 +24,8 @@ from search.shelf import DEFAULT
 from search.signals import Interrupt
 from search.study import Study, open_study
 from search.study_page import publish
-from search.worker import KEPT, Worker
+from search.worker import Worker
+from search.workspace import KEPT
 from storage.artifacts import open_store
 from storage.pages import NOTE_PART
 

@@ -27,7 +27,7 @@ from search.sampling import ask
 from search.signals import Interrupt
 from search.study import Study
 from search.worker import Worker
-from search.workspace import Workspace
+from search.workspace import KEPT, Workspace
 from storage import reads, studies, tables
 from storage.leases import Lease, Leases
 
@@ -507,7 +507,7 @@ def test_pruners(search: Search, pruner: str) -> None:
 def test_checkpoints_of_trials_that_cannot_win_are_removed(search: Search) -> None:
     records = work(search, trials=9)
     ranked = sorted(records, key=lambda record: -(record.value or 0))
-    kept = {record.number for record in ranked[: worker_module.KEPT]} | {0}
+    kept = {record.number for record in ranked[:KEPT]} | {0}
     there = {int(path.parent.name.removeprefix("trial-")) for path in search.runs.glob("trial-*/last.pt")}
     assert there == kept
     assert len(list(search.runs.glob("trial-*/log.txt"))) == 9
