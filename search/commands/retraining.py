@@ -12,7 +12,11 @@ from search.commands.output import say, write_json
 from search.finding import named, storage_url
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from search.places import Place
+    from search.retraining.ablation import Ablation
+    from search.retraining.confirmation import Confirmation
     from search.study import Study
 
 Trainings = Annotated[
@@ -56,19 +60,13 @@ def confirm(
     """Retrain a search's best and a baseline on the same fresh seeds, until it is settled who is better."""
     from search.retraining.confirm import Asked, answer, prepared
     from search.retraining.confirmed import confirmed
-    from search.showing.tables import show
 
     here = places_here(runs, workers, gpus, device)
     asked = Asked(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
     made, notes = prepared(named(storage_url(storage, runs), study), asked)
     code = train(made, notes, runs, data, artifacts, here)
     found = answer(made)
-    if not found.ended:
-        say(f"search worker --study {made.name} works on it, from any machine")
-    if as_json:
-        write_json(found.to_json())
-    else:
-        show(confirmed(found))
+    tell(found, confirmed(found), as_json)
     return code
 
 
@@ -93,19 +91,13 @@ def ablate(
     """Retrain A, B and what lies between them on the same seeds: which change made the difference."""
     from search.retraining.ablate import Asked, answer, prepared
     from search.retraining.ablated import ablated
-    from search.showing.tables import show
 
     here = places_here(runs, workers, gpus, device)
     asked = Asked(a=a, b=b, name=name, seeds=seeds, trials=trials)
     made, notes = prepared(named(storage_url(storage, runs), study), asked)
     code = train(made, notes, runs, data, artifacts, here)
     found = answer(made)
-    if not found.ended:
-        say(f"search worker --study {made.name} works on it, from any machine")
-    if as_json:
-        write_json(found.to_json())
-    else:
-        show(ablated(found))
+    tell(found, ablated(found), as_json)
     return code
 
 
@@ -148,3 +140,15 @@ def train(
     for line in turned_away:
         say(line)
     return code
+
+
+def tell(found: "Confirmation | Ablation", drawn: "RenderableType", as_json: bool) -> None:
+    """The answer so far: as JSON, or as it is drawn for a person."""
+    from search.showing.tables import show
+
+    if not found.ended:
+        say(f"search worker --study {found.study} works on it, from any machine")
+    if as_json:
+        write_json(found.to_json())
+    else:
+        show(drawn)

@@ -6,14 +6,14 @@ The path is laid out once, when the retraining study is made; the same command g
 import re
 from dataclasses import dataclass
 
-from search.errors import StudyError, UserError
+from search.errors import UserError
 from search.notation import short_names
 from search.reading import read_records
 from search.retraining.ablation import Ablation, ablation
 from search.retraining.changes import between, changes_between, combinations
 from search.retraining.contenders import config_named
 from search.retraining.plan import Config, Plan
-from search.retraining.study import has_ended, prepare, read_results
+from search.retraining.study import prepare, standing
 from search.study import Study
 
 SEEDS, FIRST = 6, 3
@@ -85,11 +85,7 @@ def choose(study: Study, a: Config, b: Config, asked: Asked) -> tuple[Plan, list
 
 def answer(made: Study) -> Ablation:
     """What the results say so far."""
-    plan = made.plan
-    if plan is None:
-        raise StudyError(f"study {made.name!r} retrains nothing")
-    results = read_results(made, plan)
-    ended = has_ended(made, plan, results)
+    plan, results, ended = standing(made)
     return ablation(made.name, plan, results, made.spec.study.direction, ended=ended)
 
 

@@ -7,13 +7,13 @@ on with it, on this machine's workers; `search worker --study mseg-confirm` join
 from dataclasses import dataclass
 from typing import Any
 
-from search.errors import StudyError, UserError
+from search.errors import UserError
 from search.reading import read_records, read_snapshot
 from search.retraining import curse
 from search.retraining.confirmation import Confirmation, confirmation
 from search.retraining.contenders import config_named, default_baseline, ranked, split_parameter
 from search.retraining.plan import Plan
-from search.retraining.study import has_ended, prepare, read_results
+from search.retraining.study import prepare, standing
 from search.study import Study
 
 SUFFIX = "-confirm"
@@ -101,9 +101,5 @@ def choose(study: Study, asked: Asked) -> tuple[Plan, list[str]]:
 
 def answer(made: Study) -> Confirmation:
     """What the results say so far."""
-    plan = made.plan
-    if plan is None:
-        raise StudyError(f"study {made.name!r} retrains nothing")
-    results = read_results(made, plan)
-    ended = has_ended(made, plan, results)
+    plan, results, ended = standing(made)
     return confirmation(made.name, plan, results, made.spec.study.direction, ended=ended)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from search.errors import StudyError, UserError
+from search.objective import Direction
 from search.retraining import effects, race
 from search.retraining.plan import Kind, Plan
 from search.retraining.race import Cell, Results
@@ -124,16 +125,17 @@ def advance(study: Study) -> bool:
     results = read_results(study, plan, slots)
     if results.running:
         return False
-    cells = next_cells(plan, results, 1 if study.spec.study.direction == "maximize" else -1)
+    cells = next_cells(plan, results, study.spec.study.direction)
     more = [Slot(config, block, plan.fresh_seed(block)) for config, block in cells]
     if more:
         plans.append(study.engine, study.id, len(slots), more)
     return bool(more)
 
 
-def next_cells(plan: Plan, results: Results, sign: int) -> list[Cell]:
+def next_cells(plan: Plan, results: Results, direction: Direction) -> list[Cell]:
     """What the plan trains after these results, all of them ended."""
     if plan.kind == "confirm":
+        sign = 1 if direction == "maximize" else -1
         cells = race.next_round(results.scores, plan.first, plan.last, sign=sign)
     else:
         combinations = [config.changes for config in plan.configs]
@@ -141,20 +143,26 @@ def next_cells(plan: Plan, results: Results, sign: int) -> list[Cell]:
     return race.affordable(cells, results.planned, plan.trials)
 
 
-def has_ended(study: Study, plan: Plan, results: Results) -> bool:
-    """Whether nothing more will be planned."""
-    sign = 1 if study.spec.study.direction == "maximize" else -1
-    return not results.running and not next_cells(plan, results, sign)
+def standing(study: Study) -> tuple[Plan, Results, bool]:
+    """The plan of a study that retrains, what has come of it, and whether nothing more will be planned.
+
+    Raises:
+        StudyError: it samples.
+    """
+    plan = study.plan
+    if plan is None:
+        raise StudyError(f"study {study.name!r} retrains nothing")
+    results = read_results(study, plan, plans.slots(study.engine, study.id))
+    more = results.running or next_cells(plan, results, study.spec.study.direction)
+    return plan, results, not more
 
 
-def read_results(study: Study, plan: Plan, slots: Sequence[Slot] | None = None) -> Results:
-    """What has come of the plan so far.
+def read_results(study: Study, plan: Plan, slots: Sequence[Slot]) -> Results:
+    """What has come of the plan, which has `slots` by now.
 
     A training that diverged or ran out of memory counts with what it had reached, as in the search; one
     that reached nothing, or failed, has no value.
     """
-    if slots is None:
-        slots = plans.slots(study.engine, study.id)
     ended = {
         row.slot: row.attributes.get("mean", row.value)
         for row in reads.trial_rows(study.engine, study.id)
