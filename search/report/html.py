@@ -36,7 +36,9 @@ td:first-child { min-width: 8rem; }
 td.number { white-space: nowrap; }
 .note, figcaption { color: #4a525b; font-size: .92rem; }
 img { display: block; max-width: 100%; height: auto; }
-@media (max-width: 30rem) { body { font-size: 15px; } td:first-child { min-width: 6.5rem; } }
+@media (max-width: 30rem) { body { font-size: 15px; } table { font-size: .82rem; }
+  th, td { padding-right: .5rem; } td { min-width: 0; } td:first-child { min-width: 5.2rem; }
+  td.number { white-space: normal; } }
 @media print { body { max-width: none; } h2 { break-after: avoid; } figure { break-inside: avoid; } }
 """
 
