@@ -8,10 +8,11 @@ takes the best of many epochs takes the luckiest. Both are accounted for:
    climb. The trend there is a cubic in log(epoch); the noise y_t = phi y_(t-1) + u_t has its phi and its
    variance by restricted maximum likelihood (Patterson & Thompson 1971), with the weak prior 1 - phi^2:
    ten epochs alone would fit any phi.
-3. A parametric bootstrap (Efron & Tibshirani 1993, section 6.5) adds such noise to the fitted trend, its
-   variance drawn from its chi-squared distribution, and takes the highest mean again: `error` = sd(P*) is
-   how much a level varies, `luck` = E[P*] - P(trend) what taking the best has added to it. Luck is larger
-   in a longer run.
+3. A parametric bootstrap (Efron & Tibshirani 1993, section 6.5) adds such noise to the fitted trend and
+   takes the highest mean again: `error` = sd(P*) is how much a level varies, `luck` = E[P*] - P(trend)
+   what taking the best has added to it. Luck is larger in a longer run. What a short run cannot tell of
+   its noise counts: each path has a phi drawn by its likelihood and a variance by its chi-squared
+   distribution.
 4. How much of the difference in luck is real depends on the shape of the trend at its top, which a run
    shows only roughly: half of it is taken off, and the other half counts as an error.
 
@@ -49,6 +50,23 @@ DEGREE = 3  # of the trend
 AUTOCORRELATIONS = np.linspace(-0.6, 0.95, 63)
 PRIOR = 1  # power of 1 - phi^2
 DRAWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What a run's scores, from some epoch on, say about their trend and the noise around it.
+
+    Attributes:
+        trend: (n,), at the likeliest phi. autocorrelation: that phi. variance: of one value, there.
+        likelihoods: of every phi of `AUTOCORRELATIONS`, prior included; they add up to 1.
+        variances: of one value, at every one of them.
+    """
+
+    trend: Floats
+    autocorrelation: float
+    variance: float
+    likelihoods: Floats
+    variances: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,23 +157,31 @@ def level(scores: Sequence[float], window: int, direction: Direction = "maximize
     climbed = means >= best - (1 - CLIMB) * (best - y.min())
     first = min(int(np.argmax(climbed)), len(y) - SHORTEST)
     design = trend(first + 1, len(y))
-    fitted, phi, variance = noise_of(y[first:], design)
-
-    rng = np.random.default_rng(0)  # the same runs give the same answer, and equal runs equal luck
-    freedom = len(design) - design.shape[1]
-    deviations = np.sqrt(variance * freedom / rng.chisquare(freedom, DRAWS))
-    # A mean of sums is a sum of means: the windows are taken of the factor once, not of every path.
-    paths = rng.standard_normal((DRAWS, len(design))) @ moving_means(factor(phi, len(design)), window)
-    smooth = moving_means(fitted, window)
-    drawn = (smooth + deviations[:, None] * paths).max(axis=1)
+    noise = noise_of(y[first:], design)
+    smooth = moving_means(noise.trend, window)
+    drawn = (smooth + _paths(noise, design, window)).max(axis=1)
     return Level(
         mean=float(sign * best),
         luck=float(drawn.mean() - smooth.max()),
         error=float(drawn.std()),
-        noise=math.sqrt(variance),
-        autocorrelation=phi,
+        noise=math.sqrt(noise.variance),
+        autocorrelation=noise.autocorrelation,
         epochs=len(design),
     )
+
+
+def _paths(noise: Noise, design: Floats, window: int) -> Floats:
+    """Moving means of noise as it may have been: (DRAWS, n - window + 1)."""
+    rng = np.random.default_rng(0)  # the same runs give the same answer, and equal runs equal luck
+    n, freedom = len(design), len(design) - design.shape[1]
+    paths = []
+    for index, draws in enumerate(rng.multinomial(DRAWS, noise.likelihoods)):
+        if draws:
+            # A mean of sums is a sum of means: the windows are taken of the factor once, not of every path.
+            means = moving_means(factor(float(AUTOCORRELATIONS[index]), n), window)
+            variances = noise.variances[index] * freedom / rng.chisquare(freedom, draws)
+            paths.append(np.sqrt(variances)[:, None] * (rng.standard_normal((draws, n)) @ means))
+    return np.concatenate(paths)
 
 
 def moving_means(y: Floats, window: int) -> Floats:
@@ -172,11 +198,8 @@ def trend(first: int, last: int) -> Floats:
     return design
 
 
-def noise_of(y: Floats, design: Floats) -> tuple[Floats, float, float]:
-    """The trend of `y` and the AR(1) noise around it, by penalized restricted maximum likelihood.
-
-    Returns the trend (n,), the autocorrelation phi, and the variance of one value of the noise.
-    """
+def noise_of(y: Floats, design: Floats) -> Noise:
+    """The trend of `y` (n,) and the AR(1) noise around it, by penalized restricted maximum likelihood."""
     n, p = design.shape
     phi = AUTOCORRELATIONS[:, None]
     # Prais & Winsten (1954): what is left of each value after its neighbour's part is independent.
@@ -188,15 +211,21 @@ def noise_of(y: Floats, design: Floats) -> tuple[Floats, float, float]:
     residuals = np.sum((target - (whitened @ coefficients)[..., 0]) ** 2, axis=1)
     # A curve without any noise has none to estimate; its logarithm must still exist.
     residuals = np.maximum(residuals, 1e-24)
-    likelihoods = (
+    logarithms = (
         -(n - p) / 2 * np.log(residuals)
         + (1 / 2 + PRIOR) * np.log(1 - AUTOCORRELATIONS**2)
         - np.log(np.abs(np.diagonal(r, axis1=1, axis2=2))).sum(axis=1)
     )
-    best = int(likelihoods.argmax())
-    chosen = float(AUTOCORRELATIONS[best])
-    variance = float(residuals[best]) / (n - p) / (1 - chosen**2)
-    return design @ coefficients[best, :, 0], chosen, variance
+    likelihoods = np.exp(logarithms - logarithms.max())
+    variances = residuals / (n - p) / (1 - AUTOCORRELATIONS**2)
+    best = int(logarithms.argmax())
+    return Noise(
+        trend=design @ coefficients[best, :, 0],
+        autocorrelation=float(AUTOCORRELATIONS[best]),
+        variance=float(variances[best]),
+        likelihoods=likelihoods / likelihoods.sum(),
+        variances=variances,
+    )
 
 
 def autoregressive(rng: np.random.Generator, phi: float, shape: tuple[int, int]) -> Floats:
