@@ -232,7 +232,8 @@ class CurveTable:
                 return self._decision(epoch, text, comparison, prune=True)
             text += ", but catching up" if catches_up else ""
         if may_end and reach and self._in_a_row(progress, bars.reach) == self.settings.patience:
-            return self._decision(epoch, f"{text}; {self._out_of_reach(reach)}", reach, prune=True)
+            beside = f"{text}; " if comparison else ""
+            return self._decision(epoch, beside + self._out_of_reach(reach), reach, prune=True)
         if comparison:
             return self._decision(epoch, text, comparison, prune=False)
         return Decision(prune=False, text=f"epoch {epoch}: {text}", epoch=epoch)
