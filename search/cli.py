@@ -70,7 +70,10 @@ def start(
     per_gpu: PerGpu = "1",
     device: Device = None,
     update: Annotated[
-        bool, typer.Option("--update", help="Change sampler, pruner or target of an existing study.")
+        bool,
+        typer.Option(
+            "--update", help="Change sampler, pruner, target or report.stages of an existing study."
+        ),
     ] = False,
 ) -> int:
     """Create or join a study and work on it with every GPU of this machine until its budget is used up."""

@@ -18,7 +18,7 @@ import yaml
 from search.errors import SpaceError
 from search.objective import Value
 
-RESERVED = ("avoid", "known", "name", "objective", "profiles", "space", "study")
+RESERVED = ("avoid", "known", "name", "objective", "profiles", "report", "space", "study")
 """What no parameter or section at the top of `space` may be called: `--set` and `known` use them."""
 
 _NAME = re.compile(r"[\w-]+")
@@ -227,8 +227,8 @@ def merge(old: Node, new: Node, path: tuple[str, ...] = ()) -> Node:
 def override(root: Node, text: str) -> Node:
     """`root` with one `--set NAME=VALUE` applied; VALUE is YAML.
 
-    NAME is relative to `space` unless it begins with `study.` or is `objective`. It may be new, and may go
-    into a parameter: `optimizer.learning_rate.high`.
+    NAME is relative to `space` unless it begins with `study.` or `report.` or is `objective`. It may be
+    new, and may go into a parameter: `optimizer.learning_rate.high`.
     """
     name, equals, value = text.partition("=")
     name = name.strip()
@@ -241,14 +241,14 @@ def override(root: Node, text: str) -> Node:
     path = name.split(".")
     for part in path:
         check_name(part, new)
-    if path[0] == "study" or name == "objective":
+    if path[0] in ("study", "report") or name == "objective":
         for part in reversed(path):
             new = Node({part: new}, place)
         return merge(root, new)
     if path[0] in RESERVED:
         rest = ".".join(path[1:])
         remedy = f"write {rest}" if path[0] == "space" and rest else "edit the file"
-        raise new.error(f"it is relative to space, or study. or objective; {remedy}")
+        raise new.error(f"it is relative to space, or study., report. or objective; {remedy}")
     return _assign(root, ("space", *path), new, ())
 
 

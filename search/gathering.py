@@ -26,7 +26,7 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
 
     Args:
         against: the baseline, a known config's name or a trial's number; the first known config if None.
-        ends: where the first four stages of a training end.
+        ends: where the first four stages of a training end; by default as the study's `report` says.
 
     Raises:
         SearchError: no trial is complete.
@@ -57,7 +57,7 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
         ablations=[ablate.answer(made) for made in retrained if made.plan and made.plan.kind == "ablate"],
         predicted=curse.predict(records, snapshot.smooth, snapshot.direction),
         imported=read_imported(study),
-        ends=ends,
+        ends=ends or study.spec.report.stages,
     )
 
 

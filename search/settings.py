@@ -1,4 +1,4 @@
-"""How a space is searched: direction, budget, smoothing, target, sampler and pruner.
+"""How a space is searched: direction, budget, smoothing, target, sampler and pruner. How it is reported.
 
 Which samplers and pruners there are is `search.study`'s to know; here they are a kind and its options.
 """
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from search.comparing.stages import NAMES as STAGES
+from search.comparing.stages import are_ends
 from search.document import Node
 from search.errors import one_of
 from search.objective import NOTHING, Direction, Value
@@ -62,6 +64,21 @@ class StudySettings:
         }
 
 
+@dataclass(frozen=True)
+class ReportSettings:
+    """The `report` of space.yaml: what is shown of a study, not what its scores are.
+
+    Attributes:
+        stages: the last epoch of each stage of a training but the last; None: each run's own rule says so.
+    """
+
+    stages: tuple[int, ...] | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        """As space.yaml writes it, with every default written out."""
+        return {"stages": None if self.stages is None else list(self.stages)}
+
+
 def read_study(node: Node) -> StudySettings:
     """The settings written at `node`; raises SpaceError with the place of what is wrong."""
     written = node.mapping("study")
@@ -85,6 +102,24 @@ def read_study(node: Node) -> StudySettings:
             kind, options = _kind(label, item)
             read[name] = PrunerSettings(kind, _options(label, options))
     return StudySettings(**read)
+
+
+def read_report(node: Node) -> ReportSettings:
+    """The settings written at `node`; raises SpaceError with the place of what is wrong."""
+    written = node.mapping("report")
+    for name, item in written.items():
+        if name != "stages":
+            raise item.error(one_of("report", name, ["stages"]))
+    stages = written.get("stages")
+    if stages is None or stages.value is None:
+        return ReportSettings()
+    ends = stages.plain()
+    if not isinstance(ends, list) or not are_ends(ends):
+        count = len(STAGES) - 1
+        raise stages.error(
+            f"report.stages: {stages.show()} is not {count} ascending epochs, as in [5, 30, 90, 120]"
+        )
+    return ReportSettings(tuple(ends))
 
 
 def _direction(name: str, node: Node) -> str:

@@ -1,4 +1,4 @@
-"""What space.yaml says as a whole: objective, study, space, known configs, beliefs and profiles.
+"""What space.yaml says as a whole: objective, study, space, known configs, beliefs, report and profiles.
 
 A `Spec` that was read is sound. Its `document` is kept in the study, and a worker that joins reads the
 same Spec from that and needs no file.
@@ -18,11 +18,11 @@ from search.document import Node, merge, override, read_yaml
 from search.errors import SpaceError, one_of
 from search.objective import Value
 from search.parameter import Parameter, read_number, read_scalar
-from search.settings import StudySettings, read_study
+from search.settings import ReportSettings, StudySettings, read_report, read_study
 from search.space import Space, no_such, read_space
 
-SECTIONS = ("objective", "study", "space", "known", "avoid", "profiles")
-LAYER = ("study", "space", "known", "avoid")
+SECTIONS = ("objective", "study", "space", "known", "avoid", "report", "profiles")
+LAYER = ("study", "space", "known", "avoid", "report")
 """What a profile may change."""
 NARROWED = ("space", "known", "avoid")
 """Where something may be left out because a profile or an override no longer has room for it."""
@@ -71,6 +71,7 @@ class Spec:
     space: Space
     known: tuple[Known, ...]
     avoid: tuple[Belief, ...]
+    report: ReportSettings
     profile: str | None = None
     profiles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -92,6 +93,7 @@ class Spec:
             "space": self.space.to_document(),
             "known": [known.to_document() for known in self.known],
             "avoid": [belief.to_document() for belief in self.avoid],
+            "report": self.report.to_document(),
         }
 
     def known_params(self) -> list[dict[str, Any]]:
@@ -115,7 +117,7 @@ class Spec:
 
     def _node(self, name: str) -> Node:
         path = name.split(".")
-        return self.root.nearest(path if path[0] in ("objective", "study") else ["space", *path])
+        return self.root.nearest(path if path[0] in ("objective", "study", "report") else ["space", *path])
 
 
 def stock_space() -> Path:
@@ -192,6 +194,7 @@ def _read(root: Node, forgive: Collection[str] = (), before: Spec | None = None)
         space=space,
         known=tuple(Known(name, params) for name, params in known.items()),
         avoid=tuple(Belief(name, conditions) for name, conditions in avoid.items()),
+        report=read_report(sections.get("report", nothing)),
         notes=tuple(notes),
         root=root,
     )

@@ -31,8 +31,8 @@ from storage import hours, studies
 from storage.artifacts import check_place
 
 QUICK = "quick"
-UPDATABLE = ("study.sampler", "study.pruner", "study.target", "study.trials")
-"""What changes how a study searches, not what its scores mean."""
+UPDATABLE = ("study.sampler", "study.pruner", "study.target", "study.trials", "report.stages")
+"""What changes how a study searches and is reported, not what its scores mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +142,7 @@ def join(wanted: Wanted, study: Study) -> Study:
             )
         if different and not wanted.update:
             raise StudyError(
-                f"--study: {study.name!r} searches with {'; '.join(different.values())}; "
-                "add --update to change that"
+                f"--study: {study.name!r} has {'; '.join(different.values())}; add --update to change that"
             )
         if different:
             check_search(spec)

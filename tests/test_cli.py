@@ -400,6 +400,21 @@ def test_how_it_searches_is_changed_with_update_only(search: Search, command: Co
     assert "is not one of" in command("start", "--update", "--set", "study.sampler.kind=tpx", code=2).err
 
 
+def test_how_it_is_reported_is_changed_with_update_only(search: Search, command: Command) -> None:
+    """A study from before `report.stages` opens, and may get them."""
+    worker(search, search.create(trials=1)).run(Interrupt())
+    study = open_study(search.url, STUDY)
+    older = {name: part for name, part in study.row.document.items() if name != "report"}
+    studies.set_document(study.engine, study.id, older)
+    command("start", "--space", "space.yaml", "--trials", "1")  # no difference
+    change = ["--set", "report.stages=[1, 2, 3, 4]"]
+    line = command("start", *change, code=2).err
+    assert "report.stages None (asked: [1, 2, 3, 4]); add --update" in line and line.count("\n") == 1
+    command("start", *change, "--update", "--trials", "1")
+    after = search.study()
+    assert after is not None and after.spec.report.stages == (1, 2, 3, 4)
+
+
 def test_update_takes_the_document_of_the_folder(search: Search, command: Command) -> None:
     worker(search, search.create(trials=1)).run(Interrupt())
     (search.folder / "space.yaml").write_text(DOCUMENT.replace("target: 0.9", "target: 0.8"))

@@ -153,6 +153,13 @@ def test_trials_and_folders(command: Command, search: Search, pair: tuple[Path, 
     mixed = command("compare", "1", "b", "--json").json
     assert mixed == command("compare", "a", "b", "--json").json
     assert study.name == "toy"
+    # Where stages end is the study's to say, and --stages says otherwise; two folders are of no study.
+    command("start", "--workers", "0", "--set", "report.stages=[1, 2, 3, 30]", "--update")
+    for arguments, ends in (["0", "1"], [1, 2, 3, 4]), (["0", "1", "--stages", "1,3,30,40"], [1, 3, 4]):
+        staged = command("compare", *arguments, "--json").json["stages"]
+        assert [stage["last"] for stage in staged["b"]] == ends
+    assert command("compare", "1", "b", "--json").json["stages"]["b"][-1]["last"] == 143
+    assert "stages" not in command("compare", "a", "b", "--json").json
 
 
 def test_ours_beside_an_older_run_by_the_older_metric(tmp_path: Path) -> None:
@@ -278,6 +285,7 @@ def test_names_that_mean_nothing(command: Command, search: Search, pair: tuple[P
         ("--stages", "5,30", "4 ascending epochs"),
         ("--stages", "5,30,20,90", "4 ascending epochs"),
         ("--stages", "a,b,c,d", "4 ascending epochs"),
+        ("--stages", "5,5,30,90", "4 ascending epochs"),
     ],
 )
 def test_wrong_flags(

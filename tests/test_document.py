@@ -191,6 +191,7 @@ def test_a_new_kind_of_pruner_takes_no_option_of_the_old_one() -> None:
         ("new.section.name='a=b'", ["space", "new", "section", "name"], "a=b"),
         ("study.smooth=3", ["study", "smooth"], 3),
         ("objective=my_module", ["objective"], "my_module"),
+        ("report.stages=[5, 30, 90, 120]", ["report", "stages"], [5, 30, 90, 120]),
         ("data.limit=null", ["space", "data", "limit"], None),
     ],
 )
@@ -226,9 +227,12 @@ def test_an_override_sets_one_name(text: str, path: list[str], value: object) ->
         ("model.dropout={a: 1}", "--set model.dropout: a section cannot replace a parameter"),
         (
             "space.model.kind=x",
-            "--set space.model.kind: it is relative to space, or study. or objective; write model.kind",
+            "--set space.model.kind: it is relative to space, or study., report. or objective; write",
         ),
-        ("known=[]", "--set known: it is relative to space, or study. or objective; edit the file"),
+        (
+            "known=[]",
+            "--set known: it is relative to space, or study., report. or objective; edit the file",
+        ),
         ("study=3", "--set study: 3 cannot replace a section; set study.pruner"),
         ("study.pruner=none", "--set study.pruner: 'none' cannot replace a section; set study.pruner.kind"),
     ],

@@ -48,7 +48,7 @@ from search.retraining.confirmation import confirmation
 from search.retraining.plan import Config, Plan
 from search.retraining.race import Results
 from search.signals import Interrupt
-from search.spec import Belief
+from search.spec import Belief, load_spec
 from search.study import find_study
 from search.worker import Worker
 
@@ -237,6 +237,16 @@ def test_the_command(command: Command, copied: Search, monkeypatch: pytest.Monke
     assert (
         copied.count("SELECT count(*) FROM study_system_attributes WHERE key = 'dashboard:note_ver'") == 1
     )
+
+
+def test_stages_are_the_studys_unless_given(command: Command, search: Search) -> None:
+    study = search.create("report.stages=[1, 2, 3, 30]", trials=1)
+    assert Worker(study, search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    path = search.folder / command("report").out.split()[0]
+    assert "Stages end after epochs 1, 2, 3, 30, as the study's report.stages says." in path.read_text()
+    assert load_spec(path.with_name("space.yaml")).report.stages == (1, 2, 3, 30)
+    command("report", "--stages", "2,3,4,5")
+    assert "Stages end after epochs 2, 3, 4, 5, as was asked." in path.read_text()
 
 
 def test_the_figure_of_a_trial(command: Command, copied: Search, monkeypatch: pytest.MonkeyPatch) -> None:

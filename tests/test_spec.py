@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import SpaceError
-from search.settings import PrunerSettings, SamplerSettings, StudySettings
+from search.settings import PrunerSettings, ReportSettings, SamplerSettings, StudySettings
 from search.spec import Belief, Known, Spec, load_spec, stock_space
 
 STOCK = Path(__file__).parents[1] / "space.yaml"
@@ -102,10 +102,24 @@ def test_the_document_holds_all_of_it(toy: Path, profile: str | None, overrides:
     spec = load_spec(toy, profile=profile, overrides=overrides)
     document = json.loads(json.dumps(spec.document))
     again = Spec.from_document(document, origin="study 'mseg'")
-    for part in ("objective", "study", "space", "known", "avoid", "profile", "document"):
+    for part in ("objective", "study", "space", "known", "avoid", "report", "profile", "document"):
         assert getattr(again, part) == getattr(spec, part), part
     assert again.document == document
     assert again.place("schedule.period") == "study 'mseg'"
+
+
+def test_stages_of_a_report(toy: Path) -> None:
+    assert load_spec(toy).report == ReportSettings(None)
+    toy.write_text(TOY + "    report: {stages: [0, 2, 4, 6]}\nreport: {stages: [5, 30, 90, 120]}\n")
+    assert load_spec(toy).report.stages == (5, 30, 90, 120)
+    assert load_spec(toy, profile="quick").report.stages == (0, 2, 4, 6)
+    spec = load_spec(toy, profile="quick", overrides=["report.stages=[1, 3, 5, 7]"])
+    assert spec.report.stages == (1, 3, 5, 7)
+    assert spec.place("report.stages") == "--set report.stages"
+    stored = json.loads(json.dumps(spec.document))
+    assert Spec.from_document(stored, origin="study 'mseg'").report == spec.report
+    del stored["report"]  # as a study has it that was made before there were any
+    assert Spec.from_document(stored, origin="study 'mseg'").report.stages is None
 
 
 def test_a_stored_document_that_is_wrong_names_the_study(toy: Path) -> None:
@@ -151,8 +165,8 @@ WRONG = [
     ),
     (
         HEAD + "studdy: {}",
-        "space.yaml:3:1: top level: 'studdy' is not one of avoid, known, objective, profiles, space, study "
-        "(did you mean 'study'?)",
+        "space.yaml:3:1: top level: 'studdy' is not one of avoid, known, objective, profiles, report, "
+        "space, study (did you mean 'study'?)",
     ),
     (
         HEAD + "profile: quick",
@@ -207,6 +221,18 @@ WRONG = [
     (
         HEAD + "study: {pruner: {kind: median, control: [1]}}",
         "space.yaml:3:32: study.pruner.control: [1] is not a single value",
+    ),
+    (HEAD + "report: [5]", "space.yaml:3:1: report: [5] is not a section; write names and values below it"),
+    (
+        HEAD + "report: {stage: [5, 30, 90, 120]}",
+        "space.yaml:3:10: report: 'stage' is not one of stages (did you mean 'stages'?)",
+    ),
+    *(
+        (
+            HEAD + f"report: {{stages: {wrong}}}",
+            f"space.yaml:3:10: report.stages: {wrong} is not 4 ascending",
+        )
+        for wrong in ("5", "[5, 30]", "[5, 30, 30, 90]", "[-1, 5, 30, 90]", "[5, 30, 90, 120.0]", "[]")
     ),
     (HEAD + "known: {name: a}", "space.yaml:3:1: known: a section is not a list; write - {name: ..., ...}"),
     (
@@ -305,7 +331,7 @@ WRONG = [
     ),
     (
         HEAD + "profiles: {q: {objective: m}}",
-        "space.yaml:3:16: profiles.q: 'objective' is not one of avoid, known, space, study",
+        "space.yaml:3:16: profiles.q: 'objective' is not one of avoid, known, report, space, study",
     ),
     (HEAD + "profiles: {q: {study: {trials: 0}}}", "space.yaml:3:24: study.trials: 0 is below 1"),
     (
@@ -394,6 +420,8 @@ def test_overrides_come_after_the_profile_and_the_last_one_holds(toy: Path) -> N
             "study.smoth=3",
             "--set study.smoth: study: 'smoth' is not one of direction, pruner, sampler, smooth",
         ),
+        ("report.stages=[1]", "--set report.stages: [1] is not 4 ascending epochs, as in [5, 30, 90, 120]"),
+        ("report={low: 0}", "--set report: a parameter is not a section; write names and values below it"),
         ("objective=3", "--set objective: 3 is not the name of a module"),
         ("rate={low: 1, high: 0}", "--set rate: low 1 is not below high 0"),
         ("rate.high=1e-5", "space.yaml:4:3: rate: low 0.0001 is not below high 1e-05"),

@@ -81,6 +81,10 @@ DOCUMENTS = {
         edited("profiles:", "avoid: [{name: a, y: {above: 1}}]\nprofiles:"),
         ["space.yaml:18:19", "y: the space has no such name"],
     ),
+    "stages of a report": (
+        edited("profiles:", "report: {stages: [5, 30, 20, 90]}\nprofiles:"),
+        ["space.yaml:18:10", "report.stages: [5, 30, 20, 90]", "4 ascending epochs", "[5, 30, 90, 120]"],
+    ),
     "no parameter": (
         "objective: toy\nspace: {epochs: 3}\n",
         ["space.yaml:2:1", "no parameter to search", "low and high"],

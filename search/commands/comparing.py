@@ -39,8 +39,9 @@ def compare(
         return named(storage_url(storage, runs), study, read_only=True)
 
     said = [parse_claim(text) for text in claims or ()]
-    ends = None if stage_ends is None else parse_ends(stage_ends)
-    found = run(*read_sides(a, b, runs, open_study), said, ends)
+    asked = None if stage_ends is None else parse_ends(stage_ends)
+    sides = read_sides(a, b, runs, open_study)
+    found = run(sides.a, sides.b, said, asked or sides.ends)
     if as_json:
         write_json(found.to_json())
     else:

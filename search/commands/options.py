@@ -60,7 +60,12 @@ Origin = Annotated[
 ]
 Stages = Annotated[
     str | None,
-    typer.Option("--stages", metavar="N,N,N,N", help="Last epoch of each stage but the last: 5,30,90,120."),
+    typer.Option(
+        "--stages",
+        metavar="N,N,N,N",
+        help="Last epoch of each stage but the last, as in 5,30,90,120; by default the study's "
+        "report.stages, or a rule.",
+    ),
 ]
 Workers = Annotated[
     int | None,

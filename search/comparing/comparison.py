@@ -61,7 +61,7 @@ class Comparison:
         changed: leaf -> its value in a and in b, None where a run has no such leaf.
         equal: leaf -> its value in both.
         notes: sentences about what the figures do not show.
-        staged: whether somebody asked for the stages, which JSON then has as well.
+        staged: whether it was said where the stages end; JSON then has them as well.
     """
 
     a: Side

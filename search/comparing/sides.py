@@ -7,10 +7,10 @@ that was imported from one, by the files that it wrote, which have the folder's 
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from search.document import show
 from search.errors import UserError
@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 BEST = "best"
 
 
-def read_sides(
-    a: str, b: str, runs: Path, open_study: Callable[[], "Study"]
-) -> tuple[RecordedRun, RecordedRun]:
+class Sides(NamedTuple):
+    """The two; and where stages of a training end by the `report.stages` of their study, if it says so."""
+
+    a: RecordedRun
+    b: RecordedRun
+    ends: Sequence[int] | None
+
+
+def read_sides(a: str, b: str, runs: Path, open_study: Callable[[], "Study"]) -> Sides:
     """The two runs called `a` and `b`; the study is opened where one of them is no folder.
 
     Raises:
@@ -33,15 +39,16 @@ def read_sides(
     """
     folder_a, folder_b = _folder(a), _folder(b)
     if folder_a and folder_b:
-        return read_run(folder_a), read_run(folder_b)
+        return Sides(read_run(folder_a), read_run(folder_b), None)
     study = open_study()
     recorded_a = read_run(folder_a) if folder_a else _imported(study, a)
     recorded_b = read_run(folder_b) if folder_b else _imported(study, b)
     # What stands beside a folder must have the folder's names.
     from_files = any(side and side.metric != OWN for side in (recorded_a, recorded_b))
-    return (
+    return Sides(
         recorded_a or _trial(study, a, runs, from_files=from_files),
         recorded_b or _trial(study, b, runs, from_files=from_files),
+        study.spec.report.stages,
     )
 
 

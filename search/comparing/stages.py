@@ -69,11 +69,17 @@ def stages(ends: Sequence[int], scores: Curve, train_scores: Curve = (), lr: Cur
     return found
 
 
+def are_ends(values: Sequence[object]) -> bool:
+    """Whether these are last epochs of the first four stages: ascending from 0, which is no warm-up, on."""
+    whole = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    return len(values) == len(whole) == len(NAMES) - 1 and all(a < b for a, b in pairwise([-1, *whole]))
+
+
 def parse_ends(text: str) -> list[int]:
     """`5,30,90,120`; raises UserError unless these are four ascending epochs."""
     parts = [part.strip() for part in text.split(",")]
     ends = [int(part) for part in parts if re.fullmatch(r"[0-9]{1,9}", part)]
-    if len(ends) != len(parts) or len(ends) != len(NAMES) - 1 or ends != sorted(ends):
+    if len(ends) != len(parts) or not are_ends(ends):
         raise UserError(f"--stages: {text!r} is not {len(NAMES) - 1} ascending epochs, as in 5,30,90,120")
     return ends
 

@@ -66,9 +66,9 @@ def _rule(material: Material, staged: bool) -> str:
         return "Stages are defined for scores above zero of which higher is better; these are not."
     if material.ends is not None:
         cuts = ", ".join(map(str, material.ends))
-        return (
-            f"Figures are means over the epochs of a stage. Stages end after epochs {cuts}, as was asked."
-        )
+        stored = tuple(material.ends) == material.spec.report.stages
+        source = "as the study's report.stages says" if stored else "as was asked"
+        return f"Figures are means over the epochs of a stage. Stages end after epochs {cuts}, {source}."
     return (
         f"Figures are means over the epochs of a stage. The warm-up is as configured; fast learning lasts "
         f"until the mean of {WINDOW} scores is first at {FAST:.0%} of its best, the steady climb until it "
