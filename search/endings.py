@@ -46,6 +46,7 @@ class Progress:
         last: this owner's last result.
         waiting: results that the database has not confirmed yet, in order.
         seed: what it is trained with.
+        retrains: which config that is once more, and what for; None in a search.
         control: the verdict against the trial, where it runs on as one of the control group.
     """
 
@@ -53,6 +54,7 @@ class Progress:
     last: EpochResult | None = None
     waiting: list[EpochResult] = field(default_factory=list)
     seed: int = 0
+    retrains: str | None = None
     control: Decision | None = None
 
     def add(self, result: EpochResult) -> None:

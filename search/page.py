@@ -10,6 +10,8 @@ from typing import Any
 
 from search import curve
 from search.endings import End, Progress
+from search.report import markdown
+from search.report.blocks import literal
 from search.shelf import WEIGHTS, Shelf
 from search.workspace import Workspace
 from storage.leases import Lease
@@ -81,8 +83,10 @@ def note(
         lines.append(f"```\n{end.text.splitlines()[-1]}\n```")
     if "best_epoch" in attributes:
         lines.append(f"Best epoch: {attributes['best_score']:.4f} at {attributes['best_epoch']}.")
+    if progress.retrains:
+        lines.append(markdown.inline(literal(progress.retrains)))
     if "known" in attributes:
-        lines.append(f"A known config: {attributes['known']}.")
+        lines.append(markdown.inline(f"A known config: {literal(attributes['known'])}."))
     if "control" in attributes:
         lines.append(f"Ran on as one of the control group: {attributes['control']}.")
     if lease.attempt > 1:

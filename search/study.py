@@ -63,12 +63,7 @@ class Study:
         found = plans.slot(self.engine, self.id, slot)
         if found is None:
             raise StudyError(f"study {self.name!r} has no plan for slot {slot}")
-        return self.plan.planned(found.config, found.seed)
-
-    def seed(self, slot: int) -> int:
-        """The seed that a slot trains with: the study's own, unless it retrains."""
-        planned = self.planned(slot)
-        return self.spec.study.sampler.seed if planned is None else planned.seed
+        return self.plan.planned(found.config, found.block, found.seed)
 
     @cached_property
     def samples(self) -> "Samples":

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from search import page
+from search.answer_page import publish_answer
 from search.endings import End, Progress, check_applied, complete, end_of, ended_before, outcome, verdict
 from search.errors import NoDevice
 from search.judging import Judge, build_pruner
@@ -97,8 +98,11 @@ class Worker:
                     self._prepare()
                 while not self._asked_to_go():
                     lease = self._insist(self.leases.claim)
-                    if lease == "spent" and self._insist(partial(advance, self.study)):
-                        continue
+                    if lease == "spent" and self.study.plan:
+                        goes_on = self._insist(partial(advance, self.study))
+                        with_database(partial(publish_answer, self.study))
+                        if goes_on:
+                            continue
                     if lease == "spent" or lease == "stopped":
                         break
                     if lease == "wait":
@@ -133,7 +137,11 @@ class Worker:
             with trial_log(workspace.published / "log.txt"):
                 where = f"{self.place.label} of {self.leases.process.host}"
                 log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
-                progress.seed = self._insist(partial(self.study.seed, lease.slot))
+                planned = self._insist(partial(self.study.planned, lease.slot))
+                progress.seed = planned.seed if planned else self.study.spec.study.sampler.seed
+                if planned:
+                    progress.retrains = planned.said
+                    log.info("%s", planned.said)
                 for result in progress.waiting:
                     log.info("epoch %d was trained and not reported", result.epoch)
                 self.shelf.take_up(lease, workspace, self._should_stop)

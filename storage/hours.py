@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select
 
-from storage.studies import _locked
+from storage.studies import lock
 from storage.tables import insert_or_ignore, leases, now, study_system_attributes, takeovers
 
 LIMIT = "search:gpu_hours"
@@ -54,7 +54,7 @@ def read(engine: Engine, study_id: int) -> tuple[float, float] | None:
 def set_limit(engine: Engine, study_id: int, hours: float) -> float:
     """Makes `hours` the limit, or what is used already where that is more; returns the new one."""
     with engine.begin() as connection:
-        connection.execute(_locked(study_id))  # no claim slips in between the sum and the write
+        connection.execute(lock(study_id))  # no claim slips in between the sum and the write
         budget = max(hours, used(connection, study_id))
         attribute = study_system_attributes
         mine = {"study_id": study_id, "key": LIMIT}

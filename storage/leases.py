@@ -28,7 +28,7 @@ from storage.engine import single_statements
 from storage.pages import Page
 from storage.points import Stored
 from storage.processes import Process
-from storage.studies import Stop, _locked, mark_alive
+from storage.studies import Stop, lock, mark_alive
 from storage.tables import (
     devices,
     held,
@@ -184,7 +184,7 @@ class Leases:
     def claim(self) -> Lease | Refusal:
         """A trial whose owner is gone, else a new one, else why there is none."""
         with self.engine.begin() as connection:
-            connection.execute(_locked(self.study_id))
+            connection.execute(lock(self.study_id))
             mark_alive(connection, [self.study_id], self.seconds)
             study = connection.execute(select(studies).where(studies.c.study_id == self.study_id)).one()
             if study.stop is not None:

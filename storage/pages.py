@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, Engine, delete, insert, or_, select
 
+from storage.studies import lock
 from storage.tables import insert_or_ignore, study_system_attributes, trial_system_attributes, trials
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ARTIFACT = "artifacts:"  # begins the keys of Optuna's artifacts
 NOTE = "dashboard:note"  # begins the keys of a study's note
+TOLD = "search:told"  # of how many ended trials the study's note tells
 NOTE_PART = 2045  # characters of a note in one attribute, as optuna-dashboard cuts them
 
 # Of a fresh Python installation, which knows neither.
@@ -92,16 +94,27 @@ def write(connection: Connection, study_id: int, trial_id: int, page: Page) -> N
         )
 
 
-def write_study(connection: Connection, study_id: int, page: Page) -> None:
-    """Stores the page of a study over the one it has; artifacts of other names stay."""
+def write_study(connection: Connection, study_id: int, page: Page, ended: int = 0) -> None:
+    """Stores the page of a study over the one it has; artifacts of other names stay.
+
+    Args:
+        ended: how many trials of the study it tells of, where several processes write it as these end: one
+            that tells of fewer than the page that is there is not stored.
+    """
+    connection.execute(lock(study_id))  # two pages at once would be one in parts
     attribute = study_system_attributes
     mine = attribute.c.study_id == study_id
+    told = connection.scalar(select(attribute.c.value_json).where(mine, attribute.c.key == TOLD))
+    if ended < int(told or 0):
+        return
     version = connection.scalar(
         select(attribute.c.value_json).where(mine, attribute.c.key == f"{NOTE}_ver")
     )
     # The dashboard refuses an edit of a version that is no longer there.
     rows = {key: json.dumps(value) for key, value in _note(NOTE, page.note, int(version or 0) + 1).items()}
     rows |= {ARTIFACT + artifact.id: artifact.attribute for artifact in page.artifacts}
+    if ended:
+        rows[TOLD] = json.dumps(ended)
     replaced = or_(attribute.c.key.startswith(f"{NOTE}_", autoescape=True), attribute.c.key.in_(rows))
     connection.execute(delete(attribute).where(mine, replaced))
     for key, value in rows.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, insert, select, update
 
-from storage.studies import _locked
+from storage.studies import lock
 from storage.tables import insert_or_ignore, studies, study_system_attributes
 
 PLAN = "search:plan"
@@ -85,7 +85,7 @@ def append(engine: Engine, study_id: int, planned: int, more: Sequence[Slot]) ->
     False, and nothing is changed, where the plan has grown since it was read.
     """
     with engine.begin() as connection:
-        connection.execute(_locked(study_id))
+        connection.execute(lock(study_id))
         attribute = study_system_attributes
         there = connection.scalar(
             select(func.count())

@@ -46,7 +46,7 @@ def register(
     """Adds our row and attributes to Optuna's study; False where another process had done so."""
     with engine.begin() as connection:
         # Optuna's row is the lock: it exists, so two creators cannot both find ours missing.
-        connection.execute(_locked(study_id))
+        connection.execute(lock(study_id))
         if connection.scalar(select(studies.c.study_id).where(studies.c.study_id == study_id)) is not None:
             return False
         connection.execute(
@@ -125,7 +125,7 @@ def names(engine: Engine) -> list[str]:
 def set_budget(engine: Engine, study_id: int, trials: int) -> int:
     """Makes `trials` the budget, or what is claimed already where that is more; returns the new one."""
     with engine.begin() as connection:
-        connection.execute(_locked(study_id))  # no claim slips in between the count and the write
+        connection.execute(lock(study_id))  # no claim slips in between the count and the write
         claimed = connection.scalar(
             select(func.count()).select_from(leases).where(leases.c.study_id == study_id)
         )
@@ -175,7 +175,7 @@ def mark_alive(connection: Connection, study_ids: Sequence[int] | Select[tuple[i
     )
 
 
-def _locked(study_id: int) -> Any:
+def lock(study_id: int) -> Any:
     """SELECT of Optuna's row FOR NO KEY UPDATE: the one lock of everything that counts or creates trials.
 
     It excludes itself and what Optuna takes to number a trial (FOR UPDATE), and leaves alone who only

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import optuna
 import pytest
 import toy
+from optuna_dashboard import get_note
 from service import Answer, Search
 
 from search.objective import best_mean
@@ -37,6 +39,13 @@ def retrained(command: Command, name: str = "toy-confirm") -> list[dict[str, Any
     return found
 
 
+def noted(search: Search, name: str) -> tuple[str, list[str]]:
+    """What the dashboard shows of a study, and of each of its trials."""
+    study = open_study(search.url, name).optuna
+    trials = [optuna.trial.Trial(study, trial._trial_id) for trial in study.get_trials()]
+    return get_note(study), [get_note(trial) for trial in trials]
+
+
 def value(params: dict[str, Any], seed: int) -> float:
     """What the toy's config comes to with a seed."""
     scores = [toy.score(params, epoch) + toy.luck({**params, "noise": 0.02}, seed) for epoch in range(1, 5)]
@@ -53,8 +62,12 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     assert "search worker --study toy-confirm" in made.err
     assert made.json["ended"] is False and made.json["winner"] is None
     command("worker", "--study", "toy-confirm")
+    page, pages = noted(search, "toy-confirm")
     answer = command(*CONFIRM, "--workers", "0", "--json").json
     assert answer["ended"] and answer["of"] == "toy"
+    assert page == noted(search, "toy-confirm")[0], "the worker that found it ended had told the same"
+    assert page.startswith("# The best of toy on fresh seeds") and "still to come" not in page
+    assert f"{answer['trials']['planned']} trainings, 0 of them not ended" in page
 
     again = retrained(command)
     assert {trial["state"] for trial in again} == {"complete"}
@@ -64,13 +77,19 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     contenders = {row["number"]: row for row in answer["contenders"]}
     assert set(contenders) == {trial["number"] for trial in others[:2]}
     assert answer["baseline"]["name"] == "by hand" and answer["baseline"]["number"] == 0
+    rows = (*contenders.values(), answer["baseline"])
     for trial in again:
         assert trial["value"] == pytest.approx(value(trial["params"], trial["seed"]))
-        assert trial["params"] in [row["params"] for row in (*contenders.values(), answer["baseline"])]
-    for row in (*contenders.values(), answer["baseline"]):
+        (row,) = (row for row in rows if row["params"] == trial["params"])
+        page = pages[trial["number"]]
+        assert f"Retrains {row['name']} of study toy with the fresh seed {trial['seed']}, number " in page
+        contender = "one of 2 contenders, held against by hand"
+        part = contender if row["number"] else "the baseline of 2 contenders"
+        assert f" of 4 at most. It is {part}." in page
+    for row in rows:
         mine = [trial["value"] for trial in again if trial["params"] == row["params"]]
         assert row["seeds"] == len(mine) and row["mean"]["value"] == pytest.approx(sum(mine) / len(mine))
-    luckiest = max((*contenders.values(), answer["baseline"]), key=lambda row: row["value"])
+    luckiest = max(rows, key=lambda row: row["value"])
     assert luckiest["value"] == best[0]["value"]
     luck = luckiest["value"] - luckiest["mean"]["value"]
     assert answer["curse"]["measured"]["value"] == pytest.approx(luck)

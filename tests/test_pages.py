@@ -1,6 +1,8 @@
 """A trial's page, read back through Optuna and optuna-dashboard."""
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,9 @@ from search.study import Study, open_study
 from search.study_page import publish
 from search.worker import Worker
 from search.workspace import KEPT
+from storage import pages
 from storage.artifacts import open_store
-from storage.pages import NOTE_PART
+from storage.pages import NOTE_PART, Page
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -139,6 +142,22 @@ def test_the_page_of_a_study_is_its_last_report(search_on_each: Search) -> None:
         with store.open_reader(metas["report.html"]) as reader:
             assert reader.read() == written.paths[-1].read_bytes()
     assert shown(study, 0)[0].startswith("**Complete**"), "a trial's page stays"
+
+
+def test_of_two_answers_the_one_that_knows_more_stays(search_on_each: Search) -> None:
+    study = search_on_each.create()
+    begin = threading.Barrier(4)
+
+    def write(ended: int) -> None:
+        begin.wait()
+        with study.engine.begin() as connection:
+            pages.write_study(connection, study.id, Page(f"{ended} " * NOTE_PART), ended)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, [3, 9, 7, 5]))
+    with study.engine.begin() as connection:
+        pages.write_study(connection, study.id, Page("older"), 8)
+    assert get_note(open_study(search_on_each.url, STUDY).optuna) == "9 " * NOTE_PART
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The plan of a study that retrains: stored once, grown by one of many."""
 
 import threading
+from dataclasses import replace
 
 from service import Search
 
@@ -65,6 +66,17 @@ def test_of_many_that_append_one_does(search_on_each: Search) -> None:
     assert plans.slot(study.engine, study.id, 11) is None
     row = find(study.engine, study.name)
     assert row is not None and row.trials == 11, "the budget is what is planned"
+
+
+def test_a_training_says_what_it_is() -> None:
+    end = "Retrains B of study toy with the fresh seed 9, number 2 of 6 at most. It is an end of the path"
+    assert plan().planned(1, 1, 9).said == f"{end} from A to B."
+    configs = [*plan().configs, Config(name="x", number=None, params={}, value=None, changes=(0,))]
+    between = "Trains A of study toy, but for x as in B, with the fresh seed 8, number 1 of 6 at most."
+    assert replace(plan(), configs=configs).planned(2, 0, 8).said == between
+    only = replace(plan(), kind="confirm").planned(0, 0, 8)
+    assert only.said.endswith("It is the baseline of 1 contender.")
+    assert only.constants == {"data.split_seed": 8}
 
 
 def test_fresh_seeds_are_others_and_never_the_studys() -> None:

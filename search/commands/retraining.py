@@ -58,6 +58,7 @@ def confirm(
     as_json: Json = False,
 ) -> int:
     """Retrain a search's best and a baseline on the same fresh seeds, until it is settled who is better."""
+    from search.answer_page import publish
     from search.retraining.confirm import Asked, answer, prepared
     from search.retraining.confirmed import confirmed
 
@@ -66,6 +67,7 @@ def confirm(
     made, notes = prepared(named(storage_url(storage, runs), study), asked)
     code = train(made, notes, runs, data, artifacts, here)
     found = answer(made)
+    publish(made, found)
     tell(found, confirmed(found), as_json)
     return code
 
@@ -89,6 +91,7 @@ def ablate(
     as_json: Json = False,
 ) -> int:
     """Retrain A, B and what lies between them on the same seeds: which change made the difference."""
+    from search.answer_page import publish
     from search.retraining.ablate import Asked, answer, prepared
     from search.retraining.ablated import ablated
 
@@ -97,6 +100,7 @@ def ablate(
     made, notes = prepared(named(storage_url(storage, runs), study), asked)
     code = train(made, notes, runs, data, artifacts, here)
     found = answer(made)
+    publish(made, found)
     tell(found, ablated(found), as_json)
     return code
 

@@ -1,12 +1,15 @@
 """The section about fresh seeds: what `search confirm` and `search ablate` found, if they were asked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from search import notation
 from search.report.blocks import Block, Bullets, Paragraph, Section, Table, literal
 from search.report.material import Material
+from search.retraining.ablation import Ablation
 from search.retraining.confirmation import Confirmation, Row
 from search.retraining.contrasts import Estimate
+from search.retraining.plan import Prediction
 
 TITLE = "On fresh seeds"
 NOTHING_YET = "– too few trainings have ended"
@@ -14,32 +17,41 @@ NOTHING_YET = "– too few trainings have ended"
 
 def fresh_seeds(material: Material) -> Section:
     """Whether the best is better than the baseline when both are trained again."""
-    found, predicted = material.confirmation, material.predicted
-    said = []
-    if predicted is not None:
-        said.append(
-            f"Predicted from the curves of {predicted.trials} complete trials: the best value is "
-            f"{predicted.curse:.4f} better than its config gives on average, as it was picked. "
-            "Another seed may change more than the noise of epochs shows; then it is more."
-        )
+    found = material.confirmation
+    before = [] if material.predicted is None else [predicted(material.predicted)]
+    nothing = (
+        "Nothing has been trained again with other seeds: how much of the difference is the config's is "
+        "not known."
+    )
     if found is None or found.winner is None:
-        said.append(
-            "Nothing has been trained again with other seeds: how much of the difference is the "
-            "config's is not known."
-        )
-        return Section(TITLE, [*map(Paragraph, said), *_ablations(material)])
-    blocks: list[Block] = [Bullets([answer(found), *said, *_luck(found)])]
+        blocks: list[Block] = [Paragraph(said) for said in (*before, nothing)]
+    else:
+        blocks = confirmed(found, before)
+    return Section(TITLE, [*blocks, *chain.from_iterable(map(ablated, material.ablations))])
+
+
+def confirmed(found: Confirmation, before: Sequence[str]) -> list[Block]:
+    """The answer of `search confirm`; `before` is what was predicted."""
     head = ["config", "in the search", "seeds", "mean", "95 % interval", "difference", "95 % interval", ""]
     rows = [_cells(row) for row in (*found.contenders, found.baseline)]
-    blocks.append(Table(head, rows, numeric=7))
-    blocks.append(
+    return [
+        Bullets([answer(found), *before, *_luck(found)]),
+        Table(head, rows, numeric=7),
         Paragraph(
             f"{found.planned} trainings, {found.open} of them not ended. Differences are from "
             f"{literal(found.baseline.config.name)} on the same seeds. Of equal configs one is called in "
             f"at most 5 of 100 races: each look is held to {100 * found.nominal:.2g} %."
-        )
+        ),
+    ]
+
+
+def predicted(found: Prediction) -> str:
+    """The winner's curse as the search alone shows it, in sentences."""
+    return (
+        f"Predicted from the curves of {found.trials} complete trials: the best value is "
+        f"{found.curse:.4f} better than its config gives on average, as it was picked. "
+        "Another seed may change more than the noise of epochs shows; then it is more."
     )
-    return Section(TITLE, [*blocks, *_ablations(material)])
 
 
 def answer(found: Confirmation) -> str:
@@ -57,29 +69,28 @@ def answer(found: Confirmation) -> str:
 def _luck(found: Confirmation) -> list[str]:
     if found.curse is None:
         return []
-    name = literal(found.plan.configs[1].name)
+    name = literal(found.luckiest.name)
     return [f"The search's value of {name} less its mean over fresh seeds: {_estimate(found.curse)}."]
 
 
-def _ablations(material: Material) -> Iterator[Block]:
-    """Which change made the difference, for every pair of configs that was asked about."""
-    for found in material.ablations:
-        a, b = literal(found.a.name), literal(found.b.name)
-        total = NOTHING_YET if found.total is None else _estimate(found.total)
-        yield Paragraph(f"From {a} to {b}, one change at a time on the same seeds: both ends {total}.")
-        rows = [
-            [literal(each.text), str(each.seeds), *_pair(each.effect, "+"), each.verdict]
-            for each in found.effects
-        ]
-        for pair in found.pairs:
-            names = " and ".join(literal(found.texts[change]) for change in pair.changes)
-            rows.append([f"beyond the sum: {names}", notation.DASH, *_pair(pair.interaction, "+"), ""])
-        rows.append(["unexplained", notation.DASH, *_pair(found.unexplained, "+"), ""])
-        yield Table(["change", "seeds", "effect", "95 % interval", ""], rows, numeric=4)
-        yield Paragraph(
-            f"An effect is {a} with that change less {a}. Small: its interval holds nothing half as large "
-            "as the largest effect. Unexplained: what changes alone and the pairs do not add up to."
-        )
+def ablated(found: Ablation) -> Iterator[Block]:
+    """The answer of `search ablate`: which change made the difference."""
+    a, b = literal(found.a.name), literal(found.b.name)
+    total = NOTHING_YET if found.total is None else _estimate(found.total)
+    yield Paragraph(f"From {a} to {b}, one change at a time on the same seeds: both ends {total}.")
+    rows = [
+        [literal(each.text), str(each.seeds), *_pair(each.effect, "+"), each.verdict]
+        for each in found.effects
+    ]
+    for pair in found.pairs:
+        names = " and ".join(literal(found.texts[change]) for change in pair.changes)
+        rows.append([f"beyond the sum: {names}", notation.DASH, *_pair(pair.interaction, "+"), ""])
+    rows.append(["unexplained", notation.DASH, *_pair(found.unexplained, "+"), ""])
+    yield Table(["change", "seeds", "effect", "95 % interval", ""], rows, numeric=4)
+    yield Paragraph(
+        f"An effect is {a} with that change less {a}. Small: its interval holds nothing half as large "
+        "as the largest effect. Unexplained: what changes alone and the pairs do not add up to."
+    )
 
 
 def _estimate(found: Estimate) -> str:

@@ -14,37 +14,37 @@ def render(
     Args:
         link: where a picture is, None where it is nowhere; by default the file beside the report.
     """
-    blocks = [f"# {_inline(document.title)}", *(_block(block, link) for block in document.lead)]
+    blocks = [f"# {inline(document.title)}", *(_block(block, link) for block in document.lead)]
     for section in document.sections:
-        blocks += [f"## {_inline(section.title)}", *(_block(block, link) for block in section.blocks)]
+        blocks += [f"## {inline(section.title)}", *(_block(block, link) for block in section.blocks)]
     return "\n\n".join(blocks) + "\n"
 
 
 def _block(block: Block, link: Callable[[Figure], str | None]) -> str:
     if isinstance(block, Paragraph):
-        return _inline(block.text)
+        return inline(block.text)
     if isinstance(block, Bullets):
-        return "\n".join(f"- {_inline(item)}" for item in block.items)
+        return "\n".join(f"- {inline(item)}" for item in block.items)
     if isinstance(block, Code):
         return "\n".join(["```sh", *block.lines, "```"])
     if isinstance(block, Figure):
         where = link(block)
-        picture = f"![{_inline(block.shows)}]({where})\n\n" if where else ""
-        return f"{picture}{_inline(block.caption)}"
+        picture = f"![{inline(block.shows)}]({where})\n\n" if where else ""
+        return f"{picture}{inline(block.caption)}"
     return _table(block)
 
 
 def _table(table: Table) -> str:
     rule = ["---:" if table.right(column) else "---" for column in range(len(table.head))]
-    lines = [_row(map(_inline, table.head)), _row(rule), *(_row(map(_inline, row)) for row in table.rows)]
-    return "\n".join(lines) + (f"\n\n{_inline(table.note)}" if table.note else "")
+    lines = [_row(map(inline, table.head)), _row(rule), *(_row(map(inline, row)) for row in table.rows)]
+    return "\n".join(lines) + (f"\n\n{inline(table.note)}" if table.note else "")
 
 
 def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _inline(text: str) -> str:
+def inline(text: str) -> str:
     """A text in which only what was meant as code is marked up."""
     return "".join(
         f"`{part}`".replace("|", "\\|") if is_code else re.sub(r"([\\*<>|\[\]#~]|\b_|_\b)", r"\\\1", part)

@@ -37,11 +37,13 @@ class Planned:
     Attributes:
         params: of every parameter that exists. constants: those that are not the study's.
         seed: of weights, data order and augmentation.
+        said: which config that is, with which of its seeds, and what for; a sentence or two.
     """
 
     params: Mapping[str, Any]
     constants: Mapping[str, Any]
     seed: int
+    said: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,9 +111,23 @@ class Plan:
         body["predicted"] = body["predicted"] and Prediction(**body["predicted"])
         return cls(**body)
 
-    def planned(self, config: int, seed: int) -> Planned:
-        """What a slot of `config` trains with `seed`."""
-        return Planned(self.configs[config].params, {self.split: seed} if self.split else {}, seed)
+    def planned(self, config: int, block: int, seed: int) -> Planned:
+        """What a slot of `config` trains with `seed`, that of block `block`."""
+        constants = {self.split: seed} if self.split else {}
+        return Planned(self.configs[config].params, constants, seed, self._said(config, block, seed))
+
+    def _said(self, config: int, block: int, seed: int) -> str:
+        a, name, others = self.configs[0].name, self.configs[config].name, len(self.configs) - 1
+        with_seed = f"with the fresh seed {seed}, number {block + 1} of {self.last} at most"
+        once_more = f"Retrains {name} of study {self.of} {with_seed}."
+        if self.kind == "confirm":
+            contenders = f"{others} contender{'s' if others > 1 else ''}"
+            part = f"one of {contenders}, held against {a}" if config else f"the baseline of {contenders}"
+            return f"{once_more} It is {part}."
+        b = next(config.name for config in self.configs if len(config.changes) == len(self.changes))
+        if name in (a, b):
+            return f"{once_more} It is an end of the path from {a} to {b}."
+        return f"Trains {a} of study {self.of}, but for {name} as in {b}, {with_seed}."
 
     def fresh_seed(self, block: int) -> int:
         """The seed of block `block`, 0 to 2^32 - 1: another for each, and never the study's own."""

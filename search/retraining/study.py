@@ -118,9 +118,9 @@ def advance(study: Study) -> bool:
 
     True where there is more to train, whoever planned it.
     """
-    if study.plan is None:
+    plan = current_plan(study)
+    if plan is None:
         return False
-    plan = Plan.from_json(plans.read(study.engine, study.id) or {})  # its limit may have been raised
     slots = plans.slots(study.engine, study.id)
     results = read_results(study, plan, slots)
     if results.running:
@@ -130,6 +130,12 @@ def advance(study: Study) -> bool:
     if more:
         plans.append(study.engine, study.id, len(slots), more)
     return bool(more)
+
+
+def current_plan(study: Study) -> Plan | None:
+    """Its plan as it is stored now, since its limit may have been raised; None for a study that samples."""
+    stored = plans.read(study.engine, study.id)
+    return None if stored is None else Plan.from_json(stored)
 
 
 def next_cells(plan: Plan, results: Results, direction: Direction) -> list[Cell]:
@@ -149,7 +155,7 @@ def standing(study: Study) -> tuple[Plan, Results, bool]:
     Raises:
         StudyError: it samples.
     """
-    plan = study.plan
+    plan = current_plan(study)
     if plan is None:
         raise StudyError(f"study {study.name!r} retrains nothing")
     results = read_results(study, plan, plans.slots(study.engine, study.id))

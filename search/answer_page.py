@@ -1,0 +1,43 @@
+"""The dashboard's page of a study that retrains: the answer so far of `search confirm` or `search ablate`.
+
+A worker that finds everything begun that is planned writes it, and so do the commands, with the answer
+that they print. Of several answers the one that knows more trainings stays.
+"""
+
+from search.report import fresh_seeds, markdown
+from search.report.blocks import Block, Bullets, Document, literal
+from search.retraining import ablate, confirm
+from search.retraining.ablation import Ablation
+from search.retraining.confirmation import Confirmation
+from search.study import Study
+from storage import pages
+from storage.pages import Page
+
+
+def publish_answer(study: Study) -> None:
+    """Tells the answer so far on the page of `study`, which retrains."""
+    is_race = study.plan is not None and study.plan.kind == "confirm"
+    publish(study, confirm.answer(study) if is_race else ablate.answer(study))
+
+
+def publish(study: Study, found: Confirmation | Ablation) -> None:
+    """Tells `found` on the page of `study`; nothing before a training has ended."""
+    if ended := found.planned - found.open:
+        with study.engine.begin() as connection:
+            pages.write_study(connection, study.id, Page(note(found)), ended)
+
+
+def note(found: Confirmation | Ablation) -> str:
+    """The answer in Markdown."""
+    of = literal(found.plan.of)
+    if isinstance(found, Confirmation):
+        title = f"The best of {of} on fresh seeds"
+        before = [] if found.predicted is None else [fresh_seeds.predicted(found.predicted)]
+        blocks = fresh_seeds.confirmed(found, before)
+    else:
+        title = f"Which change makes the difference in {of}"
+        blocks = list(fresh_seeds.ablated(found))
+    goes_on: list[Block] = (
+        [] if found.ended else [Bullets(["Not the last word: trainings are still to come."])]
+    )
+    return markdown.render(Document(title, [*goes_on, *blocks], []))
