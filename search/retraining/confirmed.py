@@ -39,7 +39,8 @@ def _title(found: Confirmation) -> Text:
     winner, baseline = found.winner, notation.one_line(found.baseline.config.name)
     if winner is None or winner.chance is None:
         return Text("not settled: too few trainings have ended", style="bold yellow")
-    name, chance = notation.one_line(winner.config.name), f"  chance {100 * winner.chance:.1f} %"
+    name = notation.one_line(winner.config.name)
+    chance = f"  chance {100 * winner.chance:.1f} %" if winner.chance < 0.999 else "  chance over 99.9 %"
     if winner.verdict == "better":
         return Text.assemble((f"{name} is better than {baseline}", "bold green"), chance)
     if all(row.verdict == "worse" for row in found.contenders):
@@ -106,13 +107,13 @@ def _luck(found: Confirmation) -> Iterator[str]:
     elif found.curse is not None:
         curse, name = found.curse, notation.one_line(found.luckiest.name)
         yield (
-            f"The search's best value, that of {name}, had {_signed(curse.value)} ({_signed(curse.low)} to "
-            f"{_signed(curse.high)}) of luck in it: it, less the mean of fresh seeds."
+            f"The search's best value, that of {name}, is {_signed(curse.value)} ({_signed(curse.low)} to "
+            f"{_signed(curse.high)}) from the mean of its fresh seeds: that much of it was luck."
         )
     if (predicted := found.predicted) is not None:
         yield (
-            f"Predicted before was {_signed(predicted.curse)}, from {predicted.trials} trials and a noise "
-            f"of {notation.score(predicted.noise)}, as far as curves show it."
+            f"Before, {_signed(predicted.curse)} was predicted, from {predicted.trials} trials and a noise "
+            f"of {notation.score(predicted.noise)}, which is what their curves show of it."
         )
     if found.expected is not None:
         yield (
