@@ -5,7 +5,7 @@ that they print. Of several answers the one that knows more trainings stays.
 """
 
 from search.report import fresh_seeds, markdown
-from search.report.blocks import Block, Bullets, Document, literal
+from search.report.blocks import Block, Document, Paragraph, literal
 from search.retraining import ablate, confirm
 from search.retraining.ablation import Ablation
 from search.retraining.confirmation import Confirmation
@@ -37,7 +37,5 @@ def note(found: Confirmation | Ablation) -> str:
     else:
         title = f"Which change makes the difference in {of}"
         blocks = list(fresh_seeds.ablated(found))
-    goes_on: list[Block] = (
-        [] if found.ended else [Bullets(["Not the last word: trainings are still to come."])]
-    )
-    return markdown.render(Document(title, [*goes_on, *blocks], []))
+    so_far: list[Block] = [] if found.ended else [Paragraph("So far: more trainings are to come.")]
+    return markdown.render(Document(title, [*so_far, *blocks], []))

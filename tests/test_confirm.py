@@ -66,7 +66,7 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     answer = command(*CONFIRM, "--workers", "0", "--json").json
     assert answer["ended"] and answer["of"] == "toy"
     assert page == noted(search, "toy-confirm")[0], "the worker that found it ended had told the same"
-    assert page.startswith("# The best of toy on fresh seeds") and "still to come" not in page
+    assert page.startswith("# The best of toy on fresh seeds") and "to come" not in page
     assert f"{answer['trials']['planned']} trainings, 0 of them not ended" in page
 
     again = retrained(command)

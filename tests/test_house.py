@@ -248,7 +248,7 @@ def test_kinds_of_the_objective_are_accepted(name: str, module: str, registry: s
 def commands() -> Iterator[str]:
     """Every command that a text for users shows, in a block or in a line."""
     for path in [ROOT / "README.md", ROOT / "space.yaml", *sorted((ROOT / "docs").glob("*.md"))]:
-        text = path.read_text() if path.exists() else ""
+        text = path.read_text().replace("\\\n", " ") if path.exists() else ""
         for found in re.finditer(
             r"(?:^[ \t#]*|`|&& )(?:\.venv/bin/)?(search [a-z][^`\n]*)", text, re.MULTILINE
         ):

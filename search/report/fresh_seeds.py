@@ -60,9 +60,11 @@ def answer(found: Confirmation) -> str:
     if winner is None or winner.difference is None:
         return "On fresh seeds: too few trainings have ended to say anything."
     name, seeds = literal(winner.config.name), min(winner.seeds, found.baseline.seeds)
-    word = {"better": "is better than", "worse": "is worse than"}.get(
-        winner.verdict or "", "is not told apart from"
-    )
+    word = {
+        "better": "is better than",
+        "worse": "is worse than",
+        "not settled": "is not told apart from" if found.ended else "is not yet settled against",
+    }[winner.verdict or "not settled"]
     return f"On {seeds} fresh seeds {name} {word} {baseline}: {_estimate(winner.difference)}."
 
 

@@ -1,9 +1,13 @@
 """A report as Markdown, in GitHub's dialect for the tables."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterable
 
 from search.report.blocks import Block, Bullets, Code, Document, Figure, Paragraph, Table, spans
+
+WIDTH = 96
+"""Characters of a line of a command: one that neither breaks nor scrolls widens the page it stands on."""
 
 
 def render(
@@ -26,12 +30,33 @@ def _block(block: Block, link: Callable[[Figure], str | None]) -> str:
     if isinstance(block, Bullets):
         return "\n".join(f"- {inline(item)}" for item in block.items)
     if isinstance(block, Code):
-        return "\n".join(["```sh", *block.lines, "```"])
+        return "\n".join(["```sh", *map(folded, block.lines), "```"])
     if isinstance(block, Figure):
         where = link(block)
         picture = f"![{inline(block.shows)}]({where})\n\n" if where else ""
         return f"{picture}{inline(block.caption)}"
     return _table(block)
+
+
+def folded(command: str) -> str:
+    """A command over several lines where it is long, each but the first one beginning with a flag."""
+    lines, rest = [""], ""
+    for part in re.split(r"(?= --)", command):
+        rest += part
+        if _in_quotes(rest):
+            continue
+        if lines[-1] and len(lines[-1] + rest) > WIDTH:
+            lines.append("   ")
+        lines[-1], rest = lines[-1] + rest, ""
+    return " \\\n".join(lines)
+
+
+def _in_quotes(part: str) -> bool:
+    try:
+        shlex.split(part)
+    except ValueError:
+        return True
+    return False
 
 
 def _table(table: Table) -> str:
