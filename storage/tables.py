@@ -3,7 +3,7 @@
 Optuna's tables (schema version 12, library 5.x) are created by Optuna and stay readable by every tool
 that speaks Optuna. They are described here once more because claiming, reporting and telling must
 each be ONE transaction together with our lease, and because reading 500 trials through Optuna's ORM
-costs seconds where plain rows cost milliseconds. `tests/test_tables.py` holds this description
+costs seconds where plain rows cost milliseconds. `tests/test_leases.py` holds this description
 against Optuna's own.
 
 All times in our tables are seconds since 1970 by the DATABASE's clock (`now`).
