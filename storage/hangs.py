@@ -2,8 +2,9 @@
 
 import json
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 
+from storage.attributes import trial_attribute
 from storage.leases import Lease, Leases
 from storage.tables import user_attributes
 
@@ -14,12 +15,9 @@ HUNG = "hung"
 def is_first_hang(leases: Leases, lease: Lease, text: str) -> bool:
     """Notes that the trial under `lease` hung; False where it had before, by another attempt."""
     told = json.dumps({"attempt": lease.attempt, "text": text})
-    known = select(user_attributes.c.value_json).where(
-        user_attributes.c.trial_id == lease.trial_id, user_attributes.c.key == HUNG
-    )
     with leases.engine.begin() as connection:
-        if (before := connection.scalar(known)) is not None:
-            return bool(json.loads(before)["attempt"] == lease.attempt)
+        if (before := trial_attribute(connection, lease.trial_id, HUNG)) is not None:
+            return bool(before["attempt"] == lease.attempt)
         connection.execute(
             insert(user_attributes).values(trial_id=lease.trial_id, key=HUNG, value_json=told)
         )

@@ -5,13 +5,13 @@ sign of life, without the time in which it waited for another owner. Trials that
 for itself. Only the database's clock counts.
 """
 
-import json
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select
 
+from storage.attributes import set_study_attribute, study_attribute
 from storage.studies import lock
-from storage.tables import insert_or_ignore, leases, now, study_system_attributes, takeovers
+from storage.tables import leases, now, takeovers
 
 LIMIT = "search:gpu_hours"
 """Key of the limit among the study's attributes: hours as JSON."""
@@ -19,11 +19,8 @@ LIMIT = "search:gpu_hours"
 
 def limit(connection: Connection, study_id: int) -> float | None:
     """Hours after which no new trial is claimed; None where there is no such limit."""
-    attribute = study_system_attributes.c
-    stored = connection.scalar(
-        select(attribute.value_json).where(attribute.study_id == study_id, attribute.key == LIMIT)
-    )
-    return None if stored is None else float(json.loads(stored))
+    stored = study_attribute(connection, study_id, LIMIT)
+    return None if stored is None else float(stored)
 
 
 def used(connection: Connection, study_id: int) -> float:
@@ -56,11 +53,7 @@ def set_limit(engine: Engine, study_id: int, hours: float) -> float:
     with engine.begin() as connection:
         connection.execute(lock(study_id))  # no claim slips in between the sum and the write
         budget = max(hours, used(connection, study_id))
-        attribute = study_system_attributes
-        mine = {"study_id": study_id, "key": LIMIT}
-        row = insert_or_ignore(connection, attribute).values(**mine, value_json=json.dumps(budget))
-        connection.execute(row)
-        connection.execute(attribute.update().filter_by(**mine).values(value_json=json.dumps(budget)))
+        set_study_attribute(connection, study_id, LIMIT, budget)
         return budget
 
 

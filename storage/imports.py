@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, delete, insert, inspect, select
 
-from storage.tables import imports, now, studies
+from storage.studies import lock
+from storage.tables import imports, now
 
 LISTED = ("name", "source", "metric", "value", "best_score", "best_epoch", "epochs")
 
@@ -48,10 +49,7 @@ def put(engine: Engine, study_id: int, runs: Sequence[ImportedRow], *, replace: 
     names = [run.name for run in runs]
     mine = imports.c.study_id == study_id
     with engine.begin() as connection:
-        # Our row of the study is the lock: two imports of one name come one after the other.
-        connection.execute(
-            select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()
-        )
+        connection.execute(lock(study_id))  # two imports of one name come one after the other
         there = list(connection.scalars(select(imports.c.name).where(mine, imports.c.name.in_(names))))
         if there and not replace:
             return there

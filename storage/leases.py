@@ -15,7 +15,6 @@ every owner has had the chance to renew. An owner whose process is seen to be go
 machine is dead at once.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
 
 from storage import hours, pages, points, reports
+from storage.attributes import add_trial_attributes
 from storage.engine import single_statements
 from storage.pages import Page
 from storage.points import Stored
@@ -37,7 +37,6 @@ from storage.tables import (
     now,
     studies,
     trials,
-    user_attributes,
     utc,
     values,
     workers,
@@ -256,13 +255,8 @@ class Leases:
                         trial_id=lease.trial_id, objective=0, value=value, value_type="FINITE"
                     )
                 )
-            for key, attribute in attributes.items():
-                # What was stored before stays: the seed of a repeat, the verdict on a control.
-                connection.execute(
-                    insert_or_ignore(connection, user_attributes).values(
-                        trial_id=lease.trial_id, key=key, value_json=json.dumps(attribute)
-                    )
-                )
+            # What was stored before stays: the seed of a repeat, the verdict on a control.
+            add_trial_attributes(connection, lease.trial_id, attributes)
             if page is not None:
                 pages.write(connection, self.study_id, lease.trial_id, page)
         return True

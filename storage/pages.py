@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, Engine, delete, insert, or_, select
 
+from storage.attributes import add_study_attributes, study_attribute
 from storage.studies import lock
 from storage.tables import insert_or_ignore, study_system_attributes, trial_system_attributes, trials
 
@@ -80,12 +81,7 @@ class Page:
 
 def write(connection: Connection, study_id: int, trial_id: int, page: Page) -> None:
     """Stores the page of a trial that has none yet."""
-    for key, value in _note(f"dashboard:{trial_id}:note", page.note, 1).items():
-        connection.execute(
-            insert_or_ignore(connection, study_system_attributes).values(
-                study_id=study_id, key=key, value_json=json.dumps(value)
-            )
-        )
+    add_study_attributes(connection, study_id, _note(f"dashboard:{trial_id}:note", page.note, 1))
     for artifact in page.artifacts:
         connection.execute(
             insert_or_ignore(connection, trial_system_attributes).values(
@@ -104,12 +100,9 @@ def write_study(connection: Connection, study_id: int, page: Page, ended: int = 
     connection.execute(lock(study_id))  # two pages at once would be one in parts
     attribute = study_system_attributes
     mine = attribute.c.study_id == study_id
-    told = connection.scalar(select(attribute.c.value_json).where(mine, attribute.c.key == TOLD))
-    if ended < int(told or 0):
+    if ended < int(study_attribute(connection, study_id, TOLD) or 0):
         return
-    version = connection.scalar(
-        select(attribute.c.value_json).where(mine, attribute.c.key == f"{NOTE}_ver")
-    )
+    version = study_attribute(connection, study_id, f"{NOTE}_ver")
     # The dashboard refuses an edit of a version that is no longer there.
     rows = {key: json.dumps(value) for key, value in _note(NOTE, page.note, int(version or 0) + 1).items()}
     rows |= {ARTIFACT + artifact.id: artifact.attribute for artifact in page.artifacts}

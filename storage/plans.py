@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, func, select, update
 
-from storage.studies import lock
-from storage.tables import insert_or_ignore, studies, study_system_attributes
+from storage.attributes import add_study_attributes, set_study_attribute
+from storage.studies import attribute, lock
+from storage.tables import studies, study_system_attributes
 
 PLAN = "search:plan"
 SLOT = "search:slot:"
@@ -32,51 +33,37 @@ class Slot:
 def create(engine: Engine, study_id: int, plan: Mapping[str, Any]) -> None:
     """Stores the plan of a study that has none yet; a second call changes nothing."""
     with engine.begin() as connection:
-        connection.execute(
-            insert_or_ignore(connection, study_system_attributes).values(
-                study_id=study_id, key=PLAN, value_json=json.dumps(dict(plan))
-            )
-        )
+        add_study_attributes(connection, study_id, {PLAN: dict(plan)})
 
 
 def replace(engine: Engine, study_id: int, plan: Mapping[str, Any]) -> None:
     """Stores another plan; the caller has checked that it means the same for all slots there are."""
-    attribute = study_system_attributes
     with engine.begin() as connection:
-        connection.execute(
-            update(attribute)
-            .where(attribute.c.study_id == study_id, attribute.c.key == PLAN)
-            .values(value_json=json.dumps(dict(plan)))
-        )
+        set_study_attribute(connection, study_id, PLAN, dict(plan))
 
 
 def read(engine: Engine, study_id: int) -> dict[str, Any] | None:
-    """The plan as it was created; None for a study that samples."""
-    with engine.connect() as connection:
-        stored = connection.scalar(_values(study_id).where(study_system_attributes.c.key == PLAN))
-    return None if stored is None else dict(json.loads(stored))
+    """The plan; None for a study that samples."""
+    stored = attribute(engine, study_id, PLAN)
+    return None if stored is None else dict(stored)
 
 
 def slots(engine: Engine, study_id: int) -> list[Slot]:
     """All slots that are planned, in their order."""
+    column = study_system_attributes.c
+    query = select(column.key, column.value_json).where(
+        column.study_id == study_id, column.key.startswith(SLOT)
+    )
     with engine.connect() as connection:
-        rows = connection.execute(
-            select(study_system_attributes.c.key, study_system_attributes.c.value_json).where(
-                study_system_attributes.c.study_id == study_id,
-                study_system_attributes.c.key.startswith(SLOT),
-            )
-        ).all()
+        rows = connection.execute(query).all()
     found = {int(row.key.removeprefix(SLOT)): Slot(**json.loads(row.value_json)) for row in rows}
     return [found[slot] for slot in sorted(found)]
 
 
 def slot(engine: Engine, study_id: int, number: int) -> Slot | None:
     """What slot `number` trains; None where it is not planned."""
-    with engine.connect() as connection:
-        stored = connection.scalar(
-            _values(study_id).where(study_system_attributes.c.key == f"{SLOT}{number}")
-        )
-    return None if stored is None else Slot(**json.loads(stored))
+    stored = attribute(engine, study_id, f"{SLOT}{number}")
+    return None if stored is None else Slot(**stored)
 
 
 def append(engine: Engine, study_id: int, planned: int, more: Sequence[Slot]) -> bool:
@@ -86,30 +73,15 @@ def append(engine: Engine, study_id: int, planned: int, more: Sequence[Slot]) ->
     """
     with engine.begin() as connection:
         connection.execute(lock(study_id))
-        attribute = study_system_attributes
+        column = study_system_attributes.c
         there = connection.scalar(
-            select(func.count())
-            .select_from(attribute)
-            .where(attribute.c.study_id == study_id, attribute.c.key.startswith(SLOT))
+            select(func.count()).where(column.study_id == study_id, column.key.startswith(SLOT))
         )
         if there != planned:
             return False
-        rows = [
-            {
-                "study_id": study_id,
-                "key": f"{SLOT}{planned + index}",
-                "value_json": json.dumps(asdict(each)),
-            }
-            for index, each in enumerate(more)
-        ]
-        connection.execute(insert(attribute), rows)
+        new = {f"{SLOT}{number}": asdict(each) for number, each in enumerate(more, planned)}
+        add_study_attributes(connection, study_id, new)
         connection.execute(
             update(studies).where(studies.c.study_id == study_id).values(trials=planned + len(more))
         )
         return True
-
-
-def _values(study_id: int) -> Any:
-    return select(study_system_attributes.c.value_json).where(
-        study_system_attributes.c.study_id == study_id
-    )

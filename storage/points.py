@@ -4,14 +4,14 @@ What a trial draws is stored under the config's name. The table takes a name onc
 deliberate repeat), so of two workers that draw the same at the same moment one finds out here.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection, select
 
-from storage.tables import insert_or_ignore, params, points, trials, user_attributes
+from storage.attributes import add_trial_attributes
+from storage.tables import insert_or_ignore, params, points, trials
 
 Stored = Literal["stored", "taken", "lost"]
 """The config is the trial's; another trial has drawn it; the lease is gone."""
@@ -35,9 +35,7 @@ def store(
     connection.execute(
         insert_or_ignore(connection, params), [{"trial_id": trial_id, **row} for row in rows]
     )
-    for name, value in attributes.items():
-        row = {"trial_id": trial_id, "key": name, "value_json": json.dumps(value)}
-        connection.execute(insert_or_ignore(connection, user_attributes).values(**row))
+    add_trial_attributes(connection, trial_id, attributes)
     return "stored"
 
 

@@ -5,7 +5,6 @@ needs their parameters, which never change once they are drawn, and of a finishe
 trial is read once when it is claimed and once more when it has ended.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -16,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, or_, select
 
 from storage import points
-from storage.tables import leases, params, trials, user_attributes, values
+from storage.attributes import trial_attribute
+from storage.tables import leases, params, trials, values
 
 OVERLAP_SECONDS = 120.0
 """How far back ends are read again: one may become visible only after others that came later."""
@@ -42,12 +42,9 @@ class Samples:
 
     def seed(self, trial_id: int, usual: int) -> int:
         """The seed that was stored with a trial's config; where none was, the `usual` one."""
-        query = select(user_attributes.c.value_json).where(
-            user_attributes.c.trial_id == trial_id, user_attributes.c.key == "seed"
-        )
         with self.engine.connect() as connection:
-            stored = connection.scalar(query)
-        return usual if stored is None else int(json.loads(stored))
+            stored = trial_attribute(connection, trial_id, "seed")
+        return usual if stored is None else int(stored)
 
     def points(self) -> dict[str, list[int]]:
         """The numbers of the trials that have drawn a point, by its name."""

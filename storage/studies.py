@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, Select, case, func, insert, select, update
 
 from storage import tables
+from storage.attributes import add_study_attributes, study_attribute
 from storage.tables import leases, now, studies
 
 Stop = Literal["drain", "now", "bugs"]
@@ -60,9 +61,7 @@ def register(
                 resumed_at=now(),
             )
         )
-        for key, value in (attributes or {}).items():
-            row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
-            connection.execute(insert(tables.study_system_attributes).values(**row))
+        add_study_attributes(connection, study_id, attributes or {})
         return True
 
 
@@ -93,24 +92,18 @@ def token(engine: Engine, study_id: int) -> uuid.UUID:
 
     It begins the keys of the study in a store that several share. Made by the first who asks.
     """
-    attribute = tables.study_system_attributes
-    mine = {"study_id": study_id, "key": TOKEN, "value_json": json.dumps(uuid.uuid4().hex)}
-    query = select(attribute.c.value_json).where(attribute.c.study_id == study_id, attribute.c.key == TOKEN)
     with engine.begin() as connection:
-        stored = connection.scalar(query)
+        stored = study_attribute(connection, study_id, TOKEN)
         if stored is None:
-            connection.execute(tables.insert_or_ignore(connection, attribute).values(**mine))
-            stored = connection.scalar(query)
-    return uuid.UUID(json.loads(str(stored)))
+            add_study_attributes(connection, study_id, {TOKEN: uuid.uuid4().hex})
+            stored = study_attribute(connection, study_id, TOKEN)
+    return uuid.UUID(stored)
 
 
 def attribute(engine: Engine, study_id: int, key: str) -> Any:
-    """What was stored under `key` when the study was created; None where nothing was."""
-    column = tables.study_system_attributes.c
-    query = select(column.value_json).where(column.study_id == study_id, column.key == key)
+    """What the study has under `key`; None where it has nothing."""
     with engine.connect() as connection:
-        stored = connection.scalar(query)
-    return None if stored is None else json.loads(stored)
+        return study_attribute(connection, study_id, key)
 
 
 def names(engine: Engine) -> list[str]:
@@ -176,7 +169,7 @@ def mark_alive(connection: Connection, study_ids: Sequence[int] | Select[tuple[i
 
 
 def lock(study_id: int) -> Any:
-    """SELECT of Optuna's row FOR NO KEY UPDATE: the one lock of everything that counts or creates trials.
+    """SELECT of Optuna's row FOR NO KEY UPDATE: the one lock of a study, for who reads before it writes.
 
     It excludes itself and what Optuna takes to number a trial (FOR UPDATE), and leaves alone who only
     refers to the study: a worker that ends its trial holds the lease and writes attributes of the study,

@@ -3,25 +3,19 @@
 The first verdict stays, whoever takes the trial over and comes to another.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
 
+from storage.attributes import add_trial_attributes
 from storage.leases import Lease, Leases
-from storage.tables import held, insert_or_ignore, leases, user_attributes
+from storage.tables import held, leases
 
 
 def note(owner: Leases, lease: Lease, attributes: Mapping[str, Any]) -> None:
     """Adds user attributes to the trial under `lease`; nothing where that is somebody else's by now."""
     query = select(leases.c.trial_id).where(held(lease.trial_id, owner.worker_id, lease.attempt))
     with owner.engine.begin() as connection:
-        if connection.scalar(query.with_for_update()) is None:
-            return
-        for key, attribute in attributes.items():
-            connection.execute(
-                insert_or_ignore(connection, user_attributes).values(
-                    trial_id=lease.trial_id, key=key, value_json=json.dumps(attribute)
-                )
-            )
+        if connection.scalar(query.with_for_update()) is not None:
+            add_trial_attributes(connection, lease.trial_id, attributes)

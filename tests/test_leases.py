@@ -178,7 +178,7 @@ def test_a_trial_ends_while_somebody_claims(postgres_url: str) -> None:
     lease = claimed(a)
     ending = threading.Thread(target=a.finish, args=[lease, "COMPLETE", 0.5, {}, Page("how it went")])
     with engines.connect(postgres_url).begin() as claim:
-        claim.execute(studies._locked(study[1]))
+        claim.execute(studies.lock(study[1]))
         ending.start()
         ending.join(timeout=20)
         assert not ending.is_alive()
