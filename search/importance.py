@@ -17,26 +17,21 @@ The sampler chose the configs and crowds them where it found good values; that i
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from search.objective import Direction
 from search.parameter import Parameter
 from search.records import Record
 from search.report.importance import Importance, Share
+from search.samplers import distributions
 from search.sampling import Memory
+from storage.samples import frozen
 
 FEWEST = 10
 """Complete trials below which nothing is said."""
@@ -59,16 +54,21 @@ def importance_of(
     complete = [record for record in records if record.state == "complete" and record.value is not None]
     if len(complete) < FEWEST:
         return None
-    spread = {parameter.name: _distribution(parameter) for parameter in parameters}
+    spread = distributions(parameters)
+    samples = [
+        {name: (value, spread[name]) for name, value in record.params.items()} for record in complete
+    ]
     values = np.array([record.value for record in complete])
     count = len(complete)
     quantile = max(TOP, TOP_TRIALS / count)
 
     def importances(trials: NDArray[np.intp], of: Floats) -> Floats:
         """By parameter, of these trials (some of them several times) with the values `of`."""
-        params = (complete[trial].params for trial in trials)
-        frozen = [_trial(number, *each, spread) for number, each in enumerate(zip(params, of, strict=True))]
-        study = optuna.create_study(direction=direction, storage=Memory(frozen, count))
+        views = [
+            frozen(number, TrialState.COMPLETE, value, samples[trial])
+            for number, (trial, value) in enumerate(zip(trials, of, strict=True))
+        ]
+        study = optuna.create_study(direction=direction, storage=Memory(views, count))
         evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # resampled trials may lack a branch; `normalize` may change
@@ -106,30 +106,3 @@ def _shares(importances: Floats) -> Floats:
     """Of their sum along the last axis; none of nothing."""
     shares: Floats = importances / np.maximum(importances.sum(axis=-1, keepdims=True), TINY)
     return shares
-
-
-def _trial(
-    number: int, params: Mapping[str, Any], value: float, spread: Mapping[str, BaseDistribution]
-) -> FrozenTrial:
-    return FrozenTrial(
-        number=number,
-        trial_id=number,
-        state=TrialState.COMPLETE,
-        value=value,
-        datetime_start=None,
-        datetime_complete=None,
-        params=dict(params),
-        distributions={name: spread[name] for name in params},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    if parameter.choices:
-        return CategoricalDistribution(parameter.choices)
-    low, high, log = parameter.low, parameter.high, parameter.log
-    if parameter.integer:
-        return IntDistribution(int(low), int(high), log=log, step=int(parameter.step or 1))
-    return FloatDistribution(low, high, log=log, step=parameter.step)

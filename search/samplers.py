@@ -24,8 +24,10 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
+from search.parameter import Parameter
 from search.registry import options_at, registered
 from search.spec import Spec
+from storage.samples import frozen
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # group, PartialFixed
@@ -57,10 +59,10 @@ def slot_seed(seed: int, slot: int, attempt: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
 
 
-def distributions(spec: Spec) -> dict[str, BaseDistribution]:
-    """Of all parameters, whether or not they can exist beside each other."""
-    trial = FixedTrial({parameter.name: parameter.ends[0] for parameter in spec.space.parameters})
-    for parameter in spec.space.parameters:
+def distributions(parameters: Sequence[Parameter]) -> dict[str, BaseDistribution]:
+    """Optuna's distribution of each, by name, whether or not they can exist beside each other."""
+    trial = FixedTrial({parameter.name: parameter.ends[0] for parameter in parameters})
+    for parameter in parameters:
         parameter.suggest(trial)
     return trial.distributions
 
@@ -88,7 +90,7 @@ def whole(spec: Spec, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     sign = 1.0 if spec.study.direction == "maximize" else -1.0
     complete = [trial.value for trial in trials if trial.state == TrialState.COMPLETE]
     ended = [sign * value for value in complete if value is not None]
-    middle = {name: (at_share(d, 0.5), d) for name, d in distributions(spec).items()}
+    middle = {name: (at_share(d, 0.5), d) for name, d in distributions(spec.space.parameters).items()}
     views = []
     for trial in trials:
         value = trial.value
@@ -97,35 +99,9 @@ def whole(spec: Spec, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         state = TrialState.RUNNING if trial.state == TrialState.RUNNING else TrialState.COMPLETE
         if not trial.params or (state == TrialState.COMPLETE and value is None):
             continue
-        params = {name: trial.params.get(name, value) for name, (value, _) in middle.items()}
-        views.append(
-            frozen(trial.number, state, value, params, {name: d for name, (_, d) in middle.items()})
-        )
+        sample = {name: (trial.params.get(name, usual), d) for name, (usual, d) in middle.items()}
+        views.append(frozen(trial.number, state, value, sample))
     return views
-
-
-def frozen(
-    number: int,
-    state: TrialState,
-    value: float | None,
-    params: Mapping[str, Any],
-    distributions: Mapping[str, BaseDistribution],
-    epochs: int = 0,
-) -> FrozenTrial:
-    """A trial as samplers see it; a pruned one with `epochs` has reported its value at the last of them."""
-    return FrozenTrial(
-        number=number,
-        trial_id=number,
-        state=state,
-        value=value,
-        datetime_start=None,
-        datetime_complete=None,
-        params=dict(params),
-        distributions=dict(distributions),
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={epochs: value} if epochs and value is not None else {},
-    )
 
 
 def _random(spec: Spec, slot: int, attempt: int, options: dict[str, Any]) -> BaseSampler:

@@ -25,11 +25,11 @@ from search.inheritance import origin_of
 from search.objective import Params
 from search.points import configs, point
 from search.registry import options_at
-from search.samplers import build_sampler, distributions, frozen, seen, slot_seed
+from search.samplers import build_sampler, distributions, seen, slot_seed
 from search.spec import Spec
 from search.study import Study
 from storage.leases import Lease, Leases
-from storage.samples import Sample, rows_of
+from storage.samples import Sample, frozen, rows_of
 
 REDRAWS = 8  # how often a sampler may come back to points that were drawn before
 UNIFORM = 64  # uniform draws after that; all of them taken: there is not much left
@@ -128,18 +128,12 @@ def inherited_trials(study: Study) -> list[FrozenTrial]:
     origin = origin_of(study)
     if origin is None:
         return []
-    known = distributions(study.spec)
-    return [
-        frozen(
-            number,
-            TrialState[trial.state],
-            trial.value,
-            trial.params,
-            {name: known[name] for name in trial.params},
-            trial.epochs,
-        )
-        for number, trial in enumerate(origin.trials)
-    ]
+    known = distributions(study.spec.space.parameters)
+    found = []
+    for number, trial in enumerate(origin.trials):
+        sample = {name: (value, known[name]) for name, value in trial.params.items()}
+        found.append(frozen(number, TrialState[trial.state], trial.value, sample, trial.epochs))
+    return found
 
 
 def moved(trial: FrozenTrial, by: int) -> FrozenTrial:
@@ -216,9 +210,8 @@ def sample_of(spec: Spec, params: Params) -> Sample:
 
 def trial_of(spec: Spec, number: int, params: Params, value: float | None = None) -> FrozenTrial:
     """A trial with this config, complete where it has a value, else running."""
-    sample = sample_of(spec, params)
     state = TrialState.RUNNING if value is None else TrialState.COMPLETE
-    return frozen(number, state, value, params, {name: kind for name, (_, kind) in sample.items()})
+    return frozen(number, state, value, sample_of(spec, params))
 
 
 def repeat_seed(seed: int, repeat: int) -> int:

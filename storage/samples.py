@@ -78,13 +78,34 @@ class Samples:
             self._drawn |= _drawn(connection, unknown)
         running = []
         for row in rows:
-            trial = _frozen(row, self._drawn.get(row.trial_id, {}))
+            sample = self._drawn.get(row.trial_id, {})
+            trial = frozen(row.number, TrialState[row.state], row.value, sample, row.epochs)
             if row.finished_at is None:
                 running.append(trial)
             else:
                 self._ended[row.trial_id] = trial
                 self._read_until = max(self._read_until, row.finished_at)
         return sorted([*self._ended.values(), *running], key=lambda trial: trial.number)
+
+
+def frozen(
+    number: int, state: TrialState, value: float | None, sample: Sample, epochs: int = 0
+) -> FrozenTrial:
+    """A trial as samplers see it: a pruned one has reported its value at the last of `epochs`."""
+    reported = {epochs: value} if state == TrialState.PRUNED and epochs and value is not None else {}
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=state,
+        value=value,
+        datetime_start=None,
+        datetime_complete=None,
+        params={name: drawn for name, (drawn, _) in sample.items()},
+        distributions={name: distribution for name, (_, distribution) in sample.items()},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values=reported,
+    )
 
 
 def rows_of(sample: Sample) -> list[dict[str, Any]]:
@@ -110,23 +131,6 @@ def _drawn(connection: Connection, trial_ids: Collection[int]) -> dict[int, Samp
             value = distribution.to_external_repr(row.param_value)
             found[row.trial_id][row.param_name] = value, distribution
     return dict(found)
-
-
-def _frozen(row: Any, sample: Sample) -> FrozenTrial:
-    pruned = row.state == "PRUNED" and row.epochs and row.value is not None
-    return FrozenTrial(
-        number=row.number,
-        trial_id=row.trial_id,
-        state=TrialState[row.state],
-        value=row.value,
-        datetime_start=None,
-        datetime_complete=None,
-        params={name: value for name, (value, _) in sample.items()},
-        distributions={name: distribution for name, (_, distribution) in sample.items()},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={row.epochs: row.value} if pruned else {},
-    )
 
 
 @lru_cache(maxsize=256)  # a study has a few, each of them in every trial

@@ -14,13 +14,14 @@ from service import STUDY, Search
 from search.objective import EpochResult, Run
 from search.points import configs, point
 from search.reading import read_records, read_snapshot
-from search.samplers import frozen, whole
+from search.samplers import whole
 from search.sampling import Before, Task, ask, choose, repeat_seed, sample_of, trial_of
 from search.signals import Interrupt
 from search.spec import Spec, load_spec
 from search.study import Study, open_study
 from storage.leases import Lease, Leases
 from storage.processes import Process
+from storage.samples import frozen
 
 DISCRETE = """\
 objective: toy
@@ -261,15 +262,15 @@ def test_what_the_gp_sees_is_whole(tmp_path: Path) -> None:
     state = optuna.trial.TrialState
     plain, bent = {"x": 0.1, "y": 0.2, "kind": "plain"}, {"x": 0.3, "y": 0.4, "kind": "bent"}
     bent |= {"first": 0.9, "second": 0.8}
-    kinds = {name: d for name, (_, d) in sample_of(spec, plain).items()}
+    sample = sample_of(spec, plain)
     trials = [
         trial_of(spec, 0, plain, 0.5),
         trial_of(spec, 1, bent, 0.7),
-        frozen(2, state.PRUNED, 0.1, plain, kinds),
-        frozen(3, state.PRUNED, 0.6, plain, kinds),
-        frozen(4, state.PRUNED, None, plain, kinds),
+        frozen(2, state.PRUNED, 0.1, sample),
+        frozen(3, state.PRUNED, 0.6, sample),
+        frozen(4, state.PRUNED, None, sample),
         trial_of(spec, 5, bent),
-        frozen(6, state.RUNNING, None, {}, {}),
+        frozen(6, state.RUNNING, None, {}),
     ]
     views = whole(spec, trials)
     assert [view.number for view in views] == [0, 1, 2, 3, 5]
