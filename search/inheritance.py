@@ -7,71 +7,17 @@ what becomes of the other study changes nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from search.errors import SpaceError, StudyError
 from search.objective import Description, Params, Value
+from search.origin import Inherited, Origin, ranges
 from search.parameter import same
 from search.space import Space, no_such
 from search.spec import Spec
 from search.study import Study, data_differences
-from storage import reads, studies
-
-ORIGIN = "search:from"
-"""Key of the copy among the study's attributes."""
-
-
-@dataclass(frozen=True)
-class Inherited:
-    """A trial of another study.
-
-    Attributes:
-        value: as samplers take it, the last score of a pruned one. epochs: how many it ran.
-        params: those of the new space.
-    """
-
-    number: int
-    state: Literal["COMPLETE", "PRUNED"]
-    value: float
-    epochs: int
-    params: Params
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a study was started from.
-
-    Attributes:
-        study: the other one's name. trials: those of it that fit.
-        left_out: numbers of the others by the reason why they do not.
-    """
-
-    study: str
-    trials: tuple[Inherited, ...]
-    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    @property
-    def sentence(self) -> str:
-        """Which trials fit, which do not, and why, on one line."""
-        count = len(self.trials) + sum(map(len, self.left_out.values()))
-        fitting = f"{len(self.trials)} of {count} trials of {self.study!r} fit"
-        said = f"{fitting} ({ranges(trial.number for trial in self.trials)}): the sampler learns from them"
-        parts = [f"{reason} ({ranges(numbers)})" for reason, numbers in self.left_out.items()]
-        return f"{said}; left out: {'; '.join(parts)}" if parts else said
-
-    def to_document(self) -> dict[str, Any]:
-        """What the study stores, JSON-able."""
-        return {"study": self.study, "trials": [asdict(trial) for trial in self.trials]}
-
-
-def origin_of(study: Study) -> Origin | None:
-    """What a study was started from; None where it was started from nothing."""
-    stored = studies.attribute(study.engine, study.id, ORIGIN)
-    if stored is None:
-        return None
-    return Origin(stored["study"], tuple(Inherited(**trial) for trial in stored["trials"]))
+from storage import reads
 
 
 def inherit(other: Study, spec: Spec, description: Description | None) -> Origin:
@@ -118,7 +64,7 @@ def inherit(other: Study, spec: Spec, description: Description | None) -> Origin
 
 def check_origin(study: Study, asked: str) -> None:
     """Raises StudyError where a study that exists was not started from the one that is asked for."""
-    origin = origin_of(study)
+    origin = study.origin
     if origin is None or origin.study not in (asked, f"{asked}-quick"):
         began = f"was started from {origin.study!r}" if origin else "was started from no other"
         raise StudyError(
@@ -165,18 +111,3 @@ def span(range_: Mapping[str, Any]) -> str:
     return f"{range_['low']} to {range_['high']}" + (
         f" in steps of {step}" if step not in (None, 1) else ""
     )
-
-
-def ranges(numbers: Iterable[int]) -> str:
-    """Ascending numbers, short.
-
-    >>> ranges([0, 1, 2, 5, 7, 8])
-    '0-2, 5, 7-8'
-    """
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -21,7 +21,6 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from search.inheritance import origin_of
 from search.objective import Params
 from search.points import configs, point
 from search.registry import options_at
@@ -125,12 +124,11 @@ def before(study: Study, lease: Lease) -> Before:
 
 def inherited_trials(study: Study) -> list[FrozenTrial]:
     """The trials of the study that this one was started from, numbered from 0."""
-    origin = origin_of(study)
-    if origin is None:
+    if study.origin is None:
         return []
     known = distributions(study.spec.space.parameters)
     found = []
-    for number, trial in enumerate(origin.trials):
+    for number, trial in enumerate(study.origin.trials):
         sample = {name: (value, known[name]) for name, value in trial.params.items()}
         found.append(frozen(number, TrialState[trial.state], trial.value, sample, trial.epochs))
     return found

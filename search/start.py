@@ -12,9 +12,10 @@ from typing import Any
 
 from search.errors import SearchError, SpaceError, StudyError, UserError
 from search.finding import named
-from search.inheritance import ORIGIN, check_origin, inherit
+from search.inheritance import check_origin, inherit
 from search.judging import build_pruner
 from search.objective import Description, configure, describe, load_objective
+from search.origin import ORIGIN
 from search.places import Place
 from search.points import shortage
 from search.reading import read_snapshot

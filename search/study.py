@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from search.errors import StudyError
 from search.objective import NOTHING, Description
+from search.origin import ORIGIN, Origin
 from search.retraining.plan import Plan, Planned
 from search.spec import Spec
 from storage import engine as engines
@@ -64,6 +65,12 @@ class Study:
         if found is None:
             raise StudyError(f"study {self.name!r} has no plan for slot {slot}")
         return self.plan.planned(found.config, found.block, found.seed)
+
+    @cached_property
+    def origin(self) -> Origin | None:
+        """What it was started from; None where that was nothing."""
+        stored = studies.attribute(self.engine, self.id, ORIGIN)
+        return None if stored is None else Origin.from_document(stored)
 
     @cached_property
     def samples(self) -> "Samples":

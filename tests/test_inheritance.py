@@ -8,7 +8,8 @@ import pytest
 from service import DOCUMENT, Answer, Search
 from sqlalchemy import update
 
-from search.inheritance import fitted, origin_of, ranges
+from search.inheritance import fitted
+from search.origin import ranges
 from search.places import Place
 from search.points import point
 from search.sampling import before, choose, sample_of
@@ -75,7 +76,7 @@ def test_what_fits_is_said_on_one_line_and_kept(old: Search, command: Command) -
     assert len(inside) >= 5 and len(outside) >= 2
     assert line.startswith(f"{len(inside)} of {TRIALS} trials of 'toy' fit ({ranges(inside)})")
     assert f"x: is outside 0.25 to 1.0 ({ranges(outside)})" in line and "failed (2)" in line
-    origin = origin_of(new(old))
+    origin = new(old).origin
     assert origin is not None and [trial.number for trial in origin.trials] == inside
     for trial in origin.trials:
         record = records[trial.number]
@@ -89,7 +90,7 @@ def test_its_sampler_learns_from_them_and_they_are_nothing_else(old: Search, com
     study = new(old)
     lease = Lease(trial_id=10**6, number=1, slot=1, attempt=1, deaths=0, epochs=0)
     seen = before(study, lease)
-    origin = origin_of(study)
+    origin = study.origin
     assert origin is not None
     assert [trial.number for trial in seen.trials] == [*range(len(origin.trials))]
     for trial, inherited in zip(seen.trials, origin.trials, strict=True):
