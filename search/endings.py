@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search.errors import SearchError
-from search.objective import EpochResult, best_mean
+from search.objective import EpochResult, best_mean, epoch_of_best
 from search.pruning import Decision
 from search.records import ReasonCode
 from search.spec import Spec
@@ -108,10 +108,8 @@ def outcome(spec: Spec, lease: Lease, progress: Progress, end: End) -> tuple[flo
         attributes |= verdict(progress.control)
     if end.state == "FAIL" or not progress.scores:
         return None, attributes
-    better = max if settings.direction == "maximize" else min
-    best = better(progress.scores.values())
-    attributes["best_score"] = best
-    attributes["best_epoch"] = min(epoch for epoch, score in progress.scores.items() if score == best)
+    best = epoch_of_best(progress.scores, settings.direction)
+    attributes |= {"best_score": progress.scores[best], "best_epoch": best}
     curve = [progress.scores[epoch] for epoch in sorted(progress.scores)]
     mean = best_mean(curve, settings.smooth, settings.direction)
     if end.state == "COMPLETE":

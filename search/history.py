@@ -13,7 +13,7 @@ from typing import Any
 
 from search.document import parse_yaml, show
 from search.errors import UserError
-from search.objective import NOTHING, Direction
+from search.objective import NOTHING, Direction, epoch_of_best
 
 CONFIG, HISTORY = "config.yaml", "history.json"
 
@@ -64,9 +64,7 @@ class RecordedRun:
     @property
     def best_epoch(self) -> int:
         """The first epoch with the best score."""
-        scores = self.finite
-        sign = 1 if self.direction == "maximize" else -1
-        return max(scores, key=lambda epoch: (sign * scores[epoch], -epoch))
+        return epoch_of_best(self.finite, self.direction)
 
 
 def is_folder(path: Path) -> bool:

@@ -166,6 +166,17 @@ def describe(objective: Any, config: Any, data: Path | None) -> Description | No
 Direction = Literal["maximize", "minimize"]
 
 
+def sign_of(direction: Direction) -> int:
+    """1 where higher scores are better, -1 where lower ones are: what makes higher better of either."""
+    return 1 if direction == "maximize" else -1
+
+
+def epoch_of_best(scores: Mapping[int, float], direction: Direction) -> int:
+    """The epoch with the best score, of equal ones the first; there is one at least."""
+    sign = sign_of(direction)
+    return max(scores, key=lambda epoch: (sign * scores[epoch], -epoch))
+
+
 def trailing_means(scores: Sequence[float], window: int) -> list[float]:
     """Mean of the last `window` scores at each epoch; of as many as there are at the start."""
     return [

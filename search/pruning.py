@@ -27,7 +27,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 
 from search.bars import Bars, Comparison, Reach
-from search.objective import Direction, Params
+from search.objective import Direction, Params, sign_of
 from search.progress import Curve, Progress, restarts
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
@@ -161,7 +161,7 @@ class CurveTable:
 
     def __init__(self, settings: MedianSettings, direction: Direction = "maximize") -> None:
         self.settings = settings
-        self._sign = 1.0 if direction == "maximize" else -1.0
+        self._sign = sign_of(direction)
         self._below = "below" if direction == "maximize" else "above"
         self._readings: dict[int, _Reading] = {}
         self._bars = Bars(settings.startup_trials, settings.margin, settings.smooth)

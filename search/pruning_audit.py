@@ -106,11 +106,7 @@ def audit(records: Sequence[Record], direction: Direction, smooth: int) -> Pruni
         records: all of them; the complete ones with their curves, or there are no rank correlations.
         smooth: how many validations the study's score is the mean of.
     """
-    complete = [
-        record
-        for record in records
-        if record.state == "complete" and record.value is not None and record.repeat_of is None
-    ]
+    complete = [record for record in records if record.is_candidate]
     pruned = [
         record
         for record in records

@@ -6,8 +6,8 @@ Plain SQL, no Optuna: the status of a study with hundreds of trials takes a frac
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from search.objective import best_mean
-from search.records import Budget, Reason, Record, Snapshot, State, WorkerView
+from search.objective import best_mean, epoch_of_best
+from search.records import Budget, Reason, Record, Snapshot, State, WorkerView, candidates
 from search.study import Study
 from storage import hours, plans, reads, studies
 from storage.engine import redacted
@@ -47,6 +47,7 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
     records = [_record(study, row, curves.get(row.trial_id), seeds) for row in rows]
     finished = [record for record in records if record.state != "running"]
     settings = study.spec.study
+    ranked = candidates(finished, settings.direction)
     return Snapshot(
         study=study.name,
         storage=redacted(study.url),
@@ -55,8 +56,8 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
         smooth=settings.smooth,
         target=settings.target,
         budget=_budget(row.trials, records, hours.read(study.engine, study.id)),
-        best=_best(study, finished),
-        best_known=_best(study, [record for record in finished if record.known]),
+        best=next(iter(ranked), None),
+        best_known=next((record for record in ranked if record.known), None),
         running=[record for record in records if record.state == "running"],
         epochs_run=sum(row.epochs for row in rows),
         epochs_saved=sum((row.horizon or row.epochs) - row.epochs for row in rows if row.state == "PRUNED"),
@@ -83,8 +84,7 @@ def _record(
         settings = study.spec.study
         scores = {epoch: score for epoch, score in curve.items() if score is not None}
         if scores:
-            better = max if settings.direction == "maximize" else min
-            best_epoch = better(scores, key=lambda epoch: (scores[epoch], -epoch))
+            best_epoch = epoch_of_best(scores, settings.direction)
             best_score, last = scores[best_epoch], scores[max(scores)]
             value = best_mean(
                 [scores[epoch] for epoch in sorted(scores)], settings.smooth, settings.direction
@@ -136,22 +136,6 @@ def _budget(trials: int, records: list[Record], gpu_hours: tuple[float, float] |
         gpu_hours=limit,
         gpu_hours_used=used,
     )
-
-
-def _best(study: Study, finished: list[Record]) -> Record | None:
-    """Of the complete trials only: a pruned one was ended because it promised less.
-
-    Nor a repeat: of many seeds of one config the best is luck.
-    """
-    complete = [
-        record
-        for record in finished
-        if record.state == "complete" and record.value is not None and record.repeat_of is None
-    ]
-    if not complete:
-        return None
-    sign = 1 if study.spec.study.direction == "maximize" else -1
-    return max(complete, key=lambda record: sign * (record.value or 0.0))
 
 
 def _worker(row: Any) -> WorkerView:

@@ -1,4 +1,4 @@
-"""The read model: what a study holds, as plain frozen values. No Optuna type leaves this file.
+"""The read model: what a study holds, as plain frozen values; nothing of Optuna.
 
 `Record` is one trial, `Snapshot` the whole study at one moment. Everything that shows something
 (`status`, `trials`, the live view, the report) is a function of these.
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from search.objective import Direction
+from search.objective import Direction, sign_of
 
 State = Literal["running", "complete", "pruned", "failed"]
 ReasonCode = Literal["pruned", "early_stop", "diverged", "oom", "bug"]
@@ -61,9 +61,23 @@ class Record:
     control: Reason | None = None
     repeat_of: int | None = None
 
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it may be its study's best.
+
+        A pruned one was ended because it promised less; of many seeds of one config the best is luck.
+        """
+        return self.state == "complete" and self.value is not None and self.repeat_of is None
+
     def to_json(self) -> dict[str, Any]:
         """The object of `search trials --json`."""
         return finite(asdict(self))
+
+
+def candidates(records: Sequence[Record], direction: Direction) -> list[Record]:
+    """Those that may be the best, the best value first."""
+    found = [record for record in records if record.is_candidate]
+    return sorted(found, key=lambda record: -sign_of(direction) * (record.value or 0.0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

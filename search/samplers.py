@@ -24,6 +24,7 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
+from search.objective import sign_of
 from search.parameter import Parameter
 from search.registry import options_at, registered
 from search.spec import Spec
@@ -87,7 +88,7 @@ def whole(spec: Spec, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
       have come nobody knows, and one short curve must not be the scale of all.
     - What does not exist beside the other parameters is taken to be in the middle of its range.
     """
-    sign = 1.0 if spec.study.direction == "maximize" else -1.0
+    sign = sign_of(spec.study.direction)
     complete = [trial.value for trial in trials if trial.state == TrialState.COMPLETE]
     ended = [sign * value for value in complete if value is not None]
     middle = {name: (at_share(d, 0.5), d) for name, d in distributions(spec.space.parameters).items()}

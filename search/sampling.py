@@ -21,7 +21,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from search.objective import Params
+from search.objective import Params, sign_of
 from search.points import configs, point
 from search.registry import options_at
 from search.samplers import build_sampler, distributions, seen, slot_seed
@@ -158,7 +158,7 @@ def choose(spec: Spec, slot: int, before: Before) -> Draw:
     if left:
         params = random.Random(slot_seed(spec.study.sampler.seed, slot)).choice(left)
         return Draw(params, point(spec.space, params))
-    sign = 1.0 if spec.study.direction == "maximize" else -1.0
+    sign = sign_of(spec.study.direction)
     complete = [trial for trial in before.trials if trial.state == TrialState.COMPLETE]
     ranked = sorted(complete, key=lambda trial: -sign * (trial.value or 0.0))
     best = {point(spec.space, trial.params): trial.params for trial in ranked}  # by the best run of each

@@ -24,7 +24,7 @@ from search.answer_page import publish_answer
 from search.endings import End, Progress, check_applied, complete, end_of, ended_before, outcome, verdict
 from search.errors import NoDevice
 from search.judging import Judge, build_pruner
-from search.objective import EpochResult, Run, configure, describe, load_objective
+from search.objective import EpochResult, Run, configure, describe, epoch_of_best, load_objective, sign_of
 from search.outage import Answer, Left, insist, with_database
 from search.places import Place
 from search.pruning import Decision
@@ -197,8 +197,8 @@ class Worker:
     def _report(self, lease: Lease, workspace: Workspace, progress: Progress) -> None:
         """Stores what is waiting and publishes the checkpoint; keeps both while it cannot."""
         result = progress.waiting[-1]
-        better = max if self.study.spec.study.direction == "maximize" else min
-        self.pulse.epoch(result, better(progress.scores.values()))
+        best = epoch_of_best(progress.scores, self.study.spec.study.direction)
+        self.pulse.epoch(result, progress.scores[best])
         log.info("epoch %d of %d: %.4f", result.epoch, result.epochs, result.score)
         if not (self.pulse.reachable and self._store(lease, progress.waiting)):
             workspace.note_unreported(progress.waiting)
@@ -256,7 +256,7 @@ class Worker:
     def _tidy(self) -> None:
         """Frees the disk of checkpoints that nobody will ask for: neither good, nor known, nor running."""
         rows = reads.trial_rows(self.study.engine, self.study.id)
-        sign = 1 if self.study.spec.study.direction == "maximize" else -1
+        sign = sign_of(self.study.spec.study.direction)
         complete = [row for row in rows if row.state == "COMPLETE" and row.value is not None]
         best = sorted(complete, key=lambda row: sign * (row.value or 0.0), reverse=True)[:KEPT]
         kept = {row.number for row in best}

@@ -35,7 +35,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from search.objective import Direction
+from search.objective import Direction, sign_of
 
 Verdict = Literal["a better", "b better", "not distinguishable"]
 Floats = NDArray[np.float64]
@@ -116,7 +116,7 @@ def compare(a: Sequence[float], b: Sequence[float], direction: Direction = "maxi
     level_a, level_b = level(a, window, direction), level(b, window, direction)
     if level_a is None or level_b is None:
         return Evidence(window, level_a, level_b, None, None, None, "not distinguishable", None)
-    sign = 1 if direction == "maximize" else -1
+    sign = sign_of(direction)
     luck = sign * (level_b.luck - level_a.luck)
     difference = level_b.mean - level_a.mean - luck / 2
     error = math.hypot(level_a.error, level_b.error, luck / 2)
@@ -148,7 +148,7 @@ def seeds_to_tell(difference: float, deviation: float) -> int | None:
 
 def level(scores: Sequence[float], window: int, direction: Direction = "maximize") -> Level | None:
     """How high a run got; None where it has fewer than `SHORTEST` epochs."""
-    sign = 1 if direction == "maximize" else -1
+    sign = sign_of(direction)
     y = sign * np.asarray(scores, dtype=np.float64)
     if len(y) < SHORTEST:
         return None

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from search.comparing.comparison import differences
+from search.objective import sign_of
 from search.parameter import Parameter
 from search.records import Record
 from search.report.blocks import code
@@ -234,7 +235,7 @@ def _freeze(material: Material, start: str) -> Advice | None:
 
 def best_first(material: Material) -> list[Record]:
     """The complete trials, the best first."""
-    sign = 1 if material.snapshot.direction == "maximize" else -1
+    sign = sign_of(material.snapshot.direction)
     return sorted(material.complete, key=lambda record: -sign * (record.value or 0.0))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from search import notation
 from search.comparing import evidence
 from search.comparing.evidence import Evidence
-from search.objective import Direction
+from search.objective import Direction, sign_of
 from search.records import Record
 from search.report.blocks import literal
 from search.report.ranks import holm, rank_sum
@@ -153,7 +153,7 @@ def _judged(record: Record) -> bool:
 def _rank_value(record: Record, direction: Direction) -> float:
     if record.state == "pruned" or record.value is None:
         return float("-inf")
-    return record.value if direction == "maximize" else -record.value
+    return sign_of(direction) * record.value
 
 
 def _median(records: Sequence[Record]) -> float | None:

@@ -2,7 +2,7 @@
 
 from search import notation
 from search.history import POOLED, POOLED_F
-from search.objective import best_mean
+from search.objective import best_mean, epoch_of_best
 from search.records import ImportedRun
 from search.report.blocks import Paragraph, Section, Table, literal
 from search.report.material import Material
@@ -31,8 +31,7 @@ def _of_best(material: Material) -> list[list[str]]:
         scores = {epoch: score for epoch, score in enumerate(column, 1) if score is not None}
         if not scores:
             continue
-        sign = 1 if material.snapshot.direction == "maximize" else -1
-        epoch = max(scores, key=lambda epoch: (sign * scores[epoch], -epoch))
+        epoch = epoch_of_best(scores, material.snapshot.direction)
         value = best_mean(list(scores.values()), material.smooth, material.snapshot.direction)
         numbers = notation.score(value), notation.score(scores[epoch]), str(epoch), str(len(column))
         rows.append([f"the best: {literal(best.name)}", literal(metric), *numbers])

@@ -11,7 +11,7 @@ import numpy as np
 
 from search.comparing import evidence
 from search.history import POOLED, TRAIN_SCORE, RecordedRun
-from search.objective import trailing_means
+from search.objective import sign_of, trailing_means
 from search.report.ranks import spearman
 
 BANDS = 4
@@ -103,7 +103,7 @@ def decline(run: RecordedRun, smooth: int) -> Decline:
     window = min(smooth, len(scores))
     _, last_of_best, best = _best_window(run, smooth)
     last = fmean(scores[-window:])
-    sign = 1 if run.direction == "maximize" else -1
+    sign = sign_of(run.direction)
     level = evidence.level(scores, window, run.direction)
     return Decline(
         best=best,
@@ -151,7 +151,7 @@ def _best_window(run: RecordedRun, smooth: int) -> tuple[int, int, float]:
     scores = run.finite
     epochs, window = list(scores), min(smooth, len(scores))
     means = trailing_means(list(scores.values()), window)[window - 1 :]
-    sign = 1 if run.direction == "maximize" else -1
+    sign = sign_of(run.direction)
     index = max(range(len(means)), key=lambda at: (sign * means[at], -at))
     return epochs[index], epochs[index + window - 1], means[index]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from search import notation
-from search.objective import Direction
+from search.objective import Direction, sign_of
 from search.records import finite
 from search.retraining.changes import Change
 from search.retraining.contrasts import Estimate, interval
@@ -108,7 +108,7 @@ class Ablation:
 
 def ablation(study: str, plan: Plan, results: Results, direction: Direction, *, ended: bool) -> Ablation:
     """The answer in these results; `ended` where nothing more will be planned."""
-    sign = 1 if direction == "maximize" else -1
+    sign = sign_of(direction)
     found = Effects(results.scores, [config.changes for config in plan.configs])
     called = calls(results.scores[: plan.opening, : results.rounds], plan.first, plan.last)
     seeds = np.isfinite(results.scores).sum(axis=1)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from search.objective import Direction
+from search.objective import Direction, sign_of
 from search.records import finite
 from search.retraining.contrasts import Blocks, Estimate, interval, nominal_level
 from search.retraining.curse import FEWEST, expected_curse
@@ -117,7 +117,7 @@ def confirmation(
     study: str, plan: Plan, results: Results, direction: Direction, *, ended: bool
 ) -> Confirmation:
     """The answer in these results; `ended` where nothing more will be planned."""
-    sign = 1 if direction == "maximize" else -1
+    sign = sign_of(direction)
     blocks = Blocks(results.scores)
     seeds = np.isfinite(results.scores).sum(axis=1)
     called = calls(results.scores[:, : results.rounds], plan.first, plan.last)  # as they were taken

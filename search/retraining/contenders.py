@@ -6,7 +6,7 @@ from typing import Any
 
 from search.document import show
 from search.errors import SearchError, UserError
-from search.records import Record
+from search.records import Record, candidates
 from search.retraining.plan import Config
 from search.study import Study
 
@@ -47,18 +47,13 @@ def ranked(study: Study, records: Sequence[Record]) -> list[Config]:
     Raises:
         SearchError: there is none.
     """
-    sign = 1 if study.spec.study.direction == "maximize" else -1
-    complete = [
-        record
-        for record in records
-        if record.state == "complete" and record.value is not None and record.repeat_of is None
-    ]
+    complete = candidates(records, study.spec.study.direction)
     if not complete:
         raise SearchError(
             f"study {study.name!r} has no complete trial yet; search status shows how far it is"
         )
     found: list[Config] = []
-    for record in sorted(complete, key=lambda record: -sign * (record.value or 0.0)):
+    for record in complete:
         if all(record.params != config.params for config in found):
             found.append(_config(record))
     return found

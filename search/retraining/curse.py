@@ -22,8 +22,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.comparing.evidence import level
-from search.objective import Direction
-from search.records import Record
+from search.objective import Direction, sign_of
+from search.records import Record, candidates
 from search.retraining.contrasts import Floats
 from search.retraining.plan import Prediction
 
@@ -59,14 +59,9 @@ def deconvolved(values: Floats, noise: float) -> tuple[Floats, Floats]:
     return levels, posterior
 
 
-def is_picked_from(record: Record) -> bool:
-    """Whether a trial could have been the best: it is complete, and no repeat of another."""
-    return record.state == "complete" and record.value is not None and record.repeat_of is None
-
-
 def values_of(records: Sequence[Record]) -> list[float]:
     """The values that the best was picked from."""
-    return [record.value for record in records if is_picked_from(record) and record.value is not None]
+    return [record.value for record in records if record.is_candidate and record.value is not None]
 
 
 def predict(records: Sequence[Record], smooth: int, direction: Direction) -> Prediction | None:
@@ -75,9 +70,7 @@ def predict(records: Sequence[Record], smooth: int, direction: Direction) -> Pre
     Args:
         smooth: how many consecutive scores a trial's value is the best mean of.
     """
-    sign = 1 if direction == "maximize" else -1
-    complete = [record for record in records if is_picked_from(record)]
-    complete.sort(key=lambda record: -sign * (record.value or 0.0))
+    complete = candidates(records, direction)
     if len(complete) < FEWEST:
         return None
     better = complete[: len(complete) // 2]  # those that the best was picked from
@@ -87,5 +80,5 @@ def predict(records: Sequence[Record], smooth: int, direction: Direction) -> Pre
     noise = math.sqrt(math.fsum(error**2 for error in errors) / len(errors)) if errors else 0.0
     if noise <= 0:
         return None
-    values = [sign * (record.value or 0.0) for record in complete]
+    values = [sign_of(direction) * (record.value or 0.0) for record in complete]
     return Prediction(curse=expected_curse(values, noise), noise=noise, trials=len(values))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from search.errors import StudyError, UserError
-from search.objective import Direction
+from search.objective import Direction, sign_of
 from search.retraining import effects, race
 from search.retraining.plan import Kind, Plan
 from search.retraining.race import Cell, Results
@@ -141,8 +141,7 @@ def current_plan(study: Study) -> Plan | None:
 def next_cells(plan: Plan, results: Results, direction: Direction) -> list[Cell]:
     """What the plan trains after these results, all of them ended."""
     if plan.kind == "confirm":
-        sign = 1 if direction == "maximize" else -1
-        cells = race.next_round(results.scores, plan.first, plan.last, sign=sign)
+        cells = race.next_round(results.scores, plan.first, plan.last, sign=sign_of(direction))
     else:
         combinations = [config.changes for config in plan.configs]
         cells = effects.next_round(results.scores, combinations, plan.opening, plan.first, plan.last)
