@@ -17,13 +17,12 @@ it still climbs, and then it truly ends lower.
 """
 
 import argparse
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from shares import share
 
 from search.comparing.evidence import autoregressive, compare, moving_means
 
@@ -107,14 +106,6 @@ def stopped(run: Floats, patience: int) -> Floats:
         if epoch - best >= patience:
             return run[: epoch + 1]
     return run
-
-
-def share(hits: Sequence[bool]) -> str:
-    """Percentage with its Wilson interval, which is right for rare events too."""
-    n, p, z = len(hits), sum(hits) / len(hits), 1.96
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = (100 * (middle + side * half) / (1 + z * z / n) for side in (-1, 1))
-    return f"{100 * p:.1f} ({max(low, 0):.1f}-{high:.1f})"
 
 
 def main() -> None:

@@ -20,12 +20,12 @@ interacts was trained; trainings.
 """
 
 import argparse
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtr
+from shares import share
 
 from search.retraining.changes import combinations
 from search.retraining.contrasts import Blocks, Estimate, Floats, balanced_t, nominal_level
@@ -117,14 +117,6 @@ def called_of_equals(contenders: int, rng: np.random.Generator, races: int = 300
             lowest = np.minimum(lowest, 2 * stdtr(freedom, -np.abs(t).max(axis=1)))
         called += int((lowest <= nominal).sum())
     return called / races
-
-
-def share(hits: Sequence[bool]) -> str:
-    """Percentage with its Wilson interval, which is right for rare events too."""
-    n, p, z = len(hits), float(np.mean(hits)), 1.96
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return f"{100 * p:.1f} ({max(0.0, 100 * (centre - half)):.1f}-{100 * (centre + half):.1f})"
 
 
 # -- the winner's curse ------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from pruners import PRUNERS, Pruner
 from samplers import SAMPLERS, Sampler
 
 from search.objective import Params, best_mean
+from search.pruning_audit import wilson
 
 TRIALS = 60
 MOST = 300
@@ -224,13 +225,6 @@ def bootstrap(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def wilson(hits: Sequence[bool]) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927), which is right for rare events too."""
-    n, p, z = len(hits), sum(hits) / len(hits), 1.96
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, (middle - half) / (1 + z * z / n)), (middle + half) / (1 + z * z / n)
-
-
 def _mean(values: Sequence[float], form: str, factor: float = 1.0) -> str:
     """`48.1 (47.5 to 48.7)`."""
     low, high = bootstrap(values)
@@ -245,11 +239,11 @@ def _less(a: Sequence[Pair], b: Sequence[Pair]) -> list[float]:
 
 def row(cell: Cell, pairs: Sequence[Pair], plain: Sequence[Pair], ours: Sequence[Pair]) -> str:
     lost = [pair.whole.lost for pair in pairs]
-    low, high = wilson(lost)
+    rate = wilson(sum(lost), len(lost))
     return (
         f"| {cell.family} | {cell.sampler} | {cell.pruner} | {cell.workers} "
         f"| {_mean([pair.whole.epochs for pair in pairs], '.1f', 100)} "
-        f"| {100 * sum(lost) / len(lost):.1f} ({100 * low:.1f} to {100 * high:.1f}) "
+        f"| {100 * rate.share:.1f} ({100 * rate.low:.1f} to {100 * rate.high:.1f}) "
         f"| {_mean([pair.whole.regret for pair in pairs], '.2f', 100)} "
         f"| {np.mean([pair.equal.trials for pair in pairs]):.0f} "
         f"| {_mean(_less(pairs, plain), '+.2f')} | {_mean(_less(ours, pairs), '+.2f')} |"

@@ -19,14 +19,14 @@ Repeats of a config with other seeds count as run and as nothing else: they were
 """
 
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist, correlation, fmean, median
+from statistics import NormalDist, fmean, median
 from typing import Any
 
 from search import notation
 from search.objective import Direction
+from search.ranks import spearman
 from search.records import Record, finite
 
 LEVEL = 0.95
@@ -175,10 +175,10 @@ def rank_correlation(complete: Sequence[Record], epoch: int, smooth: int) -> Ran
     ]
     if len(pairs) < FEWEST:
         return None
-    scores, values = (_ranked(numbers) for numbers in zip(*pairs, strict=True))
+    scores, values = zip(*pairs, strict=True)
     if len(set(scores)) == 1 or len(set(values)) == 1:
         return None
-    return RankCorrelation(epoch, correlation(scores, values), len(pairs))
+    return RankCorrelation(epoch, spearman(scores, values), len(pairs))
 
 
 # -- what was saved --------------------------------------------------------------------------------
@@ -280,12 +280,6 @@ def _smoothed(record: Record, epoch: int, smooth: int) -> float | None:
         return None
     window = [score for score in record.curve[max(0, epoch - smooth) : epoch] if score is not None]
     return fmean(window) if window else None
-
-
-def _ranked(values: Sequence[float]) -> list[float]:
-    """The rank of each value from 1; equal ones share the mean of theirs."""
-    order = sorted(values)
-    return [(bisect_left(order, value) + 1 + bisect_right(order, value)) / 2 for value in values]
 
 
 def _hours(cost: Cost) -> str:

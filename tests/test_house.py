@@ -118,7 +118,7 @@ def test_what_is_shown_is_a_function_of_records() -> None:
 
 
 def test_a_report_is_a_function_of_records() -> None:
-    plain = {"records", "history", "notation", "objective", "parameter", "pruning_audit", "spec"}
+    plain = {"records", "history", "notation", "objective", "parameter", "pruning_audit", "ranks", "spec"}
     plain |= {f"comparing.{name}" for name in ("comparison", "evidence", "stages")}
     plain |= {f"retraining.{name}" for name in ("ablation", "confirmation", "contrasts", "plan")}
     allowed = {f"search.{name}" for name in plain}

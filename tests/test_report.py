@@ -31,15 +31,17 @@ from search.errors import UserError
 from search.gathering import gather
 from search.history import RecordedRun
 from search.imports.importing import read_paths, store
+from search.objective import epoch_of_best
 from search.parameter import Parameter
 from search.places import Place
+from search.ranks import ranks, spearman
 from search.records import Record
 from search.report import blocks, ending, fresh_seeds, html, markdown
 from search.report.advice import Hit, hits, widened
 from search.report.beliefs import applies, belief_rows
 from search.report.classes import class_rows
 from search.report.faces import changed
-from search.report.ranks import holm, rank_sum, ranks, spearman
+from search.report.rank_tests import holm, rank_sum
 from search.report.training import decline, gap_by_rate, peak
 from search.report.writing import Written, write_report
 from search.retraining import ablate
@@ -434,8 +436,13 @@ def test_gap_by_rate() -> None:
     assert gap_by_rate(run_of(scores)) == ([], None)
 
 
+def test_of_equal_epochs_the_first_is_the_best() -> None:
+    scores = {1: 0.3, 2: 0.7, 3: 0.7, 4: 0.3}
+    assert epoch_of_best(scores, "maximize") == 2 and epoch_of_best(scores, "minimize") == 1
+
+
 def test_ranks() -> None:
-    assert ranks([3, 1, 3, 2]).tolist() == [3.5, 1, 3.5, 2]
+    assert ranks([3, 1, 3, 2]) == [3.5, 1, 3.5, 2]
     assert spearman([1, 2, 3, 4], [10, 20, 40, 30]) == pytest.approx(0.8)
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
@@ -444,7 +451,7 @@ def test_ranks() -> None:
 def test_rank_sum_against_every_permutation() -> None:
     a, b = [5.0, 6.0, 9.0, 7.0], [1.0, 2.0, 6.0, 3.0, 4.0]
     together = ranks(a + b)
-    sums = [sum(together[list(chosen)]) for chosen in itertools.combinations(range(9), 4)]
+    sums = [sum(together[at] for at in chosen) for chosen in itertools.combinations(range(9), 4)]
     observed, middle = sum(together[:4]), 4 * 10 / 2
     exact = np.mean([abs(each - middle) >= abs(observed - middle) - 1e-9 for each in sums])
     found = rank_sum(a, b)

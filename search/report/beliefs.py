@@ -17,7 +17,7 @@ from search.comparing.evidence import Evidence
 from search.objective import Direction, sign_of
 from search.records import Record
 from search.report.blocks import literal
-from search.report.ranks import holm, rank_sum
+from search.report.rank_tests import holm, rank_sum
 from search.spec import Belief, Known
 
 LEVEL = 0.05

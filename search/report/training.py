@@ -12,7 +12,7 @@ import numpy as np
 from search.comparing import evidence
 from search.history import POOLED, TRAIN_SCORE, RecordedRun
 from search.objective import sign_of, trailing_means
-from search.report.ranks import spearman
+from search.ranks import spearman
 
 BANDS = 4
 """Groups of learning rates at most."""
@@ -137,7 +137,7 @@ def gap_by_rate(run: RecordedRun) -> tuple[list[Band], float | None]:
         Band(rates[part[0]], rates[part[-1]], len(part), epochs[part].mean(), gaps[part].mean())
         for part in groups
     ]
-    return bands, spearman(rates, epochs) if different > 1 else None
+    return bands, spearman(rates.tolist(), epochs.tolist()) if different > 1 else None
 
 
 def mean_over(column: Sequence[float | None], first: int, last: int) -> float | None:

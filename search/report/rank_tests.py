@@ -1,14 +1,14 @@
 """Tests that look only at ranks: they hold for scores of any distribution."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+
+from search.ranks import ranks
 
 DRAWS = 4999
 """Permutations; the smallest p value is one in DRAWS + 1."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +24,20 @@ class RankSum:
     p: float
 
 
-def rank_sum(first: ArrayLike, second: ArrayLike) -> RankSum:
+def rank_sum(first: Sequence[float], second: Sequence[float]) -> RankSum:
     """The test of Mann & Whitney (1947), its p value by permutation, which ties leave exact.
 
     Both groups have one value or more.
     """
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    pooled = ranks(np.concatenate([a, b]))
-    low = len(a) * (len(a) + 1) / 2
-    expected = len(a) * (len(pooled) + 1) / 2
-    observed = pooled[: len(a)].sum()
+    pooled = np.array(ranks([*first, *second]))
+    low = len(first) * (len(first) + 1) / 2
+    expected = len(first) * (len(pooled) + 1) / 2
+    observed = pooled[: len(first)].sum()
     rng = np.random.default_rng(0)  # the same records give the same report
-    shuffled = rng.permuted(np.tile(pooled, (DRAWS, 1)), axis=1)[:, : len(a)].sum(axis=1)
+    shuffled = rng.permuted(np.tile(pooled, (DRAWS, 1)), axis=1)[:, : len(first)].sum(axis=1)
     extreme = np.abs(shuffled - expected) >= abs(observed - expected) - 1e-9
     p = (1 + int(extreme.sum())) / (1 + DRAWS)
-    return RankSum(float((observed - low) / (len(a) * len(b))), p)
+    return RankSum(float((observed - low) / (len(first) * len(second))), p)
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -49,16 +48,3 @@ def holm(p_values: list[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
-
-
-def spearman(x: ArrayLike, y: ArrayLike) -> float:
-    """Spearman's rank correlation; each must have two different values."""
-    return float(np.corrcoef(ranks(x), ranks(y))[0, 1])
-
-
-def ranks(values: ArrayLike) -> Floats:
-    """Ranks from 1, ascending; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    shared: Floats = (last - (counts - 1) / 2)[inverse]
-    return shared
