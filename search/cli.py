@@ -49,7 +49,7 @@ app = typer.Typer(
 
 @app.callback()
 def common(debug: Debug = False) -> None:
-    """Options of every command."""
+    """Options of every command; `main` has taken them out, wherever they stood."""
 
 
 @app.command()
@@ -163,7 +163,7 @@ def worker(
             tied=tied,
         )
         return work(wanted, interrupt)
-    return interrupt.code
+    return interrupt.code  # a signal came while it was imported
 
 
 shows.add_to(app)

@@ -5,8 +5,8 @@ is done through `storage.leases`, which tests it in the transaction that writes.
 
 - The database may go away at any time: training goes on, results wait in order (`Progress.waiting`) and
   nothing is lost. A process that cannot reach it and is asked to leave does leave, or is killed: who takes
-  the trial over on this machine reports what was waiting and goes on from there, who does elsewhere
-  repeats it.
+  the trial over and sees its folder reports what was waiting and goes on from there, anybody else repeats
+  it.
 """
 
 import logging
@@ -124,7 +124,7 @@ class Worker:
         self.place.confine()
         example = next(self.study.spec.space.corners())
         check_data(self.study, describe(self.objective, configure(self.objective, example), self.data))
-        self._insist(lambda: (self.judge, self.shelf.token))
+        self._insist(lambda: (self.judge, self.shelf.token))  # made with the database, needed without it
 
     def train(self, lease: Lease) -> None:
         """One trial, from its claim to its end."""
@@ -257,8 +257,8 @@ class Worker:
         """Frees the disk of checkpoints that nobody will ask for: neither good, nor known, nor running."""
         rows = reads.trial_rows(self.study.engine, self.study.id)
         sign = sign_of(self.study.spec.study.direction)
-        complete = [row for row in rows if row.state == "COMPLETE" and row.value is not None]
-        best = sorted(complete, key=lambda row: sign * (row.value or 0.0), reverse=True)[:KEPT]
+        ended = [row for row in rows if row.state == "COMPLETE" and row.value is not None]
+        best = sorted(ended, key=lambda row: sign * (row.value or 0.0), reverse=True)[:KEPT]
         kept = {row.number for row in best}
         kept |= {
             row.number for row in rows if row.state == "RUNNING" or row.slot < len(self.study.spec.known)

@@ -1,12 +1,12 @@
-"""Who may train which trial: budget slots, leases, and the three writes that need one.
+"""Who may train which trial: budget slots, leases, and the writes that need one.
 
 **Claiming.** A slot of the budget and its trial are created in one transaction, so that `claimed`
 equals the number of trials at every instant. A trial without a live owner is handed out before a new
 slot is. Nothing else creates trials.
 
 **Owning.** A lease is (owner, attempt): the worker that holds the trial and how often it was taken up.
-`report` and `finish` test it in the transaction that writes, so a worker that was taken for dead
-cannot publish anything afterwards, and an epoch or a result is never stored twice.
+`sampled`, `report` and `finish` test it in the transaction that writes, so a worker that was taken for
+dead cannot publish anything afterwards, and an epoch or a result is never stored twice.
 
 **Time.** Only the database's clock counts. An owner is dead when its lease was not renewed for
 `seconds`. Nobody's silence counts while NOBODY could be heard: when signs of life come back after a
@@ -380,4 +380,4 @@ class Leases:
                 started_at=now(),
             )
         )
-        return Lease(trial_id, number or 0, slot, 1, 0, 0)
+        return Lease(trial_id, number or 0, slot, attempt=1, deaths=0, epochs=0)
