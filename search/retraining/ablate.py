@@ -12,11 +12,9 @@ from search.reading import read_records
 from search.retraining.ablation import Ablation, ablation
 from search.retraining.changes import between, changes_between, combinations
 from search.retraining.contenders import config_named
-from search.retraining.plan import Config, Plan
+from search.retraining.plan import FIRST, SEEDS, Config, Plan
 from search.retraining.study import prepare, standing
 from search.study import Study
-
-SEEDS, FIRST = 6, 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,12 @@ from search.reading import read_records, read_snapshot
 from search.retraining import curse
 from search.retraining.confirmation import Confirmation, confirmation
 from search.retraining.contenders import config_named, default_baseline, ranked, split_parameter
-from search.retraining.plan import Plan
+from search.retraining.plan import FIRST, SEEDS, Plan
 from search.retraining.study import prepare, standing
 from search.study import Study
 
 SUFFIX = "-confirm"
-TOP, SEEDS, FIRST = 3, 6, 3
+TOP = 3  # contenders, where nobody says otherwise
 
 
 @dataclass(frozen=True, kw_only=True)

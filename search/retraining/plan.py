@@ -12,6 +12,12 @@ from typing import Any, Literal
 
 Kind = Literal["confirm", "ablate"]
 
+FIRST = 3
+"""Seeds of every config before the first decision."""
+
+SEEDS = 6
+"""Seeds of every config at most, where nobody says otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
