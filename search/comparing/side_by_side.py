@@ -6,7 +6,6 @@ from itertools import chain
 from typing import Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
@@ -15,8 +14,8 @@ from search.comparing.comparison import WINDOWS, Comparison, Side, what_matters_
 from search.comparing.evidence import Evidence
 from search.comparing.stages import Stage
 from search.showing.overview import flow
+from search.showing.plain import bare_table, prose
 
-PROSE_WIDTH = 90
 WIDEST = 120
 
 
@@ -67,7 +66,7 @@ def _verdict(comparison: Comparison) -> Iterator[RenderableType]:
         )
     yield title
     for sentence in (*_reasons(found), *comparison.notes):
-        yield Constrain(Text(sentence, style="dim"), PROSE_WIDTH)
+        yield prose(sentence, "dim")
 
 
 def _reasons(found: Evidence) -> list[str]:
@@ -151,7 +150,7 @@ def _claims(comparison: Comparison) -> Table:
 
 
 def _table(first: str, *columns: str, justify: Literal["left", "right"] = "right") -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = bare_table()
     table.add_column(first, overflow="fold", no_wrap=first == "stage")
     for title in columns:
         table.add_column(title, justify=justify, overflow="fold")

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.constrain import Constrain
-from rich.table import Table
 from rich.text import Text
 
 from search import notation
 from search.pruning_audit import PruningAudit, sentences
 from search.records import ImportedRun, Record, Snapshot
-from search.showing.tables import PROSE_WIDTH, status_table, trials_table
+from search.showing.plain import bare_table, prose
+from search.showing.tables import status_table, trials_table
 
 FOREIGN = "Imported, under a protocol of their own: never in the search, its median or its best."
 
@@ -22,7 +21,7 @@ def status_page(
     parts = [status_table(snapshot)]
     if said := sentences(pruning):
         parts += [Text(), Text("pruning", style="dim")]
-        parts += [Constrain(Text(sentence), PROSE_WIDTH) for sentence in said]
+        parts += [prose(sentence) for sentence in said]
     return Group(*parts, *_below(imported))
 
 
@@ -35,7 +34,7 @@ def trials_page(
 
 def imported_table(runs: Sequence[ImportedRun]) -> RenderableType:
     """A row per imported run; scores of different metrics cannot be compared."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = bare_table()
     table.add_column("imported", overflow="fold")
     for title in ("score", "best", "epoch", "epochs"):
         table.add_column(title, justify="right", no_wrap=True)

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
 from search import notation
 from search.retraining.ablation import Ablation
 from search.retraining.contrasts import Estimate
+from search.showing.plain import bare_table, prose
 
-PROSE_WIDTH = 90
 STYLES = {"helps": "green", "hurts": "red", "small": "dim", "not settled": "yellow"}
 
 
@@ -29,7 +28,7 @@ class Ablated:
         yield _table(self.found)
         yield Text()
         for sentence in _sentences(self.found):
-            yield Constrain(Text(sentence), PROSE_WIDTH)
+            yield prose(sentence)
 
 
 def ablated(found: Ablation) -> RenderableType:
@@ -38,7 +37,7 @@ def ablated(found: Ablation) -> RenderableType:
 
 
 def _table(found: Ablation) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = bare_table()
     table.add_column("change", overflow="fold")
     for title in ("seeds", "effect", "95 % interval", ""):
         table.add_column(title, justify="right", overflow="fold")

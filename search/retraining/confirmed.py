@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
 from search import notation
 from search.retraining.confirmation import Confirmation, Row
 from search.retraining.contrasts import Estimate
-
-PROSE_WIDTH = 90
+from search.showing.plain import bare_table, prose
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Confirmed:
         yield _table(self.found)
         yield Text()
         for sentence in (*_progress(self.found), *_luck(self.found)):
-            yield Constrain(Text(sentence), PROSE_WIDTH)
+            yield prose(sentence)
 
 
 def confirmed(found: Confirmation) -> RenderableType:
@@ -49,7 +47,7 @@ def _title(found: Confirmation) -> Text:
 
 
 def _table(found: Confirmation) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = bare_table()
     table.add_column("config", overflow="fold")
     titles = ("in the search", "fresh seeds", "mean", "95 % interval", "difference", "95 % interval", "")
     for title in titles:

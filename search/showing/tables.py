@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
 from search import notation
 from search.records import Direction, Record, Snapshot
 from search.showing.overview import Overview, cause, distance_to_target
+from search.showing.plain import GAP, bare_table, prose
 
 PIPED_WIDTH = 160
 """Columns of a table in a pipe or a file, where there is no terminal to fit."""
 
-GAP = 2
-PROSE_WIDTH = 90
 CURVE_WIDTH = 16
 PLOT_HEIGHT = 8
 PLOT_WIDTH = 60
@@ -182,7 +180,7 @@ def _against(record: Record, known: Record | None, direction: Direction) -> list
     else:
         word = "better" if better >= 0 else "worse"
         said = f"{notation.score(abs(better))} {word} than {source}. {ONE_SEED}"
-    return [_pairs(rows), Text(), Constrain(Text(said), PROSE_WIDTH)]
+    return [_pairs(rows), Text(), prose(said)]
 
 
 def _failures(snapshot: Snapshot) -> list[Text]:
@@ -261,7 +259,7 @@ class _Trials:
             else:
                 left_out.append(short)
 
-        table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+        table = bare_table()
         for column in columns:
             table.add_column(column.title, justify=column.justify, vertical="bottom", no_wrap=True)
         for row, record in enumerate(self.records):
