@@ -137,9 +137,10 @@ def sentences(found: PruningAudit) -> list[str]:
         likely, most = found.saved, found.saved_at_most
         whole = found.run.epochs + likely.epochs
         share = f" ({likely.epochs / whole:.0%} of what would have run)" if whole else ""
+        limit = f"; at most {most.epochs} epochs, {_hours(most)}" if most != likely else ""
         said.append(
             f"{_trials(found.pruned)} ended early saved about {likely.epochs} epochs{share}, "
-            f"{_hours(likely)}; at most {most.epochs} epochs, {_hours(most)}"
+            f"{_hours(likely)}{limit}"
         )
     if found.controls:
         said.append(_of_controls(found))

@@ -180,8 +180,7 @@ def test_sentences() -> None:
     kept = [complete(number, 0.5 + 0.1 * number) for number in range(3)]
     saved, lost, rank = sentences(audit([*kept, control(3, 0.61, 20), pruned(4, 20)], "maximize", 5))
     assert saved == (
-        "1 trial ended early saved about 80 epochs (16% of what would have run), 0.044 device-hours; "
-        "at most 80 epochs, 0.044 device-hours"
+        "1 trial ended early saved about 80 epochs (16% of what would have run), 0.044 device-hours"
     )
     assert lost == (
         "1 control ran on: 1 ended better than half of those kept (false kills 100%, 95 % interval 21% to "
@@ -190,6 +189,11 @@ def test_sentences() -> None:
     assert rank.startswith("rank correlation of epoch 20, where half of the verdicts had fallen, with")
     assert rank.endswith("the end: 1.00 over 4 trials")
     assert sentences(audit([*kept, pruned(4, 20)], "maximize", 5))[1].endswith("is not known")
+    stopped = [complete(number, 0.5, 60) for number in range(3)]
+    assert sentences(audit([*stopped, pruned(3, 20)], "maximize", 5))[0] == (
+        "1 trial ended early saved about 40 epochs (17% of what would have run), 0.022 device-hours; "
+        "at most 80 epochs, 0.044 device-hours"
+    )
     assert "no other trial is complete" in sentences(audit([control(3, 0.61, 20)], "maximize", 5))[0]
 
 
