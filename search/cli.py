@@ -47,9 +47,23 @@ app = typer.Typer(
 )
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"mseg-search {version('mseg-search')}")
+        raise typer.Exit
+
+
 @app.callback()
-def common(debug: Debug = False) -> None:
-    """Options of every command; `main` has taken them out, wherever they stood."""
+def common(
+    debug: Debug = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Options of every command; `main` has taken `--debug` out, wherever it stood."""
 
 
 @app.command()
@@ -76,7 +90,10 @@ def start(
         ),
     ] = False,
 ) -> int:
-    """Create or join a study and work on it with every GPU of this machine until its budget is used up."""
+    """Create or join a study and train until its budget is used up.
+
+    One worker for every GPU of this machine, or one on the CPU. The same command goes on where it stopped.
+    """
     from search import packing
     from search.places import places
     from search.reading import read_snapshot
@@ -142,7 +159,10 @@ def worker(
     share: Annotated[int, typer.Option(hidden=True)] = 1,
     tied: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
 ) -> int:
-    """Join a study with one device, the first that no other worker has, until its budget is used up."""
+    """Join a study with one device until its budget is used up.
+
+    It takes the first device that no other worker has.
+    """
     from search.signals import interruptible
 
     with interruptible() as interrupt:
@@ -195,7 +215,7 @@ def check(
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> int:
-    """Read the document and the data as a search would, and say what is wrong; writes no study."""
+    """Read document and data as a search would; writes no study."""
     from search.check import check as run
     from search.check import check_table, study_like
     from search.cost import WORKERS
@@ -236,7 +256,7 @@ def stop(
         bool, typer.Option("--now", help="Give running trials back instead of ending them.")
     ] = False,
 ) -> int:
-    """Ask every worker of a study, on every machine, to stop: after its trial, or now."""
+    """Ask every worker of a study to stop: after its trial, or now."""
     from storage.studies import set_stop
 
     found = named(storage_url(storage, runs), study)
@@ -312,7 +332,17 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
 
 
 def said_by_typer(error: TyperException) -> str:
-    """What is wrong with the flags on one line, with the value, which typer leaves out."""
-    said = " ".join(error.format_message().split()) or "give a command; --help lists them"
-    errors: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's
-    return f"{said}, not {errors[0]['input']!r}" if errors else said
+    """What is wrong with the flags on one line, with the value, which typer leaves out, and the remedy.
+
+    Of a bare `search` it is the help, as it stands.
+    """
+    message = error.format_message()
+    if message.startswith("Usage:"):
+        return message
+    said = " ".join(message.split())
+    if errors := getattr(error.__cause__, "errors", list)():  # pydantic's
+        return f"{said}, not {errors[0]['input']!r}"
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "search"
+    separator = " " if said.endswith("?") else "; "
+    return f"{said.removesuffix('.')}{separator}{path} --help shows what it takes"

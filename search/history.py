@@ -172,4 +172,4 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a text in UTF-8 (byte {error.start})") from error
+        raise UserError(f"{path}: is not a text in UTF-8 (byte {error.start}); save it as UTF-8") from error

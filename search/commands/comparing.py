@@ -26,7 +26,10 @@ def compare(
     stage_ends: Stages = None,
     as_json: Json = False,
 ) -> int:
-    """What differs between two runs, what does not, and whether their noise covers the difference."""
+    """What differs between two runs, and whether noise covers it.
+
+    What is equal in both is listed as well.
+    """
     from search.comparing.claims import parse_claim
     from search.comparing.comparison import compare as run
     from search.comparing.sides import read_sides

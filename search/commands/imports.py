@@ -38,7 +38,10 @@ def import_runs(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Keep runs that were not trained here beside a study's trials; they never enter its search."""
+    """Keep runs that were not trained here beside the trials.
+
+    They never enter the search.
+    """
     from search.imports import importing
 
     if as_known and (update or as_json):

@@ -30,7 +30,10 @@ def report(
     artifacts: Artifacts = None,
     as_json: Json = False,
 ) -> int:
-    """Write what a study found, from its records alone: a page, its figures, a note for the dashboard."""
+    """Write what a study found: a page, its figures, a note.
+
+    From its records alone; nothing is trained. The note is for the dashboard.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     from search.comparing.stages import parse_ends

@@ -57,7 +57,10 @@ def confirm(
     device: Device = None,
     as_json: Json = False,
 ) -> int:
-    """Retrain a search's best and a baseline on the same fresh seeds, until it is settled who is better."""
+    """Retrain the best and a baseline on the same fresh seeds.
+
+    Further seeds go where it is still open, until it is settled which is better.
+    """
     from search.answer_page import publish
     from search.retraining.confirm import Asked, answer, prepared
     from search.retraining.confirmed import confirmed
@@ -90,7 +93,10 @@ def ablate(
     device: Device = None,
     as_json: Json = False,
 ) -> int:
-    """Retrain A, B and what lies between them on the same seeds: which change made the difference."""
+    """Retrain what lies between A and B: which change did it.
+
+    A, B, and A with each change alone are trained on the same fresh seeds.
+    """
     from search.answer_page import publish
     from search.retraining.ablate import Asked, answer, prepared
     from search.retraining.ablated import ablated

@@ -22,7 +22,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until the search ends.")] = False,
     as_json: Json = False,
 ) -> int:
-    """How far a study is: budget, best trial, workers; what pruning saved and lost."""
+    """How far a study is: budget, best, workers, what pruning did."""
     from search.imports.importing import read_imported
     from search.pruning_audit import audit
     from search.reading import read_snapshot
@@ -51,7 +51,7 @@ def trials(
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> int:
-    """All trials of a study, or one in full: parameters, curve, why it ended."""
+    """All trials, or one in full: parameters, curve, why it ended."""
     from search.imports.beside import trials_page
     from search.imports.importing import read_imported
     from search.reading import read_records, read_snapshot
