@@ -46,7 +46,7 @@ def named(url: str, name: str, *, read_only: bool = False) -> "Study":
     study = find_study(url, name, read_only=read_only)
     if study is None and (study := find_study(url, quick, read_only=read_only)) is not None:
         print(f"there is no study {name!r} yet; using {quick!r}", file=sys.stderr)
-    return study or open_study(url, name)
+    return study or open_study(url, name, read_only=read_only)
 
 
 def awaited(url: str, name: str, study_seconds: float, database_seconds: float) -> "Study":

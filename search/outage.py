@@ -12,7 +12,7 @@ from sqlalchemy import exc
 from search.endings import first_line
 from search.pulse import Pulse
 from search.signals import Interrupt
-from storage.engine import DATABASE_ERRORS, StorageError
+from storage.engine import DATABASE_ERRORS, StorageError, reason
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def insist(call: Callable[[], Answer], interrupt: Interrupt, pulse: Pulse) -> An
         except MISTAKES:
             raise
         except AWAY as error:
-            log.warning("the database is away (%s); trying again", type(error).__name__)
+            log.warning("the database is away (%s); trying again", reason(error))
         # Jitter: after an outage a hundred workers must not come back in step.
         if _asked_meanwhile(pause * random.uniform(0.5, 1.5), interrupt, pulse):
             raise Left

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from search.objective import EpochResult
-from storage.engine import DATABASE_ERRORS
+from storage.engine import DATABASE_ERRORS, reason
 from storage.leases import Lease, Leases, Status
 from storage.studies import Stop
 
@@ -81,7 +81,7 @@ class Pulse:
     def away(self, error: Exception) -> None:
         """Somebody could not reach the database: until the next beat that does, nobody tries."""
         if self.reachable:
-            log.warning("the database is away (%s); training goes on", type(error).__name__)
+            log.warning("the database is away (%s); training goes on", reason(error))
         self.reachable = False
 
     def _say(self, status: Status) -> None:

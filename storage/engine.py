@@ -12,12 +12,15 @@
 """
 
 import fcntl
+import os
+import shutil
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import sqlalchemy
 from sqlalchemy import URL, Engine, event, exc, make_url, text
@@ -32,6 +35,7 @@ BUSY_SECONDS = 60  # how long a SQLite connection waits for another writer
 CONNECT_SECONDS = 10  # how long a PostgreSQL server may take to answer
 SILENT_SECONDS = 6  # how long it may acknowledge nothing before a connection to it counts as broken
 IDLE_SECONDS = 60  # how long a transaction may stand still before PostgreSQL ends it
+FULL_BYTES = 1 << 20  # a disk with less room than this is full: a database that writes needs some of it
 SETUP_LOCK = 0x6D736567  # advisory lock of PostgreSQL while schemas are created ("mseg")
 
 NOT_READY = (
@@ -91,10 +95,24 @@ def redacted(url: str) -> str:
 
 def connect(url: str, *, read_only: bool = False) -> Engine:
     """An engine for plain SQL. `read_only` skips the write lock that SQLite otherwise takes."""
-    parsed = parse(url)
+    parsed = _readable(parse(url)) if read_only else parse(url)
     engine = sqlalchemy.create_engine(parsed, **_engine_arguments(parsed))
     _listen(engine, begin="BEGIN" if read_only else "BEGIN IMMEDIATE")
     return engine
+
+
+def _readable(url: URL) -> URL:
+    """The same database; a SQLite file that nobody here can write to is read without its log.
+
+    Its readers share a file beside it, which in a read-only folder nobody can make. A log that is there
+    belongs to somebody who writes, and is read.
+    """
+    path = Path(str(url.database))
+    if url.get_backend_name() != "sqlite" or os.access(path.parent, os.W_OK):
+        return url
+    if Path(f"{path}-wal").exists():
+        return url
+    return url.set(database=f"file:{quote(str(path.absolute()))}", query={"immutable": "1", "uri": "true"})
 
 
 def single_statements(engine: Engine) -> Engine:
@@ -257,15 +275,34 @@ def said_in_one_line(url: str) -> Iterator[None]:
         # Optuna's own errors are known by their module: a status must not import Optuna to look.
         if not isinstance(error, exc.SQLAlchemyError | OSError) and not _is_from_optuna(error):
             raise
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        first = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        cause = _root(error)
+        first = reason(error)
         password = make_url(url).password
         if password:
             first = first.replace(str(password), "***")
         kind = UnreachableError if _may_pass(error, url, str(cause)) else StorageError
-        raise kind(f"storage: {redacted(url)}: {first}; check --storage / SEARCH_STORAGE") from error
+        raise kind(f"storage: {redacted(url)}: {first}; {_remedy(url, first)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """What the driver said, on one line."""
+    cause = _root(error)
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _remedy(url: str, said: str) -> str:
+    parsed = parse(url)
+    folder = Path(str(parsed.database)).absolute().parent
+    on_disk = parsed.get_backend_name() == "sqlite" and folder.is_dir()
+    if on_disk and "disk" in said and shutil.disk_usage(folder).free < FULL_BYTES:
+        return f"the disk that holds {folder} is full; make room on it"
+    return "check --storage / SEARCH_STORAGE"
 
 
 def _may_pass(error: Exception, url: str, said: str) -> bool:

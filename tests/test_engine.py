@@ -1,13 +1,17 @@
-"""Connections: what a process that freezes in the middle of a transaction does to the others."""
+"""Connections: one that stands still, one to a silent server, one to a file that can only be read."""
 
+import os
+import shutil
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy
 
 from storage import engine as engines
-from storage.engine import DATABASE_ERRORS
+from storage.engine import DATABASE_ERRORS, StorageError, reason, said_in_one_line
 
 LOCK = sqlalchemy.text("SELECT pg_advisory_xact_lock(7)")
 
@@ -68,3 +72,40 @@ def test_a_writer_waits_for_another(tmp_path: object) -> None:
     reader = engines.connect(url, read_only=True)
     with first.begin(), reader.connect() as connection:  # who only reads waits for nobody
         assert connection.scalar(sqlalchemy.text("SELECT count(*) FROM a")) == 0
+
+
+def test_a_file_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a read-only folder (which nothing is for root, hence the patch) no reader may make its files."""
+    path = tmp_path / "a study #1.db"  # what a URI would take apart
+    engines.prepare(f"sqlite:///{path}")
+    beside = Path(f"{path}-shm")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    reader = engines.connect(f"sqlite:///{path}", read_only=True)
+    with reader.connect() as connection:
+        assert connection.scalar(sqlalchemy.text("SELECT count(*) FROM studies")) == 0
+        assert not beside.exists()
+    writer = engines.connect(f"sqlite:///{path}")
+    with writer.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE TABLE fresh (x)"))
+        assert Path(f"{path}-wal").exists()
+        reader = engines.connect(f"sqlite:///{path}", read_only=True)
+        with reader.connect() as other:  # somebody writes: what is in the log counts
+            other.execute(sqlalchemy.text("SELECT count(*) FROM studies"))
+            assert beside.exists()
+    with reader.connect() as other:
+        assert other.scalar(sqlalchemy.text("SELECT count(*) FROM fresh")) == 0
+
+
+def test_a_full_disk_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    error = sqlalchemy.exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
+    error.__cause__ = error.orig
+    assert reason(error) == "database or disk is full"
+    for free, said in (
+        (0, f"the disk that holds {tmp_path} is full; make room on it"),
+        (1 << 40, "--storage"),
+    ):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        with pytest.raises(StorageError) as told, said_in_one_line(url):
+            raise error
+        assert f"{tmp_path}/x.db: database or disk is full; " in str(told.value) and said in str(told.value)
