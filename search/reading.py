@@ -4,13 +4,14 @@ Plain SQL, no Optuna: the status of a study with hundreds of trials takes a frac
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from search.objective import best_mean, epoch_of_best
 from search.records import Budget, Reason, Record, Snapshot, State, WorkerView, candidates
 from search.study import Study
 from storage import hours, plans, reads, studies
-from storage.engine import redacted
+from storage.engine import reason, redacted
 from storage.reads import TrialRow
 
 STATES: Mapping[str, State] = {
@@ -56,7 +57,7 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
         smooth=settings.smooth,
         target=settings.target,
         budget=_budget(row.trials, records, hours.read(study.engine, study.id)),
-        best=next(iter(ranked), None),
+        best=None if study.plan else next(iter(ranked), None),
         best_known=next((record for record in ranked if record.known), None),
         running=[record for record in records if record.state == "running"],
         epochs_run=sum(row.epochs for row in rows),
@@ -64,7 +65,13 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
         workers=[_worker(row) for row in reads.worker_rows(study.engine, study.id, SILENT_SECONDS)],
         stop=row.stop,
         finished=finished,
+        answer=study.plan.command(study.name) if study.plan else None,
     )
+
+
+def unanswered(before: Snapshot, error: Exception) -> Snapshot:
+    """The study as it was, and why nothing newer is known."""
+    return replace(before, notes=[f"the database does not answer: {reason(error)}"])
 
 
 def _seeds(study: Study) -> list[int]:

@@ -176,8 +176,9 @@ class Snapshot:
     Attributes:
         storage: the URL without its password.
         target: the score the user wants to reach, if one was given.
-        best: the complete trial with the best value.
+        best: the complete trial with the best value; None for a study that retrains, where that is a seed.
         best_known: the best of the complete trials that ran a known config.
+        answer: of a study that retrains, the command that says what came of it.
         running: the running trials with their curves.
         finished: the complete, pruned and failed trials, whose curves may be left out.
         epochs_run: validations of all trials. epochs_saved: what pruned trials did not run.
@@ -199,6 +200,7 @@ class Snapshot:
     workers: Sequence[WorkerView]
     finished: Sequence[Record] = ()
     stop: str | None = None
+    answer: str | None = None
     notes: Sequence[str] = field(default_factory=tuple)
 
     def to_json(self) -> dict[str, Any]:

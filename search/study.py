@@ -124,12 +124,16 @@ def create_study(
         engine.dispose()
 
 
-def find_study(url: str, name: str, *, read_only: bool = False) -> Study | None:
-    """The study called `name` at `url`, if there is one; raises StudyError for what is no name."""
+def find_study(url: str, name: str, *, read_only: bool = False, flag: str = "--study") -> Study | None:
+    """The study called `name` at `url`, if there is one; raises StudyError for what is no name.
+
+    Args:
+        flag: what the name was given by.
+    """
     if not NAME.fullmatch(name):
         shown = name if len(name) <= 60 else f"{name[:57]}..."
         raise StudyError(
-            f"--study: {shown!r} is not a study's name; use up to 120 letters, digits, _ - and ., "
+            f"{flag}: {shown!r} is not a study's name; use up to 120 letters, digits, _ - and ., "
             "with no - or . before them"
         )
     if not engines.exists(url):

@@ -15,7 +15,7 @@ from pathlib import Path
 from search.errors import SearchError, UserError
 from search.finding import environment_for
 from search.places import TURNED_AWAY, Place
-from search.reading import read_snapshot
+from search.reading import read_snapshot, unanswered
 from search.records import Snapshot
 from search.signals import Interrupt, pass_on
 from search.study import Study
@@ -63,6 +63,7 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         self._children: list[Child] = []
         self._wanted = list(wanted)
+        self._last: Snapshot | None = None
         self.failure: SearchError | None = None
         self.turned_away: list[str] = []
 
@@ -143,9 +144,12 @@ class Supervisor:
 
     def _snapshot(self) -> Iterator[Snapshot]:
         try:
-            yield read_snapshot(self._study)
-        except DATABASE_ERRORS:
-            return  # nothing new to show while the database is away
+            self._last = read_snapshot(self._study)
+        except DATABASE_ERRORS as error:
+            if self._last is not None:
+                yield unanswered(self._last, error)
+            return
+        yield self._last
 
     def _end_all(self, number: int) -> None:
         """Passes a signal on to every worker, then makes sure."""

@@ -152,7 +152,10 @@ def test_from_the_known_config_to_another(search: Search, command: Command) -> N
     trained = command("trials", "--study", name, "--json").json
     assert {trial["params"]["kind"] for trial in trained} == {"plain", "bent"}
     assert len({trial["seed"] for trial in trained}) >= 3 and 7 not in {trial["seed"] for trial in trained}
-    assert "alone" in command(*ablate, "--workers", "0").out
+    shown = command(*ablate, "--workers", "0").out
+    assert "beyond the sum of each alone" in shown and "nexplained" not in shown, (
+        "of two changes B is the pair"
+    )
 
     refused = command(*ablate, "--workers", "0", "--seeds", "9", code=2)
     assert f"{name!r} was made with --seeds 6 (asked: 9)" in refused.err

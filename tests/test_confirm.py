@@ -156,7 +156,7 @@ def test_killed_and_called_again_it_goes_on(search: Search, command: Command) ->
         (["--trials", "5"], "--trials: 5 are too few: 3 configs with 3 seeds take 9"),
         (["--splits"], "--splits: the objective has no constant called split_seed"),
         (["--as", "toy"], "--as: study 'toy' searches itself; use another name"),
-        (["--as", "-x"], "is not a study's name"),
+        (["--as", "-x"], "--as: '-x' is not a study's name"),
     ],
 )
 def test_wrong_input(search: Search, command: Command, flags: list[str], said: str) -> None:
@@ -176,7 +176,14 @@ def test_the_rule_stays(search: Search, command: Command) -> None:
     for flags in (["--trials", "99"], ["--set", "x.high=0.5"]):
         refused = command("start", "--study", "toy-confirm", *flags, code=2)
         assert "retrains trials of 'toy' by a plan" in refused.err
+    for study in (["confirm"], ["ablate", "0", "1"]):
+        refused = command(*study, "--study", "toy-confirm", "--workers", "0", code=2)
+        assert "--study: 'toy-confirm' retrains trials of 'toy'; name that study" in refused.err
     command("worker", "--study", "toy-confirm")
+    assert command("status", "--study", "toy-confirm", "--json").json["best"] is None
+    lucky = command("best", "--study", "toy-confirm", code=2).err
+    assert "search confirm --study toy --workers 0 says what came of it" in lucky
+    assert "search confirm --study toy --as other --workers 0" in command("status", "--study", "other").out
     answer = command(*CONFIRM, "--workers", "0", "--json").json
     assert answer["split"] == "data.split_seed" and answer["curse"]["measured"] is None
     for trial in retrained(command):

@@ -597,7 +597,7 @@ def test_closing():
     assert "40 epochs run, 12 left out by pruning\n" in seen
     assert "0.0100 better than the best known config" in " ".join(seen.split())
     assert "runs/mseg/trial-0002" in seen
-    assert f"  search best --study {name}\n" in seen
+    assert f"next\n  search report --study {name}\n  search confirm --study {name}\n" in seen
     interrupted = pictured(study=name, budget=Budget(10, 10, 7, 1, 1, 1))
     assert f"next\n  search start --study {name}\n" in text(closing(interrupted, None), 80)
 
@@ -608,6 +608,14 @@ def test_closing_without_a_complete_trial_says_why():
     other = record(6, state="failed", reason=Reason("oom", "out of memory", 1))
     seen = words(closing(snapshot(finished=[other, *failed]), None))
     assert "No trial completed. 2 × bug, ValueError: no [bold]way[/bold] (trial 4) 1 × oom" in seen
+
+
+def test_a_study_that_retrains_has_an_answer_and_no_best():
+    command = "search confirm --study mseg --workers 0"
+    state = replace(pictured(), best=None, best_known=None, answer=command)
+    state = replace(state, budget=Budget(10, 10, 10, 0, 0, 0))
+    for seen in (text(closing(state, None), 80), text(Overview(state), 80)):
+        assert command in seen and "No trial" not in seen and "no trial" not in seen
 
 
 def test_show_does_not_squeeze_what_goes_into_a_pipe():

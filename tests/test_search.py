@@ -44,7 +44,7 @@ def test_a_search_uses_its_budget_and_ends(search_on_each: Search) -> None:
     search = search_on_each
     first = search.run("start", "--trials", "3")
     assert "toy  3 of 3 trials: 3 complete, 0 pruned, 0 failed" in first.out
-    assert "search best --study toy" in first.out and "runs/toy/trial-0000" in first.out
+    assert "search report --study toy" in first.out and "runs/toy/trial-0000" in first.out
     assert "trial 0 complete after 4 epochs" in first.err
     records = search.finished(3)
     assert all(right(record) for record in records)

@@ -82,6 +82,10 @@ def best(
 
     found = named(storage_url(storage, runs), study, read_only=True)
     snapshot = read_snapshot(found)
+    if snapshot.answer is not None:
+        raise UserError(
+            f"best: of a config's seeds the best is luck; {snapshot.answer} says what came of it"
+        )
     if snapshot.best is None:
         raise SearchError(
             f"study {found.name!r} has no complete trial yet; search status shows how far it is"
@@ -107,18 +111,23 @@ def best(
 
 def follow(study: "Study") -> int:
     """Shows a study that others work on, until its budget is used up or Ctrl-C."""
-    from search.reading import read_snapshot
+    from search.reading import read_snapshot, unanswered
     from search.showing.display import view
     from search.signals import interruptible
+    from storage.engine import DATABASE_ERRORS
 
+    snapshot = read_snapshot(study)
     with interruptible() as interrupt, view(sys.stderr) as live:
         while True:
-            snapshot = read_snapshot(study)
             live.update(snapshot)
             if snapshot.budget.used_up:
                 return 0
             if interrupt.wait(1.0):
                 return interrupt.code
+            try:
+                snapshot = read_snapshot(study)
+            except DATABASE_ERRORS as error:
+                snapshot = unanswered(snapshot, error)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -13,7 +13,7 @@ from search.retraining.ablation import Ablation, ablation
 from search.retraining.changes import between, changes_between, combinations
 from search.retraining.contenders import config_named
 from search.retraining.plan import FIRST, SEEDS, Config, Plan
-from search.retraining.study import prepare, standing
+from search.retraining.study import check_searches, prepare, standing
 from search.study import Study
 
 
@@ -37,9 +37,10 @@ def prepared(study: Study, asked: Asked) -> tuple[Study, list[str]]:
     """The retraining study, its next round planned; and sentences on what was decided.
 
     Raises:
-        StudyError: it was made by another rule.
+        StudyError: it was made by another rule, or `study` retrains itself.
         UserError: there is no such config, or nothing between the two.
     """
+    check_searches(study)
     records = read_records(study)
     a, b = (config_named(study, records, name, "ablate") for name in (asked.a, asked.b))
     name = asked.name or f"{study.name}-ablate-{_slug(a)}-{_slug(b)}"

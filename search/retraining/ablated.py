@@ -49,8 +49,8 @@ def _table(found: Ablation) -> Table:
         one, other = (notation.one_line(found.texts[change]) for change in pair.changes)
         table.add_row(Text(f"{one} and {other}, both"), "", *_cells(pair.both), "")
         table.add_row(Text("  beyond the sum of each alone"), "", *_cells(pair.interaction), "")
-    if found.unexplained is not None:
-        table.add_row(Text("unexplained"), "", *_cells(found.unexplained), "")
+    if found.left is not None:
+        table.add_row(Text("unexplained"), "", *_cells(found.left), "")
     return table
 
 
@@ -75,10 +75,12 @@ def _sentences(found: Ablation) -> Iterator[str]:
     if found.noise is not None:
         said += f"; over seeds a value varies by {notation.score(found.noise)}"
     yield f"{said}."
-    yield (
+    words = (
         "An effect is A with that change less A, on the same seeds. Small: its interval holds nothing "
-        "half as large as the largest effect. Unexplained: what changes alone and the pairs shown do not "
-        "add up to."
+        "half as large as the largest effect."
     )
+    if found.left is not None:
+        words += " Unexplained: what changes alone and the pairs shown do not add up to."
+    yield words
     if found.ended and any(each.verdict == "not settled" for each in found.effects):
         yield "What is not settled stays so: the seeds or trainings that were allowed are used up."

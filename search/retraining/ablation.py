@@ -59,6 +59,11 @@ class Ablation:
     ended: bool
     noise: float | None
 
+    @property
+    def left(self) -> Estimate | None:
+        """What is unexplained beside what is shown: of two changes B is the pair, so nothing."""
+        return None if len(self.b.changes) == 2 else self.unexplained
+
     def to_json(self) -> dict[str, Any]:
         """The object of `search ablate --json`."""
         return finite(

@@ -13,7 +13,7 @@ from search.retraining import curse
 from search.retraining.confirmation import Confirmation, confirmation
 from search.retraining.contenders import config_named, default_baseline, ranked, split_parameter
 from search.retraining.plan import FIRST, SEEDS, Plan
-from search.retraining.study import prepare, standing
+from search.retraining.study import check_searches, prepare, standing
 from search.study import Study
 
 SUFFIX = "-confirm"
@@ -48,9 +48,10 @@ def prepared(study: Study, asked: Asked) -> tuple[Study, list[str]]:
     """The retraining study, its next round planned; and sentences on what was decided.
 
     Raises:
-        StudyError: it was made by another rule.
+        StudyError: it was made by another rule, or `study` retrains itself.
         UserError: what was asked for does not fit the study.
     """
+    check_searches(study)
     name = asked.name or f"{study.name}{SUFFIX}"
     return prepare(study, name, "confirm", asked.rule, asked.trials, lambda: choose(study, asked))
 

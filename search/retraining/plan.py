@@ -6,6 +6,7 @@ chose the contenders.
 """
 
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -34,6 +35,12 @@ class Config:
     params: Mapping[str, Any]
     value: float | None
     changes: tuple[int, ...] = ()
+
+    @property
+    def argument(self) -> str:
+        """What names it on a command line: the trial it was chosen as, or the known config."""
+        chosen_as_trial = self.number is not None and self.name.startswith(f"trial {self.number}")
+        return str(self.number) if chosen_as_trial else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,16 @@ class Plan:
         if self.kind == "confirm":
             return len(self.configs)
         return sum(len(config.changes) in (0, 1, len(self.changes)) for config in self.configs)
+
+    def command(self, name: str) -> str:
+        """What says what has come of it so far, where the study is called `name`."""
+        ends = ""
+        if self.kind == "ablate":
+            a, b = (config for config in self.configs if len(config.changes) in (0, len(self.changes)))
+            ends = "".join(f" {shlex.quote(config.argument)}" for config in (a, b))
+        usual = self.kind == "confirm" and name == f"{self.of}-confirm"
+        as_name = "" if usual else f" --as {name}"
+        return f"search {self.kind}{ends} --study {self.of}{as_name} --workers 0"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

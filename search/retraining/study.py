@@ -62,6 +62,12 @@ def prepare(
     return open_study(study.url, name), notes
 
 
+def check_searches(study: Study) -> None:
+    """Raises StudyError where the study retrains trials itself: its configs are another's."""
+    if study.plan is not None:
+        raise StudyError(f"--study: {study.name!r} retrains trials of {study.plan.of!r}; name that study")
+
+
 def check_rule(name: str, plan: Plan, rule: Mapping[str, Any]) -> None:
     """Raises StudyError where a flag differs from what the study was made with."""
     different = [
@@ -71,7 +77,7 @@ def check_rule(name: str, plan: Plan, rule: Mapping[str, Any]) -> None:
     ]
     if different:
         raise StudyError(
-            f"--study: {name!r} was made with {', '.join(different)}; leave the flag away to go on with "
+            f"--as: study {name!r} was made with {', '.join(different)}; leave the flag away to go on with "
             "it, or give --as NAME for another"
         )
 
@@ -104,7 +110,7 @@ def create(study: Study, name: str, plan: Plan) -> Study:
 
 def find(study: Study, name: str) -> Study | None:
     """The retraining study `name`, where there is one with a plan for `study`."""
-    found = find_study(study.url, name)
+    found = find_study(study.url, name, flag="--as")
     if found is None or (found.plan is None and found.row.trials == 0):
         return None
     if found.plan is None or found.plan.of != study.name:

@@ -153,6 +153,8 @@ def distance_to_target(value: float | None, target: float | None, direction: Dir
 
 def _best(snapshot: Snapshot, width: int) -> list[Text]:
     best, indent = snapshot.best, len("best  ")
+    if snapshot.answer is not None:
+        return [Text(line) for line in textwrap.wrap(f"fresh seeds  {snapshot.answer}", width)]
     if best is None:
         wanted = f" · target {notation.score(snapshot.target)}" if snapshot.target is not None else ""
         return [Text(f"best  {notation.DASH}  no trial is complete yet{wanted}", style="dim")]

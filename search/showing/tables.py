@@ -129,20 +129,19 @@ def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
     if budget.gpu_hours is not None:
         title.append(f"; {notation.gpu_hours(budget)}")
     epochs = f"{snapshot.epochs_run} epochs run, {snapshot.epochs_saved} left out by pruning"
-    parts: list[RenderableType] = [title, Text(epochs, style="dim"), Text()]
-    if snapshot.best is None:
-        parts += [Text("No trial completed.", style="bold"), *_failures(snapshot)]
-    else:
-        parts.append(
-            best_summary(
-                snapshot.best,
-                snapshot.best_known,
-                best_dir,
-                direction=snapshot.direction,
-                smooth=snapshot.smooth,
-                target=snapshot.target,
-            )
+    parts: list[RenderableType] = [title, Text(epochs, style="dim")]
+    if snapshot.best is not None:
+        best = best_summary(
+            snapshot.best,
+            snapshot.best_known,
+            best_dir,
+            direction=snapshot.direction,
+            smooth=snapshot.smooth,
+            target=snapshot.target,
         )
+        parts += [Text(), best]
+    elif snapshot.answer is None:
+        parts += [Text(), Text("No trial completed.", style="bold"), *_failures(snapshot)]
     commands = [
         Text(f"  {line}", style="bold", overflow="ignore", no_wrap=True) for line in _next(snapshot)
     ]
@@ -153,7 +152,11 @@ def _next(snapshot: Snapshot) -> list[str]:
     """The commands that a person would use now."""
     if not snapshot.budget.used_up:
         return [f"search start --study {snapshot.study}"]
-    commands = ["best", "trials"]
+    if snapshot.answer is not None:
+        return [snapshot.answer, f"search trials --study {snapshot.study}"]
+    commands = ["report"] if snapshot.best else []
+    commands += ["confirm"] if snapshot.best_known else []
+    commands += ["trials"]
     return [*(f"search {command} --study {snapshot.study}" for command in commands), "search dashboard"]
 
 
