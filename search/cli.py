@@ -257,13 +257,16 @@ def stop(
     ] = False,
 ) -> int:
     """Ask every worker of a study to stop: after its trial, or now."""
+    from search.reading import read_snapshot
     from storage.studies import set_stop
 
     found = named(storage_url(storage, runs), study)
     set_stop(found.engine, found.id, "now" if now else "drain")
     how = "give their trials back and leave now" if now else "finish their trials and leave"
+    none = "" if read_snapshot(found).workers else " (there is none now)"
     say(
-        f"the workers of study {found.name!r} will {how}; search start --study {found.name} goes on with it"
+        f"the workers of study {found.name!r} will {how}{none}; "
+        f"search start --study {found.name} goes on with it"
     )
     return 0
 
@@ -302,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
-    sys.exit(guarded(lambda: app(given, standalone_mode=False), debug))
+    sys.exit(guarded(lambda: app(given, prog_name="search", standalone_mode=False), debug))
 
 
 def guarded(command: Callable[[], Any], debug: bool = False) -> int:
@@ -323,6 +326,11 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
         else:
             say(str(error))
         return 2 if isinstance(error, StorageError) else int(getattr(error, "exit_code", 1))
+    except OSError as error:
+        if debug or error.filename is None:
+            raise
+        say(f"{error.filename}: {error.strerror}; --debug shows where")
+        return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except SystemExit as ended:  # so typer ends when whoever read our stdout has left, which is no failure
@@ -340,7 +348,8 @@ def said_by_typer(error: TyperException) -> str:
     if message.startswith("Usage:"):
         return message
     said = " ".join(message.split())
-    if errors := getattr(error.__cause__, "errors", list)():  # pydantic's
+    errors: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's
+    if errors:
         return f"{said}, not {errors[0]['input']!r}"
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "search"

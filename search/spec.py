@@ -96,6 +96,15 @@ class Spec:
             "report": self.report.to_document(),
         }
 
+    def overridden(self, overrides: Sequence[str]) -> "Spec":
+        """The same with `NAME=VALUE` overrides laid over it; raises SpaceError like `load_spec`."""
+        if not overrides:
+            return self
+        root = self.root
+        for text in overrides:
+            root = override(root, text)
+        return replace(_read(root, NARROWED, self), profile=self.profile)
+
     def known_params(self) -> list[dict[str, Any]]:
         """The params of every known config: its own and the constants."""
         return [{**self.space.constants, **known.params} for known in self.known]
@@ -144,13 +153,7 @@ def load_spec(path: Path, *, overrides: Sequence[str] = (), profile: str | None 
         if not layers:
             raise SpaceError(f"{path}: profile {profile!r}: the file has no profiles")
         raise written.nearest(["profiles"]).error(one_of("profile", profile, layers))
-    spec = specs[profile]
-    if overrides:
-        root = spec.root
-        for text in overrides:
-            root = override(root, text)
-        spec = replace(_read(root, NARROWED, spec), profile=profile)
-    return replace(spec, profiles=tuple(layers))
+    return replace(specs[profile].overridden(overrides), profiles=tuple(layers))
 
 
 def _profiles(root: Node) -> dict[str, Node]:

@@ -31,9 +31,12 @@ from storage import engine as engines
 from storage import hours, studies
 from storage.artifacts import check_place
 
+LOCAL = Path("space.yaml")
 QUICK = "quick"
 UPDATABLE = ("study.sampler", "study.pruner", "study.target", "study.trials", "report.stages")
 """What changes how a study searches and is reported, not what its scores mean."""
+LISTED = 4
+"""How many differences from a study are said at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +74,15 @@ class Wanted:
         return self.trials is not None or self.gpu_hours is not None
 
     def load(self, profile: str | None) -> Spec:
-        local = Path("space.yaml")
-        path = self.space or (local if local.exists() else stock_space())
+        """The document for a new study."""
+        path = self.space or (LOCAL if LOCAL.exists() else stock_space())
         return load_spec(path, overrides=self.overrides, profile=profile)
+
+    def load_for(self, study: Study) -> Spec:
+        """What a study that is there should be: its own document with the overrides, where no file is."""
+        if self.space is None and not LOCAL.exists():
+            return study.spec.overridden(self.overrides)
+        return self.load(study.row.profile)
 
 
 def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
@@ -85,10 +94,10 @@ def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
         check_place(wanted.artifacts)
     study = find_study(wanted.url, wanted.study)
     if study is not None:
-        return join(wanted, study), []
+        return joined(wanted, study)
     spec, name, notes = choose(wanted)
     if name != wanted.study and (study := find_study(wanted.url, name)) is not None:
-        return join(wanted, study), notes
+        return joined(wanted, study, notes)
     description = probe(spec, wanted.data)
     trials = wanted.trials or spec.study.trials
     attributes: dict[str, Any] = {} if wanted.gpu_hours is None else {hours.LIMIT: wanted.gpu_hours}
@@ -98,7 +107,7 @@ def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
         notes = [*notes, origin.sentence]
     if not create_study(wanted.url, name, spec, fingerprint_of(description), trials, attributes):
         # Somebody else was faster, perhaps with another document.
-        return join(wanted, open_study(wanted.url, name)), notes
+        return joined(wanted, open_study(wanted.url, name), notes)
     short = shortage(spec.space, trials)
     return open_study(wanted.url, name), [
         *notes,
@@ -121,6 +130,15 @@ def choose(wanted: Wanted) -> tuple[Spec, str, list[str]]:
     return wanted.load(QUICK), name, [note]
 
 
+def joined(wanted: Wanted, study: Study, notes: Sequence[str] = ()) -> tuple[Study, list[str]]:
+    """The stored study as `join` leaves it; a sentence where that is not the budget that was asked for."""
+    found = join(wanted, study)
+    total = found.row.trials
+    if wanted.trials in (None, total):
+        return found, [*notes]
+    return found, [*notes, f"--trials {wanted.trials}: {total} trials have begun already and are the total"]
+
+
 def join(wanted: Wanted, study: Study) -> Study:
     """Takes the stored study; changes its budget, and with `update` how it searches."""
     if study.plan is not None and (wanted.has_document or wanted.budgets):
@@ -130,20 +148,26 @@ def join(wanted: Wanted, study: Study) -> Study:
         )
     if wanted.origin is not None:
         check_origin(study, wanted.origin)
+    if wanted.profile not in (None, study.row.profile):
+        raise StudyError(
+            f"--study: {study.name!r} was created with profile {study.row.profile} (asked: "
+            f"{wanted.profile}); leave this flag away to join it, or use another name"
+        )
     if wanted.has_document:
-        spec = wanted.load(wanted.profile or study.row.profile)
+        spec = wanted.load_for(study)
         different = differences(study.spec.document, spec.document)
         if wanted.trials is not None:
             different.pop("study.trials", None)  # the flag says how many
         fixed = [line for name, line in different.items() if not name.startswith(UPDATABLE)]
         if fixed:
             raise StudyError(
-                f"--study: {study.name!r} was created with {'; '.join(fixed)}; "
+                f"--study: {study.name!r} was created with {_listed(fixed)}; "
                 "leave these flags away to join it, or use another name"
             )
         if different and not wanted.update:
             raise StudyError(
-                f"--study: {study.name!r} has {'; '.join(different.values())}; add --update to change that"
+                f"--study: {study.name!r} has {_listed(list(different.values()))}; "
+                "add --update to change that"
             )
         if different:
             check_search(spec)
@@ -165,16 +189,25 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str
     a, b = _leaves(stored), _leaves(asked)
     return {
         name: f"{name.removeprefix('space.')} {a.get(name)} (asked: {b.get(name)})"
-        for name in sorted({*a, *b})
+        for name in sorted({*a, *b}, key=lambda name: (name != "objective", name))
         if a.get(name) != b.get(name)
     }
 
 
+def _listed(differences: Sequence[str]) -> str:
+    more = len(differences) - LISTED
+    return "; ".join(differences[:LISTED]) + (f"; and {more} more" if more > 0 else "")
+
+
 def _leaves(document: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(document, Mapping) and document:
-        parts = [_leaves(value, f"{prefix}{key}.") for key, value in document.items()]
-        return {name: value for part in parts for name, value in part.items()}
-    return {prefix.rstrip("."): document}
+        inside = dict(document)
+    elif isinstance(document, list) and all(isinstance(entry, Mapping) for entry in document):
+        inside = {entry["name"]: entry for entry in document}  # known configs, beliefs
+    else:
+        return {prefix.rstrip("."): document}
+    parts = [_leaves(value, f"{prefix}{key}.") for key, value in inside.items()]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def check_search(spec: Spec) -> None:

@@ -10,14 +10,19 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 from service import COMMAND, DOCUMENT, STUDY, Answer, Search
 from sqlalchemy import insert, update
+from sqlalchemy.exc import OperationalError
 
 from search.objective import EpochResult, Run
 from search.places import Place
+from search.reading import read_snapshot
+from search.records import Snapshot
 from search.signals import Interrupt
 from search.study import Study, check_data, open_study
 from search.worker import Worker
@@ -29,6 +34,11 @@ from storage.processes import Process
 from storage.reads import trial_rows
 
 Command = Callable[..., Answer]
+
+COMMANDS = (
+    *("start", "worker", "status", "trials", "best", "check", "stop", "dashboard"),
+    *("compare", "confirm", "ablate", "report", "import"),
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -213,10 +223,28 @@ def test_what_an_override_left_out_is_a_problem(search: Search, command: Command
 
 def test_help(command: Command) -> None:
     told = command("--help")
-    for name in ("start", "worker", "status", "trials", "best", "check", "stop", "dashboard"):
+    for name in COMMANDS:
         assert f"  {name} " in told.out
         assert "--" in command(name, "--help").out
-    assert "start" in command(code=None).out + command(code=None).err
+        (short,) = (line for line in told.out.splitlines() if line.startswith(f"  {name} "))
+        assert short.endswith("."), "cut off"
+    assert command(code=2).err.splitlines()[0] == "Usage: search [OPTIONS] COMMAND [ARGS]..."
+    assert command("--version").out == f"mseg-search {version('mseg-search')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["halp"], "No such command 'halp'; search --help shows what it takes"),
+        (["sttaus"], "No such command 'sttaus'. Did you mean 'status'? search --help shows what it takes"),
+        (["compare", "3"], "Missing argument 'b'; search compare --help shows what it takes"),
+        (["start", "--trials", "x"], "unable to parse string as an integer, not 'x'"),
+    ],
+)
+def test_a_wrong_command_line_comes_with_the_remedy(
+    command: Command, arguments: list[str], said: str
+) -> None:
+    assert command(*arguments, code=2).err.endswith(f"{said}\n")
 
 
 @pytest.mark.parametrize("name", ["trials --json", "trials"])
@@ -381,6 +409,27 @@ def test_a_study_is_joined_with_what_it_has(search: Search, command: Command) ->
     assert search.create("epochs=1", trials=1).row.trials == 1, "the same values are no difference"
 
 
+def test_a_study_is_joined_without_its_file(search: Search, command: Command) -> None:
+    """What was asked for is held against the study's own document, not against the stock one."""
+    search.create("epochs=1", trials=1)
+    (search.folder / "space.yaml").unlink()
+    line = command("start", "--set", "x.low=0.2", code=2).err
+    assert "'toy' was created with x.low 0.0 (asked: 0.2); leave" in line
+    line = command("start", "--profile", "quick", code=2).err
+    assert "'toy' was created with profile None (asked: quick); leave" in line
+    command("start", "--set", "epochs=1", "--workers", "0")
+
+
+def test_a_document_of_something_else_is_refused_briefly(search: Search, command: Command) -> None:
+    search.create(trials=1)
+    space = ", ".join(f"p{n}: {{low: 0, high: {n + 1}}}" for n in range(9))
+    (search.folder / "space.yaml").write_text(f"objective: other\nspace: {{{space}}}\n")
+    line = command("start", "--space", "space.yaml", code=2).err
+    assert "'toy' was created with objective toy (asked: other); " in line
+    assert "known.by hand.kind plain (asked: None); " in line
+    assert "more; leave these flags away" in line and len(line) < 400
+
+
 def test_how_it_searches_is_changed_with_update_only(search: Search, command: Command) -> None:
     search.create(trials=1)
     worker(search, search.create()).run(Interrupt())
@@ -428,7 +477,7 @@ def test_the_budget_is_raised_and_not_lowered_below_what_is_claimed(
     search: Search, command: Command
 ) -> None:
     worker(search, search.create(trials=3)).run(Interrupt())
-    command("start", "--trials", "1")
+    assert "--trials 1: 3 trials have begun already" in command("start", "--trials", "1").err
     assert command("status", "--json").json["budget"]["trials"] == 3
     assert search.create(trials=6).row.trials == 6
     assert search.create(trials=4).row.trials == 4
@@ -511,9 +560,33 @@ def test_the_environment_stands_behind_the_flags(
     assert "no study" in command("status", "--storage", "sqlite:///none.db", code=2).err
 
 
+def test_watching_outlasts_the_database(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker(search, search.create(trials=1)).run(Interrupt())
+    study = search.study()
+    assert study is not None
+    done = read_snapshot(study)
+    begun = replace(done, budget=replace(done.budget, trials=2))
+    away = OperationalError("SELECT 1", {}, Exception("the server is gone"))
+    away.__cause__ = away.orig
+    answers = iter([begun, away, away, done])
+
+    def read(_: Study) -> Snapshot:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("search.reading.read_snapshot", read)
+    told = command("status", "--watch").err
+    assert told.count("the database does not answer: the server is gone") == 1
+    assert "1 of 1 trials finished" in told.splitlines()[-1]
+
+
 def test_stop(search: Search, command: Command) -> None:
     search.create()
-    assert "finish their trials" in command("stop").err
+    assert "finish their trials and leave (there is none now)" in command("stop").err
     found = search.study()
     assert found is not None and found.row.stop == "drain"
     assert "leave now" in command("stop", "--now").err
