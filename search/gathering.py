@@ -6,7 +6,7 @@ from typing import Any
 
 from search.comparing.sides import stored_run, trial_number
 from search.errors import SearchError, UserError
-from search.history import SCORE, RecordedRun, read_run
+from search.history import CONFIG, HISTORY, SCORE, RecordedRun, read_run
 from search.importance import importance_of
 from search.imports.importing import read_imported
 from search.reading import read_records, read_snapshot
@@ -66,6 +66,8 @@ def read_trial(study: Study, record: Record, runs: Path) -> Trial:
     folder = runs / study.name / f"trial-{record.number:04d}"
     stored = stored_run(study, record)
     try:
+        if folder.is_dir() and not any((folder / name).exists() for name in (CONFIG, HISTORY)):
+            raise UserError(f"the trials' folders have no {CONFIG} and no {HISTORY}")
         files = read_run(folder)
     except UserError as error:
         return Trial(

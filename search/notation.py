@@ -18,7 +18,7 @@ Curve = Sequence[float | None]
 
 def score(value: float | None) -> str:
     """A score or a difference of scores: four decimals."""
-    return DASH if value is None or not math.isfinite(value) else f"{value:.4f}"
+    return DASH if value is None or not math.isfinite(value) else f"{value:z.4f}"
 
 
 def rate(value: float | None) -> str:

@@ -234,6 +234,25 @@ def test_what_is_not_there_is_said(copied: Search) -> None:
     assert not re.search(r"\bnan\b|\binf\b|None", text)
 
 
+def test_a_module_of_ones_own(search: Search, command: Command) -> None:
+    """It records nothing but scores, no config is known, lower is better; and what is advised works."""
+    known = "known:\n  - {name: by hand, x: 0.3, kind: plain}\n"
+    document = DOCUMENT.replace(known, "").replace("trials: 3", "direction: minimize\n  trials: 3")
+    (search.folder / "space.yaml").write_text(document)
+    search.create()
+    command("worker")
+    text = Path(command("report").out.split()[0]).read_text()
+    assert text.count("have no config.yaml and no history.json.") == 1
+    assert "Not recorded: training score there, gap there, points, learning rate there, best by" in text
+    assert "Training scores and learning rates were not recorded." in text and "| not recorded" not in text
+    page = search.folder / "runs" / "toy" / "report"
+    page.rename(page.with_name("before"))
+    page.write_text("in the way")
+    assert command("report", code=1).err == "runs/toy/report: File exists; --debug shows where\n"
+    (advised,) = re.findall(r"search confirm .*", text)
+    command(*shlex.split(advised)[1:], "--workers", "0")
+
+
 def test_the_command(command: Command, copied: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says where the report is; the study has it as its note."""
     monkeypatch.setenv("SEARCH_STORAGE", copied.url)

@@ -42,11 +42,13 @@ def report(
     from search.report.writing import draw_trial, write_report
     from search.shelf import place_of
     from search.study_page import publish
+    from search.workspace import check_folder
     from storage.engine import StorageError
 
     if trial is not None and (against is not None or stage_ends is not None):
         raise UserError("--trial: draws one trial; leave --against and --stages away")
     ends = None if stage_ends is None else parse_ends(stage_ends)
+    check_folder(runs)
     url = storage_url(storage, runs)
     found = named(url, study, read_only=True)
     folder = runs / found.name / "report"

@@ -102,8 +102,8 @@ def _row(study: "Study", each: Found) -> ImportedRow:
     settings = study.spec.study
     if each.run.metric != OWN and settings.direction == "minimize":
         raise UserError(
-            f"{each.source}: of {each.run.metric} more is better, and study {study.name!r} minimizes; in a "
-            "CSV, a column score holds the study's own metric"
+            f"{each.source}: is scored by {each.run.metric}, where higher is better, and study "
+            f"{study.name!r} minimizes; in a CSV, a column score holds the study's own metric"
         )
     if each.run.name.casefold() in {known.name.casefold() for known in study.spec.known}:
         raise UserError(

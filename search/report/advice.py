@@ -142,16 +142,22 @@ def _confirm(material: Material) -> Advice | None:
     found = material.confirmation
     if found is not None and found.ended:
         return None
-    against = "" if material.baseline is None else f" --against {material.baseline.record.number}"
-    if material.is_own_baseline:
-        against = ""
-    command = f"search confirm --study {material.study}"
+    command, beside = f"search confirm --study {material.study}", "the baseline"
+    if found is None and not material.snapshot.best_known and material.baseline is None:
+        others = [each for each in best_first(material) if each.params != material.best.record.params]
+        if not others:
+            return None
+        command, beside = f"{command} --top 1 --against {others[0].number}", "the next best"
+    elif found is None:
+        command += " --top 3"
+        if material.baseline is not None and not material.is_own_baseline:
+            command += f" --against {material.baseline.record.number}"
     luck = material.predicted
     lucky = "" if luck is None else f" {luck.curse:.4f} of the best value is expected to be luck."
     return Advice(
-        "Train the best again on fresh seeds, beside the baseline.",
+        f"Train the best again on fresh seeds, beside {beside}.",
         f"Every figure here is of one run with one seed.{lucky}",
-        [command if found is not None else f"{command} --top 3{against}"],
+        [command],
     )
 
 

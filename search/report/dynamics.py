@@ -95,15 +95,24 @@ def degradation(material: Material) -> Section:
 
 
 def _lost(lost: Decline) -> list[str]:
-    luck = "too short to know" if lost.luck is None else f"{lost.luck:.2f}"
-    return [notation.score(lost.best), notation.score(lost.last), str(lost.after), f"{lost.drop:.2f}", luck]
+    luck = "too short to know" if lost.luck is None else f"{lost.luck:z.2f}"
+    return [
+        notation.score(lost.best),
+        notation.score(lost.last),
+        str(lost.after),
+        f"{lost.drop:z.2f}",
+        luck,
+    ]
 
 
 def gaps(material: Material, folder: Path) -> Section:
     """The gap between training and validation by learning rate."""
+    title = "Gap by learning rate"
+    found = [(role, trial, *gap_by_rate(trial.run)) for role, trial in reversed(material.roles)]
+    if not any(bands for _, _, bands, _ in found):
+        return Section(title, [Paragraph("Training scores and learning rates were not recorded.")])
     blocks: list[Block] = []
-    for role, trial in reversed(material.roles):
-        bands, together = gap_by_rate(trial.run)
+    for role, trial, bands, together in found:
         if not bands:
             blocks.append(Paragraph(f"{role}: the columns for it were not recorded."))
             continue
@@ -115,7 +124,7 @@ def gaps(material: Material, folder: Path) -> Section:
         blocks.append(_bands(role, bands))
         blocks.append(Paragraph(_together(role, together)))
     blocks.append(Paragraph("gap = 100 × (training score − validation score) of the same epoch."))
-    return Section("Gap by learning rate", blocks)
+    return Section(title, blocks)
 
 
 def _bands(role: str, bands: Sequence[Band]) -> Table:

@@ -107,7 +107,7 @@ def curves(
             axes.plot(run.best_epoch, run.finite[run.best_epoch], "o", color=colour, markersize=5)
         axes.set(xlabel="epoch", ylabel="validation score")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right" if best.direction == "maximize" else "upper right")
 
 
 def search(path: Path, records: Sequence[Record], direction: Direction, target: float | None) -> None:

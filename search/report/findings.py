@@ -104,6 +104,7 @@ def importances(material: Material, folder: Path) -> Section:
     said = (
         f"Above chance: {', '.join(above)}." if above else "No parameter is above chance in these trials."
     )
+    beyond = ", which is more than was found" if found.chance > 1 else ""
     return Section(
         title,
         [
@@ -113,9 +114,9 @@ def importances(material: Material, folder: Path) -> Section:
             Paragraph(
                 f"By PED-ANOVA over {found.trials} complete trials, with the best {found.top} as the good "
                 f"ones; shares add up to 1. Intervals: {found.resamples} resamples of the trials. Chance, "
-                f"{found.chance:.2f}: what the largest share stays below in 95 % of {found.resamples} "
-                "shufflings of the values over the trials. Pruned trials are not in it, and the sampler "
-                "chose where to look."
+                f"{found.chance:.2f}{beyond}: what the largest share stays below in 95 % of "
+                f"{found.resamples} shufflings of the values over the trials. Pruned trials are not in it, "
+                "and the sampler chose where to look."
             ),
         ],
     )

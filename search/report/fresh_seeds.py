@@ -87,12 +87,15 @@ def ablated(found: Ablation) -> Iterator[Block]:
     for pair in found.pairs:
         names = " and ".join(literal(found.texts[change]) for change in pair.changes)
         rows.append([f"beyond the sum: {names}", notation.DASH, *_pair(pair.interaction, "+"), ""])
-    rows.append(["unexplained", notation.DASH, *_pair(found.unexplained, "+"), ""])
-    yield Table(["change", "seeds", "effect", "95 % interval", ""], rows, numeric=4)
-    yield Paragraph(
+    words = (
         f"An effect is {a} with that change less {a}. Small: its interval holds nothing half as large "
-        "as the largest effect. Unexplained: what changes alone and the pairs do not add up to."
+        "as the largest effect."
     )
+    if found.left is not None:
+        rows.append(["unexplained", notation.DASH, *_pair(found.left, "+"), ""])
+        words += " Unexplained: what changes alone and the pairs do not add up to."
+    yield Table(["change", "seeds", "effect", "95 % interval", ""], rows, numeric=4)
+    yield Paragraph(words)
 
 
 def _estimate(found: Estimate) -> str:

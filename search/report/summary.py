@@ -92,15 +92,19 @@ def to_target(material: Material, value: float | None) -> str | None:
 def performance(material: Material, comparison: Comparison | None) -> Section:
     """The best and the baseline, figure by figure."""
     sides = [(trial, peak(trial.run, material.smooth)) for _, trial in material.roles]
-    rows = [
-        [name, *cells]
+    facts = [
+        [name.format(smooth=material.smooth), *cells]
         for name, *cells in zip(LABELS, *(_facts(material, *side) for side in sides), strict=True)
     ]
-    rows = [[row[0].format(smooth=material.smooth), *row[1:]] for row in rows]
+    rows = [row for row in facts if set(row[1:]) != {NOT_RECORDED}]
+    unknown = [row[0] for row in facts if row not in rows]
     heads = [f"{role.lower()}: {literal(trial.name)}" for role, trial in material.roles]
     blocks: list[Block] = [Table(["", *heads], rows, numeric=len(sides))]
     blocks += _reasons(material, comparison)
-    blocks += [Paragraph(f"{literal(trial.missing)}.") for trial, _ in sides if trial.missing]
+    said = dict.fromkeys(literal(trial.missing) for trial, _ in sides if trial.missing)
+    if unknown:
+        said[f"Not recorded: {', '.join(unknown)}"] = None
+    blocks += [Paragraph(f"{each}.") for each in said]
     return Section("Performance summary", blocks)
 
 
