@@ -126,7 +126,9 @@ def read_yaml(path: Path) -> Node:
     except OSError as error:
         raise SpaceError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise SpaceError(f"{path}: is not a text in UTF-8 (byte {error.start}); save it as UTF-8") from error
+        raise SpaceError(
+            f"{path}: is not a text in UTF-8 (byte {error.start}); save it as UTF-8"
+        ) from error
     root = parse_yaml(text, lambda mark: f"{path}:{mark.line + 1}:{mark.column + 1}")
     if not isinstance(root.value, dict):
         found = "is empty" if root.value is None else f"holds {root.show()}, not names and values"

@@ -38,7 +38,8 @@ class EpochResult:
         epochs: how many this run will train at most.
         score: the study's metric of this epoch; NaN or infinite says that training diverged.
         lr: the learning rate this epoch trained at.
-        metrics: further floats by name (`train_loss`, `images_per_second`, ...).
+        metrics: further floats by name; `images_per_second` is shown. What of the others should outlive the
+            run, an objective writes into its folder itself (`history.json`: `search/history.py`).
         applied: values read back from the live objects by parameter name; the worker compares them
             with what was sampled and fails the trial where one differs.
         resumed: this epoch was trained by an earlier call on the same folder and is told once more.
