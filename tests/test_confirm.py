@@ -15,7 +15,12 @@ from optuna_dashboard import get_note
 from service import Answer, Search
 
 from search.objective import best_mean
+from search.places import Place
+from search.reading import read_records
+from search.retraining import confirm
+from search.signals import Interrupt
 from search.study import create_study, open_study
+from search.worker import Worker
 from storage import plans
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -146,6 +151,34 @@ def test_killed_and_called_again_it_goes_on(search: Search, command: Command) ->
     again = command(*asked, "--json")
     assert again.json["ended"] and retrained(command) == before
     assert plans.slots(study.engine, study.id) == planned
+
+
+def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search) -> None:
+    """On PostgreSQL: whoever plans a round, it is planned once, and each config has each seed once."""
+    search = search_on_postgres
+    study = search.create("noise=0.3", "seconds=0.03", trials=3)
+    assert Worker(study, search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    made, _ = confirm.prepared(study, confirm.Asked(top=2, seeds=5))
+    search.environment["SEARCH_TOY_LOG"] = str(search.runs)
+    log = search.runs / "epochs.log"
+    first, *others = [search.spawn("worker", "--study", "toy-confirm") for _ in range(3)]
+    search.wait(lambda: log.exists() and f" {first.pid}\n" in log.read_text())
+    first.kill()
+    for other in others:
+        search.ends(other)
+
+    slots = plans.slots(made.engine, made.id)
+    assert len(slots) > 9, "nothing was settled after three seeds: there was a second round to plan"
+    assert set(Counter((slot.config, slot.block) for slot in slots).values()) == {1}
+    assert len({(slot.block, slot.seed) for slot in slots}) == len({slot.block for slot in slots})
+    trials = read_records(made)
+    assert [trial.state for trial in trials] == ["complete"] * len(slots)
+    assert set(Counter((str(trial.params), trial.seed) for trial in trials).values()) == {1}
+    epochs = Counter(line.rpartition(" ")[0] for line in log.read_text().splitlines())
+    assert len(epochs) == len(slots) * 4 and sum(epochs.values()) <= len(slots) * 4 + 1
+    answer = confirm.answer(made)
+    assert answer.ended and answer.planned == len(slots) and not answer.lost
+    assert f"{len(slots)} trainings, 0 of them not ended" in noted(search, "toy-confirm")[0]
 
 
 @pytest.mark.parametrize(
