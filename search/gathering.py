@@ -6,6 +6,7 @@ from typing import Any
 
 from search.comparing.sides import stored_run, trial_number
 from search.errors import SearchError, UserError
+from search.final import read_held_out
 from search.history import CONFIG, HISTORY, SCORE, RecordedRun, read_run
 from search.importance import importance_of
 from search.imports.importing import read_imported
@@ -57,6 +58,7 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
         ablations=[ablate.answer(made) for made in retrained if made.plan and made.plan.kind == "ablate"],
         predicted=curse.predict(records, snapshot.smooth, snapshot.direction),
         imported=read_imported(study),
+        held_out=read_held_out(study, snapshot.best.number, None if baseline is None else baseline.number),
         ends=ends or study.spec.report.stages,
     )
 

@@ -1,8 +1,9 @@
 """What can be searched: the contract between the service and the thing it trains.
 
-An objective is a module with `train(config, run)`, and optionally `configure(params)` and
-`describe(config, data)`. It knows neither Optuna nor SQL; the service knows nothing of models. The
-stock objective is `search.mseg`; `objective: my_module` in space.yaml names another.
+An objective is a module with `train(config, run)`, and optionally `configure(params)`,
+`describe(config, data)`, and the pair `describe_test(config, data)` and
+`score_test(config, weights, data, device)`. It knows neither Optuna nor SQL; the service knows nothing
+of models. The stock objective is `search.mseg`; `objective: my_module` in space.yaml names another.
 
 The trainer is a generator: whoever consumes it decides. The worker reports and prunes, `confirm`
 collects, a test takes two epochs and closes. Closing it ends the training and frees the device.
@@ -112,6 +113,41 @@ class Description:
     problems: Sequence[str] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelledTest:
+    """What an objective says of its labelled test split before anything of it is scored.
+
+    Attributes:
+        images: how many there are, at least 1.
+        fingerprint: parts by name, each a short text that changes when the images, their labels or the
+            way in which they are scored do. It is stored with the scores and names no file.
+        problems: sentences about what makes it less of a test, such as images that were trained on.
+    """
+
+    images: int
+    fingerprint: Mapping[str, str]
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageScores:
+    """What one trial's weights score on the test split.
+
+    Attributes:
+        scores: the study's metric of each image, all finite, in an order that every trial has. Their
+            mean is the score.
+        per_class: by class, the mean over the images that hold it, and how many do; classes that none
+            holds are left out.
+    """
+
+    scores: Sequence[float]
+    per_class: Mapping[str, tuple[float, int]] = field(default_factory=lambda: NOTHING)
+
+
+WEIGHTS = "best.safetensors"
+"""The file in a trial's folder that stays for the best trials, and that `score_test` is given."""
+
+
 class Objective(Protocol):
     """A module that can be searched. Only `train` is required.
 
@@ -122,6 +158,13 @@ class Objective(Protocol):
           `resumed=True`, then goes on with the next;
         - it polls `run.should_stop()` at each batch and returns when that is true;
         - it returns before `epochs` when it stops early of its own accord.
+
+    Contract of the test split, which only `search report --final` reads, with both functions there:
+        - `describe_test(config, data) -> LabelledTest` says what would be scored, and scores nothing;
+        - `score_test(config, weights, data, device) -> ImageScores` scores a file `WEIGHTS` that `train`
+          left for this config, and writes nothing; the batch size it does that with changes no score;
+        - both raise DataError where there is no labelled test split, in one line that says so;
+        - nothing else reads it: neither `train` nor `describe`.
     """
 
     def train(self, config: Any, run: Run) -> Iterator[EpochResult]: ...

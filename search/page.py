@@ -10,9 +10,10 @@ from typing import Any
 
 from search import curve
 from search.endings import End, Progress
+from search.objective import WEIGHTS
 from search.report import markdown
 from search.report.blocks import literal
-from search.shelf import WEIGHTS, Shelf
+from search.shelf import Shelf
 from search.workspace import Workspace
 from storage.leases import Lease
 from storage.pages import Artifact, Page

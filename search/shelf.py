@@ -26,6 +26,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from search.objective import WEIGHTS
 from search.study import Study
 from search.threads import thread_variables
 from search.workspace import Workspace
@@ -43,7 +44,6 @@ SHARE = 0.01  # of the time at most that uploads may take from training
 PATIENCE_SECONDS = 15.0  # for the store, where somebody waits for it
 FETCH_SECONDS = 300.0  # for a checkpoint: without it, epochs are trained again
 LOOK_SECONDS = 0.02  # between two looks whether it has answered
-WEIGHTS = "best.safetensors"
 
 
 @dataclass

@@ -20,12 +20,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from search.errors import UserError
-from search.objective import EpochResult
+from search.objective import WEIGHTS, EpochResult
 
 WORK = ".work-"
 MARK = ".epoch"
 UNREPORTED = ".unreported"
-CHECKPOINTS = ("last.pt", "best.safetensors")
+CHECKPOINTS = ("last.pt", WEIGHTS)
 KEPT = 5
 """How many of the best trials keep theirs; the known and the running do, too."""
 

@@ -1,4 +1,4 @@
-"""The tables: seven of our own, and the columns of Optuna's that we read or write with plain SQL.
+"""The tables: eight of our own, and the columns of Optuna's that we read or write with plain SQL.
 
 Optuna's tables (schema version 12, library 5.x) are created by Optuna and stay readable by every tool
 that speaks Optuna. They are described here once more because claiming, reporting and telling must
@@ -136,6 +136,19 @@ takeovers = Table(
     Column("study_id", Integer, ForeignKey("search_studies.study_id"), nullable=False, index=True),
     Column("left_at", Float(53), nullable=False),  # last sign of life of the owner before
     Column("taken_at", Float(53), nullable=False),
+)
+
+test_reads = Table(
+    "search_test_reads",
+    ours,
+    Column("study_id", Integer, ForeignKey("search_studies.study_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # 1, 2, ..: the count
+    Column("split", String(64), nullable=False, index=True),  # a hash: equal for equal images and labels
+    Column("host", String(255), nullable=False),
+    Column("begun_at", Float(53), nullable=False),
+    Column("ended_at", Float(53)),  # NULL: under way, or whoever read it was killed
+    Column("document", Text, nullable=False),  # what was to be read, by which weights, as JSON
+    Column("results", Text),  # what they scored, as JSON; stored before anybody sees it
 )
 
 # -- Optuna's ------------------------------------------------------------------------------------

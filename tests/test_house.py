@@ -105,7 +105,7 @@ def test_leaves_of_the_objective_do_not_import_each_other() -> None:
 def test_what_is_shown_is_a_function_of_records() -> None:
     shown = {*below("search.showing"), "search.notation", "search.comparing.side_by_side"}
     shown |= {"search.imports.beside", "search.retraining.confirmed", "search.retraining.ablated"}
-    models = {"search.records", "search.pruning_audit"}
+    models = {"search.records", "search.pruning_audit", "search.held_out"}
     models |= {f"search.comparing.{name}" for name in ("comparison", "evidence", "stages")}
     models |= {f"search.retraining.{name}" for name in ("confirmation", "ablation", "contrasts")}
     assert shown | models <= FILES.keys()
@@ -118,7 +118,8 @@ def test_what_is_shown_is_a_function_of_records() -> None:
 
 
 def test_a_report_is_a_function_of_records() -> None:
-    plain = {"records", "history", "notation", "objective", "parameter", "pruning_audit", "ranks", "spec"}
+    plain = {"records", "history", "held_out", "notation", "objective", "parameter"}
+    plain |= {"pruning_audit", "ranks", "spec"}
     plain |= {f"comparing.{name}" for name in ("comparison", "evidence", "stages")}
     plain |= {f"retraining.{name}" for name in ("ablation", "confirmation", "contrasts", "plan")}
     allowed = {f"search.{name}" for name in plain}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.commands.options import Artifacts, Json, Runs, Stages, Storage, StudyName
+from search.commands.options import Artifacts, Data, Device, Gpus, Json, Runs, Stages, Storage, StudyName
 from search.commands.output import say, write_json
 from search.errors import UserError
 from search.finding import named, storage_url
@@ -18,6 +18,14 @@ Trial = Annotated[
     int | None,
     typer.Option("--trial", min=0, help="Only draw this trial: score, loss, learning rate and gap."),
 ]
+Final = Annotated[
+    bool,
+    typer.Option(
+        "--final",
+        help="Score the best and the baseline on the labelled test split of --data, on --device; each read "
+        "is counted.",
+    ),
+]
 
 
 def report(
@@ -28,6 +36,10 @@ def report(
     against: Against = None,
     stage_ends: Stages = None,
     artifacts: Artifacts = None,
+    final: Final = False,
+    data: Data = None,
+    gpus: Gpus = "auto",
+    device: Device = None,
     as_json: Json = False,
 ) -> int:
     """Write what a study found: a page, its figures, a note.
@@ -37,7 +49,9 @@ def report(
     from sqlalchemy.exc import SQLAlchemyError
 
     from search.comparing.stages import parse_ends
+    from search.final import read_test
     from search.gathering import gather, read_trial
+    from search.places import places
     from search.reading import read_record
     from search.report.writing import draw_trial, write_report
     from search.shelf import place_of
@@ -45,8 +59,8 @@ def report(
     from search.workspace import check_folder
     from storage.engine import StorageError
 
-    if trial is not None and (against is not None or stage_ends is not None):
-        raise UserError("--trial: draws one trial; leave --against and --stages away")
+    if trial is not None and (against is not None or stage_ends is not None or final):
+        raise UserError("--trial: draws one trial; leave --against, --stages and --final away")
     ends = None if stage_ends is None else parse_ends(stage_ends)
     check_folder(runs)
     url = storage_url(storage, runs)
@@ -63,11 +77,18 @@ def report(
         drawn = draw_trial(read_trial(found, record, runs), found.spec.study.smooth, folder)
         _say({"study": found.name, "trial": trial, "figures": [str(drawn)]}, [drawn], as_json)
         return 0
-    written = write_report(gather(found, runs, against, ends), folder)
+    material = gather(found, runs, against, ends)
+    if final:
+        trials = [tried for _, tried in reversed(material.roles)]
+        read_test(named(url, found.name), trials, data, places(gpus, None, device)[0], artifacts or None)
+        material = gather(found, runs, against, ends)
+    written = write_report(material, folder)
     try:
         publish(named(url, found.name), written, place_of(artifacts or None, runs))
     except (OSError, StorageError, SQLAlchemyError) as error:
         say(f"the dashboard does not have this report: {str(error).splitlines()[0]}")
+    if final and material.held_out is not None:
+        say(material.held_out.counted())
     _say(written.to_json(), written.paths, as_json)
     return 0
 

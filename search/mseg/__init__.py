@@ -6,10 +6,11 @@ from pathlib import Path
 from search.mseg import data as _data
 from search.mseg import model as _model
 from search.mseg.config import Config
+from search.mseg.held_out import describe_test, score_test
 from search.mseg.trainer import train
 from search.objective import Description, Params
 
-__all__ = ["Config", "configure", "describe", "train"]
+__all__ = ["Config", "configure", "describe", "describe_test", "score_test", "train"]
 
 
 def configure(params: Params) -> Config:

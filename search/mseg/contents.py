@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
+from search.errors import DataError
 from search.mseg.cache import folder as cache_folder
 
 
@@ -28,7 +29,7 @@ def contents(root: Path, files: Sequence[Path]) -> list[Content]:
     """The contents of `files`, all of them under `root`.
 
     Raises:
-        OSError: a file cannot be read.
+        DataError: a file cannot be read.
     """
     where = hashlib.sha256(bytes(root.resolve())).hexdigest()[:16]
     index = cache_folder() / f"contents-{where}.json"
@@ -42,8 +43,11 @@ def contents(root: Path, files: Sequence[Path]) -> list[Content]:
         with path.open("rb") as file:
             return Content(stat.st_size, stat.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest())
 
-    with ThreadPoolExecutor() as pool:
-        found = list(pool.map(content, files))
+    try:
+        with ThreadPoolExecutor() as pool:
+            found = list(pool.map(content, files))
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}; make it readable") from error
     now = {str(path.relative_to(root)): entry for path, entry in zip(files, found, strict=True)}
     if now != known:
         _write(index, now)

@@ -30,6 +30,10 @@ STORED_AS = "1"
 """Version of what the cache holds; another decoder needs another."""
 
 
+MOST_DRAWN = 100_000
+"""Drawn faces of a study at most; those of the test split have higher numbers (`held_out`)."""
+
+
 class DataConfig(BaseModel):
     """Section `data` of space.yaml."""
 
@@ -57,7 +61,7 @@ class DataConfig(BaseModel):
         42, ge=0, lt=2**32, description="seed of the order before the split, 0 to 2^32 - 1"
     )
     drawn_images: int = Field(
-        300, ge=2, le=100_000, description="number of drawn faces, validation included, 2 to 100000"
+        300, ge=2, le=MOST_DRAWN, description="number of drawn faces, validation included, 2 to 100000"
     )
     drawn_seed: int = Field(0, ge=0, lt=2**63, description="seed of the drawn faces, 0 to 2^63 - 1")
 
@@ -190,7 +194,7 @@ def _limited(count: int, config: DataConfig) -> int:
 
 def _from_folder(config: DataConfig, root: Path | None) -> SegmentationData:
     folder = scan(root)
-    known = _contents(folder)
+    known = contents_of(folder)
     if folder.val is None:
         train, val = ([folder.train[i] for i in part] for part in _split(len(folder.train), config))
     else:  # shuffled here too, so that train_limit takes a fair sample
@@ -224,12 +228,10 @@ def _from_folder(config: DataConfig, root: Path | None) -> SegmentationData:
     )
 
 
-def _contents(folder: Folder) -> dict[Path, Content]:
+def contents_of(folder: Folder) -> dict[Path, Content]:
+    """What the files hold that a study trains on and validates with."""
     files = [file for pair in (*folder.train, *(folder.val or ())) for file in (pair.image, pair.mask)]
-    try:
-        return dict(zip(files, contents(folder.root, files), strict=True))
-    except OSError as error:
-        raise DataError(f"{error.filename}: {error.strerror}; make it readable") from error
+    return dict(zip(files, contents(folder.root, files), strict=True))
 
 
 def _identity(folder: Folder, known: Mapping[Path, Content]) -> dict[str, str]:

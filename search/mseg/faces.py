@@ -39,13 +39,13 @@ SKIN = ((0.96, 0.82, 0.72), (0.90, 0.70, 0.57), (0.78, 0.57, 0.43), (0.58, 0.40,
 HAIR = ((0.62, 0.60, 0.58), (0.80, 0.64, 0.42), (0.42, 0.27, 0.16), (0.22, 0.14, 0.09), (0.07, 0.06, 0.06))
 
 
-def draw(count: int, size: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draws faces 0 to `count` - 1 of `seed`.
+def draw(count: int, size: int, seed: int, first: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Draws `count` faces of `seed`, from number `first` on.
 
     Args:
         count: how many, at least 0.
         size: side of an image in pixels, at least 8.
-        seed: at least 0.
+        seed, first: at least 0.
 
     Returns:
         images (count, 3, size, size) uint8 RGB; masks (count, size, size) uint8, classes 0 to 18.
@@ -53,7 +53,7 @@ def draw(count: int, size: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[n
     images = np.empty((count, 3, size, size), np.uint8)
     masks = np.empty((count, size, size), np.uint8)
     for index in range(count):
-        images[index], masks[index] = _face(size, np.random.default_rng([seed, index]))
+        images[index], masks[index] = _face(size, np.random.default_rng([seed, first + index]))
     return images, masks
 
 

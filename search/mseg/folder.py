@@ -3,6 +3,7 @@
     train/images/*.jpg, *.jpeg, *.png   any size and mode, read as RGB
     train/masks/*.png                   named like the images and of their size
     val/images, val/masks               if there is a validation set; else one is split off
+    test/images, test/masks             if there is a labelled test split; read by `labelled_test` alone
     dataset.yaml                        if the classes are not CelebAMask-HQ's
 
 A mask's pixel is a class: the palette INDEX in a palette PNG, the value in a greyscale one. The palette's
@@ -29,6 +30,8 @@ from search.mseg.celebamask import CLASSES, MIRROR_PAIRS
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 MASK_SUFFIXES = (".png",)
+
+TEST = "test"
 
 AHEAD = 64
 """How many decoded pairs may wait for whoever stores them."""
@@ -116,8 +119,27 @@ def _dataset(path: Path) -> _Dataset:
         raise DataError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
 
 
+def labelled_test(root: Path) -> tuple[Pair, ...]:
+    """The pairs of the labelled test split, sorted by the image's file name.
+
+    Raises:
+        DataError: there is none; images without masks are none.
+    """
+    part = root / TEST
+    if not _holds(part / "masks", MASK_SUFFIXES):
+        masks = f"put them into {part / 'masks'}, named like the images, or leave --final away"
+        if _holds(part / "images", IMAGE_SUFFIXES):
+            raise DataError(f"{part}: images without masks are no labelled test split; {masks}")
+        raise DataError(f"{part}: no labelled test split: no images with masks; {masks}")
+    return _pairs(part)
+
+
+def _holds(directory: Path, suffixes: Sequence[str]) -> bool:
+    return directory.is_dir() and any(path.suffix.lower() in suffixes for path in directory.iterdir())
+
+
 def _pairs(part: Path) -> tuple[Pair, ...]:
-    """The pairs of `train` or `val`, sorted by the image's file name."""
+    """The pairs of `train`, `val` or `test`, sorted by the image's file name."""
     images, masks = _by_stem(part / "images", IMAGE_SUFFIXES), _by_stem(part / "masks", MASK_SUFFIXES)
     if not images:
         raise DataError(f"{part / 'images'}: no {', '.join(IMAGE_SUFFIXES)} file in it")

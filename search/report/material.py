@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.held_out import HeldOut
 from search.history import RecordedRun
 from search.records import ImportedRun, Record, Snapshot
 from search.report.importance import Importance
@@ -64,6 +65,7 @@ class Material:
         ablations: what `search ablate` found so far, for each pair of configs that it was asked about.
         predicted: how lucky the best is expected to be; None where the search does not tell enough.
         imported: runs that were not trained here, by name.
+        held_out: what `search report --final` has read of the test split; None where it has read nothing.
         ends: where the first four stages of a training end; None where each run's own rule says so.
     """
 
@@ -79,6 +81,7 @@ class Material:
     ablations: Sequence[Ablation] = ()
     predicted: Prediction | None = None
     imported: Sequence[ImportedRun] = ()
+    held_out: HeldOut | None = None
     ends: Sequence[int] | None = None
 
     @property

@@ -6,6 +6,7 @@ from search import notation
 from search.comparing.comparison import Comparison, compare, what_matters_first
 from search.report.blocks import Block, Bullets, Paragraph, Section, Table, code, literal
 from search.report.fresh_seeds import answer
+from search.report.held_out import on_test
 from search.report.material import NOT_RECORDED, Material, Trial
 from search.report.training import Peak, peak
 
@@ -51,13 +52,14 @@ def in_short(material: Material, comparison: Comparison | None) -> list[Block]:
             f"It is one run with one seed, picked as the best of {len(material.complete)} complete trials: "
             "its value is partly luck, and a new seed will most likely score lower."
         )
+    said += on_test(material)
     mean = f"mean of {material.smooth} consecutive scores" if material.smooth > 1 else "score"
     return [
         Paragraph(
             f"A trial is one training with one config. Its score is {literal(best.metric)}, measured after "
             f"every epoch; its value is its best {mean}"
             f"{'' if snapshot.direction == 'maximize' else ', and lower is better'}. Points are "
-            "hundredths. Everything below was computed from what was recorded while training."
+            "hundredths. Everything below was computed from what was recorded."
         ),
         Bullets(said),
     ]

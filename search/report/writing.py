@@ -13,6 +13,7 @@ from search.records import finite
 from search.report import dynamics, ending, figures, findings, fresh_seeds, html, markdown, summary
 from search.report.blocks import Document
 from search.report.ending import DOCUMENT
+from search.report.held_out import held_out
 from search.report.imported import imported
 from search.report.material import Material, Trial
 from search.report.training import peak
@@ -67,6 +68,7 @@ def compose(material: Material, folder: Path) -> Document:
         sections=[
             summary.performance(material, comparison),
             fresh_seeds.fresh_seeds(material),
+            *held_out(material),
             summary.changes(material, comparison),
             dynamics.dynamics(material, comparison, folder),
             dynamics.degradation(material),
@@ -104,6 +106,7 @@ def _numbers(material: Material) -> dict[str, Any]:
         else {"value": found.difference, "low": found.low, "high": found.high},
         "verdict": None if found is None else found.verdict,
         "target": material.snapshot.target,
+        "test": None if material.held_out is None else material.held_out.to_json(),
     }
 
 
