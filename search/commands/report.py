@@ -22,8 +22,8 @@ Final = Annotated[
     bool,
     typer.Option(
         "--final",
-        help="Score the best and the baseline on the labelled test split of --data, on --device; each read "
-        "is counted.",
+        help="Also score the best and the baseline on the labelled test split; each read is counted. Only "
+        "this reads --data, and it scores on --device.",
     ),
 ]
 
@@ -44,7 +44,7 @@ def report(
 ) -> int:
     """Write what a study found: a page, its figures, a note.
 
-    From its records alone; nothing is trained. The note is for the dashboard.
+    From its records alone, but for --final; nothing is trained. The note is for the dashboard.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
