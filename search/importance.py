@@ -7,8 +7,9 @@ something always looks important. So
 
 - the interval is what 19 of 20 resamples of the trials, drawn with replacement, give (percentiles);
 - the chance level is what the LARGEST importance stays below in 19 of 20 shufflings of the values over
-  the trials, which leave nothing that could matter. It is a share of the importance that was found, and
-  above 1 where chance alone gives more than that.
+  the trials, which leave nothing that could matter: a permutation test for all parameters at once. Of 200
+  it is the tenth largest, so that values which have nothing to do with the configs are above it in 10 of
+  201 studies. It is a share of the importance that was found, and above 1 where chance alone gives more.
 
 The best are the best third, not a tenth as in studies of hundreds of trials: from a handful of best ones
 hardly any effect can be told from chance.
@@ -40,7 +41,7 @@ TOP = 1 / 3
 TOP_TRIALS = 5
 """The best third counts as the best, and five trials at least, as Optuna advises."""
 
-RESAMPLES = 200
+RESAMPLES, SHUFFLINGS = 200, 200
 LEVEL = 95.0
 TINY = 1e-12
 
@@ -80,7 +81,8 @@ def importance_of(
     estimate = importances(everyone, values)
     drawn = [rng.integers(count, size=count) for _ in range(RESAMPLES)]
     resampled = _shares(np.array([importances(trials, values[trials]) for trials in drawn]))
-    shuffled = np.array([importances(everyone, rng.permutation(values)) for _ in range(RESAMPLES)])
+    shuffled = np.array([importances(everyone, rng.permutation(values)) for _ in range(SHUFFLINGS)])
+    chance = np.percentile(shuffled.max(axis=1), LEVEL, method="higher")
     shares = _shares(estimate)
     low, high = np.percentile(resampled, [(100 - LEVEL) / 2, (100 + LEVEL) / 2], axis=0)
     found = [
@@ -97,8 +99,9 @@ def importance_of(
         shares=sorted(found, key=lambda share: -share.share),
         trials=count,
         top=int(np.ceil(quantile * count)),
-        chance=float(np.percentile(shuffled.max(axis=1), LEVEL) / max(estimate.sum(), TINY)),
+        chance=float(chance / max(estimate.sum(), TINY)),
         resamples=RESAMPLES,
+        shufflings=SHUFFLINGS,
     )
 
 

@@ -696,6 +696,7 @@ def test_which_change_did_it(copied: Search) -> None:
 
 def test_what_matters_is_told_from_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importance, "RESAMPLES", 20)
+    monkeypatch.setattr(importance, "SHUFFLINGS", 20)
     rng = np.random.default_rng(0)
     space = [WEIGHT, RATE, EPOCHS, Parameter(name="kind", choices=("a", "b"))]
     x = rng.uniform(0.5, 3.0, 40)

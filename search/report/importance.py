@@ -27,7 +27,7 @@ class Importance:
     Attributes:
         trials: how many complete trials it is estimated from. top: how many of them count as the best.
         chance: what the largest share stays below in 95 % of studies in which nothing matters.
-        resamples: of the trials, and shufflings of their values.
+        resamples: of the trials, for the intervals. shufflings: of their values, for the level of chance.
     """
 
     shares: Sequence[Share]
@@ -35,6 +35,7 @@ class Importance:
     top: int
     chance: float
     resamples: int
+    shufflings: int
 
     def stands_out(self, share: Share) -> bool:
         """Whether it is above what chance gives the largest of all: one test at 5 % for all of them."""
