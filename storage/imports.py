@@ -67,6 +67,24 @@ def put(engine: Engine, study_id: int, runs: Sequence[ImportedRow], *, replace: 
     return []
 
 
+def remove(engine: Engine, study_id: int, names: Sequence[str]) -> list[str]:
+    """Removes the runs called `names`, all or none, in one transaction.
+
+    Returns:
+        Names that are not there; then nothing was removed.
+    """
+    if not inspect(engine).has_table(imports.name):
+        return list(names)
+    mine = imports.c.study_id == study_id
+    with engine.begin() as connection:
+        connection.execute(lock(study_id))  # an import of one of the names comes before or after
+        there = set(connection.scalars(select(imports.c.name).where(mine, imports.c.name.in_(names))))
+        missing = [name for name in names if name not in there]
+        if not missing:
+            connection.execute(delete(imports).where(mine, imports.c.name.in_(names)))
+    return missing
+
+
 def listed(engine: Engine, study_id: int) -> list[Row[Any]]:
     """The `LISTED` columns of a study's imported runs, by name."""
     if not inspect(engine).has_table(imports.name):

@@ -130,6 +130,21 @@ def test_a_run_is_imported_once_or_replaced(study: Search, command: Command) -> 
     assert "hand again" in command("status").out
 
 
+def test_a_run_is_removed(study: Search, command: Command) -> None:
+    """All that are named or none; what is left is shown."""
+    nothing = refused(command, study, "import", "--remove", "hand")
+    assert nothing == "--remove: study 'toy' has no imported run 'hand' (imported: none)"
+    command("import", "hand", "many.csv")
+    line = refused(command, study, "import", "--remove", "first", "--remove", "frist")
+    assert "no imported run 'frist' (imported: 'first', 'hand', 'second, later')" in line
+    left = command("import", "--remove", "first", "--remove", "second, later", "--json").json
+    assert [run["name"] for run in left] == ["hand"]
+    assert command("status", "--json").json["imported"] == left and (study.folder / "many.csv").exists()
+    command("import", "many.csv")
+    assert "second, later" in command("import", "--remove", "first").out
+    assert command("import", "--remove", "hand", "--remove", "second, later").out == ""
+
+
 def test_a_database_that_an_older_version_made(search_on_each: Search) -> None:
     """Without the table: status and compare work, and the first import makes it. Curves come back whole."""
     search = search_on_each
@@ -376,7 +391,8 @@ def test_folders_that_are_no_run(search: Search, command: Command, name: str) ->
 
 
 CALLS = {
-    "no path": (["import"], ["PATH"]),
+    "no path": (["import"], ["PATH", "--remove NAME"]),
+    "removed, and stored": (["import", "hand", "--remove", "hand"], ["--remove", "leave paths"]),
     "a path that is not there": (["import", "nowhere"], ["nowhere: no such folder or file"]),
     "one name for two": (["import", "hand", "night.csv", "--name", "x"], ["--name 'x'", "2 runs"]),
     "a number for a name": (["import", "hand", "--name", "3"], ["'3' is what a trial is called"]),

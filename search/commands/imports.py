@@ -13,15 +13,16 @@ from search.finding import named, storage_url
 
 if TYPE_CHECKING:
     from search.imports.csv_runs import Found
+    from search.records import ImportedRun
     from search.spec import Spec
 
 
 def import_runs(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH...", help="Folders with config.yaml and history.json, or CSV files."),
-    ],
     study: StudyName,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", help="Folders with config.yaml and history.json, or CSV files."),
+    ] = None,
     storage: Storage = None,
     runs: Runs = Path("runs"),
     name: Annotated[
@@ -36,6 +37,10 @@ def import_runs(
             help="Store nothing; print them as `known` of a space.yaml, by the names of the study's space.",
         ),
     ] = False,
+    removed: Annotated[
+        list[str] | None,
+        typer.Option("--remove", metavar="NAME", help="Forget the run of that name; its files stay."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Keep runs that were not trained here beside the trials.
@@ -44,19 +49,32 @@ def import_runs(
     """
     from search.imports import importing
 
+    if removed and (paths or name or update or as_known):
+        raise UserError("--remove: only forgets runs; leave paths and other flags away")
     if as_known and (update or as_json):
         raise UserError("--as-known: stores nothing and prints YAML; leave --update and --json away")
+    if removed:
+        opened = named(storage_url(storage, runs), study)
+        importing.remove(opened, removed)
+        return show_runs(importing.read_imported(opened), as_json)  # what is left
+    if not paths:
+        raise UserError("import: no PATH; give a run's folder or a CSV file, or --remove NAME")
     found = importing.read_paths(paths, name)
     if as_known:
         return print_known(found, named(storage_url(storage, runs), study, read_only=True).spec)
     stored = importing.store(named(storage_url(storage, runs), study), found, update=update)
+    return show_runs(stored, as_json)
+
+
+def show_runs(runs: "Sequence[ImportedRun]", as_json: bool) -> int:
+    """A row or an object per run; nothing of none on a terminal."""
     if as_json:
-        write_json([run.to_json() for run in stored])
-    else:
+        write_json([run.to_json() for run in runs])
+    elif runs:
         from search.imports.beside import imported_table
         from search.showing.tables import show
 
-        show(imported_table(stored))
+        show(imported_table(runs))
     return 0
 
 

@@ -73,6 +73,20 @@ def store(study: "Study", found: Sequence[Found], *, update: bool) -> list[Impor
     return [_listed(row) for row in rows]
 
 
+def remove(study: "Study", names: Sequence[str]) -> None:
+    """Forgets the imported runs called `names`, all or none; where they were read from, they stay.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    missing = imports.remove(study.engine, study.id, names)
+    if missing:
+        there = ", ".join(repr(run.name) for run in read_imported(study)) or "none"
+        raise UserError(
+            f"--remove: study {study.name!r} has no imported run {show(missing[0])} (imported: {there})"
+        )
+
+
 def read_imported(study: "Study") -> list[ImportedRun]:
     """The imported runs of a study by name, as a list shows them."""
     return [_listed(row) for row in imports.listed(study.engine, study.id)]
