@@ -19,13 +19,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from search import page
-from search.answer_page import publish_answer
 from search.endings import End, Progress, check_applied, complete, end_of, ended_before, outcome, verdict
 from search.errors import NoDevice
 from search.judging import Judge, build_pruner
 from search.objective import EpochResult, Run, configure, describe, epoch_of_best, load_objective, sign_of
 from search.outage import Answer, Left, insist, with_database
+from search.pages.answer import publish_answer
+from search.pages.trial import build_page
 from search.places import Place
 from search.pruning import Decision
 from search.pulse import Pulse
@@ -239,7 +239,7 @@ class Worker:
         workspace.publish(progress.epoch or workspace.epoch)
         value, attributes = outcome(self.study.spec, lease, progress, end)
         told = {"worker": self.id, **attributes}
-        shown = page.build(self.shelf, lease, workspace, progress, end, attributes, self._should_stop)
+        shown = build_page(self.shelf, lease, workspace, progress, end, attributes, self._should_stop)
         self.pulse.drop()
         if not self._insist(lambda: self.leases.finish(lease, end.state, value, told, shown)):
             raise Left

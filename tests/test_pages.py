@@ -15,9 +15,10 @@ from optuna.artifacts import get_all_artifact_meta
 from optuna_dashboard import get_note
 from service import STUDY, Search
 
-from search import curve
 from search.gathering import gather
 from search.objective import EpochResult
+from search.pages import curve
+from search.pages.report import publish
 from search.places import Place
 from search.reading import read_records
 from search.report import markdown
@@ -25,7 +26,6 @@ from search.report.writing import write_report
 from search.shelf import DEFAULT
 from search.signals import Interrupt
 from search.study import Study, open_study
-from search.study_page import publish
 from search.worker import Worker
 from search.workspace import KEPT
 from storage import pages
@@ -90,7 +90,7 @@ def test_a_page_has_everything(search_on_each: Search) -> None:
 
 def test_a_long_note_is_whole(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     long = "".join(f"{word} " for word in range(NOTE_PART))
-    monkeypatch.setattr("search.page.note", lambda *_: long)
+    monkeypatch.setattr("search.pages.trial.note", lambda *_: long)
     assert shown(run(search, [0.1]), 0)[0] == long
 
 

@@ -51,11 +51,11 @@ def report(
     from search.comparing.stages import parse_ends
     from search.final import read_test
     from search.gathering import gather, read_trial
+    from search.pages.report import publish
     from search.places import places
     from search.reading import read_record
     from search.report.writing import draw_trial, write_report
     from search.shelf import place_of
-    from search.study_page import publish
     from search.workspace import check_folder
     from storage.engine import StorageError
 

@@ -61,7 +61,7 @@ def confirm(
 
     Further seeds go where it is still open, until it is settled which is better.
     """
-    from search.answer_page import publish
+    from search.pages.answer import publish
     from search.retraining.confirm import Asked, answer, prepared
     from search.retraining.confirmed import confirmed
 
@@ -97,7 +97,7 @@ def ablate(
 
     A, B, and A with each change alone are trained on the same fresh seeds.
     """
-    from search.answer_page import publish
+    from search.pages.answer import publish
     from search.retraining.ablate import Asked, answer, prepared
     from search.retraining.ablated import ablated
 

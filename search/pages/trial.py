@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from search import curve
 from search.endings import End, Progress
 from search.objective import WEIGHTS
+from search.pages import curve
 from search.report import markdown
 from search.report.blocks import literal
 from search.shelf import Shelf
@@ -25,7 +25,7 @@ SHOWN = (CURVE, "overlay.png")  # in the note itself
 FILES = (*SHOWN, "history.json", "config.yaml")
 
 
-def build(
+def build_page(
     shelf: Shelf,
     lease: Lease,
     workspace: Workspace,
