@@ -64,3 +64,13 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
     near = get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return f"{name}: {value!r} is not one of {', '.join(names)}{hint}"
+
+
+def no_trial(said_by: str, number: object, study: str) -> UserError:
+    """For a number that no trial of `study` has; `said_by` is a command or a flag."""
+    return UserError(f"{said_by}: {number} is not a trial of study {study!r}; search trials lists them")
+
+
+def none_complete(study: str) -> SearchError:
+    """For what needs a complete trial, of a study that has none."""
+    return SearchError(f"study {study!r} has no complete trial yet; search status shows how far it is")

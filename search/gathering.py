@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from search.comparing.sides import stored_run, trial_number
-from search.errors import SearchError, UserError
+from search.errors import UserError, no_trial, none_complete
 from search.final import read_held_out
 from search.history import CONFIG, HISTORY, SCORE, RecordedRun, read_run
 from search.importance import importance_of
@@ -37,9 +37,7 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
         raise UserError(f"--study: {study.name!r} retrains trials; report on the search, {study.plan.of!r}")
     snapshot = read_snapshot(study)
     if snapshot.best is None:
-        raise SearchError(
-            f"study {study.name!r} has no complete trial yet; search status shows how far it is"
-        )
+        raise none_complete(study.name)
     records, retrained = read_records(study), _retrained(study)
     by_number = {record.number: record for record in records}
     baseline, why = _baseline(study, records, against)
@@ -123,9 +121,7 @@ def _baseline(study: Study, records: list[Record], against: str | None) -> tuple
         number = trial_number(study, against, "--against")
         record = next((record for record in records if record.number == number), None)
         if record is None:
-            raise UserError(
-                f"--against: {number} is not a trial of study {study.name!r}; search trials lists them"
-            )
+            raise no_trial("--against", number, study.name)
         if record.value is None:
             raise UserError(f"--against: trial {number} ({record.state}) has no score")
         return record, ""

@@ -7,7 +7,7 @@ import typer
 
 from search.commands.options import Artifacts, Data, Device, Gpus, Json, Runs, Stages, Storage, StudyName
 from search.commands.output import say, write_json
-from search.errors import UserError
+from search.errors import UserError, no_trial
 from search.finding import named, storage_url
 
 Against = Annotated[
@@ -69,9 +69,7 @@ def report(
     if trial is not None:
         record = read_record(found, trial)
         if record is None:
-            raise UserError(
-                f"--trial: {trial} is not a trial of study {found.name!r}; search trials lists them"
-            )
+            raise no_trial("--trial", trial, found.name)
         if record.value is None:
             raise UserError(f"--trial: trial {trial} ({record.state}) has no score yet")
         drawn = draw_trial(read_trial(found, record, runs), found.spec.study.smooth, folder)

@@ -8,7 +8,7 @@ import typer
 
 from search.commands.options import Json, Runs, Storage, StudyName
 from search.commands.output import write_json
-from search.errors import SearchError, UserError
+from search.errors import UserError, no_trial, none_complete
 from search.finding import named, storage_url
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def trials(
     found = named(storage_url(storage, runs), study, read_only=True)
     records = read_records(found, number)
     if number is not None and not records:
-        raise UserError(
-            f"trials: {number} is not a trial of study {found.name!r}; search trials lists them"
-        )
+        raise no_trial("trials", number, found.name)
     if as_json:
         write_json([record.to_json() for record in records])
     elif number is not None:
@@ -87,9 +85,7 @@ def best(
             f"best: of a config's seeds the best is luck; {snapshot.answer} says what came of it"
         )
     if snapshot.best is None:
-        raise SearchError(
-            f"study {found.name!r} has no complete trial yet; search status shows how far it is"
-        )
+        raise none_complete(found.name)
     record = read_record(found, snapshot.best.number) or snapshot.best
     if as_json:
         write_json(record.to_json())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from search.document import show
-from search.errors import UserError
+from search.errors import UserError, no_trial
 from search.history import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
     also = f", no folder with {CONFIG} and {HISTORY}, no imported run"
     record = read_record(study, trial_number(study, name, "compare", also))
     if record is None:
-        raise UserError(f"compare: {name} is not a trial of study {study.name!r}; search trials lists them")
+        raise no_trial("compare", name, study.name)
     unfinished = None if record.state == "complete" else record.state
     if from_files:
         folder = runs / study.name / f"trial-{record.number:04d}"

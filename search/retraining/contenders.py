@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.document import show
-from search.errors import SearchError, UserError
+from search.errors import UserError, no_trial, none_complete
 from search.records import Record, candidates
 from search.retraining.plan import Config
 from search.study import Study
@@ -25,7 +25,7 @@ def config_named(study: Study, records: Sequence[Record], name: str, flag: str) 
         for record in records:
             if record.number == int(name) and record.params:
                 return _config(record)
-        raise UserError(f"{flag}: {name} is not a trial of study {study.name!r}; search trials lists them")
+        raise no_trial(flag, name, study.name)
     for known in study.spec.known:
         if known.name.casefold() == name.casefold():
             ran = next((record for record in records if record.known == known.name), None)
@@ -49,9 +49,7 @@ def ranked(study: Study, records: Sequence[Record]) -> list[Config]:
     """
     complete = candidates(records, study.spec.study.direction)
     if not complete:
-        raise SearchError(
-            f"study {study.name!r} has no complete trial yet; search status shows how far it is"
-        )
+        raise none_complete(study.name)
     found: list[Config] = []
     for record in complete:
         if all(record.params != config.params for config in found):
