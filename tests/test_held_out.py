@@ -554,20 +554,18 @@ def test_drawn_faces_for_the_test_are_never_trained_on(
     assert numbers.max() < MOST_DRAWN == DataConfig.model_fields["drawn_images"].metadata[1].le
 
 
-def test_the_stock_objective_end_to_end(
-    command: Command, search: Search, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_stock_objective_end_to_end(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two trainings of one epoch on drawn faces, and their test."""
     (search.folder / "space.yaml").write_text(MSEG)
     monkeypatch.setattr(held_out, "DRAWN", 8)
     study = search.create()
     assert Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
     before = study.row.fingerprint
-    found = command("report", "--final", "--json").json
-    assert found["test"]["images"] == 8 and len(found["test"]["best"]["per_class"]) > 5
-    for side in ("best", "baseline"):
-        number = found[side]["number"]
-        config = configure({**study.spec.space.constants, **search.records()[number].params})
-        scored = score_test(config, search.runs / f"trial-{number:04d}" / WEIGHTS, None, "cpu")
-        assert found["test"][side] == found["test"][side] | interval(np.array(scored.scores))
-    assert search.study().row.fingerprint == before
+    material = final(search)
+    found = read_of(material)
+    assert found.images == 8 and found.best is not None and len(found.best.per_class) > 5
+    for trial, scored in ((material.best, found.best), (material.baseline, found.baseline)):
+        assert trial is not None and scored is not None
+        config = configure({**study.spec.space.constants, **trial.record.params})
+        assert score_test(config, trial.folder / WEIGHTS, None, "cpu").scores == scored.scores
+    assert material.fingerprint == before
