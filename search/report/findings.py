@@ -21,7 +21,7 @@ MOST_PARAMETERS = 12
 MOST_TRIALS = 200
 
 ENDS = {
-    "pruned": "ended by the pruner: it promised less than the median",
+    "pruned": "ended by the pruner: behind the median, or the best out of reach",
     "early_stop": "stopped by itself: no improvement",
     "diverged": "diverged: its score was no longer a finite number",
     "oom": "ran out of memory",
