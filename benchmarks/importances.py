@@ -1,6 +1,6 @@
 """Is `search report` right about which parameters matter? Simulated studies whose truth is known.
 
-    python benchmarks/importances.py --studies 40
+    python benchmarks/importances.py --studies 30
 
 A study has 40 complete trials of four parameters, drawn evenly or by TPE. A value is 0.66 with noise of
 0.005, less a hill's slope along the first parameter: `drop` from its top, at 0.3, to the far end of its
@@ -104,7 +104,7 @@ def complete(number: int, params: dict[str, float], value: float) -> Record:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Simulated studies: is it right what is said to matter?")
     parser.add_argument(
-        "--studies", type=int, default=40, help="a row; four times as many where nothing matters"
+        "--studies", type=int, default=30, help="a row; four times as many where nothing matters"
     )
     parser.add_argument("--shufflings", type=int, default=39, help="for the level of chance, 19 or more")
     arguments = parser.parse_args()

@@ -6,10 +6,12 @@ where it would have come. Its figures alone say little, for they are never zero:
 something always looks important. So
 
 - the interval is what 19 of 20 resamples of the trials, drawn with replacement, give (percentiles);
-- the chance level is what the LARGEST importance stays below in 19 of 20 shufflings of the values over
+- the chance level is what the LARGEST importance stays below in 39 of 40 shufflings of the values over
   the trials, which leave nothing that could matter: a permutation test for all parameters at once. Of 200
-  it is the tenth largest, so that values which have nothing to do with the configs are above it in 10 of
-  201 studies. It is a share of the importance that was found, and above 1 where chance alone gives more.
+  it is the fifth largest, so that values which have nothing to do with the configs are above it in 5 of
+  201 studies, if the configs were drawn evenly. TPE draws them after the values before them and gets above
+  it more often, in 4.7 % of 580 simulated studies: hence 39 of 40, and not 19 of 20. It is a share of the
+  importance that was found, and above 1 where chance alone gives more.
 
 The best are the best third, not a tenth as in studies of hundreds of trials: from a handful of best ones
 hardly any effect can be told from chance.
@@ -42,7 +44,7 @@ TOP_TRIALS = 5
 """The best third counts as the best, and five trials at least, as Optuna advises."""
 
 RESAMPLES, SHUFFLINGS = 200, 200
-LEVEL = 95.0
+LEVEL, CHANCE = 95.0, 97.5
 TINY = 1e-12
 
 Floats = NDArray[np.float64]
@@ -82,7 +84,7 @@ def importance_of(
     drawn = [rng.integers(count, size=count) for _ in range(RESAMPLES)]
     resampled = _shares(np.array([importances(trials, values[trials]) for trials in drawn]))
     shuffled = np.array([importances(everyone, rng.permutation(values)) for _ in range(SHUFFLINGS)])
-    chance = np.percentile(shuffled.max(axis=1), LEVEL, method="higher")
+    chance = np.percentile(shuffled.max(axis=1), CHANCE, method="higher")
     shares = _shares(estimate)
     low, high = np.percentile(resampled, [(100 - LEVEL) / 2, (100 + LEVEL) / 2], axis=0)
     found = [

@@ -114,7 +114,7 @@ def importances(material: Material, folder: Path) -> Section:
             Paragraph(
                 f"By PED-ANOVA over {found.trials} complete trials, with the best {found.top} as the good "
                 f"ones; shares add up to 1. Intervals: {found.resamples} resamples of the trials. Chance, "
-                f"{found.chance:.2f}{beyond}: what the largest share stays below in 95 % of "
+                f"{found.chance:.2f}{beyond}: what the largest share stays below in 97.5 % of "
                 f"{found.shufflings} shufflings of the values over the trials. Pruned trials are not in "
                 "it, and the sampler chose where to look."
             ),

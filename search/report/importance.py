@@ -26,7 +26,7 @@ class Importance:
 
     Attributes:
         trials: how many complete trials it is estimated from. top: how many of them count as the best.
-        chance: what the largest share stays below in 95 % of studies in which nothing matters.
+        chance: what the largest share stays below in 97.5 % of shufflings, after which nothing matters.
         resamples: of the trials, for the intervals. shufflings: of their values, for the level of chance.
     """
 
@@ -38,5 +38,5 @@ class Importance:
     shufflings: int
 
     def stands_out(self, share: Share) -> bool:
-        """Whether it is above what chance gives the largest of all: one test at 5 % for all of them."""
+        """Whether it is above what chance gives the largest of all: one test for all of them."""
         return share.share > self.chance
