@@ -54,7 +54,7 @@ def importance_of(
     records: Sequence[Record], parameters: Sequence[Parameter], direction: Direction
 ) -> Importance | None:
     """The importance of `parameters` by the complete trials; None where these are fewer than `FEWEST`."""
-    complete = [record for record in records if record.state == "complete" and record.value is not None]
+    complete = [record for record in records if record.is_candidate]
     if len(complete) < FEWEST:
         return None
     spread = distributions(parameters)

@@ -9,9 +9,8 @@ from typing import Any
 import yaml
 
 from search.comparing.comparison import differences
-from search.objective import sign_of
 from search.parameter import Parameter
-from search.records import Record
+from search.records import Record, candidates
 from search.report.blocks import code
 from search.report.material import Material
 
@@ -241,8 +240,7 @@ def _freeze(material: Material, start: str) -> Advice | None:
 
 def best_first(material: Material) -> list[Record]:
     """The complete trials, the best first."""
-    sign = sign_of(material.snapshot.direction)
-    return sorted(material.complete, key=lambda record: -sign * (record.value or 0.0))
+    return candidates(material.records, material.snapshot.direction)
 
 
 def _is_near(parameter: Parameter, record: Record, upper: bool) -> bool | None:

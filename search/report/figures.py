@@ -125,7 +125,7 @@ def search(path: Path, records: Sequence[Record], direction: Direction, target: 
         better = max if direction == "maximize" else min
         so_far: list[tuple[int, float]] = []
         for record in records:
-            if record.state == "complete" and record.value is not None:
+            if record.is_candidate and record.value is not None:
                 best = better(so_far[-1][1], record.value) if so_far else record.value
                 so_far.append((record.number, best))
         axes.step(*zip(*so_far, strict=True), where="post", color=BEST, linewidth=1, label="best so far")

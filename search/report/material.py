@@ -94,8 +94,8 @@ class Material:
 
     @property
     def complete(self) -> list[Record]:
-        """Trials that ran to their end, or stopped there of their own accord, and have a value."""
-        return [r for r in self.records if r.state == "complete" and r.value is not None]
+        """Trials that ran to their end, or stopped there of their own accord, one of each config."""
+        return [record for record in self.records if record.is_candidate]
 
     @property
     def is_own_baseline(self) -> bool:
