@@ -104,9 +104,10 @@ def _luck(found: Confirmation) -> Iterator[str]:
         yield "The search's values are of another split: how lucky its best was is not told by these."
     elif found.curse is not None:
         curse, name = found.curse, notation.one_line(found.luckiest.name)
+        said = ": that much of it was luck" if curse.value > 0 else ": no luck was in it"
         yield (
             f"The search's best value, that of {name}, is {_signed(curse.value)} ({_signed(curse.low)} to "
-            f"{_signed(curse.high)}) from the mean of its fresh seeds: that much of it was luck."
+            f"{_signed(curse.high)}) from the mean of its fresh seeds{said}."
         )
     if (predicted := found.predicted) is not None:
         yield (
