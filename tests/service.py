@@ -233,7 +233,7 @@ def restart(url: str, meanwhile: Callable[[], None] = lambda: None) -> None:
     _, options = (server.pgdata / "postmaster.opts").read_text().split(maxsplit=1)
 
     def control(*arguments: str) -> None:
-        always = ("-w", "-D", str(server.pgdata), "-l", str(server.log))
+        always = ("-w", "-t", "180", "-D", str(server.pgdata), "-l", str(server.log))
         pgexec("pg_ctl", (*always, *arguments), bin_path=server.bin_path, user=server.system_user)
 
     control("-m", "immediate", "stop")

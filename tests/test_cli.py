@@ -288,7 +288,10 @@ def test_watching_a_study_ends_with_it(search: Search, command: Command) -> None
 
 
 def test_status_of_a_full_study_is_cheap(search_on_each: Search) -> None:
-    """500 trials of 90 epochs: under a second of CPU, without torch and without Optuna."""
+    """500 trials of 90 epochs: under a second of CPU, without torch and without Optuna.
+
+    Where 16 million additions take Python longer than that, the machine is slow, and that long.
+    """
     fill(search_on_each.create(trials=500), trials=500, epochs=90)
     code = (
         "import sys\n"
@@ -298,8 +301,9 @@ def test_status_of_a_full_study_is_cheap(search_on_each: Search) -> None:
         "loaded = {'torch', 'optuna', 'kornia', 'matplotlib', 'scipy', 'numpy'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
-    spent = []
-    while len(spent) < 3 and min(spent, default=1.0) >= 1.0:  # a busy machine adds to the figure
+
+    def spent(code: str) -> tuple[float, str]:
+        """CPU seconds of a Python process, and what it printed."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -310,9 +314,15 @@ def test_status_of_a_full_study_is_cheap(search_on_each: Search) -> None:
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["epochs"]["run"] == 500 * 90
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < 1.0, spent
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
+
+    for left in (2, 1, 0):  # a busy machine adds to the figure, now and then
+        allowed = max(1.0, spent("x = 0\nfor i in range(16 * 10**6): x += i")[0])
+        taken, shown = spent(code)
+        assert json.loads(shown)["epochs"]["run"] == 500 * 90
+        if taken < allowed:
+            break
+        assert left, (taken, allowed)
 
 
 def fill(study: Study, trials: int, epochs: int) -> None:
