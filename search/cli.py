@@ -257,13 +257,15 @@ def stop(
     ] = False,
 ) -> int:
     """Ask every worker of a study to stop: after its trial, or now."""
-    from search.reading import read_snapshot
+    from search.reading import SILENT_SECONDS
+    from storage.reads import worker_rows
     from storage.studies import set_stop
 
     found = named(storage_url(storage, runs), study)
     set_stop(found.engine, found.id, "now" if now else "drain")
     how = "give their trials back and leave now" if now else "finish their trials and leave"
-    none = "" if read_snapshot(found).workers else " (there is none now)"
+    there = worker_rows(found.engine, found.id, SILENT_SECONDS)
+    none = "" if there else " (there is none now)"
     say(
         f"the workers of study {found.name!r} will {how}{none}; "
         f"search start --study {found.name} goes on with it"

@@ -1,13 +1,14 @@
 """System attributes of studies and user attributes of trials, in Optuna's tables: JSON under a key.
 
-Who adds one leaves what is there: of several processes the first has said what it is.
+Who adds one leaves what is there: of several processes the first has said what it is. Who inserts one knows
+that none is there, and is told where that is not so.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 
 from storage.tables import insert_or_ignore, study_system_attributes, user_attributes
 
@@ -32,6 +33,16 @@ def add_trial_attributes(connection: Connection, trial_id: int, attributes: Mapp
     _add(connection, user_attributes, attributes, trial_id=trial_id)
 
 
+def insert_study_attributes(connection: Connection, study_id: int, attributes: Mapping[str, Any]) -> None:
+    """Stores what is not there; raises IntegrityError where something of it is."""
+    _insert(connection, study_system_attributes, attributes, study_id=study_id)
+
+
+def insert_trial_attributes(connection: Connection, trial_id: int, attributes: Mapping[str, Any]) -> None:
+    """Stores what is not there; raises IntegrityError where something of it is."""
+    _insert(connection, user_attributes, attributes, trial_id=trial_id)
+
+
 def set_study_attribute(connection: Connection, study_id: int, key: str, value: Any) -> None:
     """Makes `value` what a study has under `key`, whatever that was."""
     add_study_attributes(connection, study_id, {key: value})
@@ -45,6 +56,14 @@ def _value(connection: Connection, table: Table, **mine: Any) -> Any:
 
 
 def _add(connection: Connection, table: Table, attributes: Mapping[str, Any], **of: int) -> None:
-    rows = [{**of, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
-    if rows:
-        connection.execute(insert_or_ignore(connection, table), rows)
+    if attributes:
+        connection.execute(insert_or_ignore(connection, table), _rows(attributes, **of))
+
+
+def _insert(connection: Connection, table: Table, attributes: Mapping[str, Any], **of: int) -> None:
+    if attributes:
+        connection.execute(insert(table), _rows(attributes, **of))
+
+
+def _rows(attributes: Mapping[str, Any], **of: int) -> list[dict[str, Any]]:
+    return [{**of, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]

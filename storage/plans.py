@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select, update
 
-from storage.attributes import add_study_attributes, set_study_attribute
+from storage.attributes import add_study_attributes, insert_study_attributes, set_study_attribute
 from storage.studies import attribute, lock
 from storage.tables import studies, study_system_attributes
 
@@ -80,7 +80,7 @@ def append(engine: Engine, study_id: int, planned: int, more: Sequence[Slot]) ->
         if there != planned:
             return False
         new = {f"{SLOT}{number}": asdict(each) for number, each in enumerate(more, planned)}
-        add_study_attributes(connection, study_id, new)
+        insert_study_attributes(connection, study_id, new)
         connection.execute(
             update(studies).where(studies.c.study_id == study_id).values(trials=planned + len(more))
         )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, Select, case, func, insert, select, update
 
 from storage import tables
-from storage.attributes import add_study_attributes, study_attribute
+from storage.attributes import add_study_attributes, insert_study_attributes, study_attribute
 from storage.tables import leases, now, studies
 
 Stop = Literal["drain", "now", "bugs"]
@@ -61,7 +61,7 @@ def register(
                 resumed_at=now(),
             )
         )
-        add_study_attributes(connection, study_id, attributes or {})
+        insert_study_attributes(connection, study_id, attributes or {})
         return True
 
 

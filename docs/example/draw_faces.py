@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from search.mseg import configure, overlay
-from search.mseg.checkpoint import BEST
 from search.mseg.data import load
 from search.mseg.learner import build
+from search.objective import WEIGHTS
 from search.reading import read_records
 from search.study import open_study
 
@@ -31,7 +31,7 @@ def main() -> None:
     study = open_study(f"sqlite:///{given.runs / 'search.db'}", given.study)
     for record in read_records(study):
         folder = given.runs / given.study / f"trial-{record.number:04d}"
-        if not (folder / BEST).is_file():
+        if not (folder / WEIGHTS).is_file():
             continue
         config = configure({**study.spec.space.constants, **record.params})
         drawn = {"source": "drawn", "drawn_images": FACES, "drawn_seed": SEED, "val_share": SHOWN}

@@ -1,5 +1,6 @@
 """`search report`, a part of the command line: parse, one call, an exit code."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def report(
     from sqlalchemy.exc import SQLAlchemyError
 
     from search.comparing.stages import parse_ends
-    from search.final import read_test
+    from search.final import read_held_out, read_test
     from search.gathering import gather, read_trial
     from search.pages.report import publish
     from search.places import places
@@ -79,7 +80,9 @@ def report(
     if final:
         trials = [tried for _, tried in reversed(material.roles)]
         read_test(named(url, found.name), trials, data, places(gpus, None, device)[0], artifacts or None)
-        material = gather(found, runs, against, ends)
+        baseline = None if material.baseline is None else material.baseline.record.number
+        scored = read_held_out(found, material.best.record.number, baseline)
+        material = replace(material, held_out=scored)
     written = write_report(material, folder)
     try:
         publish(named(url, found.name), written, place_of(artifacts or None, runs))

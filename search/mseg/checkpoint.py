@@ -16,10 +16,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from search.objective import WEIGHTS
+
 log = logging.getLogger(__name__)
 
 LAST = "last.pt"
-BEST = "best.safetensors"
 
 
 def save(folder: Path, state: Mapping[str, Any]) -> None:
@@ -56,14 +57,14 @@ def write_weights(folder: Path, weights: Mapping[str, Tensor], about: Mapping[st
     tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
     metadata = {key: json.dumps(value) for key, value in about.items()}
     # Not save_file: what that writes nobody but its owner may read, whatever the umask.
-    (folder / f"{BEST}.tmp").write_bytes(safetensors.torch.save(tensors, metadata))
+    (folder / f"{WEIGHTS}.tmp").write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def settle_weights(folder: Path, best: bool) -> None:
     """Make the weights written last the best ones, or remove them."""
-    beside = folder / f"{BEST}.tmp"
+    beside = folder / f"{WEIGHTS}.tmp"
     if best:
-        publish(beside, folder / BEST)
+        publish(beside, folder / WEIGHTS)
     else:
         beside.unlink()
 

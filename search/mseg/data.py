@@ -264,9 +264,14 @@ def _from_drawn(config: DataConfig, _: Path | None) -> SegmentationData:
     )
 
 
+def drawn_side(config: DataConfig) -> int:
+    """Side in pixels at which drawn faces are scored."""
+    return config.eval_size if isinstance(config.eval_size, int) else config.image_size
+
+
 def _drawn_fingerprint(config: DataConfig) -> dict[str, str]:
     train, val = _split(config.drawn_images, config)
-    scored_at = config.eval_size if isinstance(config.eval_size, int) else config.image_size
+    scored_at = drawn_side(config)
     return {
         "faces": f"version {faces.VERSION}, {config.drawn_images} of seed {config.drawn_seed}",
         "split": f"{_limited(len(train), config)} + {len(val)}, seed {config.split_seed}",

@@ -50,7 +50,7 @@ def describe_test(config: Config, root: Path | None) -> LabelledTest:
             fingerprint={
                 "faces": f"version {faces.VERSION}, {DRAWN} of seed {config.data.drawn_seed} "
                 f"from {data.MOST_DRAWN}",
-                "eval_size": str(_drawn_side(config.data)),
+                "eval_size": str(data.drawn_side(config.data)),
             },
         )
     folder = scan(root)
@@ -118,16 +118,11 @@ def _from_folder(config: DataConfig, folder: Folder, pairs: tuple[Pair, ...]) ->
 
 
 def _drawn(config: DataConfig) -> Iterator[Row]:
-    side = _drawn_side(config)
+    side = data.drawn_side(config)
     for number in range(data.MOST_DRAWN, data.MOST_DRAWN + DRAWN):
         images, masks = faces.draw(1, config.image_size, config.drawn_seed, first=number)
         scored = interpolate(torch.from_numpy(masks)[:, None], side, mode="nearest-exact")
         yield images[0], scored[0, 0].numpy()
-
-
-def _drawn_side(config: DataConfig) -> int:
-    """Side in pixels at which drawn faces are scored."""
-    return config.eval_size if isinstance(config.eval_size, int) else config.image_size
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[tuple[Tensor, Tensor]]:

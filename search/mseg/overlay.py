@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from search.mseg import gallery
-from search.mseg.checkpoint import BEST, publish
+from search.mseg.checkpoint import publish
 from search.mseg.data import SegmentationData
 from search.mseg.learner import Learner
 from search.mseg.metric import counts, fscores
 from search.mseg.validation import forward
+from search.objective import WEIGHTS
 
 OVERLAY = "overlay.png"
 SIDE = 224  # of a panel; all lengths in pixels
@@ -37,9 +38,9 @@ def write(folder: Path, learner: Learner, data: SegmentationData) -> None:
 
     `learner` holds them afterwards.
     """
-    if not (folder / BEST).exists():
+    if not (folder / WEIGHTS).exists():
         return
-    learner.evaluated.load_state_dict(safetensors.torch.load_file(folder / BEST))
+    learner.evaluated.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     classes = len(data.classes)
     found, small = [], []
     for logits, targets in forward(learner, data.val.images, data.val_targets, classes):
