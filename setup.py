@@ -1,6 +1,6 @@
 """Packs the checkout's space.yaml into the wheel as search/space.yaml, so that there is one copy to edit.
 
-Everything else is in pyproject.toml. `search.spec.stock_space` finds either.
+Everything else is in pyproject.toml. `search.spec.spec.stock_space` finds either.
 """
 
 from pathlib import Path

@@ -28,7 +28,7 @@ from audit import Auditor, Budget, Repeat, repeats
 from clockwork import SPACE
 from cluster import Host, Server
 
-from search.start import Wanted, open_or_create
+from search.launcher.start import Wanted, open_or_create
 
 STUDY = "chaos"
 POLL_SECONDS = 0.1

@@ -174,8 +174,6 @@ def serve(name: str) -> None:
     import optuna.samplers  # noqa: F401  (what a worker would import, once for all of them)
     import psycopg  # noqa: F401
 
-    import search.worker  # noqa: F401
-
     if name:
         import socket
 
@@ -218,7 +216,7 @@ def _tell(**words: Any) -> None:
 
 def _work(said: Mapping[str, Any]) -> int:
     """In a forked child: becomes the worker."""
-    from search.cli import main
+    from search.cli.app import main
 
     for number in (signal.SIGCHLD, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)

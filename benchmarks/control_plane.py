@@ -26,11 +26,11 @@ from cluster import Server
 from optuna.distributions import distribution_to_json
 from sqlalchemy import Engine, insert, select
 
-from search.judging import build_pruner
 from search.objective import EpochResult
-from search.sampling import ask
-from search.spec import Spec, load_spec, stock_space
-from search.study import create_study, open_study
+from search.pruners.registry import build_pruner
+from search.samplers.ask import ask
+from search.spec.spec import Spec, load_spec, stock_space
+from search.study.study import create_study, open_study
 from storage import engine as engines
 from storage import tables
 from storage.leases import Lease, Leases, Status

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shares import share
 
-from search.comparing.evidence import autoregressive, compare, moving_means
+from search.analysis.noise import autoregressive, compare, moving_means
 
 NOISE = 0.017
 AUTOCORRELATIONS = (0.0, 0.15, 0.5)

@@ -23,9 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from search.mseg import configure
 from search.mseg.augment import augment
-from search.mseg.celebamask import CLASSES, MIRROR_PAIRS
+from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
 from search.mseg.learner import build
-from search.mseg.metric import Scores
+from search.mseg.metrics import Scores
 
 BATCH = {128: 32, 256: 16, 512: 8}
 FREE = {"view", "_unsafe_view", "t", "transpose", "permute", "expand", "unsqueeze", "squeeze", "slice"}

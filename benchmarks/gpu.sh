@@ -16,4 +16,4 @@ nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
 trace=$(mktemp -d)
 root=$PWD
 cd "$trace"
-"$python" -P -c 'from search.cli import main; main()' check --space "$root/space.yaml" --data "$data" --trace
+"$python" -P -c 'from search.cli.app import main; main()' check --space "$root/space.yaml" --data "$data" --trace

@@ -22,9 +22,9 @@ import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from shares import share
 
-from search import importance
-from search.parameter import Parameter
+from search.analysis import importance
 from search.records import Record
+from search.spec.parameter import Parameter
 
 TRIALS = 40
 LEVEL, NOISE, TOP = 0.66, 0.005, 0.3

@@ -19,9 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from search.objective import Params, best_mean
-from search.pruning import restarts
-from search.spec import Spec
+from search.objective import Params
+from search.pruners.median import restarts
+from search.scoring import best_mean
+from search.spec.spec import Spec
 
 Floats = NDArray[np.float64]
 

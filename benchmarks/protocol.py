@@ -20,9 +20,10 @@ from typing import Any
 import torch
 
 from search.mseg import configure, trainer
-from search.mseg.data import SegmentationData
-from search.objective import EpochResult, Run, best_mean
-from search.spec import load_spec, stock_space
+from search.mseg.data.data import SegmentationData
+from search.objective import EpochResult, Run
+from search.scoring import best_mean
+from search.spec.spec import load_spec, stock_space
 
 LOOK_SECONDS = 0.5
 

@@ -15,7 +15,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, Successive
 from optuna.trial import TrialState
 
 from search.objective import Params
-from search.pruning import CurveTable, MedianSettings
+from search.pruners.median import CurveTable, MedianSettings
 
 
 class Pruner(Protocol):

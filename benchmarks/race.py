@@ -23,9 +23,9 @@ from cluster import Server
 from forked import forked
 from sqlalchemy import text
 
-from search.cli import main as command
-from search.start import Wanted, open_or_create
-from search.study import open_study
+from search.cli.app import main as command
+from search.launcher.start import Wanted, open_or_create
+from search.study.study import open_study
 from storage import engine as engines
 from storage.leases import Lease, Leases
 from storage.processes import Process

@@ -19,9 +19,9 @@ from statistics import fmean
 from typing import Any
 
 from search.errors import UserError
-from search.history import RecordedRun, read_run
-from search.objective import best_mean
-from search.pruning import CurveTable, Decision, MedianSettings
+from search.pruners.median import CurveTable, Decision, MedianSettings
+from search.recorded_run import RecordedRun, read_run
+from search.scoring import best_mean
 
 NAMES: Mapping[str, Sequence[str]] = {
     "horizon": ("training.epochs", "trainer.epochs"),

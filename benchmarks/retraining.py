@@ -27,12 +27,12 @@ import numpy as np
 from scipy.special import stdtr
 from shares import share
 
-from search.retraining.changes import combinations
-from search.retraining.contrasts import Blocks, Estimate, Floats, balanced_t, nominal_level
-from search.retraining.curse import expected_curse
-from search.retraining.effects import Effects
-from search.retraining.effects import next_round as next_ablation
-from search.retraining.race import calls, next_round
+from search.analysis.changes import combinations
+from search.analysis.effects import Effects
+from search.analysis.effects import next_round as next_ablation
+from search.analysis.paired_seeds import Blocks, Estimate, Floats, balanced_t, nominal_level
+from search.analysis.racing import calls, next_round
+from search.analysis.winners_curse import expected_curse
 
 NOISE, SHARED = 0.005, 0.003
 FIRST, LAST = 3, 6

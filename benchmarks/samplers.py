@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.objective import Params
-from search.sampling import Before, choose, trial_of
+from search.samplers.ask import Before, choose, trial_of
 
 
 class Sampler(Protocol):

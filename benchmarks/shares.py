@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from search.pruning_audit import wilson
+from search.analysis.pruning_audit import wilson
 
 
 def share(hits: Sequence[bool]) -> str:

@@ -38,8 +38,9 @@ from learning_curves import FAMILIES, SMOOTH, Curve, Family
 from pruners import PRUNERS, Pruner
 from samplers import SAMPLERS, Sampler
 
-from search.objective import Params, best_mean
-from search.pruning_audit import wilson
+from search.analysis.pruning_audit import wilson
+from search.objective import Params
+from search.scoring import best_mean
 
 TRIALS = 60
 MOST = 300

@@ -39,10 +39,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from search.mseg import configure, train
-from search.mseg.celebamask import CLASSES, MIRROR_PAIRS
-from search.mseg.faces import draw
-from search.mseg.folder import Pair, scan
-from search.mseg.model import STAGES
+from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
+from search.mseg.data.drawn_faces import draw
+from search.mseg.data.folder import Pair, scan
+from search.mseg.models.microsegformer import STAGES
 from search.objective import Run
 
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT, DICE_WEIGHT = 8e-4, 1e-4, 0.15, 1.5

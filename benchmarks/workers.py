@@ -26,8 +26,8 @@ from typing import Any
 
 import yaml
 
-from search.places import Place, places
-from search.start import Wanted, open_or_create
+from search.launcher.start import Wanted, open_or_create
+from search.runtime.devices import Place, places
 
 STEPS = ("train", "validate")
 LANDMARK = "claim"
@@ -94,11 +94,11 @@ class Stopwatch:
 
 def run_timed(url: str, name: str, runs: Path, device: str) -> list[dict[str, float]]:
     """Works on the study in this process; the phases' seconds, trial by trial."""
-    import search.worker as path
+    import search.worker.worker as path
     from search.mseg import trainer
-    from search.signals import Interrupt
-    from search.study import open_study
-    from search.workspace import Workspace
+    from search.runtime.signals import Interrupt
+    from search.study.study import open_study
+    from search.worker.workspace import Workspace
     from storage.leases import Leases
 
     worker = path.Worker(open_study(url, name), runs, None, [Place(device, device)])

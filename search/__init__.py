@@ -1,1 +1,1 @@
-"""A hyperparameter search service for segmentation. `search/worker.py` is the path of a trial."""
+"""A hyperparameter search service for segmentation. `search/worker/worker.py` is the path of a trial."""

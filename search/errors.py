@@ -7,7 +7,7 @@
         ├── DataError        the data folder, an image, a mask
         └── StudyError       no such study, or one that differs from what was asked
 
-A message is one line: the place, the value found there, the remedy. `search.cli` prints it without a
+A message is one line: the place, the value found there, the remedy. `search.cli.app` prints it without a
 traceback (`--debug` shows one). The SQL side has one of its own, `storage.engine.StorageError`, for a
 URL that does not work; the command line treats it like a UserError.
 """

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from search.errors import SpaceError
 
@@ -40,7 +40,7 @@ class EpochResult:
         score: the study's metric of this epoch; NaN or infinite says that training diverged.
         lr: the learning rate this epoch trained at.
         metrics: further floats by name; `images_per_second` is shown. What of the others should outlive the
-            run, an objective writes into its folder itself (`history.json`: `search/history.py`).
+            run, an objective writes into its folder itself (`history.json`: `search/recorded_run.py`).
         applied: values read back from the live objects by parameter name; the worker compares them
             with what was sampled and fails the trial where one differs.
         resumed: this epoch was trained by an earlier call on the same folder and is told once more.
@@ -205,37 +205,3 @@ def describe(objective: Any, config: Any, data: Path | None) -> Description | No
     """What the objective says of its data; None where it says nothing."""
     say = getattr(objective, "describe", None)
     return say(config, data) if say else None
-
-
-Direction = Literal["maximize", "minimize"]
-
-
-def sign_of(direction: Direction) -> int:
-    """1 where higher scores are better, -1 where lower ones are: what makes higher better of either."""
-    return 1 if direction == "maximize" else -1
-
-
-def epoch_of_best(scores: Mapping[int, float], direction: Direction) -> int:
-    """The epoch with the best score, of equal ones the first; there is one at least."""
-    sign = sign_of(direction)
-    return max(scores, key=lambda epoch: (sign * scores[epoch], -epoch))
-
-
-def trailing_means(scores: Sequence[float], window: int) -> list[float]:
-    """Mean of the last `window` scores at each epoch; of as many as there are at the start."""
-    return [
-        math.fsum(scores[max(0, end - window) : end]) / min(window, end)
-        for end in range(1, len(scores) + 1)
-    ]
-
-
-def best_mean(scores: Sequence[float], window: int, direction: Direction = "maximize") -> float | None:
-    """A curve's value: the best mean of `window` consecutive scores, of all where it has fewer.
-
-    A best single epoch rewards luck and long runs: over 150 epochs it is 2.6 standard deviations of
-    noise above the truth, a mean of five 1.1. None for an empty curve.
-    """
-    if not scores:
-        return None
-    means = trailing_means(scores, window)[min(window, len(scores)) - 1 :]
-    return max(means) if direction == "maximize" else min(means)

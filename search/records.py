@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from search.objective import Direction, sign_of
+from search.scoring import Direction, sign_of
 
 State = Literal["running", "complete", "pruned", "failed"]
 ReasonCode = Literal["pruned", "early_stop", "diverged", "oom", "bug"]

@@ -102,7 +102,7 @@ def command(
     search: Search, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Answer]:
     """Runs a command in this process, in the folder and environment of `search`."""
-    from search.cli import main
+    from search.cli.app import main
 
     for name, value in search.environment.items():
         monkeypatch.setenv(name, value)

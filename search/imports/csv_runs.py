@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.document import parse_yaml, show
 from search.errors import SpaceError, UserError
-from search.history import (
+from search.recorded_run import (
     LABELS,
     OWN,
     PER_IMAGE_F,
@@ -32,6 +31,7 @@ from search.history import (
     read_leaves,
     read_text,
 )
+from search.spec.source import parse_yaml, show
 
 EPOCH, NAME, OWN_SCORE = "epoch", "name", "score"
 FACTS = (NAME, SCORE, OWN_SCORE, "metric", "best_epoch", "epochs")

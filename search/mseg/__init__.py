@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from search.mseg import data as _data
-from search.mseg import model as _model
 from search.mseg.config import Config
-from search.mseg.held_out import describe_test, score_test
+from search.mseg.data import data as _data
+from search.mseg.models import microsegformer as _model
+from search.mseg.test_split import describe_test, score_test
 from search.mseg.trainer import train
 from search.objective import Description, Params
 

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from search.errors import SpaceError
 from search.mseg.augment import AugmentConfig
-from search.mseg.data import DataConfig
-from search.mseg.loss import LossConfig
-from search.mseg.model import ModelConfig
-from search.mseg.optimizer import OptimizerConfig
-from search.mseg.schedule import ScheduleConfig
+from search.mseg.data.data import DataConfig
+from search.mseg.losses import LossConfig
+from search.mseg.models.microsegformer import ModelConfig
+from search.mseg.optimizers import OptimizerConfig
+from search.mseg.schedulers import ScheduleConfig
 from search.objective import Params
 
 

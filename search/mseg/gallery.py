@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from search.mseg.checkpoint import publish
-from search.mseg.data import SegmentationData
+from search.mseg.data.data import SegmentationData
 
 FACES = "faces.npz"
 SIDE = 128  # pixels

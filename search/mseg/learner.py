@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from search.mseg import loss, model, optimizer, schedule
+from search.mseg import losses, optimizers, schedulers
 from search.mseg.config import Config
-from search.mseg.model import SegmentationModel
-from search.mseg.optimizer import MovingAverage
+from search.mseg.models import microsegformer
+from search.mseg.models.microsegformer import SegmentationModel
+from search.mseg.optimizers import MovingAverage
 from search.objective import Value
 
 LOGITS = {"cpu": 2**20, "cuda": 2**27}
@@ -48,7 +49,7 @@ class Learner:
 
     def set_epoch(self, epoch: int) -> float:
         """Sets, and returns, the learning rate of an epoch."""
-        rate = schedule.learning_rate(
+        rate = schedulers.learning_rate(
             epoch,
             self.config.trainer.epochs,
             self.config.optimizer.learning_rate,
@@ -77,7 +78,7 @@ class Learner:
         total, gradients, predictions = images.new_zeros(()), [], []
         for part, target in zip(coarse.detach().split(at_once), masks.split(at_once), strict=True):
             leaf = part.requires_grad_()
-            logits = model.upsample(leaf, target.shape[1:])
+            logits = microsegformer.upsample(leaf, target.shape[1:])
             value = self.criterion(logits, target) * (len(part) / len(images))
             gradients += torch.autograd.grad(value, leaf)
             total += value.detach()
@@ -127,24 +128,24 @@ class Learner:
     def applied(self) -> dict[str, Value]:
         """What is in use, read back from the live objects, by parameter name."""
         return {
-            **model.applied(self.model),
-            **optimizer.applied(self.optimizer),
-            **schedule.applied(self.config.schedule),
+            **microsegformer.applied(self.model),
+            **optimizers.applied(self.optimizer),
+            **schedulers.applied(self.config.schedule),
             "loss.dice_weight": self.criterion.keywords["config"].dice_weight,
         }
 
 
 def build(config: Config, classes: int, device: torch.device) -> Learner:
     """A learner whose weights come from PyTorch's global generator."""
-    network = model.build(config.model, classes).to(device)
+    network = microsegformer.build(config.model, classes).to(device)
     decay = config.trainer.ema
     return Learner(
         config=config,
         device=device,
         model=network,
-        optimizer=optimizer.build(config.optimizer, network),
+        optimizer=optimizers.build(config.optimizer, network),
         average=None if decay is None else MovingAverage(network, decay),
-        criterion=partial(loss.compute, config=config.loss),
+        criterion=partial(losses.compute, config=config.loss),
         precision=_precision(config.trainer.precision, device),
     )
 

@@ -17,10 +17,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from search.mseg import gallery
 from search.mseg.checkpoint import publish
-from search.mseg.data import SegmentationData
+from search.mseg.data.data import SegmentationData
+from search.mseg.inference import forward
 from search.mseg.learner import Learner
-from search.mseg.metric import counts, fscores
-from search.mseg.validation import forward
+from search.mseg.metrics import counts, fscores
 from search.objective import WEIGHTS
 
 OVERLAY = "overlay.png"

@@ -17,8 +17,8 @@ import yaml
 
 from search.mseg.checkpoint import publish
 from search.mseg.config import Config
-from search.mseg.data import SegmentationData
-from search.mseg.schedule import applied
+from search.mseg.data.data import SegmentationData
+from search.mseg.schedulers import applied
 from search.objective import Run
 
 History = dict[str, list[Any]]

@@ -27,12 +27,13 @@ from search.errors import DataError, SpaceError
 from search.mseg import checkpoint, overlay
 from search.mseg.augment import augment
 from search.mseg.config import Config
-from search.mseg.data import SegmentationData, load
+from search.mseg.data.data import SegmentationData, load
+from search.mseg.inference import as_float, forward
 from search.mseg.learner import Learner, build
-from search.mseg.metric import Scores
+from search.mseg.metrics import Scores
 from search.mseg.recording import History, Row, empty_history, recorded, write_config, write_history
-from search.mseg.validation import as_float, forward
-from search.objective import EpochResult, Run, trailing_means
+from search.objective import EpochResult, Run
+from search.scoring import trailing_means
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """`search report`: what a study found, written from records alone, for a reader who knows no tool.
 
-    Study, trial folders ── search.gathering ──► Material ── sections ──► Document ──► Markdown, HTML
+    Study, trial folders ── search.report.gathering ──► Material ── sections ──► Document ──► Markdown, HTML
                                                               │
                                                               └─► figures (PNG)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from search.comparing.comparison import differences
-from search.parameter import Parameter
+from search.analysis.comparison import differences
 from search.records import Record, candidates
-from search.report.blocks import code
+from search.render.document import code
 from search.report.material import Material
+from search.spec.parameter import Parameter
 
 NEAR = 0.1
 """Of a range, on its own scale: what counts as its end."""

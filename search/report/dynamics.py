@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from search import notation
-from search.comparing.comparison import Comparison, compare
-from search.comparing.stages import FAST, STEADY, WINDOW, Stage
+from search import formatting
+from search.analysis.comparison import Comparison, compare
+from search.analysis.stages import FAST, STEADY, WINDOW, Stage
+from search.analysis.training import Band, Decline, decline, gap_by_rate
+from search.render.document import Block, Figure, Paragraph, Section, Table, literal
 from search.report import figures
-from search.report.blocks import Block, Figure, Paragraph, Section, Table, literal
 from search.report.figures import FOLDER
 from search.report.material import Material, Trial
-from search.report.training import Band, Decline, decline, gap_by_rate
 
 CONFOUNDED = 0.5
 """Rank correlation between learning rate and epoch from which the two are said to go together."""
@@ -50,10 +50,10 @@ def _staged(role: str, trial: Trial, stages: Sequence[Stage]) -> Iterator[Block]
         [
             stage.name,
             f"{stage.first}–{stage.last}",
-            notation.score(stage.score),
-            notation.score(stage.train_score),
-            notation.DASH if stage.gap is None else f"{stage.gap:.2f}",
-            notation.rate(stage.lr),
+            formatting.score(stage.score),
+            formatting.score(stage.train_score),
+            formatting.DASH if stage.gap is None else f"{stage.gap:.2f}",
+            formatting.rate(stage.lr),
         ]
         for stage in stages
     ]
@@ -97,8 +97,8 @@ def degradation(material: Material) -> Section:
 def _lost(lost: Decline) -> list[str]:
     luck = "too short to know" if lost.luck is None else f"{lost.luck:z.2f}"
     return [
-        notation.score(lost.best),
-        notation.score(lost.last),
+        formatting.score(lost.best),
+        formatting.score(lost.last),
         str(lost.after),
         f"{lost.drop:z.2f}",
         luck,
@@ -130,7 +130,7 @@ def gaps(material: Material, folder: Path) -> Section:
 def _bands(role: str, bands: Sequence[Band]) -> Table:
     rows = [
         [
-            f"{notation.rate(band.low)} to {notation.rate(band.high)}",
+            f"{formatting.rate(band.low)} to {formatting.rate(band.high)}",
             str(band.epochs),
             f"{band.epoch:.0f}",
             f"{band.gap:.2f}",

@@ -14,15 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from search import notation
-from search.comparing.stages import Stage
-from search.history import TRAIN_SCORE, RecordedRun
-from search.objective import Direction, trailing_means
-from search.parameter import Parameter
+from search import formatting
+from search.analysis.classes import ClassRow
+from search.analysis.importance import Importance
+from search.analysis.stages import Stage
+from search.recorded_run import TRAIN_SCORE, RecordedRun
 from search.records import Record
-from search.report.classes import ClassRow
 from search.report.faces import Face
-from search.report.importance import Importance
+from search.scoring import Direction, trailing_means
+from search.spec.parameter import Parameter
 
 FOLDER = PurePosixPath("figures")
 """Where a report has them, beside itself."""
@@ -82,7 +82,7 @@ def four_panels(path: Path, run: RecordedRun, smooth: int) -> None:
         gap.set_xlabel("epoch")
         gap.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.suptitle(
-            f"{run.name}: best epoch {run.best_epoch}, {notation.score(run.finite[run.best_epoch])}",
+            f"{run.name}: best epoch {run.best_epoch}, {formatting.score(run.finite[run.best_epoch])}",
             x=0.01,
             ha="left",
             fontsize=11,
@@ -141,10 +141,10 @@ def parameters(path: Path, space: Sequence[Parameter], complete: Sequence[Record
     rows = (len(space) + 1) // 2
     with _figure(path, 1.9 * rows) as figure:
         every = figure.subplots(rows, 2, sharey=True, squeeze=False).flatten()
-        names = notation.short_names(parameter.name for parameter in space)
+        names = formatting.short_names(parameter.name for parameter in space)
         for axes, parameter in zip(every, space, strict=False):
             here = [record for record in complete if parameter.name in record.params]
-            choices = [notation.parameter(choice) for choice in parameter.choices]
+            choices = [formatting.parameter(choice) for choice in parameter.choices]
             for record in here:
                 value = record.params[parameter.name]
                 x = parameter.choices.index(value) if choices else value
@@ -288,5 +288,5 @@ def _scale(axes: Axes, parameter: Parameter) -> None:
     axes.set_xscale("log")
     axes.set_xlim(low / pad, high * pad)
     ticks = [low, math.sqrt(low * high), high]
-    axes.set_xticks(ticks, [notation.rate(tick) for tick in ticks])
+    axes.set_xticks(ticks, [formatting.rate(tick) for tick in ticks])
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -3,17 +3,17 @@
 from collections import Counter
 from pathlib import Path
 
-from search import notation
-from search.comparing.evidence import Evidence
-from search.pruning_audit import audit, sentences
+from search import formatting
+from search.analysis.beliefs import BeliefRow, KnownRow, belief_rows, known_rows
+from search.analysis.classes import AROUND, LEVEL, ClassRow, class_rows
+from search.analysis.noise import Evidence
+from search.analysis.pruning_audit import audit, sentences
+from search.analysis.training import peak
+from search.render.document import Block, Bullets, Figure, Paragraph, Section, Table, code, literal
 from search.report import figures
-from search.report.beliefs import BeliefRow, KnownRow, belief_rows, known_rows
-from search.report.blocks import Block, Bullets, Figure, Paragraph, Section, Table, code, literal
-from search.report.classes import AROUND, LEVEL, ClassRow, class_rows
 from search.report.faces import FACES, changed
 from search.report.figures import FOLDER
 from search.report.material import Material
-from search.report.training import peak
 
 MOST_PARAMETERS = 12
 """Panels of one picture; a larger space is shown by its most important, or first, parameters."""
@@ -158,9 +158,9 @@ def per_class(material: Material, folder: Path) -> Section:
 
 
 def _class_cells(row: ClassRow) -> list[str]:
-    error = notation.DASH if row.error is None else f"{100 * row.error:.2f}"
+    error = formatting.DASH if row.error is None else f"{100 * row.error:.2f}"
     word = {"paid": "lower", "gained": "higher", "": ""}[row.verdict]
-    means = notation.score(row.before), notation.score(row.after)
+    means = formatting.score(row.before), formatting.score(row.after)
     return [literal(row.name), *means, f"{100 * row.difference:+.2f}", error, word]
 
 
@@ -188,7 +188,7 @@ def face_changes(material: Material, folder: Path) -> Section:
         shows = "The faces that changed most: image, truth, baseline and best"
         blocks.append(Figure(path, shows, "With the F of the face. Each run is shown at its best epoch."))
         rows = [
-            [literal(face.name), *map(notation.score, (face.before, face.after))] for face in found.faces
+            [literal(face.name), *map(formatting.score, (face.before, face.after))] for face in found.faces
         ]
         blocks.append(Table(["face", "baseline", "best"], rows, numeric=2))
     return Section(title, blocks)
@@ -230,17 +230,29 @@ def beliefs(material: Material) -> Section:
 def _known_cells(row: KnownRow, has_baseline: bool) -> list[str]:
     name, record = literal(row.name), row.record
     if record is None:
-        return [name, "not started", notation.DASH, notation.DASH, notation.DASH, "undetermined (n = 0)"]
-    start = [name, f"{record.number} ({record.state})", notation.score(record.value)]
+        return [
+            name,
+            "not started",
+            formatting.DASH,
+            formatting.DASH,
+            formatting.DASH,
+            "undetermined (n = 0)",
+        ]
+    start = [name, f"{record.number} ({record.state})", formatting.score(record.value)]
     if row.evidence is None:
         is_it = has_baseline and record.value is not None
-        return [*start, notation.DASH, notation.DASH, "the baseline" if is_it else "undetermined (n = 1)"]
+        return [
+            *start,
+            formatting.DASH,
+            formatting.DASH,
+            "the baseline" if is_it else "undetermined (n = 1)",
+        ]
     return [*start, *_evidence_cells(row.evidence)]
 
 
 def _evidence_cells(found: Evidence) -> list[str]:
     if found.difference is None or found.low is None or found.high is None:
-        return [notation.DASH, notation.DASH, "undetermined (n = 1 each, too short)"]
+        return [formatting.DASH, formatting.DASH, "undetermined (n = 1 each, too short)"]
     word = {"b better": "better", "a better": "worse", "not distinguishable": "not distinguishable"}
     interval = f"{found.low:+.4f} to {found.high:+.4f}"
     return [f"{found.difference:+.4f}", interval, f"{word[found.verdict]} (n = 1 each)"]
@@ -251,10 +263,10 @@ def _belief_cells(row: BeliefRow) -> list[str]:
         f"{literal(row.name)} ({literal(row.says)})",
         str(row.inside),
         str(row.outside),
-        notation.score(row.inside_median),
-        notation.score(row.outside_median),
-        notation.DASH if row.better is None else f"{row.better:.0%}",
-        notation.DASH if row.p is None else f"{row.p:.3f}",
+        formatting.score(row.inside_median),
+        formatting.score(row.outside_median),
+        formatting.DASH if row.better is None else f"{row.better:.0%}",
+        formatting.DASH if row.p is None else f"{row.p:.3f}",
         f"{row.verdict} (n = {row.inside + row.outside})",
     ]
 
@@ -269,8 +281,8 @@ def trials(material: Material) -> Section:
             r.state
             if r.reason is None or r.state == r.reason.code
             else f"{r.state} ({ENDS_SHORT[r.reason.code]})",
-            notation.score(r.value),
-            notation.whole(r.best_epoch),
+            formatting.score(r.value),
+            formatting.whole(r.best_epoch),
             str(r.epochs),
         ]
         for r in shown

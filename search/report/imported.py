@@ -1,11 +1,11 @@
 """The section about runs that were not trained here, beside the best trial by each metric that it has."""
 
-from search import notation
-from search.history import POOLED, POOLED_F
-from search.objective import best_mean, epoch_of_best
+from search import formatting
+from search.recorded_run import POOLED, POOLED_F
 from search.records import ImportedRun
-from search.report.blocks import Paragraph, Section, Table, literal
+from search.render.document import Paragraph, Section, Table, literal
 from search.report.material import Material
+from search.scoring import best_mean, epoch_of_best
 
 
 def imported(material: Material) -> list[Section]:
@@ -33,12 +33,12 @@ def _of_best(material: Material) -> list[list[str]]:
             continue
         epoch = epoch_of_best(scores, material.snapshot.direction)
         value = best_mean(list(scores.values()), material.smooth, material.snapshot.direction)
-        numbers = notation.score(value), notation.score(scores[epoch]), str(epoch), str(len(column))
+        numbers = formatting.score(value), formatting.score(scores[epoch]), str(epoch), str(len(column))
         rows.append([f"the best: {literal(best.name)}", literal(metric), *numbers])
     return rows
 
 
 def _row(run: ImportedRun) -> list[str]:
-    numbers = notation.score(run.value), notation.score(run.best_score)
-    epochs = notation.whole(run.best_epoch), notation.whole(run.epochs)
+    numbers = formatting.score(run.value), formatting.score(run.best_score)
+    epochs = formatting.whole(run.best_epoch), formatting.whole(run.epochs)
     return [literal(run.name), literal(run.metric), *numbers, *epochs]

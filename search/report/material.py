@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.held_out import HeldOut
-from search.history import RecordedRun
+from search.analysis.ablation import Ablation
+from search.analysis.confirmation import Confirmation
+from search.analysis.importance import Importance
+from search.analysis.test_split import HeldOut
+from search.recorded_run import RecordedRun
 from search.records import ImportedRun, Record, Snapshot
-from search.report.importance import Importance
-from search.retraining.ablation import Ablation
-from search.retraining.confirmation import Confirmation
-from search.retraining.plan import Prediction
-from search.spec import Spec
+from search.spec.spec import Spec
+from search.study.plan import Prediction
 
 NOT_RECORDED = "not recorded"
 

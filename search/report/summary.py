@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from search import notation
-from search.comparing.comparison import Comparison, compare, what_matters_first
-from search.report.blocks import Block, Bullets, Paragraph, Section, Table, code, literal
-from search.report.fresh_seeds import answer
-from search.report.held_out import on_test
+from search import formatting
+from search.analysis.comparison import Comparison, compare, what_matters_first
+from search.analysis.training import Peak, peak
+from search.render.document import Block, Bullets, Paragraph, Section, Table, code, literal
 from search.report.material import NOT_RECORDED, Material, Trial
-from search.report.training import Peak, peak
+from search.report.test_split import on_test
+from search.retraining.answers import answer
 
 SHOWN_EQUAL = 12
 """Settings that did not change and are listed, those first that write-ups like to name."""
@@ -28,7 +28,7 @@ def in_short(material: Material, comparison: Comparison | None) -> list[Block]:
     said = [
         f"{budget.claimed} of {budget.trials} trials were started: {budget.complete} complete, "
         f"{budget.pruned} pruned, {budget.failed} failed, {budget.running} running.",
-        f"The best is {literal(best.name)} with a value of {notation.score(best.record.value)}.",
+        f"The best is {literal(best.name)} with a value of {formatting.score(best.record.value)}.",
     ]
     if material.baseline is None:
         said.append(material.no_baseline)
@@ -36,15 +36,15 @@ def in_short(material: Material, comparison: Comparison | None) -> list[Block]:
         said.append("It is the baseline itself: no other complete trial has a better value.")
     elif comparison is not None:
         base = material.baseline
-        better = notation.gain(best.record.value, base.record.value, snapshot.direction) or 0.0
+        better = formatting.gain(best.record.value, base.record.value, snapshot.direction) or 0.0
         word = "better than" if better >= 0 else "worse than"
         said.append(
-            f"That is {notation.score(abs(better))} {word} the baseline, {literal(base.name)}, with "
-            f"{notation.score(base.record.value)}."
+            f"That is {formatting.score(abs(better))} {word} the baseline, {literal(base.name)}, with "
+            f"{formatting.score(base.record.value)}."
         )
         said.append(verdict(comparison))
     if (distance := to_target(material, best.record.value)) is not None:
-        said.append(f"Target {notation.score(snapshot.target)}: {distance}.")
+        said.append(f"Target {formatting.score(snapshot.target)}: {distance}.")
     if material.confirmation is not None:
         said.append(answer(material.confirmation))
     else:
@@ -85,10 +85,10 @@ def verdict(comparison: Comparison) -> str:
 
 def to_target(material: Material, value: float | None) -> str | None:
     """The distance from the target in words; None where there is none."""
-    ahead = notation.gain(value, material.snapshot.target, material.snapshot.direction)
+    ahead = formatting.gain(value, material.snapshot.target, material.snapshot.direction)
     if ahead is None:
         return None
-    return f"reached, by {notation.score(ahead)}" if ahead >= 0 else f"{notation.score(-ahead)} short"
+    return f"reached, by {formatting.score(ahead)}" if ahead >= 0 else f"{formatting.score(-ahead)} short"
 
 
 def performance(material: Material, comparison: Comparison | None) -> Section:
@@ -127,15 +127,15 @@ LABELS = (
 def _facts(material: Material, trial: Trial, at: Peak) -> list[str]:
     pooled = NOT_RECORDED
     if at.pooled is not None:
-        pooled = f"{notation.score(at.pooled)} at epoch {at.pooled_epoch}"
+        pooled = f"{formatting.score(at.pooled)} at epoch {at.pooled_epoch}"
     return [
-        notation.score(at.value),
+        formatting.score(at.value),
         f"{at.first}–{at.last}",
         str(at.epoch),
-        notation.score(at.score),
-        NOT_RECORDED if at.train is None else notation.score(at.train),
+        formatting.score(at.score),
+        NOT_RECORDED if at.train is None else formatting.score(at.train),
         NOT_RECORDED if at.gap is None else f"{at.gap:.2f}",
-        NOT_RECORDED if at.lr is None else notation.rate(at.lr),
+        NOT_RECORDED if at.lr is None else formatting.rate(at.lr),
         f"{at.epochs}{_ended(trial)}",
         pooled,
         to_target(material, at.value) or "no target",
@@ -154,8 +154,8 @@ def _reasons(material: Material, comparison: Comparison | None) -> Iterator[Bloc
     a, b = comparison.evidence.a, comparison.evidence.b
     if a and b:
         yield Paragraph(
-            f"One epoch's score varies by {notation.score(a.noise)} (baseline) and "
-            f"{notation.score(b.noise)} (best) around its own trend, as a standard deviation. How much "
+            f"One epoch's score varies by {formatting.score(a.noise)} (baseline) and "
+            f"{formatting.score(b.noise)} (best) around its own trend, as a standard deviation. How much "
             "another seed would change either run is not in the interval, nor that the best was picked out "
             f"of {len(material.complete)} complete trials; fresh seeds tell."
         )
@@ -166,7 +166,7 @@ def changes(material: Material, comparison: Comparison | None) -> Section:
     """What differs between the two configs, and what matters and does not."""
     if comparison is None:
         params = material.best.record.params
-        rows = [[code(name), literal(notation.parameter(value))] for name, value in params.items()]
+        rows = [[code(name), literal(formatting.parameter(value))] for name, value in params.items()]
         return Section(
             "Key configuration changes",
             [
@@ -182,9 +182,11 @@ def changes(material: Material, comparison: Comparison | None) -> Section:
         else f"{count} settings differ at once: which of them made a difference is not known from two runs."
     )
     first, rest = what_matters_first(comparison.equal)
-    shown = [f"{code(leaf)} {literal(notation.parameter(comparison.equal[leaf]))}" for leaf in first]
+    shown = [f"{code(leaf)} {literal(formatting.parameter(comparison.equal[leaf]))}" for leaf in first]
     room = max(0, SHOWN_EQUAL - len(shown))
-    shown += [f"{code(leaf)} {literal(notation.parameter(comparison.equal[leaf]))}" for leaf in rest[:room]]
+    shown += [
+        f"{code(leaf)} {literal(formatting.parameter(comparison.equal[leaf]))}" for leaf in rest[:room]
+    ]
     more = len(rest) - room
     equal = ", ".join(shown) + (f", and {more} more" if more > 0 else "")
     blocks: list[Block] = [Table(["setting", "baseline", "best"], rows, numeric=2)] if rows else []
@@ -200,5 +202,5 @@ def changes(material: Material, comparison: Comparison | None) -> Section:
 
 def _told_apart(old: object, new: object) -> tuple[str, str]:
     """Both values with as many digits as it takes."""
-    left, right = notation.parameter(old), notation.parameter(new)
+    left, right = formatting.parameter(old), formatting.parameter(new)
     return (literal(left), literal(right)) if left != right else (literal(repr(old)), literal(repr(new)))

@@ -9,14 +9,16 @@ from typing import Any
 
 import yaml
 
+from search.analysis.training import peak
 from search.records import finite
-from search.report import dynamics, ending, figures, findings, fresh_seeds, html, markdown, summary
-from search.report.blocks import Document
-from search.report.ending import DOCUMENT
-from search.report.held_out import held_out
+from search.render import html, markdown
+from search.render.document import Document
+from search.report import dynamics, figures, findings, fresh_seeds, summary
+from search.report import next_steps as ending
 from search.report.imported import imported
 from search.report.material import Material, Trial
-from search.report.training import peak
+from search.report.next_steps import DOCUMENT
+from search.report.test_split import held_out
 
 MARKDOWN, HTML = "report.md", "report.html"
 

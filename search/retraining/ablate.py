@@ -6,15 +6,15 @@ The path is laid out once, when the retraining study is made; the same command g
 import re
 from dataclasses import dataclass
 
+from search.analysis.ablation import Ablation, ablation
+from search.analysis.changes import between, changes_between, combinations
 from search.errors import UserError
-from search.notation import short_names
-from search.reading import read_records
-from search.retraining.ablation import Ablation, ablation
-from search.retraining.changes import between, changes_between, combinations
+from search.formatting import short_names
 from search.retraining.contenders import config_named
-from search.retraining.plan import FIRST, SEEDS, Config, Plan
 from search.retraining.study import check_searches, prepare, standing
-from search.study import Study
+from search.study.plan import FIRST, SEEDS, Config, Plan
+from search.study.read import read_records
+from search.study.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)

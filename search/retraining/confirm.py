@@ -7,14 +7,14 @@ on with it, on this machine's workers; `search worker --study mseg-confirm` join
 from dataclasses import dataclass
 from typing import Any
 
+from search.analysis import winners_curse
+from search.analysis.confirmation import Confirmation, confirmation
 from search.errors import UserError
-from search.reading import read_records, read_snapshot
-from search.retraining import curse
-from search.retraining.confirmation import Confirmation, confirmation
 from search.retraining.contenders import config_named, default_baseline, ranked, split_parameter
-from search.retraining.plan import FIRST, SEEDS, Plan
 from search.retraining.study import check_searches, prepare, standing
-from search.study import Study
+from search.study.plan import FIRST, SEEDS, Plan
+from search.study.read import read_records, read_snapshot
+from search.study.study import Study
 
 SUFFIX = "-confirm"
 TOP = 3  # contenders, where nobody says otherwise
@@ -94,8 +94,8 @@ def choose(study: Study, asked: Asked) -> tuple[Plan, list[str]]:
             "seeds": seeds,
             "splits": bool(asked.splits),
         },
-        predicted=curse.predict(records, settings.smooth, settings.direction),
-        values=curse.values_of(records),
+        predicted=winners_curse.predict(records, settings.smooth, settings.direction),
+        values=winners_curse.values_of(records),
     )
     return plan, notes
 

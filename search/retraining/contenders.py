@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.document import show
 from search.errors import UserError, no_trial, none_complete
 from search.records import Record, candidates
-from search.retraining.plan import Config
-from search.study import Study
+from search.spec.source import show
+from search.study.plan import Config
+from search.study.study import Study
 
 BEST = "best"
 SPLIT_SEED = "split_seed"

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from search.analysis import effects, racing
+from search.analysis.racing import Cell, Results
 from search.errors import StudyError, UserError
-from search.objective import Direction, sign_of
-from search.retraining import effects, race
-from search.retraining.plan import Kind, Plan
-from search.retraining.race import Cell, Results
-from search.settings import PrunerSettings
-from search.study import Study, create_study, find_study, open_study
+from search.scoring import Direction, sign_of
+from search.spec.settings import PrunerSettings
+from search.study.plan import Kind, Plan
+from search.study.study import Study, create_study, find_study, open_study
 from storage import plans, reads, studies
 from storage.plans import Slot
 
@@ -147,11 +147,11 @@ def current_plan(study: Study) -> Plan | None:
 def next_cells(plan: Plan, results: Results, direction: Direction) -> list[Cell]:
     """What the plan trains after these results, all of them ended."""
     if plan.kind == "confirm":
-        cells = race.next_round(results.scores, plan.first, plan.last, sign=sign_of(direction))
+        cells = racing.next_round(results.scores, plan.first, plan.last, sign=sign_of(direction))
     else:
         combinations = [config.changes for config in plan.configs]
         cells = effects.next_round(results.scores, combinations, plan.opening, plan.first, plan.last)
-    return race.affordable(cells, results.planned, plan.trials)
+    return racing.affordable(cells, results.planned, plan.trials)
 
 
 def standing(study: Study) -> tuple[Plan, Results, bool]:

@@ -1,0 +1,1 @@
+"""What records say: comparisons, noise, paired seeds, racing, ablation, importance, the pruning audit."""

@@ -1,0 +1,152 @@
+"""Claims of what changed between two runs, held against what was recorded.
+
+A claim is what a write-up says: `LR 4e-4 -> 8e-4`. It is found where a leaf of that name has the first
+value in the first run and the second in the second.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search import formatting
+from search.errors import SpaceError, UserError
+from search.spec.source import parse_yaml, show
+
+ALIASES = {
+    "lr": "learning_rate",
+    "initial_lr": "learning_rate",
+    "initial_learning_rate": "learning_rate",
+    "base_lr": "learning_rate",
+    "wd": "weight_decay",
+    "decay": "weight_decay",
+    "drop_out": "dropout",
+    "dropout_rate": "dropout",
+    "warmup": "warmup_epochs",
+    "warm_up": "warmup_epochs",
+    "warm_up_epochs": "warmup_epochs",
+    "dice": "dice_weight",
+    "batch": "batch_size",
+    "horizon": "epochs",
+    "t_max": "epochs",
+    "max_epochs": "epochs",
+    "workers": "num_workers",
+    "loader_workers": "num_workers",
+    "patience": "early_stopping_patience",
+    "early_stopping": "early_stopping_patience",
+    "schedule": "scheduler",
+    "lr_scheduler": "scheduler",
+    "clip": "max_grad_norm",
+    "grad_clip": "max_grad_norm",
+    "gradient_clipping": "max_grad_norm",
+    "lmsa": "use_lmsa",
+    "amp": "use_amp",
+    "mixed_precision": "use_amp",
+    "flip": "horizontal_flip",
+    "t_0": "restart_epochs",
+    "t_mult": "restart_factor",
+}
+"""What a person calls it -> the leaf's own name, both as `_words` writes them."""
+
+ALSO = {
+    "early_stopping_patience": "patience",
+    "scheduler": "schedule_kind",
+    "max_grad_norm": "grad_clip",
+    "use_lmsa": "lmsa",
+    "horizontal_flip": "horizontal_flip_prob",
+    "optimizer": "optimizer_kind",
+    "model": "model_name",
+}
+"""A leaf's name in a recorded run -> what it is called elsewhere."""
+
+NOTHING_WORDS = ("none", "null", "off", "never", "-", "–", "")
+
+TOLERANCE = 0.01
+"""By how much a claimed value may be off: people round. Whole numbers must be exact."""
+
+_CLAIM = re.compile(
+    r"(?P<name>.*?[^\W\d_][^:=]*?)\s*[:=]?\s+(?:from\s+)?"
+    r"(?P<old>[^\s:=]+)\s*(?:->|=>|→|\bto\b)\s*(?P<new>\S+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A change that somebody says was made; `name` as written, values as YAML reads them."""
+
+    text: str
+    name: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the records say to a claim: whether it is so, and a sentence with the values there are."""
+
+    text: str
+    found: bool
+    said: str
+
+
+def parse_claim(text: str) -> Claim:
+    """`LR 4e-4 -> 8e-4`, `warm-up: 0 to 5`, `patience none -> 30`; raises UserError for anything else."""
+    matched = _CLAIM.fullmatch(" ".join(text.split()))
+    if matched is None:
+        raise UserError(f'--claim {show(text)}: is not NAME OLD -> NEW, as in "LR 4e-4 -> 8e-4"')
+    return Claim(text, matched["name"], _value(matched["old"]), _value(matched["new"]))
+
+
+def check_claim(claim: Claim, a: Mapping[str, Any], b: Mapping[str, Any]) -> Finding:
+    """Holds `claim` against the leaves of two runs by dotted name; an absent leaf is none."""
+    leaves = _meant(claim.name, [*a, *(leaf for leaf in b if leaf not in a)])
+    if not leaves:
+        return Finding(claim.text, False, f"not found: neither run records {claim.name}")
+    said = []
+    for leaf in leaves:
+        old, new = a.get(leaf), b.get(leaf)
+        equal = f"{leaf} is {formatting.parameter(old)} on both sides"
+        values = equal if old == new else f"{leaf} {formatting.change(old, new)}"
+        if _same(claim.old, old) and _same(claim.new, new):
+            return Finding(claim.text, True, f"found: {values}")
+        said.append(f"equal: {values}" if old == new else values)
+    return Finding(claim.text, False, f"not found; {'; '.join(said)}")
+
+
+def _meant(name: str, leaves: Iterable[str]) -> list[str]:
+    """The leaves that `name` may mean: by their whole name, or else by the end of it."""
+    words = _words(name)
+    words = ALIASES.get(words, words)
+    ends = [words, *([ALSO[words]] if words in ALSO else [])]
+    written = {leaf: _words(leaf) for leaf in leaves}
+    exact = [leaf for leaf, each in written.items() if each == words]
+    return exact or [
+        leaf
+        for leaf, each in written.items()
+        if any(each == end or each.endswith(f"_{end}") for end in ends)
+    ]
+
+
+def _words(name: str) -> str:
+    """`Warm-up epochs` and `schedule.warmup_epochs` in one notation: lower case, joined by `_`."""
+    return "_".join(re.findall(r"[a-z0-9]+", name.lower()))
+
+
+def _value(text: str) -> Any:
+    text = text.strip("\"'`,;")
+    if text.lower() in NOTHING_WORDS:
+        return None
+    try:
+        return parse_yaml(text, lambda _: "--claim").plain()
+    except SpaceError:
+        return text
+
+
+def _same(claimed: Any, recorded: Any) -> bool:
+    if isinstance(claimed, bool) or isinstance(recorded, bool):
+        return claimed is recorded
+    if isinstance(claimed, int | float) and isinstance(recorded, int | float):
+        return abs(claimed - recorded) <= (TOLERANCE * abs(recorded) if isinstance(recorded, float) else 0)
+    if isinstance(claimed, str) and isinstance(recorded, str):
+        return _words(claimed) == _words(recorded)
+    return bool(claimed == recorded)

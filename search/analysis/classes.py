@@ -1,0 +1,111 @@
+"""F by class before and after: which classes gained, and which paid.
+
+Both runs are read at their best mean, over its epochs, which is what made their value. How much a class
+varies from epoch to epoch is estimated from the differences of neighbouring epochs around there (von
+Neumann 1941: a slow trend cancels), and a class has changed where its difference is beyond that at 5 %
+for all classes together (Bonferroni). It is about these two runs: another seed is not in it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+from typing import Any, Literal
+
+from scipy.special import stdtrit
+
+from search.analysis.training import Peak, mean_over
+from search.recorded_run import RecordedRun
+
+COLUMN = "val_f_per_class"
+AROUND = 10
+"""Epochs on each side of the best mean that the noise is estimated from, too."""
+
+FEWEST_STEPS = 5
+"""Differences of neighbouring epochs that an estimate of noise needs."""
+
+LEVEL = 0.05
+
+Verdict = Literal["gained", "paid", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class.
+
+    Attributes:
+        before, after: mean F over the epochs of the best mean. difference: after less before.
+        error: of the difference, by the noise of epochs; None where too few epochs are there.
+        verdict: whether it gained or paid beyond that noise.
+    """
+
+    name: str
+    before: float
+    after: float
+    difference: float
+    error: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A class in one run: its mean, the standard error of that, and from how many steps it is known."""
+
+    mean: float
+    error: float | None
+    steps: int
+
+
+def class_rows(
+    before: tuple[RecordedRun, Peak], after: tuple[RecordedRun, Peak], names: Sequence[str]
+) -> list[ClassRow]:
+    """A row for every class that both runs scored, the one that lost most first; empty where not recorded.
+
+    Args:
+        names: of the classes, in the order of the column; numbers stand in for what is missing.
+    """
+    columns = [_by_class(run) for run, _ in (before, after)]
+    count = min(map(len, columns))
+    rows = []
+    for index in range(count):
+        sides = [_level(columns[side][index], peak) for side, (_, peak) in enumerate((before, after))]
+        old, new = sides
+        if old is None or new is None:
+            continue
+        difference, error = new.mean - old.mean, None
+        verdict: Verdict = ""
+        if old.error is not None and new.error is not None:
+            error = math.hypot(old.error, new.error)
+            if abs(difference) > _quantile(count, old.steps + new.steps) * error:
+                verdict = "gained" if difference > 0 else "paid"
+        name = names[index] if index < len(names) else f"class {index}"
+        rows.append(ClassRow(name, old.mean, new.mean, difference, error, verdict))
+    return sorted(rows, key=lambda row: row.difference)
+
+
+def _quantile(tests: int, steps: int) -> float:
+    """Student's t for one of so many two-sided tests; two thirds of the steps count, as they overlap."""
+    return float(stdtrit(2 / 3 * steps, 1 - LEVEL / 2 / tests))
+
+
+def _by_class(run: RecordedRun) -> list[list[float | None]]:
+    """Scores by class and epoch."""
+    epochs: Sequence[Any] = run.columns.get(COLUMN, ())
+    lists = [each for each in epochs if isinstance(each, list)]
+    if not lists or len(lists) < len(epochs):
+        return []
+    count = min(map(len, lists))
+    return [[each[index] for each in lists] for index in range(count)]
+
+
+def _level(scores: list[float | None], peak: Peak) -> _Level | None:
+    """Over the epochs of the best mean; None where the class has no score there."""
+    mean = mean_over(scores, peak.first, peak.last)
+    if mean is None:
+        return None
+    near = scores[max(0, peak.first - 1 - AROUND) : peak.last + AROUND]
+    steps = [(b - a) ** 2 for a, b in pairwise(near) if a is not None and b is not None]
+    if len(steps) < FEWEST_STEPS:
+        return _Level(mean, None, len(steps))
+    return _Level(mean, math.sqrt(fmean(steps) / 2 / (peak.last - peak.first + 1)), len(steps))

@@ -1,0 +1,213 @@
+"""Two recorded runs side by side: what differs, what does not, which is better as far as can be known."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from search.analysis import noise
+from search.analysis.claims import Claim, Finding, check_claim
+from search.analysis.noise import Evidence
+from search.analysis.stages import Stage, boundaries, stages
+from search.errors import UserError
+from search.recorded_run import PER_IMAGE_F, POOLED, POOLED_F, TRAIN_SCORE, RecordedRun
+from search.records import finite
+from search.scoring import Direction, best_mean
+
+WINDOWS = (5, 9)
+"""Epochs of the means that are shown."""
+
+MATTERS = (
+    "learning_rate",
+    "weight_decay",
+    "dropout",
+    "warmup_epochs",
+    "dice_weight",
+    "scheduler",
+    "schedule.kind",
+    "optimizer",
+    "batch_size",
+    "epochs",
+)
+"""Ends of the names of what write-ups give as causes: where it is equal, that is said first."""
+
+FAR_LONGER = 2.5
+"""From so many times the epochs on, `evidence` underestimates what a longer run gains by luck."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One of the two.
+
+    Attributes:
+        best_score, best_epoch: its best raw score, and where that was.
+        means: the best mean of so many consecutive epochs, by their number.
+        stages: empty where lower scores are better, or the run is shorter than its warm-up.
+    """
+
+    name: str
+    epochs: int
+    best_score: float
+    best_epoch: int
+    means: Mapping[int, float]
+    stages: Sequence[Stage]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """What there is to say of two runs.
+
+    Attributes:
+        metric: what is compared, in words.
+        changed: leaf -> its value in a and in b, None where a run has no such leaf.
+        equal: leaf -> its value in both.
+        notes: sentences about what the figures do not show.
+        staged: whether it was said where the stages end; JSON then has them as well.
+    """
+
+    a: Side
+    b: Side
+    metric: str
+    direction: Direction
+    changed: Mapping[str, tuple[Any, Any]]
+    equal: Mapping[str, Any]
+    evidence: Evidence
+    claims: Sequence[Finding]
+    notes: Sequence[str]
+    staged: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `search compare --json`."""
+        sides = {"a": self.a, "b": self.b}
+        return finite(
+            {
+                "changed": {leaf: list(values) for leaf, values in self.changed.items()},
+                "equal": dict(self.equal),
+                "best": {
+                    name: {"score": side.best_score, "epoch": side.best_epoch}
+                    for name, side in sides.items()
+                },
+                "means": {str(window): [self.a.means[window], self.b.means[window]] for window in WINDOWS},
+                "verdict": self.evidence.verdict,
+                "claims": [{"text": claim.text, "found": claim.found} for claim in self.claims],
+                **(
+                    {
+                        "stages": {
+                            name: [asdict(stage) for stage in side.stages] for name, side in sides.items()
+                        }
+                    }
+                    if self.staged
+                    else {}
+                ),
+            }
+        )
+
+
+def compare(
+    a: RecordedRun, b: RecordedRun, claims: Iterable[Claim] = (), ends: Sequence[int] | None = None
+) -> Comparison:
+    """`a` and `b` side by side.
+
+    Args:
+        ends: where the first four stages end, in both; by default where each run's own rule puts them.
+
+    Raises:
+        UserError: their scores cannot be compared.
+    """
+    if a.direction != b.direction:
+        raise UserError(f"compare: in {a.name} higher scores are better, in {b.name} lower ones")
+    a, b, notes = _on_one_metric(a, b)
+    notes += _cautions(a, b)
+    changed, equal = differences(a.leaves, b.leaves)
+    return Comparison(
+        a=_side(a, ends),
+        b=_side(b, ends),
+        metric=a.metric,
+        direction=a.direction,
+        changed=changed,
+        equal=equal,
+        evidence=noise.compare(list(a.finite.values()), list(b.finite.values()), a.direction),
+        claims=[check_claim(claim, a.leaves, b.leaves) for claim in claims],
+        notes=notes,
+        staged=ends is not None,
+    )
+
+
+def differences(
+    a: Mapping[str, Any], b: Mapping[str, Any]
+) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
+    """Leaves that differ, and leaves that do not; a leaf that a run has not is None there."""
+    changed: dict[str, tuple[Any, Any]] = {}
+    equal: dict[str, Any] = {}
+    for leaf in {**a, **b}:
+        old, new = a.get(leaf), b.get(leaf)
+        if old == new and isinstance(old, bool) == isinstance(new, bool):
+            equal[leaf] = old
+        else:
+            changed[leaf] = (old, new)
+    return changed, equal
+
+
+def what_matters_first(leaves: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The leaves that write-ups give as causes, in the order of `MATTERS`, and the others."""
+    leaves = list(leaves)
+    found = [leaf for end in MATTERS for leaf in leaves if leaf == end or leaf.endswith(f".{end}")]
+    first = list(dict.fromkeys(found))
+    return first, [leaf for leaf in leaves if leaf not in first]
+
+
+def _on_one_metric(a: RecordedRun, b: RecordedRun) -> tuple[RecordedRun, RecordedRun, list[str]]:
+    """Both by the older hand runs' metric where one has no other: ours record it beside their own."""
+    if a.metric == b.metric:
+        return a, b, []
+    if {a.metric, b.metric} != {PER_IMAGE_F, POOLED_F}:
+        raise UserError(
+            f"compare: {a.name} has {a.metric} and {b.name} {b.metric}; there is no metric that both have"
+        )
+    pooled = next(run.metric for run in (a, b) if POOLED not in run.columns)
+    a, b = (
+        run if run.metric == pooled else replace(run, scores=run.columns[POOLED], metric=pooled)
+        for run in (a, b)
+    )
+    for run in (a, b):
+        if not run.finite:
+            raise UserError(f"{run.folder}: {POOLED} holds no score, and the other run has no other metric")
+    return a, b, ["Both by the older runs' metric, pooled over batches of 32: the only one that both have."]
+
+
+def _cautions(a: RecordedRun, b: RecordedRun) -> list[str]:
+    """What to keep in mind with the figures of these two."""
+    said = [
+        f"{run.name} is {run.unfinished} at epoch {len(run.scores)}: what it would reach is not known."
+        for run in (a, b)
+        if run.unfinished
+    ]
+    shorter, longer = sorted((a, b), key=lambda run: len(run.scores))
+    if len(longer.scores) > FAR_LONGER * len(shorter.scores):
+        said.append(
+            f"{longer.name} has {len(longer.scores)} epochs and {shorter.name} {len(shorter.scores)}: the "
+            "best of so many more is luckier, and the interval covers that only in part."
+        )
+    if list(a.scores) == list(b.scores):
+        said.append(
+            "Their scores are equal to the last digit: one run twice, or a setting that did nothing."
+        )
+    return said
+
+
+def _side(run: RecordedRun, ends: Sequence[int] | None) -> Side:
+    scores = list(run.finite.values())
+    means = {window: best_mean(scores, window, run.direction) or 0.0 for window in WINDOWS}
+    staged: Sequence[Stage] = ()
+    if run.direction == "maximize" and max(scores) > 0:
+        warmup = next((run.leaves[leaf] for leaf in run.leaves if leaf.endswith("warmup_epochs")), 0)
+        train, lr = run.columns.get(TRAIN_SCORE, ()), run.columns.get("lr", ())
+        cuts = ends or boundaries(run.scores, warmup if isinstance(warmup, int) else 0)
+        staged = stages(cuts, run.scores, train, lr)
+    return Side(
+        name=run.name,
+        epochs=len(run.scores),
+        best_score=run.finite[run.best_epoch],
+        best_epoch=run.best_epoch,
+        means=means,
+        stages=staged,
+    )

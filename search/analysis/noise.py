@@ -1,0 +1,250 @@
+"""Whether two training runs differ by more than their own noise. Pure: scores in, numbers out.
+
+A score of one epoch is `trend + noise`; the noise of neighbouring epochs is alike (AR(1)), and whoever
+takes the best of many epochs takes the luckiest. Both are accounted for:
+
+1. A run's level P is its highest mean of `window` consecutive scores: 9, or a quarter of the shorter run.
+2. The noise is estimated where the best is: from the first window that has made three quarters of the
+   climb. The trend there is a cubic in log(epoch); the noise y_t = phi y_(t-1) + u_t has its phi and its
+   variance by restricted maximum likelihood (Patterson & Thompson 1971), with the weak prior 1 - phi^2:
+   ten epochs alone would fit any phi.
+3. A parametric bootstrap (Efron & Tibshirani 1993, section 6.5) adds such noise to the fitted trend and
+   takes the highest mean again: `error` = sd(P*) is how much a level varies, `luck` = E[P*] - P(trend)
+   what taking the best has added to it. Luck is larger in a longer run. What a short run cannot tell of
+   its noise counts: each path has a phi drawn by its likelihood and a variance by its chi-squared
+   distribution.
+4. How much of the difference in luck is real depends on the shape of the trend at its top, which a run
+   shows only roughly: half of it is taken off, and the other half counts as an error.
+
+       difference = P_b - P_a - (luck_b - luck_a) / 2
+       error^2    = error_a^2 + error_b^2 + (luck_b - luck_a)^2 / 4
+       interval   = difference -+ 1.96 error
+
+One run is called better at the 1 % level, where `difference -+ 2.58 error` leaves out zero: who compares
+two runs of many has picked them because they look different. `benchmarks/evidence.py` holds all this
+against simulated runs. What no pair of runs can tell is how much another seed would change either of
+them: the interval is about these two runs, and the number of seeds it would take is a lower bound.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.scoring import Direction, sign_of
+
+Verdict = Literal["a better", "b better", "not distinguishable"]
+Floats = NDArray[np.float64]
+
+LEVEL = 0.95  # of the interval
+CALLED = 0.99  # of the one that must leave out zero before a run is called better
+POWER = 0.8  # with which as many seeds as are named would tell
+WINDOW = 9  # epochs at most
+CLIMB = 0.75  # of the climb that is done before the noise is estimated
+SHORTEST = 8  # epochs that an estimate of noise needs
+DEGREE = 3  # of the trend
+AUTOCORRELATIONS = np.linspace(-0.6, 0.95, 63)
+PRIOR = 1  # power of 1 - phi^2
+DRAWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What a run's scores, from some epoch on, say about their trend and the noise around it.
+
+    Attributes:
+        trend: (n,), at the likeliest phi. autocorrelation: that phi. variance: of one value, there.
+        likelihoods: of every phi of `AUTOCORRELATIONS`, prior included; they add up to 1.
+        variances: of one value, at every one of them.
+    """
+
+    trend: Floats
+    autocorrelation: float
+    variance: float
+    likelihoods: Floats
+    variances: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How high a run got.
+
+    Attributes:
+        mean: its highest mean of a window.
+        luck: by how much that is expected to be above the trend's, in the direction of better.
+        error: standard deviation of `mean` over noise. noise: of one epoch. autocorrelation: phi.
+        epochs: how many the noise was estimated from.
+    """
+
+    mean: float
+    luck: float
+    error: float
+    noise: float
+    autocorrelation: float
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What two runs say about which is better.
+
+    Attributes:
+        window: epochs of the means.
+        a, b: None where a run is too short to know its noise; then nothing is known of the difference.
+        difference: b less a, with half of the difference in luck taken off; low, high: its 95 % interval.
+        seeds: runs with fresh seeds that each side needs at least to tell a difference of this size with
+            80 % power; None where no number would, or nothing is known.
+    """
+
+    window: int
+    a: Level | None
+    b: Level | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    verdict: Verdict
+    seeds: int | None
+
+
+def compare(a: Sequence[float], b: Sequence[float], direction: Direction = "maximize") -> Evidence:
+    """The evidence in the finite scores of two runs, each from its first epoch on."""
+    window = max(1, min(WINDOW, min(len(a), len(b)) // 4))
+    level_a, level_b = level(a, window, direction), level(b, window, direction)
+    if level_a is None or level_b is None:
+        return Evidence(window, level_a, level_b, None, None, None, "not distinguishable", None)
+    sign = sign_of(direction)
+    luck = sign * (level_b.luck - level_a.luck)
+    difference = level_b.mean - level_a.mean - luck / 2
+    error = math.hypot(level_a.error, level_b.error, luck / 2)
+    half = _z(LEVEL) * error
+    verdict: Verdict = "not distinguishable"
+    if abs(difference) > _z(CALLED) * error:
+        verdict = "b better" if sign * difference > 0 else "a better"
+    seeds = seeds_to_tell(difference, error / math.sqrt(2))
+    return Evidence(
+        window, level_a, level_b, difference, difference - half, difference + half, verdict, seeds
+    )
+
+
+def seeds_to_tell(difference: float, deviation: float) -> int | None:
+    """Runs a side for a two-sided t test at 5 % to find `difference` with 80 % power; at least 2.
+
+    Args:
+        deviation: standard deviation of one run's result.
+
+    Guenther (1981): n = 2 (z_alpha + z_beta)^2 / delta^2 + z_alpha^2 / 4 with delta = difference /
+    deviation. None where the difference is nothing beside the deviation: no number would find it.
+    """
+    if abs(difference) <= 1e-6 * deviation:
+        return None
+    alpha, beta = _z(LEVEL), NormalDist().inv_cdf(POWER)
+    needed = 2 * ((alpha + beta) * deviation / difference) ** 2 + alpha**2 / 4
+    return max(2, math.ceil(needed))
+
+
+def level(scores: Sequence[float], window: int, direction: Direction = "maximize") -> Level | None:
+    """How high a run got; None where it has fewer than `SHORTEST` epochs."""
+    sign = sign_of(direction)
+    y = sign * np.asarray(scores, dtype=np.float64)
+    if len(y) < SHORTEST:
+        return None
+    means = moving_means(y, window)
+    best = means.max()
+    climbed = means >= best - (1 - CLIMB) * (best - y.min())
+    first = min(int(np.argmax(climbed)), len(y) - SHORTEST)
+    design = trend(first + 1, len(y))
+    noise = noise_of(y[first:], design)
+    smooth = moving_means(noise.trend, window)
+    drawn = (smooth + _paths(noise, design, window)).max(axis=1)
+    return Level(
+        mean=float(sign * best),
+        luck=float(drawn.mean() - smooth.max()),
+        error=float(drawn.std()),
+        noise=math.sqrt(noise.variance),
+        autocorrelation=noise.autocorrelation,
+        epochs=len(design),
+    )
+
+
+def _paths(noise: Noise, design: Floats, window: int) -> Floats:
+    """Moving means of noise as it may have been: (DRAWS, n - window + 1)."""
+    rng = np.random.default_rng(0)  # the same runs give the same answer, and equal runs equal luck
+    n, freedom = len(design), len(design) - design.shape[1]
+    paths = []
+    for index, draws in enumerate(rng.multinomial(DRAWS, noise.likelihoods)):
+        if draws:
+            # A mean of sums is a sum of means: the windows are taken of the factor once, not of every path.
+            means = moving_means(factor(float(AUTOCORRELATIONS[index]), n), window)
+            variances = noise.variances[index] * freedom / rng.chisquare(freedom, draws)
+            paths.append(np.sqrt(variances)[:, None] * (rng.standard_normal((draws, n)) @ means))
+    return np.concatenate(paths)
+
+
+def moving_means(y: Floats, window: int) -> Floats:
+    """Means of `window` consecutive values along the last axis: (.., n) -> (.., n - window + 1)."""
+    sums = np.cumsum(np.concatenate([np.zeros((*y.shape[:-1], 1)), y], axis=-1), axis=-1)
+    means: Floats = (sums[..., window:] - sums[..., :-window]) / window
+    return means
+
+
+def trend(first: int, last: int) -> Floats:
+    """The design of the trend over epochs `first` to `last`: Legendre polynomials in log(epoch)."""
+    u = np.log(np.arange(first, last + 1, dtype=np.float64))
+    design: Floats = np.polynomial.legendre.legvander(2 * (u - u[0]) / (u[-1] - u[0]) - 1, DEGREE)
+    return design
+
+
+def noise_of(y: Floats, design: Floats) -> Noise:
+    """The trend of `y` (n,) and the AR(1) noise around it, by penalized restricted maximum likelihood."""
+    n, p = design.shape
+    phi = AUTOCORRELATIONS[:, None]
+    # Prais & Winsten (1954): what is left of each value after its neighbour's part is independent.
+    target = np.hstack([np.sqrt(1 - phi**2) * y[0], y[1:] - phi * y[:-1]])
+    first = np.sqrt(1 - phi[..., None] ** 2) * design[:1]
+    whitened = np.concatenate([first, design[1:] - phi[..., None] * design[:-1]], axis=1)
+    q, r = np.linalg.qr(whitened)
+    coefficients = np.linalg.solve(r, np.swapaxes(q, 1, 2) @ target[..., None])
+    residuals = np.sum((target - (whitened @ coefficients)[..., 0]) ** 2, axis=1)
+    # A curve without any noise has none to estimate; its logarithm must still exist.
+    residuals = np.maximum(residuals, 1e-24)
+    logarithms = (
+        -(n - p) / 2 * np.log(residuals)
+        + (1 / 2 + PRIOR) * np.log(1 - AUTOCORRELATIONS**2)
+        - np.log(np.abs(np.diagonal(r, axis1=1, axis2=2))).sum(axis=1)
+    )
+    likelihoods = np.exp(logarithms - logarithms.max())
+    variances = residuals / (n - p) / (1 - AUTOCORRELATIONS**2)
+    best = int(logarithms.argmax())
+    return Noise(
+        trend=design @ coefficients[best, :, 0],
+        autocorrelation=float(AUTOCORRELATIONS[best]),
+        variance=float(variances[best]),
+        likelihoods=likelihoods / likelihoods.sum(),
+        variances=variances,
+    )
+
+
+def autoregressive(rng: np.random.Generator, phi: float, shape: tuple[int, int]) -> Floats:
+    """Stationary AR(1) series of unit variance: (series, length)."""
+    series: Floats = rng.standard_normal(shape) @ factor(phi, shape[1])
+    return series
+
+
+def factor(phi: float, length: int) -> Floats:
+    """What turns independent values into an AR(1) series of unit variance: (values, length).
+
+    The first value stays, and each later one is phi times its neighbour and sqrt(1 - phi^2) times a new.
+    """
+    lags = np.arange(length) - np.arange(length)[:, None]
+    weights: Floats = np.where(lags >= 0, float(phi) ** np.abs(lags), 0.0)
+    weights[1:] *= math.sqrt(1 - phi**2)
+    return weights
+
+
+def _z(level: float) -> float:
+    """Half the width of a normal interval of `level`, in standard deviations."""
+    return NormalDist().inv_cdf((1 + level) / 2)

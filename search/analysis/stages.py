@@ -1,0 +1,99 @@
+"""The stages of a training: warm-up, fast learning, steady climb, peak, late.
+
+A stage is a range of epochs; what is said of it are plain means over its epochs. Boundaries are given,
+or follow from the run by `boundaries`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import fsum
+
+from search.errors import UserError
+from search.scoring import trailing_means
+from search.spec.settings import STAGES, are_stage_ends
+
+WINDOW = 5  # epochs of the mean that the boundaries are read from
+FAST, STEADY = 0.85, 0.975  # of the best mean: where fast learning and the steady climb end
+
+Curve = Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Epochs `first` to `last`, both within.
+
+    Attributes:
+        score: mean validation score. train_score: mean training score.
+        gap: mean of training less validation score, in points (hundredths); over the epochs with both.
+        lr: mean learning rate. None where a stage has no such values.
+    """
+
+    name: str
+    first: int
+    last: int
+    score: float | None
+    train_score: float | None = None
+    gap: float | None = None
+    lr: float | None = None
+
+
+def stages(ends: Sequence[int], scores: Curve, train_scores: Curve = (), lr: Curve = ()) -> list[Stage]:
+    """The run cut after the epochs `ends` (ascending, four of them for five stages).
+
+    A stage that begins after the last epoch is left out, and the last is cut short by it.
+    """
+    found = []
+    for name, (before, end) in zip(STAGES, pairwise([0, *ends, len(scores)]), strict=True):
+        here = slice(before, min(end, len(scores)))
+        if before >= here.stop:
+            continue
+        gaps = [
+            100 * (train - score)
+            for train, score in zip(train_scores[here], scores[here], strict=False)
+            if train is not None and score is not None
+        ]
+        found.append(
+            Stage(
+                name=name,
+                first=before + 1,
+                last=here.stop,
+                score=_mean(scores[here]),
+                train_score=_mean(train_scores[here]),
+                gap=_mean(gaps),
+                lr=_mean(lr[here]),
+            )
+        )
+    return found
+
+
+def parse_ends(text: str) -> list[int]:
+    """`5,30,90,120`; raises UserError unless these are four ascending epochs."""
+    parts = [part.strip() for part in text.split(",")]
+    ends = [int(part) for part in parts if re.fullmatch(r"[0-9]{1,9}", part)]
+    if len(ends) != len(parts) or not are_stage_ends(ends):
+        raise UserError(f"--stages: {text!r} is not {len(STAGES) - 1} ascending epochs, as in 5,30,90,120")
+    return ends
+
+
+def boundaries(scores: Curve, warmup: int) -> list[int]:
+    """Where each of the first four stages ends, by the mean of `WINDOW` scores; larger is better.
+
+    Warm-up: as configured. Fast learning: until the mean is first at 85 % of its best. Steady climb:
+    until it is first at 97.5 %. Peak: as many epochs after the mean's best as it took from there to it.
+    """
+    epochs = [epoch for epoch, score in enumerate(scores, 1) if score is not None]
+    means = trailing_means([score for score in scores if score is not None], WINDOW)
+    best = max(means)
+    fast, steady, top = (
+        epochs[next(index for index, mean in enumerate(means) if mean >= share * best)]
+        for share in (FAST, STEADY, 1.0)
+    )
+    ends = [warmup, fast, steady, 2 * top - steady]
+    return [max(ends[: index + 1]) for index in range(4)]
+
+
+def _mean(values: Curve) -> float | None:
+    present = [value for value in values if value is not None]
+    return fsum(present) / len(present) if present else None

@@ -1,0 +1,161 @@
+"""One training in numbers: its best, how far it fell afterwards, and its gap by learning rate.
+
+Pure functions of a recorded run. Points are hundredths of the score.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from search.analysis import noise
+from search.analysis.ranks import spearman
+from search.recorded_run import POOLED, TRAIN_SCORE, RecordedRun
+from search.scoring import sign_of, trailing_means
+
+BANDS = 4
+"""Groups of learning rates at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peak:
+    """A run where it was best.
+
+    Attributes:
+        value: its best mean of `smooth` consecutive scores. first, last: the epochs of that mean.
+        epoch, score: of its best single epoch.
+        train, gap, lr: there; gap is training less validation score in points. None: not recorded.
+        pooled, pooled_epoch: the best of the older hand runs' metric, and where that was.
+        epochs: how many were trained.
+    """
+
+    value: float
+    first: int
+    last: int
+    epoch: int
+    score: float
+    train: float | None
+    gap: float | None
+    lr: float | None
+    pooled: float | None
+    pooled_epoch: int | None
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """What a run lost after its best.
+
+    Attributes:
+        best, last: the best mean of `window` scores and that of the last ones.
+        drop: best less last, in points; positive is worse.
+        after: epochs from the best mean's last epoch to the run's.
+        luck: points of the drop that are expected of a run that loses nothing, only because its best was
+            picked; None where the run is too short to know its noise.
+    """
+
+    best: float
+    last: float
+    drop: float
+    after: int
+    window: int
+    luck: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Epochs with a learning rate from `low` to `high`: how many, the mean of their numbers and gaps."""
+
+    low: float
+    high: float
+    epochs: int
+    epoch: float
+    gap: float
+
+
+def peak(run: RecordedRun, smooth: int) -> Peak:
+    """Where `run` was best."""
+    first, last, value = _best_window(run, smooth)
+    epoch = run.best_epoch
+    score = run.finite[epoch]
+    train, lr = (_at(run, column, epoch) for column in (TRAIN_SCORE, "lr"))
+    pooled = {n: y for n, y in enumerate(run.columns.get(POOLED, ()), 1) if y is not None}
+    pooled_epoch = max(pooled, key=lambda n: (pooled[n], -n)) if pooled else None
+    return Peak(
+        value=value,
+        first=first,
+        last=last,
+        epoch=epoch,
+        score=score,
+        train=train,
+        gap=None if train is None else 100 * (train - score),
+        lr=lr,
+        pooled=pooled[pooled_epoch] if pooled_epoch else None,
+        pooled_epoch=pooled_epoch,
+        epochs=len(run.scores),
+    )
+
+
+def decline(run: RecordedRun, smooth: int) -> Decline:
+    """What `run` lost after its best: `drop = 100 x (best mean of smooth - mean of the last smooth)`."""
+    scores = list(run.finite.values())
+    window = min(smooth, len(scores))
+    _, last_of_best, best = _best_window(run, smooth)
+    last = fmean(scores[-window:])
+    sign = sign_of(run.direction)
+    level = noise.level(scores, window, run.direction)
+    return Decline(
+        best=best,
+        last=last,
+        drop=100 * sign * (best - last) + 0.0,  # no -0.00
+        after=max(run.finite) - last_of_best,
+        window=window,
+        luck=None if level is None else 100 * level.luck,
+    )
+
+
+def gap_by_rate(run: RecordedRun) -> tuple[list[Band], float | None]:
+    """The gap in bands of equally many epochs by learning rate, and how rate and epoch go together.
+
+    Returns the bands by ascending rate, and Spearman's correlation between rate and epoch: near -1 or 1
+    nothing can be said of the one apart from the other. None where the rate never changes.
+    """
+    columns = (run.columns.get(TRAIN_SCORE, ()), run.scores, run.columns.get("lr", ()))
+    rows = [
+        (lr, epoch, 100 * (train - score))
+        for epoch, (train, score, lr) in enumerate(zip(*columns, strict=False), 1)
+        if train is not None and score is not None and lr is not None
+    ]
+    if not rows:
+        return [], None
+    rates, epochs, gaps = np.array(sorted(rows)).T
+    different = len(set(rates.tolist()))
+    edges = np.searchsorted(rates, np.quantile(rates, np.arange(1, BANDS) / BANDS), side="right")
+    groups = [part for part in np.split(np.arange(len(rates)), np.unique(edges)) if len(part)]
+    bands = [
+        Band(rates[part[0]], rates[part[-1]], len(part), epochs[part].mean(), gaps[part].mean())
+        for part in groups
+    ]
+    return bands, spearman(rates.tolist(), epochs.tolist()) if different > 1 else None
+
+
+def mean_over(column: Sequence[float | None], first: int, last: int) -> float | None:
+    """The mean of a column over epochs `first` to `last`; None where it has none of them."""
+    present = [value for value in column[first - 1 : last] if value is not None]
+    return fmean(present) if present else None
+
+
+def _best_window(run: RecordedRun, smooth: int) -> tuple[int, int, float]:
+    """First and last epoch of the best mean of `smooth` consecutive scores, and that mean."""
+    scores = run.finite
+    epochs, window = list(scores), min(smooth, len(scores))
+    means = trailing_means(list(scores.values()), window)[window - 1 :]
+    sign = sign_of(run.direction)
+    index = max(range(len(means)), key=lambda at: (sign * means[at], -at))
+    return epochs[index], epochs[index + window - 1], means[index]
+
+
+def _at(run: RecordedRun, column: str, epoch: int) -> float | None:
+    values = run.columns.get(column, ())
+    return values[epoch - 1] if epoch <= len(values) else None

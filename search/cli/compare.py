@@ -1,0 +1,60 @@
+"""The commands that judge results, a part of the command line: parse, one call, an exit code."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import Json, OptionalStudy, Runs, Stages, Storage
+from search.errors import UserError
+from search.render.output import write_json
+from search.study.resolve import named, storage_url
+
+Claims = Annotated[
+    list[str] | None,
+    typer.Option("--claim", metavar="NAME OLD -> NEW", help="A change to look for in what was recorded."),
+]
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A trial's number, a known config, best, or a run's folder.")],
+    b: Annotated[str, typer.Argument(help="The one to hold against it.")],
+    study: OptionalStudy = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    claims: Claims = None,
+    stage_ends: Stages = None,
+    as_json: Json = False,
+) -> int:
+    """What differs between two runs, and whether noise covers it.
+
+    What is equal in both is listed as well.
+    """
+    from search.analysis.claims import parse_claim
+    from search.analysis.comparison import compare as run
+    from search.analysis.stages import parse_ends
+    from search.imports.lookup import read_sides
+    from search.study.study import Study
+
+    def open_study() -> Study:
+        if study is None:
+            raise UserError(f"compare: {a} and {b} are not both folders; name their study with --study")
+        return named(storage_url(storage, runs), study, read_only=True)
+
+    said = [parse_claim(text) for text in claims or ()]
+    asked = None if stage_ends is None else parse_ends(stage_ends)
+    sides = read_sides(a, b, runs, open_study)
+    found = run(sides.a, sides.b, said, asked or sides.ends)
+    if as_json:
+        write_json(found.to_json())
+    else:
+        from search.ui.comparison import side_by_side
+        from search.ui.tables import show
+
+        show(side_by_side(found))
+    return 0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Makes them commands of `app`."""
+    app.command()(compare)

@@ -1,0 +1,106 @@
+"""`search import`, a part of the command line: runs that were not trained here, beside a study's trials."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli.options import Json, Runs, Storage, StudyName
+from search.errors import UserError
+from search.render.output import say, write_json
+from search.study.resolve import named, storage_url
+
+if TYPE_CHECKING:
+    from search.imports.csv_runs import Found
+    from search.records import ImportedRun
+    from search.spec.spec import Spec
+
+
+def import_runs(
+    study: StudyName,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", help="Folders with config.yaml and history.json, or CSV files."),
+    ] = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    name: Annotated[
+        str | None,
+        typer.Option(help="What a single run is to be called; by default as its folder or file."),
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Replace runs of the same names.")] = False,
+    as_known: Annotated[
+        bool,
+        typer.Option(
+            "--as-known",
+            help="Store nothing; print them as `known` of a space.yaml, by the names of the study's space.",
+        ),
+    ] = False,
+    removed: Annotated[
+        list[str] | None,
+        typer.Option("--remove", metavar="NAME", help="Forget the run of that name; its files stay."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Keep runs that were not trained here beside the trials.
+
+    They never enter the search.
+    """
+    from search.imports import imported_runs
+
+    if removed and (paths or name or update or as_known):
+        raise UserError("--remove: only forgets runs; leave paths and other flags away")
+    if as_known and (update or as_json):
+        raise UserError("--as-known: stores nothing and prints YAML; leave --update and --json away")
+    if removed:
+        opened = named(storage_url(storage, runs), study)
+        imported_runs.remove(opened, removed)
+        return show_runs(imported_runs.read_imported(opened), as_json)  # what is left
+    if not paths:
+        raise UserError("import: no PATH; give a run's folder or a CSV file, or --remove NAME")
+    found = imported_runs.read_paths(paths, name)
+    if as_known:
+        return print_known(found, named(storage_url(storage, runs), study, read_only=True).spec)
+    stored = imported_runs.store(named(storage_url(storage, runs), study), found, update=update)
+    return show_runs(stored, as_json)
+
+
+def show_runs(runs: "Sequence[ImportedRun]", as_json: bool) -> int:
+    """A row or an object per run; nothing of none on a terminal."""
+    if as_json:
+        write_json([run.to_json() for run in runs])
+    elif runs:
+        from search.ui.imported import imported_table
+        from search.ui.tables import show
+
+        show(imported_table(runs))
+    return 0
+
+
+def print_known(found: "Sequence[Found]", spec: "Spec") -> int:
+    """The runs as YAML; what each of them leaves out is said in a line."""
+    import yaml
+
+    from search.imports.known_config import known_from
+
+    there = {known.name: known.params for known in spec.known}
+    new = []
+    for entry in [known_from(each.run, spec.space) for each in found]:
+        same = next((name for name, params in there.items() if params == entry.params), None)
+        if same is not None:
+            say(f"{entry.name}: is the known config {same!r}, by the parameters of the study")
+            continue
+        there[entry.name] = entry.params
+        new.append(entry)
+        if entry.left_out:
+            say(f"{entry.name}: left out: {entry.left_out}")
+    if new:
+        document = {"known": [entry.to_document() for entry in new]}
+        print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), end="", flush=True)
+    return 0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Makes it a command of `app`."""
+    app.command("import")(import_runs)

@@ -1,0 +1,106 @@
+"""`search report`, a part of the command line: parse, one call, an exit code."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import Artifacts, Data, Device, Gpus, Json, Runs, Stages, Storage, StudyName
+from search.errors import UserError, no_trial
+from search.render.output import say, write_json
+from search.study.resolve import named, storage_url
+
+Against = Annotated[
+    str | None,
+    typer.Option(help="The baseline: a known config's name or a trial's number; the first known config."),
+]
+Trial = Annotated[
+    int | None,
+    typer.Option("--trial", min=0, help="Only draw this trial: score, loss, learning rate and gap."),
+]
+Final = Annotated[
+    bool,
+    typer.Option(
+        "--final",
+        help="Also score the best and the baseline on the labelled test split; each read is counted. Only "
+        "this reads --data, and it scores on --device.",
+    ),
+]
+
+
+def report(
+    study: StudyName,
+    trial: Trial = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    against: Against = None,
+    stage_ends: Stages = None,
+    artifacts: Artifacts = None,
+    final: Final = False,
+    data: Data = None,
+    gpus: Gpus = "auto",
+    device: Device = None,
+    as_json: Json = False,
+) -> int:
+    """Write what a study found: a page, its figures, a note.
+
+    From its records alone, but for --final; nothing is trained. The note is for the dashboard.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from search.analysis.stages import parse_ends
+    from search.report.gathering import gather, read_trial
+    from search.report.publication import publish
+    from search.report.test_reads import read_held_out, read_test
+    from search.report.writing import draw_trial, write_report
+    from search.runtime.devices import places
+    from search.study.read import read_record
+    from search.worker.checkpoint_sync import place_of
+    from search.worker.workspace import check_folder
+    from storage.engine import StorageError
+
+    if trial is not None and (against is not None or stage_ends is not None or final):
+        raise UserError("--trial: draws one trial; leave --against, --stages and --final away")
+    ends = None if stage_ends is None else parse_ends(stage_ends)
+    check_folder(runs)
+    url = storage_url(storage, runs)
+    found = named(url, study, read_only=True)
+    folder = runs / found.name / "report"
+    if trial is not None:
+        record = read_record(found, trial)
+        if record is None:
+            raise no_trial("--trial", trial, found.name)
+        if record.value is None:
+            raise UserError(f"--trial: trial {trial} ({record.state}) has no score yet")
+        drawn = draw_trial(read_trial(found, record, runs), found.spec.study.smooth, folder)
+        _say({"study": found.name, "trial": trial, "figures": [str(drawn)]}, [drawn], as_json)
+        return 0
+    material = gather(found, runs, against, ends)
+    if final:
+        trials = [tried for _, tried in reversed(material.roles)]
+        read_test(named(url, found.name), trials, data, places(gpus, None, device)[0], artifacts or None)
+        baseline = None if material.baseline is None else material.baseline.record.number
+        scored = read_held_out(found, material.best.record.number, baseline)
+        material = replace(material, held_out=scored)
+    written = write_report(material, folder)
+    try:
+        publish(named(url, found.name), written, place_of(artifacts or None, runs))
+    except (OSError, StorageError, SQLAlchemyError) as error:
+        say(f"the dashboard does not have this report: {str(error).splitlines()[0]}")
+    if final and material.held_out is not None:
+        say(material.held_out.counted())
+    _say(written.to_json(), written.paths, as_json)
+    return 0
+
+
+def _say(json: dict[str, object], paths: list[Path], as_json: bool) -> None:
+    if as_json:
+        write_json(json)
+    else:
+        print(*paths, sep="\n")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Makes it a command of `app`."""
+    app.command()(report)

@@ -1,0 +1,154 @@
+"""Runs that were not trained here: read from folders and CSV, kept beside a study's trials, read back.
+
+They never enter Optuna's study, its sampler, its median or "best": their protocol is another one, and a
+row without one of the parameters would take that parameter out of what the sampler draws together.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.errors import UserError
+from search.imports.csv_runs import Found, Given, read_csv
+from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
+from search.records import ImportedRun, finite
+from search.scoring import best_mean
+from search.spec.source import show
+from storage import engine as engines
+from storage import imports
+from storage.imports import ImportedRow
+
+if TYPE_CHECKING:
+    from search.study.study import Study
+
+LONGEST = 120  # characters of a name
+BEST = "best"
+
+
+def read_paths(paths: Sequence[Path], name: str | None = None) -> list[Found]:
+    """The runs at `paths`, each a folder in the recorded layout or a CSV file; no database is touched.
+
+    Args:
+        name: what the one run that is there is to be called.
+
+    Raises:
+        UserError: one of them is no run; then none is returned.
+    """
+    found = [run for path in paths for run in _read(path)]
+    if name is not None:
+        if len(found) != 1:
+            raise UserError(f"--name {show(name)}: there are {len(found)} runs here; it names a single one")
+        found = [replace(found[0], run=replace(found[0].run, name=name))]
+    names = Counter(each.run.name for each in found)
+    for each in found:
+        called = each.run.name
+        if not called.strip() or not called.isprintable() or len(called) > LONGEST or "/" in called:
+            raise UserError(
+                f"{each.source}: {show(called)} is no name for a run; use up to {LONGEST} characters of "
+                "text without a /, or give one with --name"
+            )
+        if called.isdigit() or called == BEST:
+            raise UserError(f"{each.source}: {called!r} is what a trial is called; give a name with --name")
+        if names[called] > 1:
+            raise UserError(f"{each.source}: {names[called]} runs are called {called!r}; rename them")
+    return found
+
+
+def store(study: "Study", found: Sequence[Found], *, update: bool) -> list[ImportedRun]:
+    """Keeps the runs beside the trials of `study`, all or none; `update` replaces those that are there.
+
+    Raises:
+        UserError: a name is taken, or a score goes the other way than the study's.
+    """
+    rows = [_row(study, each) for each in found]
+    engines.complete(study.url)
+    there = imports.put(study.engine, study.id, rows, replace=update)
+    if there:
+        raise UserError(
+            f"import: study {study.name!r} has a run {there[0]!r} already; --update replaces it, or give "
+            "another name with --name"
+        )
+    return [_listed(row) for row in rows]
+
+
+def remove(study: "Study", names: Sequence[str]) -> None:
+    """Forgets the imported runs called `names`, all or none; where they were read from, they stay.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    missing = imports.remove(study.engine, study.id, names)
+    if missing:
+        there = ", ".join(repr(run.name) for run in read_imported(study)) or "none"
+        raise UserError(
+            f"--remove: study {study.name!r} has no imported run {show(missing[0])} (imported: {there})"
+        )
+
+
+def read_imported(study: "Study") -> list[ImportedRun]:
+    """The imported runs of a study by name, as a list shows them."""
+    return [_listed(row) for row in imports.listed(study.engine, study.id)]
+
+
+def read_imported_run(study: "Study", name: str) -> RecordedRun | None:
+    """The imported run called `name` with its settings and its curve; None where there is none.
+
+    One that was imported as a row has no scores.
+    """
+    document = imports.find(study.engine, study.id, name)
+    return None if document is None else RecordedRun(name=f"{name} (imported)", **document)
+
+
+def _read(path: Path) -> list[Found]:
+    if is_folder(path):
+        return [Found(read_run(path), path)]
+    if not path.exists():
+        raise UserError(f"{str(path)[:200]}: no such folder or file; give a run's folder or a CSV file")
+    if path.suffix.lower() != ".csv":
+        raise UserError(f"{path}: is no CSV file and no folder with {CONFIG} and {HISTORY}")
+    return read_csv(path)
+
+
+def _row(study: "Study", each: Found) -> ImportedRow:
+    """The run as it is stored; raises UserError where it cannot stand beside this study's trials."""
+    settings = study.spec.study
+    if each.run.metric != OWN and settings.direction == "minimize":
+        raise UserError(
+            f"{each.source}: is scored by {each.run.metric}, where higher is better, and study "
+            f"{study.name!r} minimizes; in a CSV, a column score holds the study's own metric"
+        )
+    if each.run.name.casefold() in {known.name.casefold() for known in study.spec.known}:
+        raise UserError(
+            f"{each.source}: {each.run.name!r} is a known config of study {study.name!r}; give another "
+            "name with --name"
+        )
+    run = replace(each.run, direction=settings.direction)
+    given = each.given or _of_curve(run)
+    return ImportedRow(
+        name=run.name,
+        source="".join(c if c.isprintable() else "?" for c in str(each.source.absolute())),
+        metric=run.metric,
+        value=best_mean(list(run.finite.values()), settings.smooth, settings.direction),
+        best_score=given.score,
+        best_epoch=given.best_epoch,
+        epochs=given.epochs,
+        document=finite(
+            {
+                "leaves": run.leaves,
+                "scores": run.scores,
+                "metric": run.metric,
+                "columns": run.columns,
+                "direction": run.direction,
+            }
+        ),
+    )
+
+
+def _of_curve(run: RecordedRun) -> Given:
+    return Given(run.finite[run.best_epoch], run.best_epoch, len(run.scores))
+
+
+def _listed(row: Any) -> ImportedRun:
+    return ImportedRun(**{column: getattr(row, column) for column in imports.LISTED})

@@ -1,0 +1,115 @@
+"""A recorded run -> an entry for `known` of space.yaml: its settings by the names of a study's space.
+
+A run's own names need not be the study's (`training.scheduler: CosineAnnealingLR` is `schedule.kind:
+cosine`). A name is found as it stands, or else by its last part, where only one setting has that. What
+stays behind is said: constants of the study that had other values in the run, and settings that the space
+has no name for. A known config is run under the study's protocol, not under the run's.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search.analysis.claims import ALIASES, ALSO
+from search.errors import SpaceError, UserError
+from search.objective import Value
+from search.recorded_run import RecordedRun
+from search.spec.parameter import same
+from search.spec.source import show
+from search.spec.space import Space
+
+RECORDED_VALUES = {
+    "AdamW": "adamw",
+    "CosineAnnealingLR": "cosine",
+    "CosineAnnealingWarmRestarts": "warm_restarts",
+    "PolynomialLR": "polynomial",
+    "OneCycleLR": "one_cycle",
+    "ConstantLR": "constant",
+}
+"""What recorded runs call a choice -> what space.yaml calls it."""
+
+RECORDED_NAMES = {words: name for name, words in ALSO.items()} | {
+    "model_kind": "model",
+    "augment_rotation": "rotation_probability",
+    "gpu_augmentation_rotation": "rotation_probability",
+    "augmentation_rotation": "rotation_degrees",  # the same word for another thing
+}
+"""A name in words -> the one name, in words, for what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A known config.
+
+    Attributes:
+        params: a value for every parameter that exists in it.
+        left_out: a sentence on what of the run it does not say; empty where it says all.
+    """
+
+    name: str
+    params: Mapping[str, Value]
+    left_out: str
+
+    def to_document(self) -> dict[str, Any]:
+        return {"name": self.name, **self.params}
+
+
+def known_from(run: RecordedRun, space: Space) -> Entry:
+    """The known config of `space` that comes closest to what `run` was trained with.
+
+    Raises:
+        UserError: a parameter has no value in the run, or one outside of the space.
+    """
+    params: dict[str, Value] = {}
+    used = set()
+    for parameter in space.parameters:
+        if not parameter.active({**space.constants, **params}):
+            continue
+        leaf = _leaf(parameter.name, run.leaves)
+        if leaf is None:
+            raise UserError(f"{run.name}: has no {parameter.name}; a known config needs one")
+        try:
+            params[parameter.name] = parameter.cast(_value(run.leaves[leaf], parameter.choices))
+        except SpaceError as error:
+            raise UserError(f"{run.name}: {leaf} does not fit the study: {error}") from error
+        used.add(leaf)
+    others = []
+    for name, constant in space.constants.items():
+        leaf = _leaf(name, run.leaves)
+        if leaf is None or leaf in used:
+            continue
+        used.add(leaf)
+        if not same(constant, _value(run.leaves[leaf], (constant,))):
+            others.append(f"{name} {show(constant)} ({show(run.leaves[leaf])} there)")
+    said = []
+    if others:
+        said.append(f"the study has {', '.join(others)}")
+    if unknown := [leaf for leaf in run.leaves if leaf not in used]:
+        said.append(f"it has no name for {', '.join(unknown)}")
+    return Entry(run.name, params, "; ".join(said))
+
+
+def _leaf(name: str, leaves: Mapping[str, Any]) -> str | None:
+    """The setting of a run that is called `name` in the space."""
+    if name in leaves:
+        return name
+    found = [leaf for leaf in leaves if _last(leaf) == _last(name)]
+    return found[0] if len(found) == 1 else None
+
+
+def _last(name: str) -> str:
+    """A dotted name's last part in words, as recorded runs call it; a `kind` is its section's."""
+    parts = ["_".join(re.findall("[a-z0-9]+", part.lower())) for part in name.split(".")]
+    whole = "_".join(parts[-2:])
+    if whole in RECORDED_NAMES:
+        return RECORDED_NAMES[whole]
+    last = whole if parts[-1] in ("kind", "name") else parts[-1]
+    last = ALIASES.get(last, last)
+    return RECORDED_NAMES.get(last, last)
+
+
+def _value(value: Any, choices: tuple[Any, ...]) -> Any:
+    """A recorded value as the space has it: a choice may have been recorded under another name."""
+    translated = RECORDED_VALUES.get(value) if isinstance(value, str) else None
+    return translated if translated in choices else value

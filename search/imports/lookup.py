@@ -1,0 +1,132 @@
+"""What A and B of `search compare` mean: a trial, a known config, the best, an imported run, a folder.
+
+Two folders need no study and no database. Two trials of a study are compared by what the database holds
+of them, so that it does not matter on which machine they trained; a trial beside a folder, or beside a run
+that was imported from one, by the files that it wrote, which have the folder's layout.
+"""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from search.errors import UserError, no_trial
+from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
+from search.spec.source import show
+
+if TYPE_CHECKING:
+    from search.records import Record
+    from search.study.study import Study
+
+BEST = "best"
+
+
+class Sides(NamedTuple):
+    """The two; and where stages of a training end by the `report.stages` of their study, if it says so."""
+
+    a: RecordedRun
+    b: RecordedRun
+    ends: Sequence[int] | None
+
+
+def read_sides(a: str, b: str, runs: Path, open_study: Callable[[], "Study"]) -> Sides:
+    """The two runs called `a` and `b`; the study is opened where one of them is no folder.
+
+    Raises:
+        UserError: there is no such run, or it has no score yet.
+    """
+    folder_a, folder_b = _folder(a), _folder(b)
+    if folder_a and folder_b:
+        return Sides(read_run(folder_a), read_run(folder_b), None)
+    study = open_study()
+    recorded_a = read_run(folder_a) if folder_a else _imported(study, a)
+    recorded_b = read_run(folder_b) if folder_b else _imported(study, b)
+    # What stands beside a folder must have the folder's names.
+    from_files = any(side and side.metric != OWN for side in (recorded_a, recorded_b))
+    return Sides(
+        recorded_a or _trial(study, a, runs, from_files=from_files),
+        recorded_b or _trial(study, b, runs, from_files=from_files),
+        study.spec.report.stages,
+    )
+
+
+def _folder(name: str) -> Path | None:
+    """The folder that `name` means, there or not; None where it is a trial's number or a name."""
+    path = Path(name)
+    if is_folder(path) and not name.isdigit():
+        return path
+    return path if os.sep in name else None
+
+
+def _imported(study: "Study", name: str) -> RecordedRun | None:
+    """The imported run of that name; None where it means a trial."""
+    if name.isdigit() or name == BEST:
+        return None
+    from search.imports.imported_runs import read_imported_run
+
+    run = read_imported_run(study, name)
+    if run is not None and not run.scores:
+        raise UserError(
+            f"compare: {show(name)} was imported as one row; without a curve its noise is not known"
+        )
+    return run
+
+
+def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> RecordedRun:
+    from search.study.read import read_record
+
+    also = f", no folder with {CONFIG} and {HISTORY}, no imported run"
+    record = read_record(study, trial_number(study, name, "compare", also))
+    if record is None:
+        raise no_trial("compare", name, study.name)
+    unfinished = None if record.state == "complete" else record.state
+    if from_files:
+        folder = runs / study.name / f"trial-{record.number:04d}"
+        return replace(read_run(folder, _called(record)), unfinished=unfinished)
+    run = stored_run(study, record)
+    if not run.finite:
+        raise UserError(f"compare: trial {record.number} ({record.state}) has no score yet")
+    return run
+
+
+def stored_run(study: "Study", record: "Record") -> RecordedRun:
+    """A trial as the database holds it: its settings by the study's names, its scores and nothing else."""
+    return RecordedRun(
+        name=_called(record),
+        leaves={**study.spec.space.constants, **record.params, "seed": record.seed},
+        scores=record.curve,
+        metric=OWN,
+        direction=study.spec.study.direction,
+        unfinished=None if record.state == "complete" else record.state,
+    )
+
+
+def trial_number(study: "Study", name: str, said_by: str, also: str = "") -> int:
+    """The number of the trial called `name`: itself, the best, or the one that ran a known config.
+
+    Raises UserError where there is none; it begins with `said_by`, a command or a flag, and says what
+    `also` could have been meant.
+    """
+    if re.fullmatch(r"\d{1,9}", name):
+        return int(name)
+    from search.study.read import read_snapshot
+
+    snapshot = read_snapshot(study)
+    if name == BEST and snapshot.best is not None:
+        return snapshot.best.number
+    for record in (*snapshot.finished, *snapshot.running):
+        if record.known and record.known.casefold() == name.casefold():
+            return record.number
+    if name == BEST:
+        raise UserError(f"{said_by}: best: study {study.name!r} has no complete trial yet")
+    known = ", ".join(repr(known.name) for known in study.spec.known) or "none"
+    raise UserError(
+        f"{said_by}: {show(name)} is no trial's number{also} and no known config of study "
+        f"{study.name!r} that has been started (known: {known})"
+    )
+
+
+def _called(record: "Record") -> str:
+    return f"trial {record.number}" + (f" ({record.known})" if record.known else "")

@@ -1,0 +1,28 @@
+"""`search dashboard`: optuna-dashboard on a database and the artifacts beside it.
+
+Optuna's storage is ours: with our locking, and finished trials are read once. Given a URL,
+optuna-dashboard would read all of them every time.
+"""
+
+import sys
+
+from optuna_dashboard import run_server
+
+from search.errors import UserError
+from search.study.study import study_names
+from storage.artifacts import open_store
+from storage.engine import optuna_storage, redacted
+
+
+def serve(url: str, artifacts: str, host: str, port: int) -> None:
+    """Answers until Ctrl-C.
+
+    Raises:
+        UserError: there is no study at `url`.
+        StorageError: `artifacts` is no place for artifacts.
+    """
+    if not study_names(url):
+        raise UserError(f"--storage: no study in {redacted(url)}; search start makes one")
+    store = open_store(artifacts)
+    print(f"http://{host}:{port}/dashboard shows {redacted(url)}; Ctrl-C ends it", file=sys.stderr)
+    run_server(optuna_storage(url), host=host, port=port, artifact_store=store)

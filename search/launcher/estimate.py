@@ -1,0 +1,205 @@
+"""What a search will cost, said before it begins: from three epochs that are trained here and now.
+
+- **Measured** are two epochs of one training and the first of another, of the first known config (or a
+  corner of the space), with its real data, in folders that are thrown away. The second epoch is what an
+  epoch takes. By how much the first of the second training is longer, each trial takes to begin; by how
+  much the very first is longer than that, each worker.
+- **At most** is every trial to its last epoch. What is **expected** leaves out the share of epochs that
+  pruning and early stopping have left out elsewhere: in the study that is named, once ten of its trials
+  have ended, else in simulated studies (`SIMULATED`). For a pruner that was measured in neither, nothing is
+  left out.
+- **The end** is for workers with a device like this one each: the expected time divided among them, but
+  no sooner than one trial takes to its last epoch.
+- **The chance** is that of n draws at random at least one is among the best 5 % of the space: 1 - 0.95^n.
+  A sampler that learns begins with such draws, and makes the others where earlier ones were good.
+"""
+
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from search.errors import SearchError
+from search.objective import EpochResult, Run, configure, load_objective
+from search.records import Snapshot
+from search.spec.spec import Spec
+from search.worker.workspace import CHECKPOINTS, KEPT
+
+SIMULATED: Mapping[str, float] = {"median": 0.46}
+"""Share of epochs left out by pruner, in the fitted family of `benchmarks/studies.py`: 0.46 +- 0.01 of 200
+studies of 60 random trials, the control group included (docs/pruning.md)."""
+
+WORKERS = (1, 2, 4, 8)
+BEST_SHARE = 0.05
+ENOUGH = 10  # trials of a study that must have ended before they say what the others will cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured on one device.
+
+    Attributes:
+        config: the known config that was trained, or `a corner of the space`.
+        epochs: how many it has. epoch_seconds: what one takes, its validation and checkpoint included.
+        trial_seconds: what a trial takes to begin. worker_seconds: a worker, on top of its first trial.
+        checkpoint_bytes: what only running and kept trials have on the disk. record_bytes: what all have.
+    """
+
+    config: str
+    epochs: int
+    epoch_seconds: float
+    trial_seconds: float
+    worker_seconds: float
+    checkpoint_bytes: int
+    record_bytes: int
+
+    def trial(self, left_out: float = 0.0) -> float:
+        """Seconds of a trial that leaves out a share of its epochs."""
+        return self.trial_seconds + self.epochs * (1 - left_out) * self.epoch_seconds
+
+
+@dataclass(frozen=True)
+class Saving:
+    """The share of epochs, 0 to 1, that trials are expected to leave out, and where that is from."""
+
+    share: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Costs:
+    """A budget and what it costs.
+
+    Attributes:
+        trials: the budget. known: how many of them are no draws.
+        workers: the numbers of workers to say the end for.
+    """
+
+    measured: Measured
+    saving: Saving
+    trials: int
+    known: int
+    workers: Sequence[int] = WORKERS
+
+    @property
+    def gpu_hours_at_most(self) -> float:
+        return self.trials * self.measured.trial() / 3600
+
+    @property
+    def gpu_hours(self) -> float:
+        """Expected."""
+        return self.trials * self.measured.trial(self.saving.share) / 3600
+
+    @property
+    def draws(self) -> int:
+        return max(0, self.trials - self.known)
+
+    @property
+    def chance(self) -> float:
+        """That one of the draws is among the best of the space, were all of them made at random."""
+        return 1 - (1 - BEST_SHARE) ** self.draws
+
+    def seconds(self, workers: int) -> float:
+        """Expected, until so many workers have used up the budget."""
+        shared = math.ceil(self.trials / workers) if self.saving.share == 0 else self.trials / workers
+        at_work = max(shared * self.measured.trial(self.saving.share), self.measured.trial())
+        return self.measured.worker_seconds + at_work
+
+    def disk_bytes(self, workers: int) -> int:
+        """Of all trials' folders, once the budget is used up."""
+        kept = min(self.trials, KEPT + self.known + workers)
+        return self.trials * self.measured.record_bytes + kept * self.measured.checkpoint_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """The object under `plan` of `search check --plan --json`."""
+        measured = self.measured
+        return {
+            "config": measured.config,
+            "trials": self.trials,
+            "epochs": measured.epochs,
+            "seconds": {
+                "epoch": measured.epoch_seconds,
+                "trial_start": measured.trial_seconds,
+                "worker_start": measured.worker_seconds,
+            },
+            "gpu_hours": {"at_most": self.gpu_hours_at_most, "expected": self.gpu_hours},
+            "left_out": {"share": self.saving.share, "source": self.saving.source},
+            "disk_bytes": self.disk_bytes(max(self.workers)),
+            "ends": [{"workers": count, "seconds": self.seconds(count)} for count in self.workers],
+            "best_5_percent": {"draws": self.draws, "chance": self.chance},
+        }
+
+
+def expected_saving(spec: Spec, study: Snapshot | None) -> Saving:
+    """What share of their epochs trials will leave out."""
+    ended = [
+        record
+        for record in (study.finished if study else ())
+        if record.state != "failed" and record.horizon
+    ]
+    if study is not None and len(ended) >= ENOUGH:
+        share = 1 - sum(record.epochs for record in ended) / sum(record.horizon or 0 for record in ended)
+        return Saving(share, f"as in the {len(ended)} trials of study {study.study!r} that have ended")
+    kind = spec.study.pruner.kind
+    if kind == "none":
+        return Saving(0.0, "nothing is pruned")
+    if kind not in SIMULATED:
+        return Saving(0.0, f"nothing is known of what the {kind} pruner saves")
+    return Saving(SIMULATED[kind], "as in simulated studies, benchmarks/studies.py")
+
+
+def measure(spec: Spec, data: Path | None, device: str) -> Measured:
+    """Trains three epochs on `device`; raises SearchError where the objective does not train."""
+    objective = load_objective(spec.objective)
+    with tempfile.TemporaryDirectory(prefix="search-plan-") as folder:
+        cold = _train(spec, objective, Path(folder) / "trial-0000", data, device, epochs=2)
+        warm = _train(spec, objective, Path(folder) / "trial-0001", data, device, epochs=1)
+        sizes = {path.name: path.stat().st_size for path in _files(Path(folder) / "trial-0000")}
+    if not cold or not warm:
+        raise SearchError("--plan: the objective trained no epoch; search start shows why")
+    first, again = cold[0][0], warm[0][0]
+    epoch = cold[-1][0] if len(cold) > 1 else again
+    checkpoint = sum(size for name, size in sizes.items() if name in CHECKPOINTS)
+    return Measured(
+        config=spec.known[0].name if spec.known else "a corner of the space",
+        epochs=cold[-1][1].epochs,
+        epoch_seconds=epoch,
+        trial_seconds=max(0.0, again - epoch),
+        worker_seconds=max(0.0, first - again),
+        checkpoint_bytes=checkpoint,
+        record_bytes=sum(sizes.values()) - checkpoint,
+    )
+
+
+def _train(
+    spec: Spec, objective: Any, folder: Path, data: Path | None, device: str, epochs: int
+) -> list[tuple[float, EpochResult]]:
+    """The first epochs of the example config, each with the seconds it took."""
+    folder.mkdir()
+    settings = spec.study
+    run = Run(folder, device, settings.sampler.seed, data=data, smooth=settings.smooth)
+    laps = []
+    begun = time.perf_counter()
+    try:
+        with closing(objective.train(configure(objective, spec.example()), run)) as results:
+            for result in islice(results, epochs):
+                now = time.perf_counter()
+                laps.append((now - begun, result))
+                begun = now
+    except SearchError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise SearchError(f"--plan: training fails with {said}; --debug shows where") from error
+    return laps
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent) / name for name in names)

@@ -1,0 +1,147 @@
+"""`search check`: what a search would do on this machine, said before anything trains."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from search import formatting
+from search.launcher.estimate import Costs, expected_saving, measure
+from search.launcher.profile import Trace, trace
+from search.launcher.start import QUICK, Wanted, choose, probe
+from search.objective import Description
+from search.records import Snapshot
+from search.render.output import say
+from search.runtime.devices import Place
+from search.spec.spec import Spec
+from search.study.read import read_snapshot
+from search.study.study import find_study
+
+
+@dataclass(frozen=True)
+class Report:
+    """The document, the data and the device as a search would find them."""
+
+    spec: Spec
+    description: Description | None
+    device: str
+    trace: Trace | None = None
+    plan: Costs | None = None
+
+    @property
+    def problems(self) -> Sequence[str]:
+        return [*self.spec.notes, *(self.description.problems if self.description else ())]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `search check --json`; parameters are the model's trainable ones."""
+        data = self.description
+        measured: dict[str, Any] = {"trace": self.trace.to_json()} if self.trace else {}
+        measured |= {"plan": self.plan.to_json()} if self.plan else {}
+        return {
+            "parameters": data.parameters if data else None,
+            "device": self.device,
+            "data": data
+            and {
+                "train": data.train,
+                "val": data.val,
+                "classes": data.classes,
+                "image_size": data.image_size,
+                "source": data.source,
+            },
+            "problems": list(self.problems),
+            **measured,
+        }
+
+
+def check(
+    wanted: Wanted,
+    place: Place,
+    trace_to: Path | None = None,
+    plan_for: Sequence[int] | None = None,
+    like: Snapshot | None = None,
+) -> Report:
+    """Reads everything a search would read; raises what a search would raise.
+
+    Args:
+        trace_to: where the trace of an epoch goes that is then trained; nothing else is written.
+        plan_for: numbers of workers, for which is then measured what the budget costs.
+        like: a study whose trials say what pruning saves.
+    """
+    spec, _, _ = choose(wanted)
+    description = probe(spec, wanted.data)
+    traced = trace(spec, wanted.data, place.device, trace_to) if trace_to else None
+    plan = None
+    if plan_for is not None:
+        say(f"--plan: training three epochs on {place.label}")
+        measured = measure(spec, wanted.data, place.device)
+        trials = wanted.trials or spec.study.trials
+        plan = Costs(measured, expected_saving(spec, like), trials, len(spec.known), plan_for)
+    return Report(spec, description, place.label, traced, plan)
+
+
+def study_like(url: str, name: str) -> Snapshot | None:
+    """The study `name`, or its quick twin, as it is now; None where there is neither."""
+    for each in (name, f"{name}-{QUICK}"):
+        if (study := find_study(url, each, read_only=True)) is not None:
+            return read_snapshot(study)
+    return None
+
+
+def check_table(report: Report) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    spec, data = report.spec, report.description
+    table.add_row("objective", spec.objective)
+    if spec.profile:
+        table.add_row("profile", spec.profile)
+    table.add_row("searched", ", ".join(parameter.name for parameter in spec.space.parameters))
+    table.add_row("known", ", ".join(known.name for known in spec.known) or "none")
+    table.add_row("trials", str(spec.study.trials))
+    if data is not None:
+        size = (
+            f"{data.train} to train, {data.val} to validate, {data.classes} classes, {data.image_size} px"
+        )
+        table.add_row("data", f"{data.source}: {size}")
+        if data.parameters is not None:
+            table.add_row("model", f"{data.parameters:,} parameters")
+    table.add_row("device", report.device)
+    for problem in report.problems:
+        table.add_row("problem", problem)
+    if report.trace is not None:
+        for row in _trace_rows(report.trace):
+            table.add_row(*row)
+    if report.plan is not None:
+        for row in _plan_rows(report.plan):
+            table.add_row(*row)
+    return table
+
+
+def _trace_rows(trace: Trace) -> Iterator[tuple[str, str]]:
+    """Rows that say where the trace is and what the epoch spent its time on."""
+    yield "trace", f"{trace.file}: epoch {trace.epoch}; open it in ui.perfetto.dev or chrome://tracing"
+    for cost in trace.costs:
+        yield "cost", f"{cost.share:5.1%}  {cost.seconds:8.3f} s  {cost.calls:7,} x  {cost.name}"
+
+
+def _plan_rows(plan: Costs) -> Iterator[tuple[str, str]]:
+    """Rows that say what a budget costs, and what that was measured with."""
+    measured, saving = plan.measured, plan.saving
+    epoch, trial, worker = (
+        formatting.seconds(seconds)
+        for seconds in (measured.epoch_seconds, measured.trial_seconds, measured.worker_seconds)
+    )
+    begin = f"a trial takes {trial} to begin, a worker {worker} more"
+    yield "measured", f"{measured.config}: {measured.epochs} epochs of {epoch}; {begin}"
+    most, likely = formatting.hours(plan.gpu_hours_at_most), formatting.hours(plan.gpu_hours)
+    yield "cost", f"{plan.trials} trials: {most} device-hours at most, {likely} expected"
+    yield "pruning", f"is expected to leave out {saving.share:.0%} of the epochs: {saving.source}"
+    kept = formatting.size(measured.checkpoint_bytes)
+    disk = formatting.size(plan.disk_bytes(max(plan.workers)))
+    yield "disk", f"about {disk}; {kept} for each trial that runs, is known or is among the five best"
+    for count in plan.workers:
+        who = "1 worker" if count == 1 else f"{count} workers with such a device each"
+        yield "ends", f"{who}: {formatting.roughly(plan.seconds(count))}"
+    chance = f"{plan.chance:.1%} that one is among the best 5 % of the space"
+    yield "chance", f"of {plan.draws} random draws: {chance}"

@@ -1,0 +1,101 @@
+"""One epoch under PyTorch's profiler: a trace to look at, and what it spent its time on.
+
+The epoch is the second of a training in a folder that is thrown away: the first has the set-up in it.
+Any objective that trains with torch can be traced; nothing here knows which one it is.
+"""
+
+import os
+import tempfile
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search.errors import SearchError, UserError
+from search.objective import Run, configure, load_objective
+from search.spec.spec import Spec
+
+LARGEST = 5
+"""Costs that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One operation over the whole epoch, without the operations it calls.
+
+    Attributes:
+        seconds: on the GPU where there is one, else of CPU time over all threads.
+        share: of all operations' seconds, 0 to 1.
+        calls: how often it ran.
+    """
+
+    name: str
+    seconds: float
+    share: float
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A trace in `file`, which chrome://tracing and ui.perfetto.dev open, and its largest costs."""
+
+    file: Path
+    epoch: int
+    costs: tuple[Cost, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"file": str(self.file), "epoch": self.epoch, "costs": [asdict(cost) for cost in self.costs]}
+
+
+def trace(spec: Spec, data: Path | None, device: str, file: Path) -> Trace:
+    """Trains the first known config, or a corner of the space, for two epochs and traces the second.
+
+    Raises:
+        UserError: `file` cannot be written.
+        SearchError: the objective trained no epoch.
+    """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells stderr when it starts and stops
+    from torch.profiler import ProfilerActivity, profile  # an objective may do without torch
+
+    writable(file)
+    objective = load_objective(spec.objective)
+    config = configure(objective, spec.example())
+    activities = [ProfilerActivity.CPU]
+    if device.startswith("cuda"):
+        activities.append(ProfilerActivity.CUDA)
+    with tempfile.TemporaryDirectory(prefix="search-trace-") as folder:
+        trial = Path(folder) / "trial-0000"
+        trial.mkdir()
+        run = Run(trial, device, spec.study.sampler.seed, data=data)
+        with closing(objective.train(config, run)) as results:
+            first = next(results, None)
+            if first is None:
+                raise SearchError("--trace: the objective trained no epoch; search start shows why")
+            with profile(activities=activities) as profiler:
+                second = next(results, None)
+    if second is None:
+        raise SearchError("--trace: the objective ended after one epoch; trace a config with two or more")
+    profiler.export_chrome_trace(str(file))
+    return Trace(file, second.epoch, largest(profiler.key_averages(), on_gpu=len(activities) > 1))
+
+
+def largest(operations: Any, *, on_gpu: bool) -> tuple[Cost, ...]:
+    """The costs of most seconds, the largest first; `operations` are the profiler's averages."""
+    kind = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+    spent = {operation.key: (getattr(operation, kind), operation.count) for operation in operations}
+    total = sum(microseconds for microseconds, _ in spent.values())
+    ranked = sorted(spent.items(), key=lambda item: -item[1][0])[:LARGEST]
+    return tuple(
+        Cost(name, microseconds / 1e6, microseconds / total if total else 0.0, calls)
+        for name, (microseconds, calls) in ranked
+    )
+
+
+def writable(file: Path) -> None:
+    """Raises UserError where `file` cannot be made, before minutes are spent on what goes into it."""
+    try:
+        file.open("ab").close()
+    except OSError as error:
+        raise UserError(
+            f"--trace: {file}: {error.strerror}; run it in a folder you may write to"
+        ) from error

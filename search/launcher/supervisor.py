@@ -1,0 +1,172 @@
+"""One worker process per device of this machine: started, watched, restarted, stopped.
+
+The supervisor spawns workers and never imports them; what it knows of their work it reads from the
+study, like everybody else. `supervise` is a generator of Snapshots: who consumes it shows them.
+"""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.errors import SearchError, UserError
+from search.records import Snapshot
+from search.runtime.devices import TURNED_AWAY, Place
+from search.runtime.signals import Interrupt, pass_on
+from search.study.read import read_snapshot, unanswered
+from search.study.resolve import environment_for
+from search.study.study import Study
+from storage.engine import DATABASE_ERRORS
+
+POLL_SECONDS = 0.5
+SNAPSHOT_SECONDS = 1.0
+GRACE_SECONDS = 30.0  # how long a worker may take to leave before it is killed
+BACKOFF_SECONDS = (1.0, 60.0)  # before a crashed worker is started again: first, longest
+# Of one worker in a row, each within STEADY_SECONDS of its start. One more than the deaths after which a
+# trial that kills its workers is given up: it must not take the search with it.
+MAX_CRASHES = 6
+STEADY_SECONDS = 60.0
+ENDED = (0, TURNED_AWAY)
+
+
+@dataclass
+class Child:
+    """One worker process and how often it crashed."""
+
+    place: Place
+    process: subprocess.Popen[bytes]
+    log: Path
+    started: float
+    crashes: int = 0
+    restart_at: float | None = None
+
+
+class Supervisor:
+    """The workers of this machine for one study.
+
+    Attributes:
+        failure: why the search cannot go on.
+        turned_away: what workers said that found no free device, once all have left.
+    """
+
+    def __init__(
+        self, study: Study, wanted: Sequence[Place], runs: Path, data: Path | None, artifacts: str | None
+    ) -> None:
+        self._study = study
+        self._runs = runs
+        self._data = data
+        self._artifacts = artifacts
+        self._logs = runs / study.name / "workers"
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._children: list[Child] = []
+        self._wanted = list(wanted)
+        self._last: Snapshot | None = None
+        self.failure: SearchError | None = None
+        self.turned_away: list[str] = []
+
+    def supervise(self, interrupt: Interrupt) -> Iterator[Snapshot]:
+        """Runs the workers until all have left; yields the study about once a second.
+
+        Raises:
+            SearchError: a worker says that the input is wrong, or crashes again and again.
+        """
+        try:
+            self._children = [self._start(index, place) for index, place in enumerate(self._wanted)]
+            shown = -SNAPSHOT_SECONDS
+            while self._watch(interrupt):
+                if time.monotonic() - shown >= SNAPSHOT_SECONDS:
+                    shown = time.monotonic()
+                    yield from self._snapshot()
+                interrupt.wait(POLL_SECONDS)
+        finally:
+            self._end_all(interrupt.signal or signal.SIGTERM)
+        if self.failure is not None:
+            raise self.failure
+        away = [child for child in self._children if child.process.poll() == TURNED_AWAY]
+        self.turned_away = [last_line(child.log) for child in away]
+        yield from self._snapshot()
+
+    def _start(self, index: int, place: Place) -> Child:
+        name = place.label if place.share == 1 else f"{place.label} {index}"
+        log = self._logs / f"{name.replace(' ', '-').lower()}.log"
+        command = [sys.executable, "-P", "-m", "search", "worker", "--study", self._study.name]
+        command += ["--runs", str(self._runs), "--gpus", "auto", "--device", place.device]
+        command += ["--label", place.label, "--share", str(place.share), "--tied"]
+        if self._data is not None:
+            command += ["--data", str(self._data)]
+        if self._artifacts is not None:
+            command += ["--artifacts", self._artifacts]
+        environment = {**environment_for(self._study.url), **place.environment}
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # closes with this process; see leave_with_parent
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is ours to pass on
+            )
+        return Child(place, process, log, time.monotonic())
+
+    def _watch(self, interrupt: Interrupt) -> bool:
+        """Looks after each worker; False once none is left to wait for."""
+        if interrupt or self.failure is not None:
+            return False
+        for index, child in enumerate(self._children):
+            code = child.process.poll()
+            if code is None or code in ENDED:
+                continue
+            if child.restart_at is None:
+                self._note_crash(child, code)
+            elif time.monotonic() >= child.restart_at:
+                again = self._start(index, child.place)
+                again.crashes = child.crashes
+                self._children[index] = again
+        return any(child.process.poll() not in ENDED for child in self._children)
+
+    def _note_crash(self, child: Child, code: int) -> None:
+        said = last_line(child.log)
+        # Later it is no user's mistake: a database that is away looks like a wrong URL to who starts.
+        if code == 2 and not child.crashes:
+            self.failure = UserError(said)
+            return
+        steady = time.monotonic() - child.started > STEADY_SECONDS
+        child.crashes = 1 if steady else child.crashes + 1
+        if child.crashes >= MAX_CRASHES:
+            text = f"the worker on {child.place.label} crashed {child.crashes} times in a row: {said}"
+            self.failure = SearchError(f"{text}; see {child.log}")
+            return
+        first, longest = BACKOFF_SECONDS
+        child.restart_at = time.monotonic() + min(first * 2 ** (child.crashes - 1), longest)
+
+    def _snapshot(self) -> Iterator[Snapshot]:
+        try:
+            self._last = read_snapshot(self._study)
+        except DATABASE_ERRORS as error:
+            if self._last is not None:
+                yield unanswered(self._last, error)
+            return
+        yield self._last
+
+    def _end_all(self, number: int) -> None:
+        """Passes a signal on to every worker, then makes sure."""
+        running = [child.process for child in self._children if child.process.poll() is None]
+        for process in running:
+            if process.stdin is not None:
+                pass_on(number, process.stdin.fileno())
+        deadline = time.monotonic() + GRACE_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def last_line(log: Path) -> str:
+    """What a worker said last, where it said anything."""
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "no output"

@@ -1,0 +1,1 @@
+"""The data of the stock objective: folders of images and masks, drawn faces, the cache."""

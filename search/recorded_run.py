@@ -1,0 +1,176 @@
+"""Recorded runs: a folder with `config.yaml` and `history.json` -> plain values.
+
+One reader for the older hand runs and for our own trials, which write the same layout
+(`search/mseg/recording.py`). It needs no study and no database.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.errors import UserError
+from search.objective import NOTHING
+from search.scoring import Direction, epoch_of_best
+from search.spec.source import parse_yaml, show
+
+CONFIG, HISTORY = "config.yaml", "history.json"
+
+SCORE = "val_f_score"
+TRAIN_SCORE = "train_f_score"
+POOLED = "val_fscore_batch32"
+"""The metric of the older hand runs, which our own record beside theirs: there it IS `val_f_score`."""
+
+PER_IMAGE_F, POOLED_F, OWN = "val F per image", "val F, pooled by batches", "the study's score"
+"""What a run's score is, in words. The last is what a study's database holds, whatever its objective."""
+
+LABELS = ("experiment.name", "experiment.description", "output_dir")
+"""Leaves that say what a run is called and where it lies, and change nothing in it."""
+
+Column = Sequence[Any]
+"""One value an epoch, from epoch 1: a number, None where it was not finite, or a list by class."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedRun:
+    """One training as it was recorded.
+
+    Attributes:
+        name: what a person calls it: `trial 17`, the name of a folder.
+        leaves: every setting by dotted name, without `LABELS`.
+        scores: the score of each epoch from epoch 1; None where it was not finite.
+        metric: what the score is, in words.
+        columns: everything else by name, each as long as `scores`.
+        direction: which scores are better.
+        folder: where it was read from.
+        unfinished: how it stands (`running`, `pruned`, `failed`) where it did not come to its end.
+    """
+
+    name: str
+    leaves: Mapping[str, Any]
+    scores: Sequence[float | None]
+    metric: str = "val F"
+    columns: Mapping[str, Column] = field(default_factory=lambda: NOTHING)
+    direction: Direction = "maximize"
+    folder: Path | None = None
+    unfinished: str | None = None
+
+    @property
+    def finite(self) -> dict[int, float]:
+        """Scores by epoch, where there is one."""
+        return {epoch: score for epoch, score in enumerate(self.scores, 1) if score is not None}
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with the best score."""
+        return epoch_of_best(self.finite, self.direction)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; False for what cannot even be a path."""
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, a folder nobody may look into
+        return False
+
+
+def read_run(folder: Path, name: str | None = None) -> RecordedRun:
+    """The run recorded in `folder`.
+
+    Raises:
+        UserError: a file is missing, truncated or wrong, or its columns have unequal lengths; names the
+            file, in one line.
+    """
+    if not is_folder(folder):
+        raise UserError(f"{str(folder)[:200]}: no such folder; a recorded run has {CONFIG} and {HISTORY}")
+    leaves = read_leaves(folder / CONFIG)
+    columns = read_columns(folder / HISTORY)
+    pooled = POOLED not in columns
+    return RecordedRun(
+        name=name or folder.resolve().name,
+        leaves={leaf: value for leaf, value in leaves.items() if leaf not in LABELS},
+        scores=columns[SCORE],
+        metric=POOLED_F if pooled else PER_IMAGE_F,
+        columns=columns,
+        folder=folder,
+    )
+
+
+def read_leaves(path: Path) -> dict[str, Any]:
+    """Every setting of a `config.yaml` by dotted name; `8e-4` is a number."""
+    root = parse_yaml(read_text(path), lambda mark: f"{path}:{mark.line + 1}:{mark.column + 1}").plain()
+    if not isinstance(root, dict) or not root:
+        found = "is empty" if not root else f"holds {show(root)}, not sections"
+        raise UserError(f"{path}: {found}; give the {CONFIG} that the run wrote")
+    return flat(root)
+
+
+def flat(sections: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """`{"loss": {"dice_weight": 1.5}}` -> `{"loss.dice_weight": 1.5}`; a list is one value."""
+    leaves: dict[str, Any] = {}
+    for name, value in sections.items():
+        inside = flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+        leaves.update(inside)
+    return leaves
+
+
+def read_columns(path: Path) -> dict[str, Column]:
+    """The lists of a `history.json` by name, all equally long, with scores for one epoch or more."""
+    try:
+        # Only a NaN or an infinity is a constant here: a loss that diverged was written down as one.
+        columns = json.loads(read_text(path), parse_constant=lambda _: None)
+    except json.JSONDecodeError as error:
+        where = f"{path}:{error.lineno}:{error.colno}"
+        raise UserError(f"{where}: not JSON, or cut off: {error.msg}; copy the whole file") from error
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"{path}: not a history: {error}; copy it again") from error
+    if not isinstance(columns, dict):
+        raise UserError(f"{path}: holds {show(columns)}, not lists by name; it needs at least {SCORE}")
+    if SCORE not in columns:
+        there = ", ".join(columns) or "nothing"
+        raise UserError(f"{path}: has no {SCORE}, only {show(there)}; without scores there is no curve")
+    for name, column in columns.items():
+        _check(path, name, column)
+    lengths = {name: len(column) for name, column in columns.items()}
+    epochs = lengths[SCORE]
+    for name, length in lengths.items():
+        if length != epochs:
+            raise UserError(
+                f"{path}: {name} has {length} epochs and {SCORE} has {epochs}; "
+                "each list needs one value an epoch"
+            )
+    if not any(score is not None for score in columns[SCORE]):
+        raise UserError(f"{path}: {SCORE} holds no score; a run needs one epoch or more")
+    return columns
+
+
+def _check(path: Path, name: str, column: Any) -> None:
+    if not isinstance(column, list):
+        raise UserError(f"{path}: {name} is {show(column)}, not a list by epoch")
+    for epoch, value in enumerate(column, 1):
+        by_class = isinstance(value, list) and name != SCORE
+        for number in value if by_class else [value]:
+            if number is None or (isinstance(number, int | float) and not isinstance(number, bool)):
+                if isinstance(number, int) and abs(number) > 1e15:
+                    raise UserError(
+                        f"{path}: {name} at epoch {epoch} is no measurement: it has too many digits"
+                    )
+                if not isinstance(number, float) or math.isfinite(number):
+                    continue
+            raise UserError(f"{path}: {name} at epoch {epoch} is {show(number)}, not a number")
+
+
+def read_text(path: Path) -> str:
+    """What the file `path` holds; raises UserError where it is missing or no text."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: no such file; a recorded run is a folder with {CONFIG} and {HISTORY}"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not a text in UTF-8 (byte {error.start}); save it as UTF-8") from error

@@ -1,0 +1,77 @@
+"""A report as Markdown, in GitHub's dialect for the tables."""
+
+import re
+import shlex
+from collections.abc import Callable, Iterable
+
+from search.render.document import Block, Bullets, Code, Document, Figure, Paragraph, Table, spans
+
+WIDTH = 96
+"""Characters of a line of a command: one that neither breaks nor scrolls widens the page it stands on."""
+
+
+def render(
+    document: Document, link: Callable[[Figure], str | None] = lambda figure: str(figure.path)
+) -> str:
+    """The whole text.
+
+    Args:
+        link: where a picture is, None where it is nowhere; by default the file beside the report.
+    """
+    blocks = [f"# {inline(document.title)}", *(_block(block, link) for block in document.lead)]
+    for section in document.sections:
+        blocks += [f"## {inline(section.title)}", *(_block(block, link) for block in section.blocks)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _block(block: Block, link: Callable[[Figure], str | None]) -> str:
+    if isinstance(block, Paragraph):
+        return inline(block.text)
+    if isinstance(block, Bullets):
+        return "\n".join(f"- {inline(item)}" for item in block.items)
+    if isinstance(block, Code):
+        return "\n".join(["```sh", *map(folded, block.lines), "```"])
+    if isinstance(block, Figure):
+        where = link(block)
+        picture = f"![{inline(block.shows)}]({where})\n\n" if where else ""
+        return f"{picture}{inline(block.caption)}"
+    return _table(block)
+
+
+def folded(command: str) -> str:
+    """A command over several lines where it is long, each but the first one beginning with a flag."""
+    lines, rest = [""], ""
+    for part in re.split(r"(?= --)", command):
+        rest += part
+        if _in_quotes(rest):
+            continue
+        if lines[-1] and len(lines[-1] + rest) > WIDTH:
+            lines.append("   ")
+        lines[-1], rest = lines[-1] + rest, ""
+    return " \\\n".join(lines)
+
+
+def _in_quotes(part: str) -> bool:
+    try:
+        shlex.split(part)
+    except ValueError:
+        return True
+    return False
+
+
+def _table(table: Table) -> str:
+    rule = ["---:" if table.right(column) else "---" for column in range(len(table.head))]
+    lines = [_row(map(inline, table.head)), _row(rule), *(_row(map(inline, row)) for row in table.rows)]
+    return "\n".join(lines) + (f"\n\n{inline(table.note)}" if table.note else "")
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def inline(text: str) -> str:
+    """A text in which only what was meant as code is marked up."""
+    return "".join(
+        f"`{part}`".replace("|", "\\|") if is_code else re.sub(r"([\\*<>|\[\]#~]|\b_|_\b)", r"\\\1", part)
+        for part, is_code in spans(text)
+    )

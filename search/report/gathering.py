@@ -1,0 +1,136 @@
+"""A study and its folders -> what a report is written from. Everything is read, nothing is trained."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from search.analysis import winners_curse
+from search.analysis.importance import importance_of
+from search.errors import UserError, no_trial, none_complete
+from search.imports.imported_runs import read_imported
+from search.imports.lookup import stored_run, trial_number
+from search.recorded_run import CONFIG, HISTORY, SCORE, RecordedRun, read_run
+from search.records import Record
+from search.render.document import literal
+from search.report.material import Material, Trial
+from search.report.test_reads import read_held_out
+from search.retraining import ablate, confirm
+from search.study.read import read_records, read_snapshot
+from search.study.study import Study, find_study, study_names
+
+PROVENANCE = "provenance."
+AGREEMENT = 1e-9
+"""How exactly a folder's scores must be the database's for its other columns to count."""
+
+
+def gather(study: Study, runs: Path, against: str | None = None, ends: list[int] | None = None) -> Material:
+    """What there is to report of `study`.
+
+    Args:
+        against: the baseline, a known config's name or a trial's number; the first known config if None.
+        ends: where the first four stages of a training end; by default as the study's `report` says.
+
+    Raises:
+        SearchError: no trial is complete.
+        UserError: `against` is no trial with a score, or the study retrains another's trials.
+    """
+    if study.plan is not None:
+        raise UserError(f"--study: {study.name!r} retrains trials; report on the search, {study.plan.of!r}")
+    snapshot = read_snapshot(study)
+    if snapshot.best is None:
+        raise none_complete(study.name)
+    records, retrained = read_records(study), _retrained(study)
+    by_number = {record.number: record for record in records}
+    baseline, why = _baseline(study, records, against)
+    return Material(
+        snapshot=snapshot,
+        records=records,
+        spec=study.spec,
+        fingerprint=study.row.fingerprint,
+        best=read_trial(study, by_number[snapshot.best.number], runs),
+        baseline=None if baseline is None else read_trial(study, baseline, runs),
+        no_baseline=why,
+        importance=importance_of(records, study.spec.space.parameters, snapshot.direction),
+        confirmation=next(
+            (confirm.answer(made) for made in retrained if made.plan and made.plan.kind == "confirm"), None
+        ),
+        ablations=[ablate.answer(made) for made in retrained if made.plan and made.plan.kind == "ablate"],
+        predicted=winners_curse.predict(records, snapshot.smooth, snapshot.direction),
+        imported=read_imported(study),
+        held_out=read_held_out(study, snapshot.best.number, None if baseline is None else baseline.number),
+        ends=ends or study.spec.report.stages,
+    )
+
+
+def read_trial(study: Study, record: Record, runs: Path) -> Trial:
+    """A trial by the database, and by its folder where that is here and agrees."""
+    folder = runs / study.name / f"trial-{record.number:04d}"
+    stored = stored_run(study, record)
+    try:
+        if folder.is_dir() and not any((folder / name).exists() for name in (CONFIG, HISTORY)):
+            raise UserError(f"the trials' folders have no {CONFIG} and no {HISTORY}")
+        files = read_run(folder)
+    except UserError as error:
+        return Trial(
+            record=record,
+            run=stored,
+            folder=folder,
+            missing=str(error),
+            metric=stored.metric,
+            provenance={},
+        )
+    leaves = files.leaves
+    provenance = {name: value for name, value in leaves.items() if name.startswith(PROVENANCE)}
+    missing = _difference(stored, files)
+    return Trial(
+        record=record,
+        run=stored if missing else replace(stored, columns=files.columns),
+        folder=folder,
+        missing=missing,
+        metric=files.metric,
+        provenance={name.removeprefix(PROVENANCE): value for name, value in provenance.items()},
+        data=leaves.get("data.root"),
+        classes=[str(name) for name in leaves.get("data.classes") or ()],
+    )
+
+
+def _retrained(study: Study) -> list[Study]:
+    """The studies that retrain trials of this one, by their usual names, which begin with its own."""
+    names = (name for name in study_names(study.url) if name.startswith(f"{study.name}-"))
+    found = [find_study(study.url, name, read_only=True) for name in names]
+    return [made for made in found if made and made.plan and made.plan.of == study.name]
+
+
+def _difference(stored: RecordedRun, files: RecordedRun) -> str | None:
+    """Why the folder's columns do not count, where its scores are not those that were reported."""
+    path = f"{files.folder}/history.json"
+    if len(stored.scores) != len(files.scores):
+        return f"{path}: has {len(files.scores)} epochs and the database {len(stored.scores)}; not used"
+    for epoch, (ours, theirs) in enumerate(zip(stored.scores, files.scores, strict=True), 1):
+        if _differ(ours, theirs):
+            return f"{path}: {SCORE} of epoch {epoch} is {theirs}, the database has {ours}; not used"
+    return None
+
+
+def _differ(a: Any, b: Any) -> bool:
+    return (a is None) != (b is None) or (a is not None and abs(a - b) > AGREEMENT)
+
+
+def _baseline(study: Study, records: list[Record], against: str | None) -> tuple[Record | None, str]:
+    """The trial to hold the best against; or None, and why."""
+    if against is not None:
+        number = trial_number(study, against, "--against")
+        record = next((record for record in records if record.number == number), None)
+        if record is None:
+            raise no_trial("--against", number, study.name)
+        if record.value is None:
+            raise UserError(f"--against: trial {number} ({record.state}) has no score")
+        return record, ""
+    if not study.spec.known:
+        return None, "The study has no known config; `--against N` names a trial to hold it against."
+    name = study.spec.known[0].name
+    record = next((record for record in records if record.known == name), None)
+    if record is None or record.value is None:
+        state = "has not been started" if record is None else f"{record.state}, without a score"
+        return None, f"The first known config, {literal(name)}, is no baseline: {state}."
+    return record, ""

@@ -1,0 +1,26 @@
+"""A study's page on the dashboard: its last report as a note, its figures and the HTML as artifacts."""
+
+from search.render import markdown
+from search.report.writing import Written
+from search.study.study import Study
+from storage import pages, studies
+from storage.artifacts import open_store
+from storage.pages import Artifact, Page
+
+
+def publish(study: Study, written: Written, place: str) -> None:
+    """Puts a report's files into the artifact store at `place`, then its text into the study.
+
+    Raises:
+        StorageError: there is no such store, or no such database.
+    """
+    store, token = open_store(place), studies.token(study.engine, study.id)
+    page = written.paths[-1]
+    figures = {figure: written.folder / figure.path for figure in written.document.figures}
+    artifacts = {path: Artifact.of_study(token, path.name) for path in (page, *figures.values())}
+    for path, artifact in artifacts.items():
+        with path.open("rb") as file:
+            store.write(artifact.id, file)
+    note = markdown.render(written.document, lambda figure: artifacts[figures[figure]].path(study.id))
+    with study.engine.begin() as connection:
+        pages.write_study(connection, study.id, Page(note, tuple(artifacts.values())))

@@ -1,0 +1,242 @@
+"""`search report --final`: the one place where a labelled test split is read, and where that is counted.
+
+The objective scores (`describe_test`, `score_test` of `search.objective`); the weights are those that the
+trials left, here or in an artifact store. What can be refused is refused before anything is counted, a read
+is counted before anything is scored, and its results are stored before anybody sees them. Weights that were
+scored on the same images and labels before are not read again: their scores are in the study.
+
+The scores of the images are stored, so that two trials can be compared image by image; neither a file's
+name nor a path is.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+import socket
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.analysis.test_split import HeldOut, Read, Scored
+from search.errors import SearchError, UserError
+from search.objective import WEIGHTS, ImageScores, LabelledTest, configure, describe, load_objective
+from search.recorded_run import HISTORY
+from search.render.output import say
+from search.report.material import Trial
+from search.runtime.devices import Place
+from search.study.study import Study, check_data
+from search.worker.workspace import KEPT
+from storage import engine as engines
+from storage import studies, test_reads
+from storage.artifacts import open_store, said
+from storage.engine import StorageError
+from storage.pages import Artifact
+from storage.test_reads import ReadRow
+
+FUNCTIONS = ("describe_test", "score_test")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A trial that is to be scored: its config, and the file with its weights and that file's SHA-256."""
+
+    number: int
+    config: Any
+    weights: Path
+    sha256: str
+
+
+def read_test(
+    study: Study, trials: Sequence[Trial], data: Path | None, place: Place, artifacts: str | None
+) -> None:
+    """Scores `trials` on the test split, those that were not scored on it before, and counts that.
+
+    Args:
+        artifacts: a store that has the weights which are not on this machine.
+
+    Raises:
+        UserError: the objective scores no test split, there is none, or weights are missing.
+        SearchError: the objective's scores are none.
+    """
+    place.confine()
+    objective = load_objective(study.spec.objective)
+    if not all(callable(getattr(objective, name, None)) for name in FUNCTIONS):
+        raise UserError(
+            f"--final: objective {study.spec.objective!r} scores no test split: it has no "
+            f"{' and '.join(FUNCTIONS)}; search/objective.py says what they are"
+        )
+    with tempfile.TemporaryDirectory(prefix="search-") as folder:
+        candidates = [_candidate(study, trial, objective, artifacts, Path(folder)) for trial in trials]
+        example = next(study.spec.space.corners())
+        check_data(study, describe(objective, configure(objective, example), data))
+        split = _split(objective, candidates, data)
+        engines.complete(study.url)
+        before = test_reads.reads(study.engine, study.id)
+        known = {
+            (number, row.document["trials"][number])
+            for row in before
+            if row.split == _hash(split)
+            for number in row.results or ()
+        }
+        new = [each for each in candidates if (str(each.number), each.sha256) not in known]
+        if not new:
+            say(
+                "these weights were scored on this test split before: the recorded scores; not counted anew"
+            )
+            return
+        _count_and_score(study, objective, new, split, data, place)
+
+
+def _count_and_score(
+    study: Study,
+    objective: Any,
+    candidates: Sequence[_Candidate],
+    split: LabelledTest,
+    data: Path | None,
+    place: Place,
+) -> None:
+    document = {
+        "images": split.images,
+        "fingerprint": dict(split.fingerprint),
+        "problems": list(split.problems),
+        "device": place.label,
+        "trials": {each.number: each.sha256 for each in candidates},
+    }
+    number = test_reads.begin(study.engine, study.id, _hash(split), socket.gethostname(), document)
+    results = {}
+    for each in candidates:
+        say(f"scoring trial {each.number} on {split.images} test images ({place.label})")
+        found = objective.score_test(each.config, each.weights, data, place.device)
+        _check(study, found, split)
+        results[str(each.number)] = {
+            "scores": [float(score) for score in found.scores],
+            "per_class": {name: [float(mean), count] for name, (mean, count) in found.per_class.items()},
+        }
+    test_reads.end(study.engine, study.id, number, results)
+
+
+def _candidate(
+    study: Study, trial: Trial, objective: Any, artifacts: str | None, folder: Path
+) -> _Candidate:
+    params = {**study.spec.space.constants, **trial.record.params}
+    weights = _weights(study, trial, artifacts, folder)
+    with weights.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return _Candidate(trial.record.number, configure(objective, params), weights, sha256)
+
+
+def _weights(study: Study, trial: Trial, artifacts: str | None, folder: Path) -> Path:
+    """The weights of a trial: in its folder, or fetched from the store into `folder`."""
+    path, number = trial.folder / WEIGHTS, trial.record.number
+    if trial.missing and (trial.folder / HISTORY).exists():
+        raise UserError(f"--runs: {trial.missing}: the weights beside it are not trial {number}'s")
+    if path.is_file():
+        return path
+    fetched = folder / f"{number}-{WEIGHTS}"
+    if artifacts is not None and _fetch(study, number, artifacts, fetched):
+        return fetched
+    raise UserError(
+        f"--final: trial {number} has no weights here: {path} is missing; copy it from the machine that "
+        f"trained it, name that folder's place with --runs, or the store that has it with --artifacts "
+        f"(the {KEPT} best and the known configs keep theirs)"
+    )
+
+
+def _fetch(study: Study, number: int, artifacts: str, path: Path) -> bool:
+    """Copies a trial's weights from a store; False where it has none."""
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
+    store = open_store(artifacts)
+    artifact = Artifact.of(studies.token(study.engine, study.id), number, WEIGHTS)
+    try:
+        with store.open_reader(artifact.id) as reader, path.open("wb") as file:
+            shutil.copyfileobj(reader, file)
+    except ArtifactNotFound:
+        return False
+    except Exception as error:  # of as many kinds as there are stores
+        raise StorageError(f"--artifacts: {said(error)}; check the place and the credentials") from error
+    return True
+
+
+def _split(objective: Any, candidates: Sequence[_Candidate], data: Path | None) -> LabelledTest:
+    """What is to be scored, the same for all candidates."""
+    first, *others = (objective.describe_test(each.config, data) for each in candidates)
+    for each, other in zip(candidates[1:], others, strict=True):
+        if dict(other.fingerprint) != dict(first.fingerprint):
+            raise UserError(
+                f"--against: trial {each.number} is scored in another way than trial "
+                f"{candidates[0].number}; name a baseline of the same evaluation size"
+            )
+    return first
+
+
+def _hash(split: LabelledTest) -> str:
+    """Equal for equal images and labels that are scored in the same way: 16 hexadecimal digits."""
+    parts = json.dumps(dict(split.fingerprint), sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _check(study: Study, found: ImageScores, split: LabelledTest) -> None:
+    if len(found.scores) != split.images or not all(map(math.isfinite, found.scores)):
+        raise SearchError(
+            f"objective {study.spec.objective!r}: score_test gave {len(found.scores)} scores for "
+            f"{split.images} images, or some that are not finite"
+        )
+
+
+def read_held_out(study: Study, best: int, baseline: int | None) -> HeldOut | None:
+    """What the study has read of its test split; None where it has read nothing.
+
+    Args:
+        best, baseline: numbers of the trials whose scores are wanted, on the images and labels that the
+            best was scored on last.
+    """
+    rows = test_reads.reads(study.engine, study.id)
+    if not rows:
+        return None
+    scored = [row for row in rows if row.results is not None]
+    of_best = [row for row in scored if _scored(row, best)]
+    last = (of_best or scored or rows)[-1]
+    same = [row for row in reversed(scored) if row.split == last.split]
+    found = {
+        number: next((found for row in same if (found := _scored(row, number))), None)
+        for number in (best, baseline)
+    }
+    return HeldOut(
+        reads=[_read(row) for row in rows],
+        elsewhere=test_reads.reads_by_others(study.engine, study.id, last.split),
+        split=last.split,
+        images=last.document["images"],
+        problems=last.document["problems"],
+        best=found[best],
+        baseline=found[baseline],
+    )
+
+
+def _scored(row: ReadRow, number: int | None) -> Scored | None:
+    """What trial `number` scored in this read; None where it was not scored in it."""
+    result = (row.results or {}).get(str(number))
+    if result is None or number is None:
+        return None
+    return Scored(
+        trial=number,
+        weights=row.document["trials"][str(number)],
+        scores=result["scores"],
+        per_class={name: (mean, count) for name, (mean, count) in result["per_class"].items()},
+        read=row.number,
+        device=row.document["device"],
+    )
+
+
+def _read(row: ReadRow) -> Read:
+    return Read(
+        number=row.number,
+        begun=row.begun_at,
+        host=row.host,
+        split=row.split,
+        trials=sorted(map(int, row.document["trials"])),
+        ended=row.results is not None,
+    )

@@ -1,0 +1,73 @@
+"""The configs of a space as points: a name for each, and all of them where they can be counted.
+
+A name is equal for equal configs, however their values were computed: a value on a grid is named by its
+place on it, and 0.1 + 0.2 is 0.3.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from search.objective import Params, Value
+from search.spec.parameter import Parameter
+from search.spec.space import Space
+
+
+def point(space: Space, params: Params) -> str:
+    """The name of a config, 64 characters; constants and what does not exist in it make no difference."""
+    marks = (f"{p.name}={_mark(p, params[p.name])}" for p in space.parameters if p.name in params)
+    return hashlib.sha256("\n".join(marks).encode()).hexdigest()
+
+
+def configs(space: Space) -> Iterator[Mapping[str, Value]]:
+    """Every config, without the constants; none where a range without a step makes them endless."""
+    grids = {parameter.name: _grid(parameter) for parameter in space.parameters}
+    if all(grids.values()):
+        yield from _branches(space, grids, {}, 0)
+
+
+def shortage(space: Space, trials: int) -> str | None:
+    """A sentence where the space has fewer configs than there are trials."""
+    count = sum(1 for _ in islice(configs(space), trials))
+    if count in (0, trials):
+        return None
+    return (
+        f"the space has {count} configs: the other {trials - count} of {trials} trials will repeat the "
+        f"best with other seeds; --trials {count} tries each once"
+    )
+
+
+def _branches(
+    space: Space, grids: Mapping[str, Sequence[Value]], chosen: dict[str, Any], depth: int
+) -> Iterator[Mapping[str, Value]]:
+    """Configs that begin with what is `chosen` of the first `depth` parameters."""
+    if depth == len(space.parameters):
+        yield chosen
+        return
+    parameter = space.parameters[depth]
+    if not parameter.active({**space.constants, **chosen}):
+        yield from _branches(space, grids, chosen, depth + 1)
+        return
+    for value in grids[parameter.name]:
+        yield from _branches(space, grids, {**chosen, parameter.name: value}, depth + 1)
+
+
+def _grid(parameter: Parameter) -> Sequence[Value]:
+    """Its values, ascending or as they were written; none for a range without a grid."""
+    if parameter.choices:
+        return parameter.choices
+    if parameter.integer:
+        return range(int(parameter.low), int(parameter.high) + 1, int(parameter.step or 1))
+    if parameter.step is None:
+        return ()
+    steps = round((parameter.high - parameter.low) / parameter.step)
+    return [min(parameter.low + step * parameter.step, parameter.high) for step in range(steps + 1)]
+
+
+def _mark(parameter: Parameter, value: Any) -> str:
+    if parameter.choices:
+        return str(parameter.choices.index(parameter.cast(value)))
+    if parameter.step is not None and not parameter.integer:
+        return str(round((value - parameter.low) / parameter.step))
+    return repr(value)

@@ -1,0 +1,231 @@
+"""The space that is searched: parameters, the conditions between them, and constants.
+
+A `Space` that was read is sound: every condition can come true, a condition's parent stands before its
+children, and no name means two things.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+from search.errors import SpaceError
+from search.objective import Params, Value
+from search.spec.parameter import Parameter, Trial, read_parameter, read_scalar, same
+from search.spec.source import RESERVED, Node, check_name, is_section, show
+
+
+@dataclass(frozen=True)
+class Space:
+    """Parameters, a condition's parent before its children, and constants by dotted name."""
+
+    parameters: tuple[Parameter, ...]
+    constants: Mapping[str, Any]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Parameter]:
+        return {parameter.name: parameter for parameter in self.parameters}
+
+    @property
+    def names(self) -> list[str]:
+        """Of parameters and constants."""
+        return [*self.by_name, *self.constants]
+
+    def suggest(self, trial: Trial) -> dict[str, Any]:
+        """A complete config: the constants, and a sample of every parameter that exists beside them."""
+        params = dict(self.constants)
+        for parameter in self.parameters:
+            if parameter.active(params):
+                params[parameter.name] = parameter.suggest(trial)
+        return params
+
+    def active(self, params: Params) -> tuple[Parameter, ...]:
+        """The parameters that exist in the config `params`."""
+        return tuple(parameter for parameter in self.parameters if parameter.active(params))
+
+    def check(self, params: Params) -> None:
+        """Raise SpaceError unless `params` is a whole config of this space; constants may be left out."""
+        for name, value in params.items():
+            if name in self.by_name:
+                self.by_name[name].cast(value)
+            elif name not in self.constants:
+                raise SpaceError(no_such(name, self.names), parameter=name)
+            elif not same(value, self.constants[name]):
+                text = f"{name}: {show(value)} is not the constant {show(self.constants[name])}"
+                raise SpaceError(text, parameter=name)
+        for parameter in self.parameters:
+            name, exists = parameter.name, parameter.active(params)
+            if exists and name not in params:
+                raise SpaceError(f"{name}: has no value", parameter=name)
+            if not exists and name in params:
+                text = f"{name}: is set, but exists only with {condition(parameter.when)}"
+                raise SpaceError(text, parameter=name)
+
+    def corners(self) -> Iterator[dict[str, Any]]:
+        """Complete configs at the rim: all low, all high, and each end or choice of every parameter.
+
+        An objective that builds its config of each of these takes the space, which shows before
+        anything trains.
+        """
+        rim: list[tuple[int, dict[str, Value]]] = [(0, {}), (-1, {})]
+        for parameter in self.parameters:
+            parents = {name: values[0] for name, values in _needs(parameter, self.by_name).items()}
+            rim += [(0, {**parents, parameter.name: end}) for end in parameter.choices or parameter.ends]
+        seen: list[dict[str, Any]] = []
+        for side, fixed in rim:
+            params = dict(self.constants)
+            for parameter in self.parameters:
+                if parameter.active(params):
+                    params[parameter.name] = fixed.get(parameter.name, parameter.ends[side])
+            if params not in seen:
+                seen.append(params)
+                yield params
+
+    def to_document(self) -> dict[str, Any]:
+        """The `space` of a space.yaml that reads as this one."""
+        document: dict[str, Any] = {}
+        parameters = {parameter.name: parameter.to_document() for parameter in self.parameters}
+        for name, leaf in {**self.constants, **parameters}.items():
+            *sections, last = name.split(".")
+            section = document
+            for part in sections:
+                section = section.setdefault(part, {})
+            section[last] = leaf
+        return document
+
+
+def no_such(name: str, names: Iterable[str]) -> str:
+    """The sentence for a name that the space does not have, with the nearest one that it has."""
+    near = get_close_matches(name, list(names), n=1)
+    return f"{name}: the space has no such name" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def condition(when: Mapping[str, tuple[Value, ...]]) -> str:
+    """A condition in words: `schedule.kind 'cosine' or 'constant'`."""
+    return " and ".join(f"{parent} {' or '.join(map(show, values))}" for parent, values in when.items())
+
+
+# Reading ----------------------------------------------------------------------------------------------
+
+
+def read_space(node: Node, *, forgive: bool = False) -> tuple[Space, list[str]]:
+    """The space written at `node`, and notes; raises SpaceError with the place of what is wrong.
+
+    With `forgive`, a parameter whose condition can no longer come true is left out, which a note says:
+    freezing `schedule.kind` from the command line takes the settings of the other schedules away.
+    """
+    leaves = dict(_leaves(node.mapping("space"), ()))
+    written = {
+        name: read_parameter(name, leaf) for name, leaf in leaves.items() if isinstance(leaf.value, dict)
+    }
+    constants = {name: _constant(name, leaf) for name, leaf in leaves.items() if name not in written}
+    settled: dict[str, Parameter] = {}
+    notes: list[str] = []
+    for name in _parents_first(written, leaves):
+        try:
+            settled[name] = _settle(written[name], leaves[name], settled, constants, forgive)
+        except SpaceError as error:
+            if not forgive:
+                raise
+            notes.append(f"{error}; left out")
+    if not settled:
+        raise node.error("space: has no parameter to search; give one low and high, or choices")
+    return Space(tuple(settled.values()), constants), notes
+
+
+def _leaves(section: Mapping[str, Node], path: tuple[str, ...]) -> Iterator[tuple[str, Node]]:
+    """Every parameter and constant in a section, by dotted name, in the order of the file."""
+    for name, item in section.items():
+        check_name(name, item)
+        if not path and name in RESERVED:
+            raise item.error(f"{name}: is reserved; give the parameter or section another name")
+        if is_section(item):
+            yield from _leaves(item.entries(), (*path, name))
+        else:
+            yield ".".join((*path, name)), item
+
+
+def _constant(name: str, node: Node) -> Any:
+    if not isinstance(node.value, list):
+        return read_scalar(name, node)
+    last = name.rpartition(".")[2]
+    if get_close_matches(last, ["choices"], cutoff=0.8):
+        raise node.error(f"{name}: a list of values to choose from is called choices, not {last}")
+    return [read_scalar(name, item) for item in node.value]
+
+
+def _parents_first(written: Mapping[str, Parameter], leaves: Mapping[str, Node]) -> list[str]:
+    """Names in the order of the file, except that a condition's parent comes before its children."""
+    order: list[str] = []
+
+    def visit(name: str, children: tuple[str, ...]) -> None:
+        if name in children:
+            circle = " -> ".join((*children[children.index(name) :], name))
+            raise leaves[name].error(f"{name}: its condition leads back to itself: {circle}")
+        for parent in written[name].when:
+            if parent not in leaves:
+                here = leaves[name].nearest(("when", parent))
+                raise here.error(f"{name}: when {no_such(parent, leaves)}")
+            if parent in written:
+                visit(parent, (*children, name))
+        if name not in order:
+            order.append(name)
+
+    for name in written:
+        visit(name, ())
+    return order
+
+
+def _settle(
+    parameter: Parameter,
+    leaf: Node,
+    others: Mapping[str, Parameter],
+    constants: Mapping[str, Any],
+    forgive: bool,
+) -> Parameter:
+    """`parameter` with those of its conditions that are open; raises SpaceError where one cannot hold."""
+    name = parameter.name
+    when: dict[str, tuple[Value, ...]] = {}
+    for parent, values in parameter.when.items():
+        here = leaf.nearest(("when", parent))
+        needs = f"{name}: needs {condition({parent: values})}"
+        if parent in constants:
+            if not any(same(value, constants[parent]) for value in values):
+                raise here.error(f"{needs}, which is the constant {show(constants[parent])}")
+        elif parent not in others:
+            raise here.error(f"{needs}, which is left out itself")
+        else:
+            when[parent] = _possible(name, here, values, others[parent], forgive)
+            if not when[parent]:
+                raise here.error(f"{needs}, which is not among its choices")
+    settled = replace(parameter, when=when)
+    if not all(_needs(settled, others).values()):
+        raise leaf.nearest(("when",)).error(f"{name}: its conditions exclude each other")
+    return settled
+
+
+def _possible(
+    name: str, here: Node, values: tuple[Value, ...], parent: Parameter, forgive: bool
+) -> tuple[Value, ...]:
+    if not parent.choices and not parent.integer:
+        raise here.error(f"{name}: {parent.name} is a range of floats; only choices or integers can be met")
+    possible = []
+    for value in values:
+        try:
+            possible.append(parent.cast(value))
+        except SpaceError as error:
+            if not forgive:
+                raise here.error(f"{name}: when {error}") from error
+    return tuple(possible)
+
+
+def _needs(parameter: Parameter, others: Mapping[str, Parameter]) -> dict[str, list[Value]]:
+    """What each ancestor may be for `parameter` to exist; an empty list where nothing will do."""
+    needs: dict[str, list[Value]] = {}
+    lineage = [parameter]
+    while lineage:
+        for parent, values in lineage.pop().when.items():
+            needs[parent] = [value for value in needs.get(parent, values) if value in values]
+            lineage.append(others[parent])
+    return needs

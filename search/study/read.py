@@ -1,0 +1,163 @@
+"""Tables -> records: the only place where a stored trial becomes a `Record`.
+
+Plain SQL, no Optuna: the status of a study with hundreds of trials takes a fraction of a second.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from search.records import Budget, Reason, Record, Snapshot, State, WorkerView, candidates
+from search.scoring import best_mean, epoch_of_best
+from search.study.study import Study
+from storage import hours, plans, reads, studies
+from storage.engine import reason, redacted
+from storage.reads import TrialRow
+
+STATES: Mapping[str, State] = {
+    "RUNNING": "running",
+    "WAITING": "running",
+    "COMPLETE": "complete",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+}
+
+SILENT_SECONDS = 600.0
+"""A worker that was not heard of for so long is no longer shown."""
+
+
+def read_records(study: Study, number: int | None = None) -> list[Record]:
+    """All trials of the study by number, or the one with `number`, with their curves."""
+    rows = reads.trial_rows(study.engine, study.id, number)
+    curves = reads.curves(study.engine, [row.trial_id for row in rows])
+    seeds = _seeds(study)
+    return [_record(study, row, curves[row.trial_id], seeds) for row in rows]
+
+
+def read_record(study: Study, number: int) -> Record | None:
+    """The trial `number` with its curve; None where there is none."""
+    return next(iter(read_records(study, number)), None)
+
+
+def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Snapshot:
+    """The study as it is now, with the curves of its trials in these states of Optuna's."""
+    row = studies.find(study.engine, study.name) or study.row  # budget and stop may have changed
+    rows = reads.trial_rows(study.engine, study.id)
+    curves = reads.curves(study.engine, [row.trial_id for row in rows if row.state in curves_of])
+    seeds = _seeds(study)
+    records = [_record(study, row, curves.get(row.trial_id), seeds) for row in rows]
+    finished = [record for record in records if record.state != "running"]
+    settings = study.spec.study
+    ranked = candidates(finished, settings.direction)
+    return Snapshot(
+        study=study.name,
+        storage=redacted(study.url),
+        profile=row.profile,
+        direction=settings.direction,
+        smooth=settings.smooth,
+        target=settings.target,
+        budget=_budget(row.trials, records, hours.read(study.engine, study.id)),
+        best=None if study.plan else next(iter(ranked), None),
+        best_known=next((record for record in ranked if record.known), None),
+        running=[record for record in records if record.state == "running"],
+        epochs_run=sum(row.epochs for row in rows),
+        epochs_saved=sum((row.horizon or row.epochs) - row.epochs for row in rows if row.state == "PRUNED"),
+        workers=[_worker(row) for row in reads.worker_rows(study.engine, study.id, SILENT_SECONDS)],
+        stop=row.stop,
+        finished=finished,
+        answer=study.plan.command(study.name) if study.plan else None,
+    )
+
+
+def unanswered(before: Snapshot, error: Exception) -> Snapshot:
+    """The study as it was, and why nothing newer is known."""
+    return replace(before, notes=[f"the database does not answer: {reason(error)}"])
+
+
+def _seeds(study: Study) -> list[int]:
+    """The seed of each slot that is planned; none where all have the study's."""
+    return [slot.seed for slot in plans.slots(study.engine, study.id)] if study.plan else []
+
+
+def _record(
+    study: Study, row: TrialRow, curve: Mapping[int, float | None] | None, seeds: Sequence[int]
+) -> Record:
+    attributes = row.attributes
+    known = study.spec.known[row.slot].name if row.slot < len(study.spec.known) else None
+    value = attributes.get("mean", row.value)
+    last = row.value if row.state == "PRUNED" else None
+    best_epoch, best_score = attributes.get("best_epoch"), attributes.get("best_score")
+    if curve:
+        settings = study.spec.study
+        scores = {epoch: score for epoch, score in curve.items() if score is not None}
+        if scores:
+            best_epoch = epoch_of_best(scores, settings.direction)
+            best_score, last = scores[best_epoch], scores[max(scores)]
+            value = best_mean(
+                [scores[epoch] for epoch in sorted(scores)], settings.smooth, settings.direction
+            )
+    return Record(
+        number=row.number,
+        state=STATES[row.state],
+        value=value,
+        last=last,
+        best_score=best_score,
+        best_epoch=best_epoch,
+        params=row.params,
+        known=known,
+        seed=seeds[row.slot] if seeds else attributes.get("seed", study.spec.study.sampler.seed),
+        repeat_of=attributes.get("repeat_of"),
+        epochs=row.epochs,
+        curve=[curve.get(epoch) for epoch in range(1, max(curve) + 1)] if curve else [],
+        reason=_reason(attributes),
+        worker=row.owner,
+        attempts=row.attempt,
+        seconds=row.seconds,
+        horizon=row.horizon,
+        control=_control(attributes),
+    )
+
+
+def _reason(attributes: Mapping[str, Any]) -> Reason | None:
+    if "reason" not in attributes:
+        return None
+    return Reason(attributes["reason"], attributes["reason_text"], attributes["reason_epoch"])
+
+
+def _control(attributes: Mapping[str, Any]) -> Reason | None:
+    if "control" not in attributes:
+        return None
+    return Reason("pruned", attributes["control"], attributes.get("control_epoch"))
+
+
+def _budget(trials: int, records: list[Record], gpu_hours: tuple[float, float] | None) -> Budget:
+    limit, used = gpu_hours or (None, None)
+    count = {state: sum(record.state == state for record in records) for state in STATES.values()}
+    return Budget(
+        trials=trials,
+        claimed=len(records),
+        complete=count["complete"],
+        pruned=count["pruned"],
+        failed=count["failed"],
+        running=count["running"],
+        gpu_hours=limit,
+        gpu_hours_used=used,
+    )
+
+
+def _worker(row: Any) -> WorkerView:
+    return WorkerView(
+        id=row.worker_id,
+        host=row.host,
+        device=row.device,
+        pid=row.pid,
+        state=row.state,
+        trial=row.number,
+        epoch=row.epoch,
+        epochs=row.epochs,
+        score=row.score,
+        best=row.best,
+        lr=row.lr,
+        images_per_second=row.images_per_second,
+        seen_seconds_ago=max(0.0, row.silent),
+    )

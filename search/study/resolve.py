@@ -1,0 +1,86 @@
+"""Which storage and which study a command means; everything is imported late, like in the command line."""
+
+import math
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.errors import StudyError, UserError
+
+if TYPE_CHECKING:
+    from search.study.study import Study
+
+DEFAULT_STORAGE = "sqlite:///{runs}/search.db"
+URL, FILE = "SEARCH_STORAGE", "SEARCH_STORAGE_FILE"
+LOOK_SECONDS = 2.0  # between two looks for a study that is not there yet
+
+
+def storage_url(given: str | None, runs: Path) -> str:
+    """The flag, SEARCH_STORAGE, the content of SEARCH_STORAGE_FILE, or the SQLite file under `runs`."""
+    from storage.engine import parse
+
+    url = given or os.environ.get(URL) or _from_file() or DEFAULT_STORAGE.format(runs=runs)
+    parse(url)
+    return url
+
+
+def environment_for(url: str) -> dict[str, str]:
+    """This process' environment, with which a child finds `url`.
+
+    A URL may hold a password: it is in no argv, and where it came from a file in no environment either.
+    """
+    others = {name: value for name, value in os.environ.items() if name not in (URL, FILE)}
+    if os.environ.get(FILE) and url == _from_file():
+        return {**others, FILE: str(Path(os.environ[FILE]).absolute())}
+    return {**others, URL: url}
+
+
+def named(url: str, name: str, *, read_only: bool = False) -> "Study":
+    """The study `name`; where only its quick twin exists, that one, and says so."""
+    from search.study.study import find_study, open_study
+
+    quick = f"{name}-quick"
+    study = find_study(url, name, read_only=read_only)
+    if study is None and (study := find_study(url, quick, read_only=read_only)) is not None:
+        print(f"there is no study {name!r} yet; using {quick!r}", file=sys.stderr)
+    return study or open_study(url, name, read_only=read_only)
+
+
+def awaited(url: str, name: str, study_seconds: float, database_seconds: float) -> "Study":
+    """`named`, looking again for a while: a machine may be up before the database or the study is.
+
+    What an older version's database lacks of our tables is made.
+
+    What is missing is said once, and raised in the end; what does not mend itself, a wrong password for
+    one, is raised at once.
+    """
+    from storage.engine import UnreachableError, complete
+
+    begun, said = time.monotonic(), ""
+    while True:
+        try:
+            study = named(url, name)
+            complete(url)
+            return study
+        except (StudyError, UnreachableError) as error:
+            patience = database_seconds if isinstance(error, UnreachableError) else study_seconds
+            if time.monotonic() - begun >= patience:
+                raise
+            if str(error) != said:
+                said = str(error)
+                limit = "" if math.isinf(patience) else f" for up to {patience:.0f} s"
+                print(f"{said}; looking again{limit}", file=sys.stderr)
+        # Jitter: a hundred workers that were started together must not knock in step.
+        time.sleep(LOOK_SECONDS * random.uniform(0.5, 1.5))
+
+
+def _from_file() -> str | None:
+    if not (file := os.environ.get(FILE)):
+        return None
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        raise UserError(f"{FILE}: {file}: {error.strerror}; name a file with the URL") from error

@@ -1,0 +1,113 @@
+"""A study that starts from the trials of another one, whose space was not quite the same.
+
+Trials fit where the score means the same (objective, direction, smoothing, constants and data) and their
+config is one of the new space. The new study's sampler learns from them as from its own; they use none of
+its budget and are never its trials or its best. A copy is kept in the new study: whoever joins has it, and
+what becomes of the other study changes nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from search.errors import SpaceError, StudyError
+from search.objective import Description, Params, Value
+from search.spec.parameter import same
+from search.spec.space import Space, no_such
+from search.spec.spec import Spec
+from search.study.origin import Inherited, Origin, ranges
+from search.study.study import Study, data_differences
+from storage import reads
+
+
+def inherit(other: Study, spec: Spec, description: Description | None) -> Origin:
+    """The trials of `other` that fit a new study; raises StudyError where none can, or none does."""
+    name = f"--from: {other.name!r}"
+    if other.plan is not None:
+        raise StudyError(f"{name} retrains trials of {other.plan.of!r}; name that study")
+    if spec.study.pruner.kind == "hyperband":
+        raise StudyError(
+            "--from: the hyperband pruner has its sampler learn within brackets, to which no other study's "
+            "trials belong; use another pruner or leave --from away"
+        )
+    different = [
+        f"{what} {before} (now {after})"
+        for what, before, after in [
+            ("objective", other.spec.objective, spec.objective),
+            ("direction", other.spec.study.direction, spec.study.direction),
+            ("smooth", other.spec.study.smooth, spec.study.smooth),
+        ]
+        if before != after
+    ]
+    different += [
+        f"{key} {before} (now {after})" for key, after, before in data_differences(other, description)
+    ]
+    if different:
+        raise StudyError(f"{name} scored something else: {', '.join(different)}; leave --from away")
+    fitting, left_out = [], defaultdict(list)
+    for row in reads.trial_rows(other.engine, other.id):
+        if row.state not in ("COMPLETE", "PRUNED") or row.value is None:
+            left_out["failed" if row.state == "FAIL" else "not finished"].append(row.number)
+            continue
+        try:
+            params = fitted(spec.space, {**other.spec.space.constants, **row.params})
+        except SpaceError as error:
+            left_out[str(error)].append(row.number)
+            continue
+        state: Literal["COMPLETE", "PRUNED"] = "COMPLETE" if row.state == "COMPLETE" else "PRUNED"
+        fitting.append(Inherited(row.number, state, row.value, row.epochs, params))
+    if not fitting:
+        reasons = "; ".join(f"{reason} ({ranges(numbers)})" for reason, numbers in left_out.items())
+        raise StudyError(f"{name} has no trial that fits: {reasons or 'it has none'}; leave --from away")
+    return Origin(other.name, tuple(fitting), {reason: tuple(which) for reason, which in left_out.items()})
+
+
+def check_origin(study: Study, asked: str) -> None:
+    """Raises StudyError where a study that exists was not started from the one that is asked for."""
+    origin = study.origin
+    if origin is None or origin.study not in (asked, f"{asked}-quick"):
+        began = f"was started from {origin.study!r}" if origin else "was started from no other"
+        raise StudyError(
+            f"--from: study {study.name!r} exists and {began}; leave --from away to join it, "
+            "or use another name"
+        )
+
+
+def fitted(space: Space, params: Params) -> dict[str, Value]:
+    """A config of another space, constants included, as one of `space`; without the constants.
+
+    What does not exist in `space` beside the rest made no difference there and is left out. Raises
+    SpaceError, which does not name the trial, for any other config.
+    """
+    for name in params:
+        if name not in space.names:
+            raise SpaceError(no_such(name, space.names), parameter=name)
+    for name, constant in space.constants.items():
+        if name not in params:
+            raise SpaceError(f"{name}: has no value", parameter=name)
+        if not same(params[name], constant):
+            raise SpaceError(f"{name}: is not the constant {constant!r}", parameter=name)
+    found: dict[str, Value] = {}
+    for parameter in space.parameters:
+        name = parameter.name
+        if not parameter.active({**space.constants, **found}):
+            continue
+        if name not in params:
+            raise SpaceError(f"{name}: has no value", parameter=name)
+        try:
+            found[name] = parameter.cast(params[name])
+        except SpaceError as error:  # one reason for all of them, not one for each value
+            raise SpaceError(
+                f"{name}: is outside {span(parameter.to_document())}", parameter=name
+            ) from error
+    return found
+
+
+def span(range_: Mapping[str, Any]) -> str:
+    """A parameter's values in words: `0.5 to 3.0`, `0 to 15 in steps of 5`, `cosine, constant`."""
+    if "choices" in range_:
+        return ", ".join(map(str, range_["choices"]))
+    step = range_.get("step")
+    return f"{range_['low']} to {range_['high']}" + (
+        f" in steps of {step}" if step not in (None, 1) else ""
+    )

@@ -1,0 +1,1 @@
+"""A worker process. `worker.py` is the path of a trial."""

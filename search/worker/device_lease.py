@@ -1,0 +1,45 @@
+"""How a worker gets its place: it joins the study and takes the first device that is free."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from search.errors import NoDevice
+from search.runtime.devices import Place
+from search.runtime.signals import Interrupt
+from search.worker.heartbeat import Pulse
+from search.worker.retry import Left, insist
+from storage.devices import Holder, Wanted, claim
+from storage.leases import Leases
+
+LOOK_SECONDS = 1.0  # between two looks whether a silent holder lives
+
+
+def settle(leases: Leases, places: Sequence[Place], interrupt: Interrupt, pulse: Pulse) -> Place:
+    """Joins the study at the first of `places` that is free; raises NoDevice where there is none.
+
+    A holder that may be dead is waited for, until it gives a sign of life or its lease ends: a container
+    that was killed and started again gets its GPU back.
+    """
+    insist(partial(leases.join, places[0].label), interrupt, pulse)
+    wanted = {place.key: Wanted(place.key, place.label, place.share) for place in places if place.key}
+    if not wanted:
+        return places[0]
+    seen: dict[str, float] = {}
+    while True:
+        answer = insist(partial(claim, leases, list(wanted.values())), interrupt, pulse)
+        if isinstance(answer, Wanted):
+            leases.device = answer.device
+            return next(place for place in places if place.key == answer.device)
+        if all(holder.lives or _gave_a_sign(holder, seen) for holder in answer):
+            raise NoDevice(f"no GPU is free: {_names(answer)}")
+        if interrupt.wait(min(LOOK_SECONDS, leases.beat_seconds)):
+            raise Left
+
+
+def _gave_a_sign(holder: Holder, seen: dict[str, float]) -> bool:
+    """Whether it was heard since it was first looked at."""
+    return holder.seen_at > seen.setdefault(holder.worker_id, holder.seen_at)
+
+
+def _names(holders: Sequence[Holder]) -> str:
+    return ", ".join(f"{holder.label} is process {holder.pid}'s on {holder.host}" for holder in holders)

@@ -1,0 +1,153 @@
+"""How a trial ends: what its scores, its trainer's return or an exception mean for it.
+
+Pruned, diverged and out of memory are told to the sampler, which must learn from them; a bug is a failed
+trial with its traceback; a CUDA error ends the process, for nothing after it can be trusted.
+"""
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from search.errors import SearchError
+from search.objective import EpochResult
+from search.pruners.median import Decision
+from search.records import ReasonCode
+from search.scoring import best_mean, epoch_of_best
+from search.spec.spec import Spec
+from storage.leases import Lease
+
+MAX_DEATHS = 5  # owners in a row that died in a trial before finishing an epoch of it
+TOLERANCE = 1e-6  # relative: how exactly a live object must hold the value that was sampled
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a trial ended: what is told, and why."""
+
+    state: Literal["COMPLETE", "PRUNED", "FAIL"]
+    code: ReasonCode | None = None
+    text: str = ""
+    epoch: int | None = None
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The reason as the trial's user attributes."""
+        if self.code is None:
+            return {}
+        return {"reason": self.code, "reason_text": self.text, "reason_epoch": self.epoch}
+
+
+@dataclass
+class Progress:
+    """How far a trial is, whoever trained it.
+
+    Attributes:
+        scores: by epoch, those of earlier owners included.
+        last: this owner's last result.
+        waiting: results that the database has not confirmed yet, in order.
+        seed: what it is trained with.
+        retrains: which config that is once more, and what for; None in a search.
+        control: the verdict against the trial, where it runs on as one of the control group.
+    """
+
+    scores: dict[int, float] = field(default_factory=dict)
+    last: EpochResult | None = None
+    waiting: list[EpochResult] = field(default_factory=list)
+    seed: int = 0
+    retrains: str | None = None
+    control: Decision | None = None
+
+    def add(self, result: EpochResult) -> None:
+        self.scores.setdefault(result.epoch, result.score)  # what was reported stays
+        self.last = result
+        self.waiting.append(result)
+
+    @property
+    def epoch(self) -> int | None:
+        return self.last.epoch if self.last else None
+
+
+def ended_before(lease: Lease) -> End | None:
+    """The end of a trial that kills its workers: it would take every one of them in turn."""
+    if lease.deaths < MAX_DEATHS:
+        return None
+    text = f"{lease.deaths} workers died in it in a row, after epoch {lease.epochs}; see its log.txt"
+    return End("FAIL", "bug", text, lease.epochs or None)
+
+
+def complete(progress: Progress) -> End:
+    """A trial whose trainer returned of its own accord, at its last epoch or before."""
+    last = progress.last
+    if last is None:
+        return End("FAIL", "bug", "the objective returned without training an epoch")
+    if last.epoch < last.epochs:
+        text = f"no improvement: the objective stopped at epoch {last.epoch} of {last.epochs}"
+        return End("COMPLETE", "early_stop", text, last.epoch)
+    return End("COMPLETE")
+
+
+def end_of(error: BaseException, progress: Progress) -> End:
+    """What an exception out of the objective means for its trial."""
+    epoch = progress.epoch
+    if is_out_of_memory(error):
+        return End("PRUNED", "oom", f"out of memory: {first_line(error)}", epoch)
+    if is_device_error(error):
+        raise error
+    if isinstance(error, SearchError):
+        return End("FAIL", "bug", str(error), epoch)
+    return End("FAIL", "bug", "".join(traceback.format_exception(error)).strip(), epoch)
+
+
+def outcome(spec: Spec, lease: Lease, progress: Progress, end: End) -> tuple[float | None, dict[str, Any]]:
+    """The trial's value for Optuna, and what else is worth keeping as its user attributes."""
+    settings = spec.study
+    attributes: dict[str, Any] = {"seed": progress.seed, **end.attributes}
+    if lease.slot < len(spec.known):
+        attributes["known"] = spec.known[lease.slot].name
+    if progress.control is not None:
+        attributes |= verdict(progress.control)
+    if end.state == "FAIL" or not progress.scores:
+        return None, attributes
+    best = epoch_of_best(progress.scores, settings.direction)
+    attributes |= {"best_score": progress.scores[best], "best_epoch": best}
+    curve = [progress.scores[epoch] for epoch in sorted(progress.scores)]
+    mean = best_mean(curve, settings.smooth, settings.direction)
+    if end.state == "COMPLETE":
+        return mean, attributes
+    # Optuna's convention for a pruned trial is the last report; the comparable figure goes beside.
+    return curve[-1], {**attributes, "mean": mean}
+
+
+def verdict(decision: Decision) -> dict[str, Any]:
+    """The decision against a control as the trial's user attributes."""
+    return {"control": decision.text, "control_epoch": decision.epoch}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Known by name: this file does not import torch."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"OutOfMemoryError", "MemoryError"}) or "can't allocate memory" in str(error)
+
+
+def is_device_error(error: BaseException) -> bool:
+    """An error after which the device's context is unusable for this process."""
+    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def check_applied(params: Mapping[str, Any], applied: Mapping[str, Any]) -> None:
+    """Raises RuntimeError where a live object holds another value than the one that was sampled."""
+    for name, live in applied.items():
+        if name not in params or same(params[name], live):
+            continue
+        raise RuntimeError(f"{name}: {params[name]!r} was sampled, but the trainer uses {live!r}")
+
+
+def same(sampled: Any, live: Any) -> bool:
+    if isinstance(sampled, float) and isinstance(live, float | int):
+        return abs(sampled - live) <= TOLERANCE * max(abs(sampled), abs(live))
+    return bool(sampled == live)

@@ -1,0 +1,176 @@
+"""The compose files: read as they stand, and resolved by Docker where it is there.
+
+The real thing (a study to its end, with everything killed and restarted on the way) is
+`benchmarks/compose.py`: it takes minutes and a Docker engine.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FILES = ["docker-compose.yml", "docker-compose.worker.yml", "docker-compose.gpu.yml"]
+
+
+def read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / name).read_text())
+    return found
+
+
+MAIN, WORKER, GPU = map(read, FILES)
+OURS = [
+    *((name, MAIN["services"][name]) for name in MAIN["services"] if name != "db"),
+    ("worker", WORKER["services"]["worker"]),
+]
+WORKERS = [MAIN["services"]["worker"], WORKER["services"]["worker"]]
+
+
+def without_variables(text: str) -> str:
+    """What compose makes of `${NAME:-default}` and `${NAME:+other}` where no variable is set."""
+    return re.sub(r"\$\{\w+:([-+])([^}]*)\}", lambda m: m[2] if m[1] == "-" else "", text)
+
+
+def mounts(service: dict[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Target -> (source, whether it can be written)."""
+    parts = [without_variables(volume).split(":") for volume in service.get("volumes", [])]
+    return {target: (source, rest != ["ro"]) for source, target, *rest in parts}
+
+
+def test_the_services() -> None:
+    assert set(MAIN["services"]) == {"secret", "db", "init", "worker", "dashboard"}
+    assert set(WORKER["services"]) == set(GPU["services"]) == {"worker"}
+    assert MAIN["name"] != WORKER["name"], "both on one machine do not end each other's workers"
+
+
+def test_ports_are_this_machines_own() -> None:
+    published = {
+        name: [without_variables(port) for port in service["ports"]]
+        for file in (MAIN, WORKER, GPU)
+        for name, service in file["services"].items()
+        if "ports" in service
+    }
+    assert published == {"db": ["127.0.0.1:5432:5432"], "dashboard": ["127.0.0.1:8080:8080"]}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_secret_stands_in_a_file(name: str) -> None:
+    for service in read(name)["services"].values():
+        for variable, value in (service.get("environment") or {}).items():
+            if re.search("PASSWORD|STORAGE|SECRET|TOKEN|KEY|CREDENTIAL", variable):
+                assert variable.endswith("_FILE") and str(value).startswith("/run/"), variable
+    assert not re.search(r"//\w+:[\w]+@", (ROOT / name).read_text()), "a URL with a password"
+
+
+def test_secrets_are_files_that_only_their_maker_writes() -> None:
+    for name, service in MAIN["services"].items():
+        assert mounts(service)["/run/secrets"] == ("secrets", name == "secret"), name
+    assert MAIN["services"]["secret"]["network_mode"] == "none"
+    assert WORKER["services"]["worker"]["secrets"][0] == "storage_url"
+    assert WORKER["secrets"]["storage_url"] == {"file": "secrets/storage_url"}
+    for name in (".gitignore", ".dockerignore"):
+        lines = (ROOT / name).read_text().splitlines()
+        assert "secrets/" in lines or "*" in lines, name
+
+
+def test_data_are_read_only_and_runs_are_shared() -> None:
+    for service in [MAIN["services"]["init"], *WORKERS]:
+        assert mounts(service)["/data"] == ("data", False)
+    for service in WORKERS:
+        assert mounts(service)["/runs"] == ("runs", True)
+        assert mounts(service)["/cache"] == ("cache", True)
+    for file in (MAIN, WORKER):
+        named = {source for service in file["services"].values() for source, _ in mounts(service).values()}
+        assert {source for source in named if "/" not in source} == set(file["volumes"])
+
+
+def test_workers_leave_in_time_and_come_back_after_a_crash() -> None:
+    from search.launcher.supervisor import GRACE_SECONDS
+
+    for service in WORKERS:
+        assert service["stop_grace_period"] == "1m" and GRACE_SECONDS < 60
+        assert service["restart"] == "on-failure", "who has finished is not started again"
+        assert service["shm_size"] == "1g"
+        assert "healthcheck" not in service, "`up --wait` would ask it of a worker that has finished"
+
+
+@pytest.mark.parametrize(("name", "service"), OURS)
+def test_our_containers_may_do_little(name: str, service: dict[str, Any]) -> None:
+    assert service["init"] is True, name
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service and "user" not in service
+
+
+def test_who_waits_for_whom() -> None:
+    conditions = {
+        name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
+        for name, service in MAIN["services"].items()
+    }
+    ready = {"db": "service_healthy", "init": "service_completed_successfully"}
+    assert conditions == {
+        "secret": {},
+        "db": {"secret": "service_completed_successfully"},
+        "init": {"db": "service_healthy"},
+        "worker": ready,
+        "dashboard": ready,
+    }
+    assert int(WORKER["services"]["worker"]["environment"]["SEARCH_WAIT"]) > 0, "nothing to depend on there"
+
+
+def test_health_is_asked_on_tcp() -> None:
+    check = MAIN["services"]["db"]["healthcheck"]["test"]
+    assert check[:2] == ["CMD", "pg_isready"] and check[check.index("-h") + 1] == "127.0.0.1"
+    assert "http://127.0.0.1:8080/" in MAIN["services"]["dashboard"]["healthcheck"]["test"][-1]
+
+
+def test_a_gpu_is_asked_for_in_its_own_file_only() -> None:
+    devices = GPU["services"]["worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert devices == [{"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}]
+    assert all("deploy" not in service for service in WORKERS)
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    stages = [index for index, line in enumerate(lines) if line.startswith("FROM ")]
+    last = lines[stages[-1] :]
+    assert [line for line in last if line.startswith("USER ")] == ["USER search"]
+    assert 'ENTRYPOINT ["search"]' in last
+    assert not any(line.startswith("# syntax") for line in lines), (
+        "it must build without a registry's frontend"
+    )
+    assert not any(re.match("(COPY|ADD) (.* )?\\. ", line) for line in last), (
+        "sources are mounted, not kept"
+    )
+
+
+def test_what_is_sent_to_the_build_is_named() -> None:
+    allowed = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert "*" in (ROOT / ".dockerignore").read_text().splitlines()
+    for line in allowed:
+        assert (ROOT / line[1:]).exists(), line
+
+
+@pytest.mark.parametrize("names", [FILES[:1], FILES[1:2], [FILES[0], FILES[2]], [FILES[1], FILES[2]]])
+def test_compose_takes_the_files(names: list[str]) -> None:
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode
+    ):
+        pytest.skip("no docker compose on this machine")
+    files = [word for name in names for word in ("-f", name)]
+    done = subprocess.run(
+        ["docker", "compose", *files, "config", "--format", "json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    services = json.loads(done.stdout)["services"]
+    assert all(port["host_ip"] == "127.0.0.1" for s in services.values() for port in s.get("ports", []))
+    assert services["worker"]["image"] == ("mseg-search:gpu" if FILES[2] in names else "mseg-search")

@@ -1,0 +1,96 @@
+"""What a machine that joins relies on: a study without workers, waiting for it, threads of a container."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from service import Answer, Search
+from sqlalchemy.exc import OperationalError
+
+from search.runtime import threads
+from search.study.study import find_study
+from storage.engine import UnreachableError
+
+Command = Callable[..., Answer]
+
+
+def test_without_workers_a_study_is_only_created(search: Search, command: Command) -> None:
+    said = command("start", "--workers", "0")
+    assert (said.out, said.err) == ("", "study 'toy' is there; search worker --study toy works on it\n")
+    budget = command("status", "--json").json["budget"]
+    assert (budget["trials"], budget["claimed"]) == (3, 0)
+    assert not search.runs.exists()
+
+
+def test_without_workers_a_study_is_joined(search: Search, command: Command) -> None:
+    search.create()
+    command("stop")
+    command("start", "--workers", "0", "--trials", "5")
+    found = search.study()
+    assert found is not None
+    assert (found.row.trials, found.row.stop) == (5, None)
+    assert "epochs 4 (asked: 2)" in command("start", "--workers", "0", "--set", "epochs=2", code=2).err
+
+
+def test_a_worker_waits_for_database_and_study(search_on_each: Search) -> None:
+    search = search_on_each
+    worker = search.spawn("worker", "--wait", "60")
+    search.wait(lambda: "looking again for up to 60 s" in search.said)
+    assert worker.poll() is None
+    search.create(trials=2)
+    search.ends(worker)
+    search.finished(2)
+    assert search.said.count("looking again") == 1, "said once, not with every look"
+
+
+def test_waiting_ends(search: Search, command: Command) -> None:
+    command("start", "--workers", "0")
+    said = command("worker", "--study", "other", "--wait", "0.1", code=2).err
+    assert said.splitlines()[-1].startswith("--study: no study 'other'")
+    refused = search.run(
+        "worker", "--storage", "postgresql://me:geheim@127.0.0.1:9/no", "--wait", "0.1", code=2
+    )
+    assert "127.0.0.1:9" in refused.err and "geheim" not in refused.err and "Traceback" not in refused.err
+
+
+def test_a_waiting_worker_leaves_when_told(search: Search) -> None:
+    worker = search.spawn("worker", "--wait", "60")
+    search.wait(lambda: "looking again" in search.said)
+    worker.send_signal(signal.SIGTERM)
+    search.ends(worker, code=143)
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"), [("max 100000", 64), ("400000 100000", 4), ("50000 100000", 1), (None, 64)]
+)
+def test_a_containers_share_of_the_cores_counts(
+    limit: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    monkeypatch.setattr(threads, "CPU_MAX", tmp_path / "cpu.max")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if limit is not None:
+        (tmp_path / "cpu.max").write_text(f"{limit}\n")
+    assert threads.cores() == cores
+    assert threads.thread_variables(2)["OMP_NUM_THREADS"] == str(max(1, cores // 2))
+
+
+def test_a_given_number_of_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    variables = threads.thread_variables(1)
+    assert (variables["OMP_NUM_THREADS"], variables["MKL_NUM_THREADS"]) == ("3", "3")
+
+
+def test_a_database_that_goes_away_between_two_questions_is_waited_for(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(engine: object, name: str) -> None:
+        raise OperationalError("SELECT", {}, Exception("server closed the connection unexpectedly"))
+
+    monkeypatch.setattr("storage.engine.exists", lambda url: True)
+    monkeypatch.setattr("storage.studies.find", gone)
+    with pytest.raises(UnreachableError, match="closed the connection"):
+        find_study(postgres_url, "toy")

@@ -1,0 +1,112 @@
+"""A real PostgreSQL server that restarts, and one that is away for longer than a lease."""
+
+import signal
+import time
+
+import pytest
+from service import Search, restart
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+from toy_studies import pauses, right
+
+from search.runtime.signals import Interrupt
+from search.worker.heartbeat import Pulse
+from search.worker.retry import insist
+from storage import reads
+from storage.leases import Leases
+from storage.processes import Process
+
+
+def uninterrupted(search: Search, trials: int, epochs: int) -> None:
+    """Whether the search ended as if nothing had happened: no trial given up, no epoch trained twice."""
+    records = search.finished(trials, epochs=epochs)
+    assert {record.attempts for record in records} == {1}
+    assert all(right(record) for record in records)
+    assert set(search.trained().values()) == {1}, "an epoch was trained again"
+
+
+def test_a_database_that_restarts_costs_nothing(search_on_postgres: Search) -> None:
+    search = search_on_postgres
+    search.environment["SEARCH_LEASE_SECONDS"] = "6"  # looks for the database every second
+    process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.2, 8))
+    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) == 2)
+    for _ in range(2):
+        restart(search.url)
+        time.sleep(1.0)
+    search.ends(process)
+    uninterrupted(search, trials=4, epochs=8)
+
+
+def test_a_database_that_is_away_for_three_leases(search_on_postgres: Search) -> None:
+    """Training goes on meanwhile, and who starts then waits."""
+    search = search_on_postgres
+    search.environment["SEARCH_LEASE_SECONDS"] = "2"
+    process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.4, 12))
+    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) == 2)
+    trained = []
+
+    def meanwhile() -> None:
+        trained.append(sum(search.trained().values()))
+        late = search.spawn("worker")
+        time.sleep(6.0)
+        trained.append(sum(search.trained().values()))
+        assert late.poll() is None and process.poll() is None
+        assert "looking again for up to 30 s" in search.said
+
+    restart(search.url, meanwhile)
+    search.ends(process)
+    before, after = trained
+    assert after - before >= 6, "nobody trained"
+    uninterrupted(search, trials=4, epochs=12)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_who_ends_while_the_database_is_away(search_on_postgres: Search, number: signal.Signals) -> None:
+    """What it trained meanwhile is reported by the next worker of the machine, which goes on from there."""
+    search = search_on_postgres
+    search.environment["SEARCH_LEASE_SECONDS"] = "2"
+    search.create("seconds=0.2", "epochs=12", trials=1)
+    first = search.spawn("worker")
+    search.wait(lambda: sum(search.trained().values()) >= 2)
+    meanwhile_trained = []
+
+    def meanwhile() -> None:
+        before = sum(search.trained().values())
+        search.wait(lambda: sum(search.trained().values()) >= before + 3)
+        first.send_signal(number)
+        assert first.wait(20) == (143 if number == signal.SIGTERM else -9)
+        meanwhile_trained.append(sum(search.trained().values()) - before)
+
+    restart(search.url, meanwhile)
+    search.ends(search.spawn("worker"))
+    (record,) = search.finished(1, epochs=12)
+    assert right(record) and record.attempts == 2
+    assert meanwhile_trained[0] >= 3
+    assert sum(search.trained().values()) <= 12 + 1, "what was trained meanwhile was trained again"
+    assert "trained and not reported" in (search.runs / "trial-0000" / "log.txt").read_text()
+
+
+def test_a_table_that_is_gone_is_no_outage(search_on_postgres: Search) -> None:
+    study = search_on_postgres.create(trials=1)
+    pulse = Pulse(Leases(study.engine, study.id, "somebody", Process.current()))
+    with study.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE search_leases RENAME TO gone"))
+    with pytest.raises(ProgrammingError, match="search_leases"):
+        insist(lambda: reads.trial_rows(study.engine, study.id), Interrupt(), pulse)
+    with study.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE gone RENAME TO search_leases"))
+
+
+def test_connections_of_a_worker(search_on_postgres: Search) -> None:
+    """One for its own tables, one for Optuna's."""
+    search = search_on_postgres
+    search.create("study.sampler={kind: tpe, seed: 3}", "seconds=0.1", "epochs=3", trials=3)
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    mine = search.count(count)
+    worker = search.spawn("worker")
+    seen = []
+    while worker.poll() is None:
+        seen.append(search.count(count) - mine)
+        time.sleep(0.1)
+    search.ends(worker)
+    assert max(seen) <= 3 and sorted(seen)[len(seen) // 2] <= 2, seen

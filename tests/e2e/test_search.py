@@ -1,0 +1,314 @@
+"""Whole searches: real processes, real signals, a real database that goes away.
+
+Whatever happens on the way, `Search.finished` holds of the end: the exact budget, every curve whole, each
+trial in its own folder, nothing left over.
+"""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from service import Search, runs
+from toy_studies import pauses, right
+
+
+def at_most_one_again(search: Search, kills: int) -> None:
+    """A killed worker costs the epoch it was in, and no other."""
+    assert sum(times - 1 for times in search.trained().values()) <= kills
+
+
+# -- the plain case --------------------------------------------------------------------------------
+
+
+def test_a_search_uses_its_budget_and_ends(search_on_each: Search) -> None:
+    search = search_on_each
+    first = search.run("start", "--trials", "3")
+    assert "toy  3 of 3 trials: 3 complete, 0 pruned, 0 failed" in first.out
+    assert "search report --study toy" in first.out and "runs/toy/trial-0000" in first.out
+    assert "trial 0 complete after 4 epochs" in first.err
+    records = search.finished(3)
+    assert all(right(record) for record in records)
+    assert set(search.trained().values()) == {1}
+    again = search.run("start")
+    assert again.out == first.out, "the budget is used up: nothing but the result"
+    search.run("start", "--trials", "4")
+    assert search.finished(4)[:3] == records
+
+
+# -- kill -9 ---------------------------------------------------------------------------------------
+
+
+def test_a_killed_worker_costs_its_epoch(search_on_each: Search) -> None:
+    search = search_on_each
+    process = search.spawn("start", "--trials", "2", *pauses(0.4, 5))
+    search.wait_for_epoch(0, 2)
+    (worker,) = search.pids()
+    time.sleep(0.15)
+    os.kill(worker, signal.SIGKILL)
+    search.ends(process)
+    first, second = search.finished(2, epochs=5)
+    assert (first.attempts, second.attempts) == (2, 1)
+    assert right(first) and right(second)
+    at_most_one_again(search, kills=1)
+    assert set(search.trained().values()) <= {1, 2}
+
+
+def test_a_killed_supervisor_leaves_no_worker(search: Search) -> None:
+    process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.6, 5))
+    search.wait(lambda: len([record for record in search.records() if record.epochs]) == 2)
+    workers = search.pids()
+    assert len(workers) == 2
+    process.kill()
+    search.wait(lambda: not any(runs(pid) for pid in workers), seconds=30)
+    before = search.records()
+    assert {(record.state, record.worker) for record in before} == {("running", None)}, "not given back"
+    search.run("start")
+    after = search.finished(4, epochs=5)
+    assert [record.attempts for record in after] == [2, 2, 1, 1]
+    assert [record.params for record in after[:2]] == [record.params for record in before]
+    assert set(search.trained().values()) == {1}
+
+
+def test_killed_with_all_its_workers(search: Search) -> None:
+    """As when a machine loses its power: nobody says goodbye, the same command goes on."""
+    process = search.spawn("start", "--workers", "2", "--trials", "3", *pauses(0.3, 5))
+    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) == 2)
+    for pid in [process.pid, *search.pids()]:
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    search.run("start")
+    records = search.finished(3, epochs=5)
+    assert [record.attempts for record in records] == [2, 2, 1]
+    assert all(right(record) for record in records)
+    at_most_one_again(search, kills=2)
+
+
+def test_a_trial_that_kills_its_workers_does_not_take_the_search_with_it(search: Search) -> None:
+    document = (search.folder / "space.yaml").read_text()
+    document = document.replace("trouble: null", "trouble: {choices: [none, death]}")
+    document = document.replace("kind: plain}", "kind: plain, trouble: death}")
+    document += "avoid: []\n"
+    known = "  - {name: harmless, x: 0.4, kind: plain, trouble: none}\n"
+    (search.folder / "space.yaml").write_text(document.replace("profiles:", f"{known}profiles:"))
+    script = search.folder / "start.py"
+    script.write_text(
+        "from search import cli, supervisor\nsupervisor.BACKOFF_SECONDS = (0.05, 0.05)\ncli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), "start", "--trials", "2"],
+        cwd=search.folder,
+        env=search.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    deadly, harmless = search.records()
+    assert (deadly.state, deadly.attempts) == ("failed", 6)
+    assert deadly.reason is not None and "5 workers died in it in a row" in deadly.reason.text
+    assert (harmless.state, harmless.attempts) == ("complete", 1)
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 143)])
+def test_a_signal_gives_the_trial_back(search: Search, number: signal.Signals, code: int) -> None:
+    start = ["start", "--trials", "2", *pauses(0.3, 5)]
+    process = search.spawn(*start)
+    search.wait_for_epoch(0, 2)
+    begun = time.monotonic()
+    process.send_signal(number)
+    search.ends(process, code)
+    assert time.monotonic() - begun < 10, "it waited for more than a batch"
+    (record,) = search.records()
+    assert (record.state, record.worker) == ("running", None)
+    assert search.run("status", "--json").json["workers"] == []
+    search.run(*start)
+    first, second = search.finished(2, epochs=5)
+    assert (first.attempts, second.attempts) == (2, 1)
+    assert first.curve[: len(record.curve)] == record.curve
+    assert set(search.trained().values()) == {1}, "an epoch was trained again"
+
+
+def test_a_signal_while_nothing_is_there_yet(search: Search) -> None:
+    process = search.spawn("start", "--trials", "1")
+    search.wait(lambda: runs(process.pid) and (search.folder.parent / "study.db").exists())
+    process.send_signal(signal.SIGINT)
+    search.ends(process, 130)
+    search.run("start", "--trials", "1")
+    search.finished(1)
+
+
+STUBBORN = """
+import time
+from search.objective import EpochResult
+
+def train(config, run):
+    time.sleep(300)
+    yield EpochResult(epoch=1, epochs=1, score=config["x"])
+"""
+
+
+def test_a_second_signal_ends_it_at_once(search: Search) -> None:
+    (search.folder / "stubborn.py").write_text(STUBBORN)
+    document = (search.folder / "space.yaml").read_text()
+    (search.folder / "space.yaml").write_text(document.replace("objective: toy", "objective: stubborn"))
+    process = search.spawn("start")
+    search.wait(lambda: [record for record in search.records() if record.params])
+    (worker,) = search.pids()
+    process.send_signal(signal.SIGINT)
+    time.sleep(1.0)
+    assert process.poll() is None, "it left without its worker"
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    search.ends(process, 130)
+    assert time.monotonic() - begun < 5
+    os.kill(worker, signal.SIGTERM)  # it has heard the first; its own second
+    search.wait(lambda: not runs(worker), seconds=10)
+
+
+# -- several at once -------------------------------------------------------------------------------
+
+
+def test_two_starts_with_eight_workers_on_an_empty_database(search_on_each: Search) -> None:
+    search = search_on_each
+    trials = 24
+    start = ["start", "--workers", "4", "--trials", str(trials), *pauses(0.05, 4)]
+    processes = [search.spawn(*start), search.spawn(*start)]
+    owners = set()
+    states: list[Counter[str]] = []
+    while any(process.poll() is None for process in processes):
+        if (snapshot := search.snapshot()) is not None:
+            budget = snapshot.to_json()["budget"]
+            assert budget["trials"] == trials
+            finished = budget["complete"] + budget["pruned"] + budget["failed"]
+            assert budget["claimed"] == finished + budget["running"] <= trials
+            assert budget["running"] <= 8
+            states.append(Counter(budget))
+            owners |= {worker.id for worker in snapshot.workers}
+        time.sleep(0.05)
+    for process in processes:
+        search.ends(process)
+    assert len(states) > 10 and any(state["running"] > 1 for state in states), "nothing was seen of it"
+    assert len(owners) >= 4
+    records = search.finished(trials)
+    assert set(search.trained().values()) == {1}, "an epoch was trained twice"
+    drawn = [record.params for record in records[:10]]
+    assert all(a["x"] != b["x"] for n, a in enumerate(drawn) for b in drawn[:n]), "two drew alike"
+    assert records[0].known == "by hand"
+
+
+def test_status_counts_right_while_a_search_is_busy(search: Search) -> None:
+    process = search.spawn("start", "--workers", "2", "--trials", "30", *pauses(0.04, 3))
+    search.wait(search.records)
+    seen = []
+    while process.poll() is None:
+        budget = search.run("status", "--json").json["budget"]
+        finished = budget["complete"] + budget["pruned"] + budget["failed"]
+        assert budget["claimed"] == finished + budget["running"] <= budget["trials"] == 30
+        seen.append(budget["claimed"])
+    search.ends(process)
+    assert seen == sorted(seen) and len(set(seen)) > 1
+    search.finished(30, epochs=3)
+
+
+def test_a_stopped_process_publishes_nothing_when_it_wakes(search: Search) -> None:
+    """SIGSTOP for longer than the lease: somebody else ends the trial, and its result stands."""
+    search.environment["SEARCH_LEASE_SECONDS"] = "1"
+    search.create("seconds=0.2", "epochs=6", trials=1)
+    sleeper = search.spawn("worker")
+    search.wait_for_epoch(0, 2)
+    search.wait(lambda: stopped_between_transactions(search, sleeper))
+    search.run("worker")
+    before = search.finished(1, epochs=6)
+    assert before[0].attempts == 2 and right(before[0])
+    checkpoint = search.runs / "trial-0000" / "last.pt"
+    stamp = (checkpoint.stat().st_ino, checkpoint.stat().st_mtime_ns)
+    sleeper.send_signal(signal.SIGCONT)
+    search.ends(sleeper)
+    assert search.finished(1, epochs=6) == before
+    assert (checkpoint.stat().st_ino, checkpoint.stat().st_mtime_ns) == stamp
+
+
+def stopped_between_transactions(search: Search, process: subprocess.Popen[bytes]) -> bool:
+    """Stops a process; lets it go again where it holds SQLite's only write lock, as nobody could go on."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        with sqlite3.connect(search.folder.parent / "study.db", timeout=0.5) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+        return True
+    except sqlite3.OperationalError:
+        process.send_signal(signal.SIGCONT)
+        return False
+    finally:
+        connection.close()
+
+
+# -- stop ------------------------------------------------------------------------------------------
+
+
+def test_stop_lets_running_trials_end(search: Search) -> None:
+    process = search.spawn("start", "--workers", "2", "--trials", "9", *pauses(0.2, 4))
+    search.wait(lambda: len([record for record in search.records() if record.epochs]) == 2)
+    search.run("stop")
+    search.ends(process)
+    records = search.records()
+    assert 2 <= len(records) < 9 and {record.state for record in records} == {"complete"}
+    assert search.run("status", "--json").json["budget"]["running"] == 0
+
+
+def test_stop_now_reaches_every_worker_through_the_database(search: Search) -> None:
+    process = search.spawn("start", "--trials", "4", *pauses(0.5, 60))
+    search.wait_for_epoch(0, 1)
+    elsewhere = search.spawn("worker", "--runs", "elsewhere")
+    search.wait_for_epoch(1, 1)
+    begun = time.monotonic()
+    search.run("stop", "--now", "--runs", "from here")
+    search.ends(process, 1)  # no trial completed
+    search.ends(elsewhere)
+    assert time.monotonic() - begun < 20
+    assert {(record.state, record.worker) for record in search.records()} == {("running", None)}
+
+
+# -- bugs ------------------------------------------------------------------------------------------
+
+
+def test_three_bugs_end_the_search_in_one_line(search: Search) -> None:
+    answer = search.run("start", "--trials", "9", "--set", "trouble=bug", code=1)
+    last = answer.err.splitlines()[-1]
+    assert "three trials failed in a row" in last and "ZeroDivisionError: the objective has a bug" in last
+    assert "search trials --study toy" in last and "Traceback" not in answer.err
+    (trial,) = search.run("trials", "1", "--json").json
+    assert trial["state"] == "failed" and trial["reason"]["code"] == "bug"
+    assert trial["reason"]["text"].startswith("Traceback (most recent call last)")
+    assert 'toy.py", line' in trial["reason"]["text"]
+    assert "ZeroDivisionError" in (search.runs / "trial-0001" / "log.txt").read_text()
+    assert len(search.records()) == 3
+
+
+# -- the README ------------------------------------------------------------------------------------
+
+
+def test_the_worked_example(search: Search) -> None:
+    """The objective of the README runs as it stands there."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    for name in ("parabola.py", "parabola.yaml"):
+        found = re.search(rf"```\w+\n# {re.escape(name)}\n(.*?)```", text, re.DOTALL)
+        assert found, name
+        (search.folder / name).write_text(found.group(1))
+    search.environment["PYTHONPATH"] = ""
+    search.environment["SEARCH_STUDY"] = "parabola"
+    search.run("start", "--space", "parabola.yaml", "--trials", "12")
+    trials = search.run("trials", "--json").json
+    assert len(trials) == 12
+    assert {trial["state"] for trial in trials} <= {"complete", "pruned"}
+    best = search.run("best", "--json").json
+    assert best["epochs"] == 20 and best["value"] > 0.9

@@ -1,0 +1,385 @@
+"""Wrong input of every kind: exit code 2, ONE line with place, value and remedy, and nothing written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from refusals import Command, refused
+from service import DOCUMENT, Search
+
+from search.spec.spec import stock_space
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+
+def edited(old: str, new: str) -> str:
+    """The toy's document with one change."""
+    assert old in DOCUMENT
+    return DOCUMENT.replace(old, new)
+
+
+X = "x: {low: 0.0, high: 1.0}"
+
+DOCUMENTS = {
+    "empty": ("", ["space.yaml", "is empty", "objective and space"]),
+    "a list": ("- 1\n- 2\n", ["space.yaml", "[1, 2]", "names and values"]),
+    "not YAML": ("objective: [toy\n", ["space.yaml:2:1", "not YAML"]),
+    "a tab": ("study:\n\ttrials: 3\n", ["space.yaml:2:1", "indent with spaces"]),
+    "no objective": (edited("objective: toy\n", ""), ["space.yaml", "objective: MODULE"]),
+    "unknown section": (edited("known:", "knwon:"), ["space.yaml:16:1", "'knwon'", "did you mean 'known'"]),
+    "given twice": (edited("epochs: 4", "x: 4"), ["space.yaml:12:3", "'x' is given twice", "keep one"]),
+    "low above high": (edited(X, "x: {low: 2, high: 1}"), ["space.yaml:9:3", "low 2 is not below high 1"]),
+    "no high": (edited(X, "x: {low: 2}"), ["space.yaml:9:3", "has no high", "a range needs"]),
+    "unknown word": (edited(X, "x: {low: 0, hihg: 1}"), ["space.yaml:9:15", "'hihg'", "'high'"]),
+    "log of zero": (
+        edited("high: 1.0", "high: 1.0, log: true"),
+        ["space.yaml:9:7", "low 0.0", "leave log out"],
+    ),
+    "off the grid": (
+        edited("high: 1.0", "high: 1.0, step: 0.3"),
+        ["space.yaml:9:28", "0.3", "make high 0.9"],
+    ),
+    "a text for a number": (
+        edited("low: 0.0", "low: none"),
+        ["space.yaml:9:7", "'none'", "not a finite number"],
+    ),
+    "no choices": (edited("[plain, bent]", "[]"), ["space.yaml:10:10", "choices is empty", "at least two"]),
+    "condition that cannot hold": (edited("{kind: bent}", "{kind: bnet}"), ["space.yaml:11:34", "'bnet'"]),
+    "condition on nothing": (
+        edited("{kind: bent}", "{kidn: bent}"),
+        ["space.yaml:11:34", "did you mean 'kind'"],
+    ),
+    "known outside": (
+        edited("x: 0.3", "x: 1.3"),
+        ["space.yaml:17:21", "by hand", "1.3 is not within 0.0 to 1.0"],
+    ),
+    "known incomplete": (edited("x: 0.3, ", ""), ["space.yaml:17:5", "by hand", "x: has no value"]),
+    "belief about nothing": (
+        edited("profiles:", "avoid: [{name: a, y: {above: 1}}]\nprofiles:"),
+        ["space.yaml:18:19", "y: the space has no such name"],
+    ),
+    "stages of a report": (
+        edited("profiles:", "report: {stages: [5, 30, 20, 90]}\nprofiles:"),
+        ["space.yaml:18:10", "report.stages: [5, 30, 20, 90]", "4 ascending epochs", "[5, 30, 90, 120]"],
+    ),
+    "no parameter": (
+        "objective: toy\nspace: {epochs: 3}\n",
+        ["space.yaml:2:1", "no parameter to search", "low and high"],
+    ),
+    "unknown sampler": (
+        edited("kind: random", "kind: rnadom"),
+        ["space.yaml:6:13", "'rnadom'", "'random'"],
+    ),
+    "sampler option": (
+        edited("kind: random", "kind: tpe, ei: 3"),
+        ["space.yaml:6:3", "study.sampler", "ei"],
+    ),
+    "sampler option found out at its first use": (
+        edited("kind: random", "kind: tpe, n_startup_trials: ten"),
+        ["space.yaml:6:3", "study.sampler"],
+    ),
+    "pruner option found out at its first use": (
+        edited("kind: none", "kind: hyperband, min_resource: 0"),
+        ["space.yaml:7:3", "study.pruner"],
+    ),
+    "unknown pruner": (edited("kind: none", "kind: medain"), ["space.yaml:7:12", "'medain'", "'median'"]),
+    "pruner option": (
+        edited("kind: none", "kind: successive_halving, min_resource: 0"),
+        ["space.yaml:7:3", "study.pruner", "min_resource"],
+    ),
+    "no budget": (edited("trials: 3", "trials: 0"), ["space.yaml:3:3", "study.trials: 0 is below 1"]),
+    "direction": (edited("trials: 3", "direction: up"), ["space.yaml:3:3", "'up'", "maximize, minimize"]),
+    "seed": (edited("seed: 7", "seed: -7"), ["space.yaml:6:27", "study.sampler.seed: -7 is below 0"]),
+    "objective that is not there": (
+        edited(": toy", ": tyo"),
+        ["space.yaml:1:1", "no module named 'tyo'", "PYTHONPATH"],
+    ),
+    "objective that is none": (
+        edited(": toy", ": json"),
+        ["space.yaml:1:1", "json has no function train(config, run)"],
+    ),
+    "objective that is a number": (
+        edited(": toy", ": 7"),
+        ["space.yaml:1:1", "7 is not the name of a module"],
+    ),
+    "profile of an unknown section": (
+        edited("short: {space", "short: {spcae"),
+        ["space.yaml:19:11", "'spcae'", "did you mean 'space'"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_document(search: Search, command: Command, name: str) -> None:
+    document, said = DOCUMENTS[name]
+    (search.folder / "space.yaml").write_text(document)
+    line = refused(command, search.folder, "start")
+    for part in said:
+        assert part in line
+
+
+FLAGS = {
+    "set without a value": (["--set", "epochs"], ["--set 'epochs'", "NAME=VALUE"]),
+    "set with an empty value": (["--set", "epochs="], ["--set epochs", "has no value"]),
+    "set of an unknown setting": (
+        ["--set", "study.smoth=3"],
+        ["--set study.smoth", "did you mean 'smooth'"],
+    ),
+    "set below a value": (["--set", "epochs.most=3"], ["--set epochs.most", "not a section"]),
+    "set of a section": (["--set", "data=3"], ["--set data", "set data.version"]),
+    "set of the known": (["--set", "known=[]"], ["--set known", "edit the file"]),
+    "set out of order": (["--set", "x.low=2"], ["x", "low 2", "not below high 1"]),
+    "no such document": (["--space", "other.yaml"], ["other.yaml", "no such file"]),
+    "document is a folder": (["--space", "."], ["is a folder", "name the file"]),
+    "unknown profile": (["--profile", "long"], ["space.yaml:18:1", "'long'", "short"]),
+    "no trials": (["--trials", "0"], ["--trials", "greater than or equal to 1, not '0'"]),
+    "trials in words": (["--trials", "many"], ["--trials", "'many'", "integer"]),
+    "no workers": (["--workers", "-1"], ["--workers", "greater than or equal to 0, not '-1'"]),
+    "a GPU that is not there": (["--gpus", "97"], ["--gpus", "97", "not on this machine"]),
+    "GPUs in words": (["--gpus", "all"], ["--gpus", "all", "not on this machine"]),
+    "unknown flag": (["--trails", "3"], ["--trails", "--trials"]),
+    "one argument too many": (["mseg"], ["mseg"]),
+    "study without a name": (["--study", ""], ["--study", "''", "letters"]),
+    "study above its folder": (["--study", "../mine"], ["--study", "'../mine'", "letters"]),
+    "study with a slash": (["--study", "a/b"], ["--study", "'a/b'", "letters"]),
+    "study of two lines": (["--study", "a\nb"], ["--study", r"'a\nb'", "letters"]),
+    "study with a long name": (["--study", "a" * 400], ["--study", "aaa...", "120 letters"]),
+    "storage is no URL": (["--storage", "search.db"], ["storage", "not a database URL", "sqlite:///"]),
+    "storage of another kind": (["--storage", "mysql://u@h/d"], ["storage", "'mysql'", "postgresql://"]),
+    "storage in memory": (["--storage", "sqlite://"], ["storage", "in memory", "sqlite:///runs"]),
+    "storage in no folder": (
+        ["--storage", "sqlite:////proc/no/x.db"],
+        ["storage", "/proc/no", "--storage"],
+    ),
+    "storage is a folder": (["--storage", "sqlite:///."], ["storage", "unable to open", "--storage"]),
+    "storage is no database": (
+        ["--storage", "sqlite:///space.yaml"],
+        ["storage", "not a database", "--storage"],
+    ),
+    "storage that does not answer": (
+        ["--storage", "postgresql://u:secret@127.0.0.1:1/d"],
+        ["storage", "127.0.0.1", "refused", "--storage"],
+    ),
+    "artifacts is a file": (
+        ["--artifacts", "space.yaml"],
+        ["--artifacts", "space.yaml", "a folder or s3:"],
+    ),
+    "artifacts of another kind": (["--artifacts", "gs://mine/mseg"], ["--artifacts", "'gs://mine/mseg'"]),
+    "artifacts without a bucket": (["--artifacts", "s3://"], ["--artifacts", "'s3://'", "s3://BUCKET"]),
+    "artifacts with a secret": (["--artifacts", "s3://id:secret@mine"], ["--artifacts", "AWS_ACCESS_KEY"]),
+    "runs is a file": (["--runs", "space.yaml"], ["--runs", "space.yaml", "folder"]),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_flag(search: Search, command: Command, name: str) -> None:
+    flags, said = FLAGS[name]
+    line = refused(command, search.folder, "start", *flags)
+    for part in said:
+        assert part in line
+    assert "secret" not in line
+
+
+def test_a_database_that_is_not_there(search: Search, command: Command, postgres_url: str) -> None:
+    line = refused(command, search.folder, "start", "--storage", postgres_url.replace("/test_", "/no_", 1))
+    assert 'database "no_' in line and "--storage" in line
+
+
+COMMANDS = {
+    "status": ["status"],
+    "trials": ["trials"],
+    "best": ["best"],
+    "stop": ["stop"],
+    "worker": ["worker"],
+    "dashboard": ["dashboard"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_study_that_is_not_there(search: Search, command: Command, name: str) -> None:
+    line = refused(command, search.folder, name, "--study", "other")
+    assert "--study: no study 'other'" in line and "search start" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sttaus"], ["sttaus"]),
+        (["trials", "ninth"], ["'ninth'", "integer"]),
+        (["trials", "-1"], ["-1"]),
+        (["dashboard", "--port", "99999"], ["--port", "99999"]),
+        (["dashboard"], ["--storage: no study", "search start"]),
+        (["check", "--set", "x.low=2"], ["x", "low 2"]),
+        (["check", "--gpus", "97"], ["--gpus", "97"]),
+    ],
+)
+def test_command(
+    search: Search,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: list[str],
+) -> None:
+    if arguments == ["dashboard"]:
+        monkeypatch.delenv("SEARCH_STUDY")
+    line = refused(command, search.folder, *arguments)
+    for part in said:
+        assert part in line
+
+
+def test_no_study_is_named(search: Search, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEARCH_STUDY")
+    assert "--study" in refused(command, search.folder, "status")
+
+
+def test_a_file_with_the_url_that_is_not_there(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEARCH_STORAGE")
+    monkeypatch.setenv("SEARCH_STORAGE_FILE", "/run/secrets/url")
+    line = refused(command, search.folder, "start")
+    assert "SEARCH_STORAGE_FILE: /run/secrets/url" in line and "name a file" in line
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def train(config, run:\n", "SyntaxError"),
+        ("from search.objective import EpochResults\n", "ImportError"),
+        ("import nothing_like_this\n", "'nothing_like_this', which is not installed"),
+        ("1 / 0\n", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_objective_that_cannot_be_imported(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    name = f"mine_{abs(hash(source))}"
+    (search.folder / f"{name}.py").write_text(source)
+    (search.folder / "space.yaml").write_text(edited(": toy", f": {name}"))
+    line = refused(command, search.folder, "start")
+    assert name in line and said in line
+
+
+def test_debug_shows_where(search: Search, command: Command) -> None:
+    answer = command("--debug", "start", "--trials", "3", "--set", "x.low=2", code=2)
+    assert "Traceback" in answer.err and "low 2.0 is not below high 1.0" in answer.err
+
+
+# -- the stock objective and its data --------------------------------------------------------------
+
+
+def small_folder(root: Path) -> Path:
+    """Four images with masks, as CelebAMask-HQ mini has them."""
+    for part in ("images", "masks"):
+        (root / "train" / part).mkdir(parents=True)
+    for number in range(4):
+        pixels = np.full((32, 32), number, np.uint8)
+        Image.fromarray(np.stack([pixels] * 3, 2)).save(root / "train" / "images" / f"{number}.jpg")
+        Image.fromarray(pixels).save(root / "train" / "masks" / f"{number}.png")
+    return root
+
+
+def no_images(root: Path) -> None:
+    for path in (root / "train" / "images").iterdir():
+        path.unlink()
+
+
+def no_mask(root: Path) -> None:
+    (root / "train" / "masks" / "2.png").unlink()
+
+
+def class_out_of_range(root: Path) -> None:
+    Image.fromarray(np.full((32, 32), 77, np.uint8)).save(root / "train" / "masks" / "2.png")
+
+
+def other_size(root: Path) -> None:
+    Image.fromarray(np.zeros((64, 32), np.uint8)).save(root / "train" / "masks" / "2.png")
+
+
+def half_an_image(root: Path) -> None:
+    path = root / "train" / "images" / "2.jpg"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def colours_for_classes(root: Path) -> None:
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(root / "train" / "masks" / "2.png")
+
+
+def text_for_an_image(root: Path) -> None:
+    (root / "train" / "images" / "2.jpg").write_text("not an image")
+
+
+def classes_of_one_name(root: Path) -> None:
+    (root / "dataset.yaml").write_text("classes: [face, face]\n")
+
+
+def pairs_of_no_class(root: Path) -> None:
+    (root / "dataset.yaml").write_text("classes: [nothing, face]\nmirror_pairs: [[1, 7]]\n")
+
+
+DAMAGES = {
+    no_images: ["train"],
+    no_mask: ["2.jpg", "mask"],
+    class_out_of_range: ["2.png", "77"],
+    other_size: ["2.png", "32"],
+    half_an_image: ["2.jpg"],
+    colours_for_classes: ["2.png"],
+    text_for_an_image: ["2.jpg"],
+    classes_of_one_name: ["dataset.yaml", "two classes"],
+    pairs_of_no_class: ["dataset.yaml", "mirror_pairs"],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_data(search: Search, command: Command, damage: Callable[[Path], None]) -> None:
+    (search.folder / "space.yaml").write_text(stock_space().read_text())
+    root = small_folder(search.folder / "faces")
+    damage(root)
+    line = refused(command, search.folder, "start", "--data", str(root), "--set", "data.val_share=0.5")
+    assert str(root) in line
+    for part in DAMAGES[damage]:
+        assert part in line
+
+
+def test_a_share_that_leaves_nothing(search: Search, command: Command) -> None:
+    (search.folder / "space.yaml").write_text(stock_space().read_text())
+    root = small_folder(search.folder / "faces")
+    line = refused(command, search.folder, "start", "--data", str(root))
+    assert "data.val_share: 0.1 of 4 images leaves 4 to train on and 0 to validate; change it" in line
+
+
+def test_data_that_are_not_there(search: Search, command: Command) -> None:
+    (search.folder / "space.yaml").write_text(stock_space().read_text())
+    line = refused(command, search.folder, "start", "--data", "faces")
+    assert "faces: no such folder" in line and "--data" in line
+
+
+SETTINGS = {
+    "data.image_size=100": ["100", "32"],
+    "data.imagesize=96": ["data.imagesize", "image_size"],
+    "data.source=foldre": ["data.source", "foldre", "folder"],
+    "data.train_limit=0": ["data.train_limit", "0"],
+    "model.kind=unet": ["model.kind", "unet", "microsegformer"],
+    "model.dropout.high=1.5": ["model.dropout", "1.5"],
+    "optimizer.learning_rate.high=-1": ["optimizer.learning_rate", "-1"],
+    "optimizer.kind=sgd": ["optimizer.kind", "sgd", "adamw"],
+    "schedule.kind=cosin": ["schedule.kind", "cosin", "cosine"],
+    "schedule.warmup_epochs=-1": ["schedule.warmup_epochs", "-1"],
+    "loss.dice_weight=-1": ["loss.dice_weight", "-1"],
+    "loss.kind=focal": ["loss.kind", "focal", "ce_dice"],
+    "trainer.epochs=0": ["trainer.epochs", "0"],
+    "trainer.batch_size=many": ["trainer.batch_size", "many"],
+    "augment.flip=2": ["augment.flip", "2"],
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_setting_of_the_stock_objective(search: Search, command: Command, setting: str) -> None:
+    (search.folder / "space.yaml").write_text(stock_space().read_text())
+    line = refused(command, search.folder, "start", "--profile", "quick", "--set", setting)
+    assert "--set" in line or "space.yaml" in line
+    for part in SETTINGS[setting]:
+        assert part in line

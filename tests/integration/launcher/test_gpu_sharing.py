@@ -1,0 +1,100 @@
+"""`search start --per-gpu`: what is measured, what is kept, what is refused."""
+
+import time
+from pathlib import Path
+
+import pytest
+from service import Search, fake_gpus, runs
+
+from search.errors import UserError
+from search.launcher.gpu_sharing import MOST, Measured, best, check, measure, packed
+from search.runtime.devices import Place
+from search.spec.spec import load_spec
+
+GPU = Place("cuda:0", "GPU 0", {"CUDA_VISIBLE_DEVICES": "GPU-a"}, key="GPU-a")
+ONE = "GPU 0: Fake (UUID: GPU-aaaa)\n"
+
+
+@pytest.mark.parametrize(
+    ("speeds", "count"),
+    [
+        ([], 1),
+        ([100.0], 1),
+        ([100.0, 150.0, 149.0], 2),
+        ([100.0, 102.0, 104.5], 3),  # two are hardly worth it, three are
+        ([100.0, 102.0, 102.9], 1),
+        ([100.0, 90.0, 200.0], 3),
+    ],
+)
+def test_the_largest_total_wins_if_it_is_worth_it(speeds: list[float], count: int) -> None:
+    assert best([Measured(number, speed, True) for number, speed in enumerate(speeds, 1)]) == count
+
+
+def test_every_gpu_gets_as_many() -> None:
+    other = Place("cuda:0", "GPU 1", {"CUDA_VISIBLE_DEVICES": "GPU-b"}, key="GPU-b")
+    shared, said = packed([GPU, other], "2", None, None)  # type: ignore[arg-type]
+    assert said is None
+    assert [place.label for place in shared] == [
+        "GPU 0, 1 of 2",
+        "GPU 1, 1 of 2",
+        "GPU 0, 2 of 2",
+        "GPU 1, 2 of 2",
+    ]
+    assert {place.share for place in shared} == {2}
+    assert [place.key for place in shared] == ["GPU-a", "GPU-b"] * 2
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "17", "two", "1.5", ""])
+def test_what_is_no_number(wanted: str) -> None:
+    with pytest.raises(UserError, match=r"^--per-gpu: .* is neither auto nor a number from 1 to 16$"):
+        check(wanted, [GPU])
+
+
+def test_wrong_uses_write_nothing(search: Search) -> None:
+    line = search.run("start", "--per-gpu", "2", code=2).err
+    assert line == "--per-gpu: 2, but there is no GPU here; --workers divides the cores\n"
+    line = search.run("start", "--per-gpu", "auto", "--workers", "2", code=2).err
+    assert line.startswith("--per-gpu: --workers says already") and line.count("\n") == 1
+    assert not (search.folder / "runs").exists()
+
+
+@pytest.fixture
+def toys(search: Search, monkeypatch: pytest.MonkeyPatch) -> Search:
+    for name, value in search.environment.items():
+        monkeypatch.setenv(name, value)
+    return search
+
+
+def test_processes_that_do_not_disturb_each_other_add_up(toys: Search) -> None:
+    spec = load_spec(toys.folder / "space.yaml", overrides=["seconds=0.2", "epochs=1000"])
+    tried = measure(spec, None, GPU)
+    assert [one.count for one in tried] == list(range(1, MOST + 1))
+    for one in tried:  # an epoch sleeps for 0.2 seconds, and the toy counts no images
+        assert 0.5 * one.count / 0.2 < one.speed <= one.count / 0.2
+    children = {int(line.split()[2]) for line in (toys.folder / "epochs.log").read_text().splitlines()}
+    assert len(children) == 1 + 2 + 3
+    assert not any(runs(pid) for pid in children)
+
+
+def test_what_cannot_train_is_not_measured(toys: Search) -> None:
+    broken = load_spec(toys.folder / "space.yaml", overrides=["trouble=bug", "epochs=1000"])
+    assert measure(broken, None, GPU) == []
+    slow = load_spec(toys.folder / "space.yaml", overrides=["seconds=60"])
+    started = time.monotonic()
+    assert measure(slow, None, GPU, patience=1.0) == []
+    assert time.monotonic() - started < 30
+
+
+def test_a_search_measures_and_shows_it(search: Search, tmp_path: Path) -> None:
+    search.environment |= {"SEARCH_GPUS": "auto", "PATH": fake_gpus(tmp_path, ONE)}
+    search.environment.pop("CUDA_VISIBLE_DEVICES", None)
+    started = search.spawn("start", "--per-gpu", "auto", "--trials", "9", "--set", "seconds=0.3")
+    labels = {f"GPU 0, {number} of 3" for number in (1, 2, 3)}
+    search.wait(
+        lambda: (s := search.snapshot()) and {w.device for w in s.workers if w.trial is not None} == labels
+    )
+    search.ends(started)
+    assert (
+        "images per second by processes on GPU 0: 1: " in search.said and "; 3 to each GPU" in search.said
+    )
+    search.finished(9)

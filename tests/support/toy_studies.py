@@ -1,0 +1,29 @@
+"""Studies of the toy objective that are disturbed."""
+
+import toy
+from sqlalchemy import update
+
+from search.records import Record
+from search.study.study import Study
+from storage import tables
+
+
+def steal(study: Study) -> None:
+    """Somebody else has taken every running trial over, and lives."""
+    with study.engine.begin() as connection:
+        connection.execute(
+            update(tables.leases)
+            .where(tables.leases.c.finished_at.is_(None))
+            .values(owner="thief", attempt=tables.leases.c.attempt + 1, renewed_at=tables.now() + 3600)
+        )
+
+
+def pauses(seconds: float, epochs: int) -> list[str]:
+    """Flags for trials that last long enough to be disturbed."""
+    return ["--set", f"seconds={seconds}", "--set", f"epochs={epochs}"]
+
+
+def right(record: Record) -> bool:
+    """Whether the curve is what this trial's params give."""
+    epochs = range(1, len(record.curve) + 1)
+    return record.curve == [toy.score(record.params, epoch) for epoch in epochs]

@@ -1,0 +1,149 @@
+"""Checkpoints: whole or not there, and a damaged one is noticed."""
+
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+
+from search.mseg import checkpoint
+
+
+def state(epoch: int = 3) -> dict[str, Any]:
+    torch.manual_seed(epoch)
+    return {"epoch": epoch, "model": {"weight": torch.randn(50, 7)}, "history": {"lr": [1e-3, 2e-3]}}
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, state())
+    loaded = checkpoint.load(tmp_path)
+    assert loaded is not None
+    assert loaded["epoch"] == 3
+    assert loaded["history"] == {"lr": [1e-3, 2e-3]}
+    torch.testing.assert_close(loaded["model"]["weight"], state()["model"]["weight"], rtol=0, atol=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_no_checkpoint_is_none_without_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert checkpoint.load(tmp_path) is None
+    assert not caplog.records
+
+
+def test_damage_is_never_taken_for_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    checkpoint.save(tmp_path, state())
+    path = tmp_path / "last.pt"
+    whole = path.read_bytes()
+    draw = random.Random(0)
+    lost = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        caplog.clear()
+        loaded = checkpoint.load(tmp_path)
+        if loaded is None:
+            lost += 1
+            (record,) = caplog.records
+            assert record.levelno == logging.WARNING
+            assert "starts again at epoch 1" in record.message
+        else:  # a bit that carries nothing, in the padding
+            assert torch.equal(loaded["model"]["weight"], state()["model"]["weight"])
+            assert loaded["epoch"] == 3
+    assert lost > 150
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_half_a_file_is_noticed(share: float, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    checkpoint.save(tmp_path, state())
+    path = tmp_path / "last.pt"
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    assert checkpoint.load(tmp_path) is None
+    assert len(caplog.records) == 1
+
+
+class Ran:
+    """What a hostile pickle would run."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("hostile",)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"epoch": 1, "model": Ran()}, tmp_path / "last.pt")
+    assert checkpoint.load(tmp_path) is None
+    assert not (tmp_path / "hostile").exists()
+
+
+def test_weights_carry_what_they_are(tmp_path: Path) -> None:
+    weights = {"weight": torch.arange(6.0).reshape(2, 3).T, "steps": torch.tensor(4)}
+    checkpoint.write_weights(tmp_path, weights, {"epoch": 7, "classes": ["skin", "nose"]})
+    checkpoint.settle_weights(tmp_path, best=True)
+    path = tmp_path / "best.safetensors"
+    loaded = safetensors.torch.load_file(path)
+    assert torch.equal(loaded["weight"], weights["weight"])
+    assert loaded["steps"].item() == 4
+    with safetensors.safe_open(path, "pt") as file:
+        about = {key: json.loads(value) for key, value in file.metadata().items()}
+    assert about == {"epoch": 7, "classes": ["skin", "nose"]}
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask(), "others may read it as far as the umask says"
+    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+
+
+def umask() -> int:
+    os.umask(mask := os.umask(0))
+    return mask
+
+
+def test_weights_that_are_not_the_best_leave_the_best_alone(tmp_path: Path) -> None:
+    for epoch, best in ((1, True), (2, False)):
+        checkpoint.write_weights(tmp_path, {"epoch": torch.tensor(epoch)}, {})
+        checkpoint.settle_weights(tmp_path, best=best)
+    assert safetensors.torch.load_file(tmp_path / "best.safetensors")["epoch"].item() == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+
+
+ENDLESS = """
+import sys, torch
+from pathlib import Path
+from search.mseg import checkpoint
+for epoch in range(1, 10**9):
+    weights = {"weight": torch.full((400_000,), float(epoch))}
+    checkpoint.write_weights(Path(sys.argv[1]), weights, {"epoch": epoch})
+    checkpoint.settle_weights(Path(sys.argv[1]), best=True)
+    checkpoint.save(Path(sys.argv[1]), {"epoch": epoch, "model": weights})
+    print(epoch, flush=True)
+"""
+
+
+def test_killed_at_any_moment_leaves_whole_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    draw = random.Random(1)
+    for _ in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", ENDLESS, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[3],
+        )
+        assert writer.stdout is not None
+        for _ in range(draw.randrange(3, 30)):
+            told = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        loaded = checkpoint.load(tmp_path)
+        assert loaded is not None
+        assert loaded["epoch"] >= told
+        assert (loaded["model"]["weight"] == loaded["epoch"]).all()
+        best = safetensors.torch.load_file(tmp_path / "best.safetensors")["weight"]
+        assert best[0].item() >= told
+        assert (best == best[0]).all()
+    assert not caplog.records

@@ -1,0 +1,489 @@
+"""The data: split, decoding, faults, fingerprint; on small folders of drawn faces, and the real set."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+
+from search.errors import DataError
+from search.mseg.data import data, drawn_faces
+from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
+from search.mseg.data.data import DataConfig, describe, load
+from search.mseg.data.folder import read_image
+from search.mseg.data.problems import mirror_pairs
+
+COUNT, SIDE = 20, 64
+IMAGES, MASKS = drawn_faces.draw(COUNT, SIDE, seed=0)
+SMALL = DataConfig(image_size=32)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """No test finds another's data in the process."""
+    data._load.cache_clear()
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A data folder of 20 faces: JPEG images, palette masks, and names that do not sort by number."""
+    root = tmp_path / "data"
+    write(root / "train", range(COUNT))
+    return root
+
+
+def write(part: Path, which) -> None:
+    (part / "images").mkdir(parents=True)
+    (part / "masks").mkdir()
+    for index in which:
+        name = f"{index * 7 % COUNT:02d}-face{index}"
+        Image.fromarray(IMAGES[index].transpose(1, 2, 0)).save(part / "images" / f"{name}.jpg", quality=95)
+        save_palette(MASKS[index], part / "masks" / f"{name}.png")
+
+
+def save_palette(mask: np.ndarray, path: Path) -> None:
+    """As indices of a palette whose colours say something else."""
+    image = Image.fromarray(mask).convert("P")
+    image.putdata(mask.ravel().tolist())
+    image.putpalette([value for index in range(256) for value in (255 - index, index * 7 % 256, 40)])
+    image.save(path)
+
+
+def first(root: Path, kind: str) -> Path:
+    return sorted((root / "train" / kind).iterdir())[0]
+
+
+def one_line(error: pytest.ExceptionInfo[DataError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+# What is loaded
+
+
+def test_the_split_is_that_of_the_history(root):
+    loaded = load(SMALL, root)
+    names = sorted(path.stem for path in (root / "train" / "images").iterdir())
+    order = np.random.RandomState(42).permutation(COUNT)
+    assert loaded.train.names == tuple(names[i] for i in order[:18])
+    assert loaded.val.names == tuple(names[i] for i in order[18:])
+    assert loaded.classes == CLASSES and loaded.mirror_pairs == MIRROR_PAIRS
+    assert loaded.source == str(root)
+
+
+def test_images_and_masks_are_what_the_files_hold(root):
+    loaded = load(DataConfig(image_size=32, eval_size="native"), root)
+    for part in (loaded.train, loaded.val):
+        assert part.images.dtype == part.masks.dtype == torch.uint8
+        assert part.images.shape == (len(part.names), 3, 32, 32)
+        assert part.masks.shape == (len(part.names), 32, 32)
+        for image, mask, name in zip(part.images, part.masks, part.names, strict=True):
+            index = int(name.split("face")[1])
+            averaged = IMAGES[index].reshape(3, 32, 2, 32, 2).mean((2, 4))  # the antialiased size
+            assert np.abs(image.numpy() - averaged).mean() < 8
+            candidates = MASKS[index].reshape(32, 2, 32, 2).transpose(0, 2, 1, 3).reshape(32, 32, 4)
+            assert (candidates == mask.numpy()[..., None]).any(-1).all()  # nearest: one of those it covers
+    for target, name in zip(loaded.val_targets, loaded.val.names, strict=True):
+        np.testing.assert_array_equal(target, MASKS[int(name.split("face")[1])])
+
+
+@pytest.mark.parametrize(("eval_size", "side"), [("train", 32), ("native", 64), (48, 48), (32, 32)])
+def test_targets_have_the_evaluation_size(root, eval_size, side):
+    loaded = load(DataConfig(image_size=32, eval_size=eval_size), root)
+    assert loaded.val_targets.shape == (2, side, side) and loaded.val_targets.dtype == torch.uint8
+    if side == 32:
+        assert torch.equal(loaded.val_targets, loaded.val.masks)
+    assert loaded.fingerprint["eval_size"] == f"{side} x {side}"
+
+
+def test_greyscale_masks_are_the_same_as_palette_masks(root):
+    before = load(SMALL, root)
+    for path in (root / "train" / "masks").iterdir():
+        Image.fromarray(np.asarray(Image.open(path))).save(path)
+    assert Image.open(path).mode == "L"
+    data._load.cache_clear()
+    after = load(SMALL, root)
+    assert torch.equal(before.train.masks, after.train.masks)
+    assert torch.equal(before.val_targets, after.val_targets)
+
+
+def test_a_two_level_mask_and_a_grey_png_image_are_read(root):
+    (root / "dataset.yaml").write_text("classes: [nothing, something]\nmirror_pairs: []\n")
+    for path in (root / "train" / "masks").iterdir():
+        Image.fromarray(np.asarray(Image.open(path)) > 0).save(path)
+    image = first(root, "images")
+    Image.open(image).convert("L").save(image.with_suffix(".PNG"))
+    image.unlink()
+    loaded = load(SMALL, root)
+    assert set(loaded.val_targets.unique().tolist()) == {0, 1}
+
+
+def test_a_validation_folder_takes_the_place_of_the_split(tmp_path):
+    write(tmp_path / "train", range(12))
+    write(tmp_path / "val", range(12, 20))
+    loaded = load(SMALL, tmp_path)
+    assert len(loaded.train.names) == 12 and len(loaded.val.names) == 8
+    assert list(loaded.val.names) == sorted(loaded.val.names)
+    assert list(loaded.train.names) != sorted(loaded.train.names)  # train_limit takes a fair sample
+    assert {int(name.split("face")[1]) for name in loaded.val.names} == set(range(12, 20))
+
+
+def test_train_limit_takes_the_first_of_the_split(root):
+    everything = load(SMALL, root)
+    limited = load(SMALL.model_copy(update={"train_limit": 5}), root)
+    assert limited.train.names == everything.train.names[:5]
+    assert torch.equal(limited.train.images, everything.train.images[:5])
+    assert limited.val.names == everything.val.names
+
+
+def test_data_stay_in_the_process(root, tmp_path):
+    loaded = load(SMALL, root)
+    assert load(SMALL, root) is loaded and load(SMALL, root, device="cpu") is loaded
+    assert load(SMALL.model_copy(update={"split_seed": 1}), root) is not loaded
+
+
+def test_a_second_process_reads_no_image(root, monkeypatch):
+    before = load(SMALL, root)
+    data._load.cache_clear()
+
+    def decode(*_):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(data, "decode", decode)
+    after = load(SMALL, root)
+    assert torch.equal(before.train.images, after.train.images)
+
+
+def test_a_changed_image_is_decoded_again(root):
+    before = load(SMALL, root)
+    Image.new("RGB", (SIDE, SIDE), "white").save(first(root, "images"))
+    data._load.cache_clear()
+    after = load(SMALL, root)
+    assert not torch.equal(before.train.images, after.train.images) or not torch.equal(
+        before.val.images, after.val.images
+    )
+
+
+def test_other_classes_come_from_dataset_yaml(root):
+    names = [f"class {index}" for index in range(19)]
+    (root / "dataset.yaml").write_text(f"classes: {names}\nmirror_pairs: [[8, 9]]\n")
+    loaded = load(SMALL, root)
+    assert loaded.classes == tuple(names) and loaded.mirror_pairs == ((8, 9),)
+
+
+# What is drawn
+
+
+def test_drawn_faces_need_no_folder():
+    config = DataConfig(source="drawn", image_size=32, drawn_images=20, drawn_seed=1, train_limit=10)
+    loaded = load(config, None)
+    images, masks = drawn_faces.draw(20, 32, seed=1)
+    order = np.random.RandomState(42).permutation(20)
+    np.testing.assert_array_equal(loaded.train.images, images[order[:10]])
+    np.testing.assert_array_equal(loaded.val.masks, masks[order[18:]])
+    assert torch.equal(loaded.val_targets, loaded.val.masks)
+    assert loaded.source == "drawn" and loaded.mirror_pairs == MIRROR_PAIRS
+    assert len(set(loaded.train.names) | set(loaded.val.names)) == 12
+
+    said = describe(config, None)
+    assert (said.train, said.val, said.classes, said.image_size, said.source) == (10, 2, 19, 32, "drawn")
+    assert said.fingerprint == loaded.fingerprint and not said.problems
+
+
+def test_drawn_faces_are_scored_at_any_size():
+    config = DataConfig(source="drawn", image_size=32, drawn_images=10, eval_size=64)
+    loaded = load(config, None)
+    assert torch.equal(loaded.val_targets[:, ::2, ::2], loaded.val.masks)
+
+
+# What is said of it
+
+
+def test_describe_says_what_load_loads(root):
+    said = describe(DataConfig(image_size=32, train_limit=7), root)
+    assert (said.train, said.val, said.classes, said.image_size) == (7, 2, 19, 32)
+    assert said.source == str(root) and list(said.problems) == []
+
+
+def test_the_fingerprint_is_of_content_not_of_place(root, tmp_path):
+    before = dict(describe(SMALL, root).fingerprint)
+    assert all(isinstance(part, str) and len(part) < 80 for part in before.values())
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    assert dict(describe(SMALL, copy).fingerprint) == before
+    assert dict(describe(DataConfig(image_size=64), root).fingerprint) == before
+
+    def parts_that_differ(config: DataConfig = SMALL) -> set[str]:
+        data._load.cache_clear()
+        after = describe(config, copy).fingerprint
+        return {name for name in before if after[name] != before[name]}
+
+    assert parts_that_differ(DataConfig(image_size=32, split_seed=1)) == {"split"}
+    assert parts_that_differ(DataConfig(image_size=32, eval_size="train")) == {"eval_size"}
+    mask = first(copy, "masks")
+    save_palette(np.zeros((SIDE, SIDE), np.uint8), mask)
+    assert parts_that_differ() == {"masks"}
+    (copy / "train" / "images" / f"{mask.stem}.jpg").rename(copy / "train" / "images" / "zz.jpg")
+    mask.rename(mask.with_name("zz.png"))
+    assert parts_that_differ() == {"names", "sizes", "masks"}  # the order changed with the name
+
+
+def test_classes_that_sit_mirror_wise_are_pointed_out(root):
+    (root / "dataset.yaml").write_text(f"classes: {list(CLASSES)}\n")
+    said = describe(DataConfig(image_size=64), root)
+    assert load(DataConfig(image_size=64), root).mirror_pairs == ()
+    (problem,) = said.problems
+    assert "[4, 5]" in problem and "[6, 7]" in problem and "left eye and right eye" in problem
+
+    (root / "dataset.yaml").write_text(f"classes: {list(CLASSES)}\nmirror_pairs: []\n")
+    data._load.cache_clear()
+    assert not describe(DataConfig(image_size=64), root).problems  # the user says there are none
+
+
+def test_the_pairs_found_are_the_pairs_there_are():
+    masks = drawn_faces.draw(150, 64, seed=1)[1]
+    assert sorted(mirror_pairs(masks, 19)) == sorted(MIRROR_PAIRS)
+    # Under other numbers they are found as well, and where left is not told from right there are none.
+    renumbered = (masks * 7 % 19).astype(np.uint8)
+    expected = {frozenset((left * 7 % 19, right * 7 % 19)) for left, right in MIRROR_PAIRS}
+    assert {frozenset(pair) for pair in mirror_pairs(renumbered, 19)} == expected
+    merged = masks.copy()
+    for left, right in MIRROR_PAIRS:
+        merged[merged == right] = left
+    assert mirror_pairs(merged, 19) == []
+    noise = np.random.default_rng(0).integers(0, 5, (50, 32, 32), np.uint8)
+    assert mirror_pairs(noise, 5) == []
+
+
+def test_images_on_both_sides_of_the_split_are_pointed_out(tmp_path):
+    write(tmp_path / "train", range(12))
+    write(tmp_path / "val", range(10, 20))
+    (problem,) = describe(SMALL, tmp_path).problems
+    assert problem.startswith("2 of 10 validation images are training images too")
+
+
+# What is wrong
+
+
+def test_no_folder():
+    with pytest.raises(DataError) as error:
+        load(DataConfig(), None)
+    assert "--data" in one_line(error) and "SEARCH_DATA" in one_line(error)
+
+
+def _missing(root):
+    shutil.rmtree(root)
+    return root, "no such folder"
+
+
+def _no_images(root):
+    for kind in ("images", "masks"):
+        for path in (root / "train" / kind).iterdir():
+            path.unlink()
+    return root / "train" / "images", "no .jpg"
+
+
+def _no_mask_folder(root):
+    shutil.rmtree(root / "train" / "masks")
+    return root / "train" / "masks", "train/masks/*.png"
+
+
+def _no_train_folder(root):
+    (root / "train").rename(root / "training")
+    return root / "train" / "images", "train/images"
+
+
+def _image_without_mask(root):
+    first(root, "masks").unlink()
+    return first(root, "images"), "no mask"
+
+
+def _mask_without_image(root):
+    first(root, "images").unlink()
+    return first(root, "masks"), "no image"
+
+
+def _two_images_of_one_name(root):
+    path = first(root, "images")
+    Image.open(path).save(path.with_suffix(".png"))
+    return path.with_suffix(".png"), "same name"
+
+
+def _text_for_an_image(root):
+    first(root, "images").write_text("no image at all")
+    return first(root, "images"), "not an image"
+
+
+def _empty_image(root):
+    first(root, "images").write_bytes(b"")
+    return first(root, "images"), "not an image"
+
+
+def _truncated_image(root):
+    path = first(root, "images")
+    path.write_bytes(path.read_bytes()[:-600])
+    return path, "damaged"
+
+
+def _truncated_mask(root):
+    path = first(root, "masks")
+    path.write_bytes(path.read_bytes()[:-40])
+    return path, "damaged"
+
+
+def _mask_with_flipped_bits(root):
+    path = first(root, "masks")
+    content = bytearray(path.read_bytes())
+    middle = content.index(b"IDAT") + 20
+    content[middle : middle + 8] = b"\xff\x00" * 4
+    path.write_bytes(content)
+    return path, "damaged"
+
+
+def _class_out_of_range(root):
+    mask = MASKS[0].copy()
+    mask[5, 6] = 19
+    save_palette(mask, first(root, "masks"))
+    return first(root, "masks"), "class 19; the 19 classes are 0 to 18"
+
+
+def _colours_for_classes(root):
+    Image.new("RGB", (SIDE, SIDE)).save(first(root, "masks"))
+    return first(root, "masks"), "mode RGB"
+
+
+def _sixteen_bits(root):
+    Image.fromarray(MASKS[0].astype(np.uint16)).save(first(root, "masks"))
+    return first(root, "masks"), "mode I;16"
+
+
+def _mask_of_another_size(root):
+    Image.fromarray(MASKS[0][:, :-1]).save(first(root, "masks"))
+    return first(root, "masks"), "63 x 64, its image 64 x 64"
+
+
+def _half_a_validation_folder(root):
+    (root / "val" / "images").mkdir(parents=True)
+    return root / "val" / "masks", "train/masks"
+
+
+FAULTS = [value for name, value in list(globals().items()) if name.startswith("_") and callable(value)]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__[1:])
+@pytest.mark.parametrize("ask", [load, describe], ids=["load", "describe"])
+def test_a_fault_is_one_line_that_names_the_file(root, fault, ask):
+    place, what = fault(root)
+    with pytest.raises(DataError) as error:
+        ask(SMALL, root)
+    message = one_line(error)
+    assert message.startswith(f"{place}: ") and what in message
+    entries = Path(data.cache.folder()).glob("*.npy")
+    assert not [path for path in entries if path.name.startswith("train")]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("classes: [a", "YAML"),
+        ("classes: {}", "classes"),
+        ("- 1", "dictionary"),
+        ("", "dictionary"),
+        ("mirror_pairs: [[1, 2]]", "classes"),
+        ("classes: [a]", "classes"),
+        ("classes: [a, a]", "two classes have one name"),
+        ("classes: [a, b]\nmirror_pairs: [[0, 2]]", "outside 0 to 1"),
+        ("classes: [a, b, c]\nmirror_pairs: [[0, 1], [1, 2]]", "twice"),
+        ("classes: [a, b]\nmirror_pairs: [[0, 1, 1]]", "mirror_pairs.0"),
+        ("classes: [a, b]\ncolours: []", "colours"),
+    ],
+)
+def test_a_wrong_dataset_yaml(root, text, what):
+    (root / "dataset.yaml").write_text(text)
+    with pytest.raises(DataError) as error:
+        load(SMALL, root)
+    assert one_line(error).startswith(f"{root / 'dataset.yaml'}: ") and what in one_line(error)
+
+
+def test_native_masks_of_several_sizes_need_a_number(root):
+    for kind, mode in (("images", Image.Resampling.BILINEAR), ("masks", Image.Resampling.NEAREST)):
+        for path in sorted((root / "train" / kind).iterdir())[::2]:
+            Image.open(path).resize((48, 40), mode).save(path)
+    config = DataConfig(image_size=32, val_share=0.5)
+    with pytest.raises(DataError) as error:
+        load(config, root)
+    message = one_line(error)
+    assert message.count(".png") == 2 and "48 x 40" in message and "64 x 64" in message
+    assert "data.eval_size" in message
+    assert load(config.model_copy(update={"eval_size": 64}), root).val_targets.shape == (10, 64, 64)
+
+
+def test_more_is_asked_than_there_is(root):
+    for change, what in (
+        ({"train_limit": 19}, "18 training images"),
+        ({"val_share": 0.01}, "0 to validate"),
+        ({"val_share": 0.99}, "leaves 0 to train on"),
+    ):
+        with pytest.raises(DataError) as error:
+            load(SMALL.model_copy(update=change), root)
+        assert what in one_line(error) and f"data.{next(iter(change))}" in one_line(error)
+    with pytest.raises(DataError):
+        describe(DataConfig(source="drawn", drawn_images=3), None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"image_size": 100}, {"image_size": 0}, {"train_limit": 0}, {"eval_size": 0}, {"eval_size": "big"},
+     {"val_share": 0}, {"val_share": 1.0}, {"split_seed": -1}, {"source": "web"}, {"drawn_images": 1},
+     {"size": 64}],
+)  # fmt: skip
+def test_wrong_settings_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        DataConfig(**wrong)
+
+
+def test_read_image_resizes_with_antialiasing(root, tmp_path):
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, ::2] = 255
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    image = read_image(tmp_path / "stripes.png", 32)
+    assert image.shape == (3, 32, 32) and abs(image[:, :, 2:-2].astype(int) - 127).max() <= 1
+    with pytest.raises(DataError):
+        read_image(tmp_path / "none.png", 32)
+
+
+# Where it lies
+
+
+def test_a_gpu_that_is_too_full_gets_pinned_memory(root, monkeypatch):
+    loaded = load(SMALL, root)
+    moved: list[str] = []
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *_: moved.append("device") or self)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: moved.append("pinned") or self)
+    needed = sum(t.nbytes for p in (loaded.train, loaded.val) for t in (p.images, p.masks))
+    needed += loaded.val_targets.nbytes
+    for free, where in ((2 * needed, "device"), (2 * needed - 2, "pinned")):
+        moved.clear()
+        monkeypatch.setattr(data, "_free", lambda device, free=free: free)
+        data._placed(loaded, torch.device("cuda:0"))
+        assert moved == [where] * 5
+
+
+# The real thing
+
+
+@pytest.mark.slow
+def test_celebamask_mini(real_data):
+    loaded = load(DataConfig(image_size=64, eval_size="native"), real_data)
+    assert len(loaded.train.names) == 900 and len(loaded.val.names) == 100
+    assert loaded.val_targets.shape == (100, 512, 512) and not loaded.problems
+    masks = torch.cat([loaded.train.masks, loaded.val.masks])
+    share = torch.bincount(masks.flatten().int(), minlength=19) / masks.numel() * 100
+    spec = [28.77, 25.48, 2.07, 0.325, 0.223, 0.223, 0.426, 0.417, 0.480, 0.391, 0.286, 0.411, 0.671, 31.02,
+            1.111, 0.204, 0.009, 4.08, 3.405]  # fmt: skip
+    np.testing.assert_allclose(share, spec, rtol=0.03, atol=0.01)
+    assert sorted(mirror_pairs(loaded.train.masks.numpy(), 19)) == sorted(MIRROR_PAIRS)

@@ -1,0 +1,283 @@
+"""The rules of the house: who may import whom, how long a file may be, that words and registries agree.
+
+Imports are read, not run: what is imported inside a function counts like the rest.
+"""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from service import DOCUMENT
+
+from search.cli.app import app
+from search.pruners.registry import PRUNERS, build_pruner
+from search.samplers.registry import SAMPLERS, build_sampler
+from search.spec.spec import Spec, load_spec, stock_space
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("search", "storage")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+"""Every file of the two packages by the name it is imported under."""
+
+STANDARD = sys.stdlib_module_names
+
+
+def imports(module: str) -> set[str]:
+    """What a module imports: modules of ours by their full name, others by their package."""
+    tree = ast.parse(FILES[module].read_text())
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {known(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import"
+            found |= {known(f"{node.module}.{alias.name}") for alias in node.names}
+    return found - {module}
+
+
+def known(name: str) -> str:
+    """`search.records.Record` -> `search.records`; `torch.nn` -> `torch`."""
+    if name.split(".")[0] not in ("search", "storage"):
+        return name.split(".")[0]
+    while name not in FILES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def below(package: str) -> Iterator[str]:
+    return (module for module in FILES if module == package or module.startswith(f"{package}."))
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {module for module in modules if module.split(".")[0] in ("search", "storage")}
+
+
+def others(modules: set[str]) -> set[str]:
+    return modules - ours(modules) - STANDARD
+
+
+# -- who imports whom ------------------------------------------------------------------------------
+
+
+def test_the_reader_of_imports_reads() -> None:
+    assert {"search.study.study", "storage.leases", "logging"} <= imports("search.worker.worker")
+    assert "optuna" in imports("search.samplers.ask")
+    assert "search.ui.tables" in imports("search.cli.app"), "imports inside functions count"
+
+
+ROOMS = [
+    {"errors", "scoring"},
+    {"objective"},
+    {"mseg", "spec"},
+    {"storage"},
+    {"records", "recorded_run"},
+    {"formatting"},
+    {"render"},
+    {"study"},
+    {"analysis"},
+    {"imports"},
+    {"samplers", "pruners"},
+    {"retraining"},
+    {"runtime"},
+    {"worker"},
+    {"report"},
+    {"ui"},
+    {"launcher"},
+    {"cli"},
+    {"__main__"},
+]
+"""Every file and folder of `search`, and `storage`, from the ground up: a room imports from rooms above it
+in this list and from itself, never from one beside it or below it. There is no exemption."""
+
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
+
+
+def room(module: str) -> str:
+    """`search.spec.space` is in the room `spec`, `storage.leases` in `storage`."""
+    package, _, rest = module.partition(".")
+    return package if package == "storage" else rest.partition(".")[0]
+
+
+def test_every_file_has_a_room() -> None:
+    assert {room(module) for module in FILES if module != "search"} == FLOOR.keys()
+    beside_the_folders = [path for path in (ROOT / "search").glob("*.py") if path.name != "__init__.py"]
+    assert len(beside_the_folders) <= 8
+
+
+def test_imports_go_downwards_only() -> None:
+    upwards = [
+        f"{module} imports {other}"
+        for module in FILES
+        for other in ours(imports(module))
+        if room(other) != room(module) and FLOOR[room(other)] >= FLOOR[room(module)]
+    ]
+    assert upwards == []
+
+
+def test_storage_stands_alone() -> None:
+    for module in below("storage"):
+        assert all(name.startswith("storage") for name in ours(imports(module))), module
+        assert others(imports(module)) <= {"sqlalchemy", "optuna"}, module
+
+
+def test_the_objective_knows_neither_optuna_nor_sql() -> None:
+    allowed = {"torch", "kornia", "numpy", "pydantic", "PIL", "safetensors", "yaml"}
+    for module in below("search.mseg"):
+        assert others(imports(module)) <= allowed, module
+        outside = {name for name in ours(imports(module)) if room(name) != "mseg"}
+        assert outside <= {"search.objective", "search.errors", "search.scoring"}, module
+
+
+def test_what_is_shown_is_a_function_of_records() -> None:
+    for module in (*below("search.ui"), *below("search.render"), *below("search.analysis")):
+        assert not others(imports(module)) & {"torch", "sqlalchemy", "optuna_dashboard"}, module
+        assert "storage" not in {room(name) for name in ours(imports(module))} or module in READS, module
+
+
+READS = {"search.analysis.importance"}  # builds Optuna's trials of records
+
+
+def test_the_supervisor_spawns_workers_and_imports_none() -> None:
+    seen: set[str] = set()
+    waiting = {"search.launcher.supervisor"}
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        waiting |= ours(imports(module)) & FILES.keys() - seen
+    assert not {"search.worker.worker", "search.samplers.ask"} & seen
+    assert "mseg" not in {room(module) for module in seen}
+
+
+def test_what_describes_a_search_needs_no_optuna() -> None:
+    for module in (*below("search.spec"), "search.objective", "search.errors", "search.records"):
+        assert others(imports(module)) <= {"yaml"}, module
+
+
+def test_no_circle() -> None:
+    graph = {module: ours(imports(module)) & FILES.keys() for module in FILES}
+    while graph:
+        free = {module for module, needs in graph.items() if not needs & graph.keys()}
+        assert free, f"a circle among {sorted(graph)}"
+        graph = {module: needs for module, needs in graph.items() if module not in free}
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("search.cli.app", ["torch", "optuna", "sqlalchemy", "rich.live"]),
+        ("search.study.read", ["torch", "optuna", "numpy"]),
+        ("search.ui.tables", ["torch", "optuna", "sqlalchemy"]),
+        ("search.analysis.comparison", ["torch", "optuna", "sqlalchemy", "scipy"]),
+        ("search.report.writing", ["torch", "optuna", "sqlalchemy", "matplotlib.pyplot"]),
+        ("search.launcher.start", ["torch", "kornia", "scipy.stats"]),
+        ("search.worker.worker", ["torch", "kornia", "scipy.stats", "matplotlib"]),
+    ],
+)
+def test_what_is_not_loaded(module: str, absent: list[str]) -> None:
+    code = f"import sys, {module}; print(*[name for name in {absent} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (loaded.stdout.split(), loaded.stderr) == ([], "")
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def test_files_are_short_and_say_what_they_are() -> None:
+    for module, path in FILES.items():
+        text = path.read_text()
+        assert len(text.splitlines()) <= 400, module
+        assert ast.get_docstring(ast.parse(text)), module
+        assert path.name not in ("utils.py", "helpers.py", "common.py", "misc.py"), module
+
+
+def test_nothing_is_left_to_be_done() -> None:
+    for module, path in FILES.items():
+        tree = ast.parse(path.read_text())
+        assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", path.read_text()), module
+        for node in ast.walk(tree):
+            assert not (isinstance(node, ast.ExceptHandler) and node.type is None), (
+                f"{module}: a bare except"
+            )
+            assert not isinstance(node, ast.Assert), f"{module}:{getattr(node, 'lineno', 0)}: an assert"
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def spec_with(tmp_path: Path, *overrides: str) -> Spec:
+    path = tmp_path / "space.yaml"
+    path.write_text(DOCUMENT)
+    return load_spec(path, overrides=overrides)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_samplers_are_accepted(tmp_path: Path, kind: str) -> None:
+    spec = spec_with(tmp_path, f"study.sampler={{kind: {kind}}}")
+    assert build_sampler(spec, slot=3) is not None
+
+
+@pytest.mark.parametrize("kind", PRUNERS)
+def test_pruners_are_accepted(tmp_path: Path, kind: str) -> None:
+    needed = ", percentile: 25.0" if kind == "percentile" else ""
+    assert callable(build_pruner(spec_with(tmp_path, f"study.pruner={{kind: {kind}{needed}}}")))
+
+
+REGISTRIES = [
+    ("data.source", "data.data", "SOURCES"),
+    ("model.kind", "models.microsegformer", "MODELS"),
+    ("optimizer.kind", "optimizers", "OPTIMIZERS"),
+    ("schedule.kind", "schedulers", "SCHEDULES"),
+    ("loss.kind", "losses", "LOSSES"),
+]
+
+
+@pytest.mark.parametrize(("name", "module", "registry"), REGISTRIES)
+def test_kinds_of_the_objective_are_accepted(name: str, module: str, registry: str) -> None:
+    import importlib
+
+    from search.mseg import configure
+
+    entries = getattr(importlib.import_module(f"search.mseg.{module}"), registry)
+    assert entries
+    for kind in entries:
+        spec = load_spec(stock_space(), overrides=[f"{name}={kind}"])
+        for params in spec.space.corners():
+            config = configure(params)
+        section, field = name.split(".")
+        assert getattr(getattr(config, section), field) == kind
+
+
+def commands() -> Iterator[str]:
+    """Every command that a text for users shows, in a block or in a line."""
+    for path in [ROOT / "README.md", ROOT / "space.yaml", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = path.read_text().replace("\\\n", " ") if path.exists() else ""
+        for found in re.finditer(
+            r"(?:^[ \t#]*|`|&& )(?:\.venv/bin/)?(search [a-z][^`\n]*)", text, re.MULTILINE
+        ):
+            line = found.group(1)
+            if "--study" in line or re.match(r"search (check\b|dashboard\b|compare .)", line):
+                yield line  # else it is only the name of a command
+
+
+def test_there_are_commands_to_read() -> None:
+    assert len(set(commands())) >= 10
+
+
+@pytest.mark.parametrize("line", sorted(set(commands())))
+def test_commands_in_the_documents_parse(line: str) -> None:
+    words = shlex.split(re.sub(r"[\[\]]", " ", line.split("  #")[0]))[1:]
+    words = ["1" if word == "N" else word for word in words]
+    group = typer.main.get_command(app)
+    command = group.commands[words[0]]
+    with command.make_context(words[0], words[1:]) as context:
+        assert context.params
