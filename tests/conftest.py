@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from service import Answer, Search
-
-SHARED = Path(__file__).parents[2] / "shared"
-"""Beside a developer's checkout there are real data; a fresh machine has none of it."""
+from service import SHARED, Answer, Search
 
 # A shell's background job starts with Ctrl-C ignored, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

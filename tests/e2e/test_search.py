@@ -99,7 +99,9 @@ def test_a_trial_that_kills_its_workers_does_not_take_the_search_with_it(search:
     (search.folder / "space.yaml").write_text(document.replace("profiles:", f"{known}profiles:"))
     script = search.folder / "start.py"
     script.write_text(
-        "from search import cli, supervisor\nsupervisor.BACKOFF_SECONDS = (0.05, 0.05)\ncli.main()\n"
+        "from search.cli.app import main\n"
+        "from search.launcher import supervisor\n"
+        "supervisor.BACKOFF_SECONDS = (0.05, 0.05)\nmain()\n"
     )
     done = subprocess.run(
         [sys.executable, str(script), "start", "--trials", "2"],

@@ -3,7 +3,6 @@
 import time
 
 import optuna
-import pytest
 from sqlalchemy import Engine
 
 from storage import engine as engines
@@ -22,11 +21,6 @@ def new_study(url: str, trials: int, name: str = "toy") -> tuple[Engine, int]:
     engine = engines.connect(url)
     studies.register(engine, study_id, document={}, fingerprint={}, profile=None, trials=trials)
     return engine, study_id
-
-
-@pytest.fixture
-def study(url: str) -> tuple[Engine, int]:
-    return new_study(url, trials=3)
 
 
 def worker(engine: Engine, study_id: int, name: str, seconds: float = SECONDS) -> Leases:

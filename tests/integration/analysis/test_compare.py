@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED
 from recorded_runs import CONFIG, history, record
 from refusals import refused
 from rich.console import Console
-from service import Answer, Search
+from service import SHARED, Answer, Search
 
 from search.analysis.claims import check_claim, parse_claim
 from search.analysis.comparison import compare, differences

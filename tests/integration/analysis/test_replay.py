@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import replay
-from conftest import SHARED
+from service import SHARED
 
 from search.recorded_run import RecordedRun
 

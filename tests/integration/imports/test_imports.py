@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import SHARED
 from recorded_runs import CONFIG, history, record
-from service import Answer, Search
+from service import SHARED, Answer, Search
 from sqlalchemy import inspect
 
 from search.errors import UserError

@@ -23,6 +23,11 @@ from storage.pages import Page
 from storage.processes import Process
 
 
+@pytest.fixture
+def study(url: str) -> tuple[Engine, int]:
+    return new_study(url, trials=3)
+
+
 def test_slots_and_trials_are_one_and_the_budget_is_exact(study: tuple[Engine, int]) -> None:
     a, b, c = (worker(*study, name) for name in "abc")
     first, second, third = claimed(a), claimed(b), claimed(c)
