@@ -30,7 +30,8 @@ from search.objective import EpochResult
 from search.pruners.registry import build_pruner
 from search.samplers.ask import ask
 from search.spec.spec import Spec, load_spec, stock_space
-from search.study.study import create_study, open_study
+from search.study.create import create_study
+from search.study.open import open_study
 from storage import engine as engines
 from storage import tables
 from storage.leases import Lease, Leases, Status

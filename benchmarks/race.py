@@ -25,7 +25,7 @@ from sqlalchemy import text
 
 from search.cli.app import main as command
 from search.launcher.start import Wanted, open_or_create
-from search.study.study import open_study
+from search.study.open import open_study
 from storage import engine as engines
 from storage.leases import Lease, Leases
 from storage.processes import Process

@@ -97,7 +97,7 @@ def run_timed(url: str, name: str, runs: Path, device: str) -> list[dict[str, fl
     import search.worker.worker as path
     from search.mseg import trainer
     from search.runtime.signals import Interrupt
-    from search.study.study import open_study
+    from search.study.open import open_study
     from search.worker.workspace import Workspace
     from storage.leases import Leases
 

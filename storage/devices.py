@@ -21,7 +21,7 @@ CLAIM_LOCK = 0x6D736764  # advisory lock of PostgreSQL while a device is claimed
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DeviceRequest:
     """A device that a worker would take.
 
     Attributes:
@@ -51,7 +51,7 @@ class Holder:
     lives: bool
 
 
-def claim(leases: Leases, wanted: Sequence[Wanted]) -> Wanted | list[Holder]:
+def claim(leases: Leases, wanted: Sequence[DeviceRequest]) -> DeviceRequest | list[Holder]:
     """The first of `wanted` that is free, from now on this worker's; else who holds them.
 
     The worker has joined its study before. Asked again, the answer is the same device.
@@ -106,7 +106,7 @@ def _is_gone(leases: Leases, row: Row[Any]) -> bool:
     return bool(row.now - max(row.seen_at, row.resumed_at) > leases.seconds)
 
 
-def _take(connection: Connection, worker_id: str, item: Wanted) -> None:
+def _take(connection: Connection, worker_id: str, item: DeviceRequest) -> None:
     connection.execute(insert(devices).values(worker_id=worker_id, device=item.device))
     connection.execute(update(workers).where(workers.c.worker_id == worker_id).values(device=item.label))
 

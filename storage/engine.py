@@ -129,7 +129,7 @@ def prepare(url: str) -> None:
     """Creates what is missing of both schemas, one process at a time; harmless where all is there."""
     from optuna.storages import RDBStorage
 
-    with said_in_one_line(url), _setup_lock(url):
+    with in_one_line(url), _setup_lock(url):
         parsed = parse(url)
         engine = connect(url)
         if parsed.get_backend_name() == "sqlite":
@@ -148,7 +148,7 @@ def prepare(url: str) -> None:
 
 def complete(url: str) -> None:
     """Creates what a database that an older version made lacks of our tables."""
-    with said_in_one_line(url):
+    with in_one_line(url):
         engine = connect(url)
         try:
             if set(tables.ours.tables) <= set(sqlalchemy.inspect(engine).get_table_names()):
@@ -164,7 +164,7 @@ def exists(url: str) -> bool:
     parsed = parse(url)
     if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
         return False
-    with said_in_one_line(url):
+    with in_one_line(url):
         engine = connect(url, read_only=True)
         try:
             return sqlalchemy.inspect(engine).has_table(tables.studies.name)
@@ -179,7 +179,7 @@ def optuna_storage(url: str) -> "BaseStorage":
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     parsed = parse(url)
-    with said_in_one_line(url):
+    with in_one_line(url):
         rdb = RDBStorage(
             parsed.render_as_string(hide_password=False),
             engine_kwargs=_engine_arguments(parsed),
@@ -267,7 +267,7 @@ def _setup_lock(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def said_in_one_line(url: str) -> Iterator[None]:
+def in_one_line(url: str) -> Iterator[None]:
     """Turns what a driver says at length into a StorageError: one line, without the password."""
     try:
         yield
@@ -280,7 +280,7 @@ def said_in_one_line(url: str) -> Iterator[None]:
         password = make_url(url).password
         if password:
             first = first.replace(str(password), "***")
-        kind = UnreachableError if _may_pass(error, url, str(cause)) else StorageError
+        kind = UnreachableError if _may_recover(error, url, str(cause)) else StorageError
         raise kind(f"storage: {redacted(url)}: {first}; {_remedy(url, first)}") from error
 
 
@@ -305,7 +305,7 @@ def _remedy(url: str, said: str) -> str:
     return "check --storage / SEARCH_STORAGE"
 
 
-def _may_pass(error: Exception, url: str, said: str) -> bool:
+def _may_recover(error: Exception, url: str, said: str) -> bool:
     """Whether a server is away for a while: none answered, or it answers that it is not ready.
 
     libpq gives a refused connection no code, only the server's words.

@@ -16,8 +16,8 @@ from search.mseg import configure, overlay
 from search.mseg.data.data import load
 from search.mseg.learner import build
 from search.objective import WEIGHTS
+from search.study.open import open_study
 from search.study.read import read_records
-from search.study.study import open_study
 
 FACES, SEED = 500, 11
 SHOWN = 0.2  # the share of them that the weights see

@@ -13,7 +13,7 @@ from search.analysis.paired_seeds import Estimate, interval
 from search.analysis.racing import REFERENCE, Call, Results, calls
 from search.records import finite
 from search.scoring import Direction, sign_of
-from search.study.plan import Config, Plan
+from search.study.plan import Plan, PlannedConfig
 
 Verdict = Literal["helps", "hurts", "small", "not settled"]
 
@@ -45,8 +45,8 @@ class Ablation:
     study: str
     plan: Plan
     direction: Direction
-    a: Config
-    b: Config
+    a: PlannedConfig
+    b: PlannedConfig
     means: tuple[Estimate | None, Estimate | None]
     total: Estimate | None
     effects: Sequence[Effect]

@@ -11,7 +11,7 @@ from search.analysis.racing import REFERENCE, Results, calls
 from search.analysis.winners_curse import FEWEST, expected_curse
 from search.records import finite
 from search.scoring import Direction, sign_of
-from search.study.plan import Config, Plan, Prediction
+from search.study.plan import Plan, PlannedConfig, Prediction
 
 Verdict = Literal["better", "worse", "not settled"]
 
@@ -27,7 +27,7 @@ class Row:
         chance: that it is better than the baseline, in view of the differences alone; see `chance_of`.
     """
 
-    config: Config
+    config: PlannedConfig
     seeds: int
     mean: Estimate | None
     difference: Estimate | None
@@ -61,7 +61,7 @@ class Confirmation:
     ended: bool
     nominal: float
     noise: float | None
-    luckiest: Config
+    luckiest: PlannedConfig
     curse: Estimate | None
     expected: float | None
 

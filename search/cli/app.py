@@ -34,7 +34,7 @@ from search.cli.options import (
 )
 from search.errors import SearchError, UserError
 from search.render.output import say, write_json
-from search.study.resolve import named, storage_url
+from search.study.resolve import resolve_study, storage_url
 
 TRACE = "trace.json.gz"
 
@@ -261,7 +261,7 @@ def stop(
     from storage.reads import worker_rows
     from storage.studies import set_stop
 
-    found = named(storage_url(storage, runs), study)
+    found = resolve_study(storage_url(storage, runs), study)
     set_stop(found.engine, found.id, "now" if now else "drain")
     how = "give their trials back and leave now" if now else "finish their trials and leave"
     there = worker_rows(found.engine, found.id, SILENT_SECONDS)
@@ -288,7 +288,7 @@ def dashboard(
 
     url = storage_url(storage, runs)
     if study is not None:
-        named(url, study)
+        resolve_study(url, study)
     serve(url, place_of(artifacts or None, runs), host, port)
     return 130  # it swallows Ctrl-C, and nothing else ends it
 

@@ -8,7 +8,7 @@ import typer
 from search.cli.options import Json, OptionalStudy, Runs, Stages, Storage
 from search.errors import UserError
 from search.render.output import write_json
-from search.study.resolve import named, storage_url
+from search.study.resolve import resolve_study, storage_url
 
 Claims = Annotated[
     list[str] | None,
@@ -39,7 +39,7 @@ def compare(
     def open_study() -> Study:
         if study is None:
             raise UserError(f"compare: {a} and {b} are not both folders; name their study with --study")
-        return named(storage_url(storage, runs), study, read_only=True)
+        return resolve_study(storage_url(storage, runs), study, read_only=True)
 
     said = [parse_claim(text) for text in claims or ()]
     asked = None if stage_ends is None else parse_ends(stage_ends)

@@ -9,7 +9,7 @@ import typer
 from search.cli.options import Json, Runs, Storage, StudyName
 from search.errors import UserError
 from search.render.output import say, write_json
-from search.study.resolve import named, storage_url
+from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
     from search.imports.csv_runs import Found
@@ -54,15 +54,15 @@ def import_runs(
     if as_known and (update or as_json):
         raise UserError("--as-known: stores nothing and prints YAML; leave --update and --json away")
     if removed:
-        opened = named(storage_url(storage, runs), study)
+        opened = resolve_study(storage_url(storage, runs), study)
         imported_runs.remove(opened, removed)
         return show_runs(imported_runs.read_imported(opened), as_json)  # what is left
     if not paths:
         raise UserError("import: no PATH; give a run's folder or a CSV file, or --remove NAME")
     found = imported_runs.read_paths(paths, name)
     if as_known:
-        return print_known(found, named(storage_url(storage, runs), study, read_only=True).spec)
-    stored = imported_runs.store(named(storage_url(storage, runs), study), found, update=update)
+        return print_known(found, resolve_study(storage_url(storage, runs), study, read_only=True).spec)
+    stored = imported_runs.store(resolve_study(storage_url(storage, runs), study), found, update=update)
     return show_runs(stored, as_json)
 
 

@@ -9,7 +9,7 @@ import typer
 from search.cli.options import Artifacts, Data, Device, Gpus, Json, Runs, Stages, Storage, StudyName
 from search.errors import UserError, no_trial
 from search.render.output import say, write_json
-from search.study.resolve import named, storage_url
+from search.study.resolve import resolve_study, storage_url
 
 Against = Annotated[
     str | None,
@@ -65,7 +65,7 @@ def report(
     ends = None if stage_ends is None else parse_ends(stage_ends)
     check_folder(runs)
     url = storage_url(storage, runs)
-    found = named(url, study, read_only=True)
+    found = resolve_study(url, study, read_only=True)
     folder = runs / found.name / "report"
     if trial is not None:
         record = read_record(found, trial)
@@ -79,13 +79,15 @@ def report(
     material = gather(found, runs, against, ends)
     if final:
         trials = [tried for _, tried in reversed(material.roles)]
-        read_test(named(url, found.name), trials, data, places(gpus, None, device)[0], artifacts or None)
+        read_test(
+            resolve_study(url, found.name), trials, data, places(gpus, None, device)[0], artifacts or None
+        )
         baseline = None if material.baseline is None else material.baseline.record.number
         scored = read_held_out(found, material.best.record.number, baseline)
         material = replace(material, held_out=scored)
     written = write_report(material, folder)
     try:
-        publish(named(url, found.name), written, place_of(artifacts or None, runs))
+        publish(resolve_study(url, found.name), written, place_of(artifacts or None, runs))
     except (OSError, StorageError, SQLAlchemyError) as error:
         say(f"the dashboard does not have this report: {str(error).splitlines()[0]}")
     if final and material.held_out is not None:

@@ -9,7 +9,7 @@ import typer
 
 from search.cli.options import Artifacts, Data, Device, Gpus, Json, Runs, Storage, StudyName, Workers
 from search.render.output import say, write_json
-from search.study.resolve import named, storage_url
+from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -67,7 +67,7 @@ def confirm(
 
     here = places_here(runs, workers, gpus, device)
     asked = Asked(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
-    made, notes = prepared(named(storage_url(storage, runs), study), asked)
+    made, notes = prepared(resolve_study(storage_url(storage, runs), study), asked)
     code = train(made, notes, runs, data, artifacts, here)
     found = answer(made)
     publish(made, found)
@@ -103,7 +103,7 @@ def ablate(
 
     here = places_here(runs, workers, gpus, device)
     asked = Asked(a=a, b=b, name=name, seeds=seeds, trials=trials)
-    made, notes = prepared(named(storage_url(storage, runs), study), asked)
+    made, notes = prepared(resolve_study(storage_url(storage, runs), study), asked)
     code = train(made, notes, runs, data, artifacts, here)
     found = answer(made)
     publish(made, found)

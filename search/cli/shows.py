@@ -9,7 +9,7 @@ import typer
 from search.cli.options import Json, Runs, Storage, StudyName
 from search.errors import UserError, no_trial, none_complete
 from search.render.output import write_json
-from search.study.resolve import named, storage_url
+from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
     from search.study.study import Study
@@ -27,7 +27,7 @@ def status(
     from search.imports.imported_runs import read_imported
     from search.study.read import read_snapshot
 
-    found = named(storage_url(storage, runs), study, read_only=True)
+    found = resolve_study(storage_url(storage, runs), study, read_only=True)
     if watch:
         return follow(found)
     snapshot = read_snapshot(found, curves_of=("RUNNING", "COMPLETE"))
@@ -57,7 +57,7 @@ def trials(
     from search.ui.imported import trials_page
     from search.ui.tables import show, trial_detail
 
-    found = named(storage_url(storage, runs), study, read_only=True)
+    found = resolve_study(storage_url(storage, runs), study, read_only=True)
     records = read_records(found, number)
     if number is not None and not records:
         raise no_trial("trials", number, found.name)
@@ -78,7 +78,7 @@ def best(
     from search.study.read import read_record, read_snapshot
     from search.ui.tables import best_summary, show
 
-    found = named(storage_url(storage, runs), study, read_only=True)
+    found = resolve_study(storage_url(storage, runs), study, read_only=True)
     snapshot = read_snapshot(found)
     if snapshot.answer is not None:
         raise UserError(

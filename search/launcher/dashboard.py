@@ -9,7 +9,7 @@ import sys
 from optuna_dashboard import run_server
 
 from search.errors import UserError
-from search.study.study import study_names
+from search.study.open import study_names
 from storage.artifacts import open_store
 from storage.engine import optuna_storage, redacted
 

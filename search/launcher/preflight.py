@@ -17,8 +17,8 @@ from search.records import Snapshot
 from search.render.output import say
 from search.runtime.devices import Place
 from search.spec.spec import Spec
+from search.study.open import find_study
 from search.study.read import read_snapshot
-from search.study.study import find_study
 
 
 @dataclass(frozen=True)

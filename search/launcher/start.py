@@ -20,10 +20,13 @@ from search.runtime.signals import interruptible
 from search.samplers.ask import rehearse
 from search.spec.grid import shortage
 from search.spec.spec import Spec, load_spec, stock_space
+from search.study.create import create_study
+from search.study.fingerprint import fingerprint_of
+from search.study.open import find_study, open_study
 from search.study.origin import ORIGIN
 from search.study.read import read_snapshot
-from search.study.resolve import named
-from search.study.study import Study, create_study, find_study, fingerprint_of, open_study
+from search.study.resolve import resolve_study
+from search.study.study import Study
 from search.study.warm_start import check_origin, inherit
 from search.ui.live import View
 from search.worker.workspace import check_folder
@@ -102,7 +105,7 @@ def open_or_create(wanted: Wanted) -> tuple[Study, list[str]]:
     trials = wanted.trials or spec.study.trials
     attributes: dict[str, Any] = {} if wanted.gpu_hours is None else {hours.LIMIT: wanted.gpu_hours}
     if wanted.origin is not None:
-        origin = inherit(named(wanted.url, wanted.origin, read_only=True), spec, description)
+        origin = inherit(resolve_study(wanted.url, wanted.origin, read_only=True), spec, description)
         attributes[ORIGIN] = origin.to_document()
         notes = [*notes, origin.sentence]
     if not create_study(wanted.url, name, spec, fingerprint_of(description), trials, attributes):

@@ -15,8 +15,9 @@ from search.render.document import literal
 from search.report.material import Material, Trial
 from search.report.test_reads import read_held_out
 from search.retraining import ablate, confirm
+from search.study.open import find_study, study_names
 from search.study.read import read_records, read_snapshot
-from search.study.study import Study, find_study, study_names
+from search.study.study import Study
 
 PROVENANCE = "provenance."
 AGREEMENT = 1e-9

@@ -27,7 +27,8 @@ from search.recorded_run import HISTORY
 from search.render.output import say
 from search.report.material import Trial
 from search.runtime.devices import Place
-from search.study.study import Study, check_data
+from search.study.fingerprint import check_data
+from search.study.study import Study
 from search.worker.workspace import KEPT
 from storage import engine as engines
 from storage import studies, test_reads

@@ -12,7 +12,7 @@ from search.errors import UserError
 from search.formatting import short_names
 from search.retraining.contenders import config_named
 from search.retraining.study import check_searches, prepare, standing
-from search.study.plan import FIRST, SEEDS, Config, Plan
+from search.study.plan import FIRST, SEEDS, Plan, PlannedConfig
 from search.study.read import read_records
 from search.study.study import Study
 
@@ -48,7 +48,7 @@ def prepared(study: Study, asked: Asked) -> tuple[Study, list[str]]:
     return prepare(study, name, "ablate", rule, asked.trials, lambda: choose(study, a, b, asked))
 
 
-def choose(study: Study, a: Config, b: Config, asked: Asked) -> tuple[Plan, list[str]]:
+def choose(study: Study, a: PlannedConfig, b: PlannedConfig, asked: Asked) -> tuple[Plan, list[str]]:
     """The plan for a new retraining study."""
     space = study.spec.space
     changes = changes_between(space, a.params, b.params)
@@ -65,7 +65,7 @@ def choose(study: Study, a: Config, b: Config, asked: Asked) -> tuple[Plan, list
             name, number, value = " and ".join(names[index] for index in made), None, None
             applied = {parameter for index in made for parameter in changes[index]}
             params = between(space, a.params, b.params, applied)
-        configs.append(Config(name=name, number=number, params=params, value=value, changes=made))
+        configs.append(PlannedConfig(name=name, number=number, params=params, value=value, changes=made))
     seeds = asked.seeds or SEEDS
     plan = Plan(
         kind="ablate",
@@ -88,7 +88,7 @@ def answer(made: Study) -> Ablation:
     return ablation(made.name, plan, results, made.spec.study.direction, ended=ended)
 
 
-def _slug(config: Config) -> str:
+def _slug(config: PlannedConfig) -> str:
     """A part of a study's name: a trial's number, else what of a known config's name may stand there."""
     if config.number is not None:
         return str(config.number)

@@ -7,7 +7,7 @@ from typing import Any
 from search.errors import UserError, no_trial, none_complete
 from search.records import Record, candidates
 from search.spec.source import show
-from search.study.plan import Config
+from search.study.plan import PlannedConfig
 from search.study.study import Study
 
 BEST = "best"
@@ -15,7 +15,7 @@ SPLIT_SEED = "split_seed"
 """How the name of the constant ends that holds the seed of an objective's train/val split."""
 
 
-def config_named(study: Study, records: Sequence[Record], name: str, flag: str) -> Config:
+def config_named(study: Study, records: Sequence[Record], name: str, flag: str) -> PlannedConfig:
     """The config called `name`: a trial's number, the best trial, or a known config, run or not.
 
     Raises:
@@ -31,7 +31,7 @@ def config_named(study: Study, records: Sequence[Record], name: str, flag: str) 
             ran = next((record for record in records if record.known == known.name), None)
             value = ran.value if ran and ran.state == "complete" else None
             number = ran.number if ran else None
-            return Config(name=known.name, number=number, params=dict(known.params), value=value)
+            return PlannedConfig(name=known.name, number=number, params=dict(known.params), value=value)
     if name == BEST:
         return ranked(study, records)[0]
     names = ", ".join(repr(known.name) for known in study.spec.known) or "none"
@@ -41,7 +41,7 @@ def config_named(study: Study, records: Sequence[Record], name: str, flag: str) 
     )
 
 
-def ranked(study: Study, records: Sequence[Record]) -> list[Config]:
+def ranked(study: Study, records: Sequence[Record]) -> list[PlannedConfig]:
     """The complete trials, best value first, each config once: of its repeats the best would be luck.
 
     Raises:
@@ -50,14 +50,14 @@ def ranked(study: Study, records: Sequence[Record]) -> list[Config]:
     complete = candidates(records, study.spec.study.direction)
     if not complete:
         raise none_complete(study.name)
-    found: list[Config] = []
+    found: list[PlannedConfig] = []
     for record in complete:
         if all(record.params != config.params for config in found):
             found.append(_config(record))
     return found
 
 
-def default_baseline(study: Study, records: Sequence[Record]) -> Config:
+def default_baseline(study: Study, records: Sequence[Record]) -> PlannedConfig:
     """The best of the known configs that completed."""
     known = [record for record in records if record.known]
     if not any(record.state == "complete" for record in known):
@@ -73,7 +73,7 @@ def split_parameter(constants: Mapping[str, Any]) -> str:
     raise UserError(f"--splits: the objective has no constant called {SPLIT_SEED} to draw splits with")
 
 
-def _config(record: Record) -> Config:
+def _config(record: Record) -> PlannedConfig:
     called = f"trial {record.number}" + (f" ({record.known})" if record.known else "")
     value = record.value if record.state == "complete" else None
-    return Config(name=called, number=record.number, params=dict(record.params), value=value)
+    return PlannedConfig(name=called, number=record.number, params=dict(record.params), value=value)

@@ -16,8 +16,10 @@ from search.analysis.racing import Cell, Results
 from search.errors import StudyError, UserError
 from search.scoring import Direction, sign_of
 from search.spec.settings import PrunerSettings
+from search.study.create import create_study
+from search.study.open import find_study, open_study
 from search.study.plan import Kind, Plan
-from search.study.study import Study, create_study, find_study, open_study
+from search.study.study import Study
 from storage import plans, reads, studies
 from storage.plans import Slot
 

@@ -21,7 +21,7 @@ SEEDS = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+class PlannedConfig:
     """One config that is retrained.
 
     Attributes:
@@ -91,7 +91,7 @@ class Plan:
 
     kind: Kind
     of: str
-    configs: Sequence[Config]
+    configs: Sequence[PlannedConfig]
     first: int
     last: int
     trials: int | None
@@ -126,7 +126,7 @@ class Plan:
     def from_json(cls, stored: Mapping[str, Any]) -> "Plan":
         body = dict(stored)
         body["configs"] = [
-            Config(**{**config, "changes": tuple(config["changes"])}) for config in body["configs"]
+            PlannedConfig(**{**config, "changes": tuple(config["changes"])}) for config in body["configs"]
         ]
         body["changes"] = [
             {name: (old, new) for name, (old, new) in change.items()} for change in body["changes"]

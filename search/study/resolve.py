@@ -38,9 +38,9 @@ def environment_for(url: str) -> dict[str, str]:
     return {**others, URL: url}
 
 
-def named(url: str, name: str, *, read_only: bool = False) -> "Study":
+def resolve_study(url: str, name: str, *, read_only: bool = False) -> "Study":
     """The study `name`; where only its quick twin exists, that one, and says so."""
-    from search.study.study import find_study, open_study
+    from search.study.open import find_study, open_study
 
     quick = f"{name}-quick"
     study = find_study(url, name, read_only=read_only)
@@ -49,7 +49,7 @@ def named(url: str, name: str, *, read_only: bool = False) -> "Study":
     return study or open_study(url, name, read_only=read_only)
 
 
-def awaited(url: str, name: str, study_seconds: float, database_seconds: float) -> "Study":
+def wait_for_study(url: str, name: str, study_seconds: float, database_seconds: float) -> "Study":
     """`named`, looking again for a while: a machine may be up before the database or the study is.
 
     What an older version's database lacks of our tables is made.
@@ -62,7 +62,7 @@ def awaited(url: str, name: str, study_seconds: float, database_seconds: float) 
     begun, said = time.monotonic(), ""
     while True:
         try:
-            study = named(url, name)
+            study = resolve_study(url, name)
             complete(url)
             return study
         except (StudyError, UnreachableError) as error:

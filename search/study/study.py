@@ -1,20 +1,15 @@
-"""A study: its document and fingerprint in the database, created once, opened by everyone.
+"""An open study: what the database keeps of it, and the ways to its tables.
 
-The study keeps the resolved document and a fingerprint of the data; who joins needs neither file nor
-flags, only the storage, the name and the same data. Importing this file does not import Optuna:
-`search status` reads a study without it.
+Importing this file does not import Optuna: `search status` reads a study without it.
 """
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from search.errors import StudyError
-from search.objective import NOTHING, Description
 from search.spec.spec import Spec
 from search.study.origin import ORIGIN, Origin
 from search.study.plan import Plan, Planned
@@ -26,9 +21,6 @@ if TYPE_CHECKING:
     import optuna
 
     from storage.samples import Samples
-
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
-"""What a study may be called: its name is a folder's, too, and stands in commands."""
 
 
 @dataclass(frozen=True)
@@ -86,113 +78,3 @@ class Study:
 
         storage = engines.optuna_storage(self.url)
         return optuna.load_study(study_name=self.name, storage=storage, pruner=optuna.pruners.NopPruner())
-
-
-def create_study(
-    url: str,
-    name: str,
-    spec: Spec,
-    fingerprint: Mapping[str, str],
-    trials: int,
-    attributes: Mapping[str, Any] = NOTHING,
-) -> bool:
-    """Creates the study, whose data have `fingerprint`, with attributes by key.
-
-    False where another process had created it before.
-    """
-    import optuna
-
-    engines.prepare(url)
-    created = optuna.create_study(
-        study_name=name,
-        storage=engines.optuna_storage(url),
-        direction=spec.study.direction,
-        load_if_exists=True,
-    )
-    engine = engines.connect(url)
-    try:
-        return studies.register(
-            engine,
-            created._study_id,
-            document=spec.document,
-            fingerprint=fingerprint,
-            profile=spec.profile,
-            trials=trials,
-            attributes=attributes,
-        )
-    finally:
-        engine.dispose()
-
-
-def find_study(url: str, name: str, *, read_only: bool = False, flag: str = "--study") -> Study | None:
-    """The study called `name` at `url`, if there is one; raises StudyError for what is no name.
-
-    Args:
-        flag: what the name was given by.
-    """
-    if not NAME.fullmatch(name):
-        shown = name if len(name) <= 60 else f"{name[:57]}..."
-        raise StudyError(
-            f"{flag}: {shown!r} is not a study's name; use up to 120 letters, digits, _ - and ., "
-            "with no - or . before them"
-        )
-    if not engines.exists(url):
-        return None
-    engine = engines.connect(url, read_only=read_only)
-    with engines.said_in_one_line(url):
-        row = studies.find(engine, name)
-    if row is None:
-        engine.dispose()
-        return None
-    spec = Spec.from_document(dict(row.document), origin=f"study {name!r}")
-    return Study(row=row, spec=spec, url=url, engine=engine)
-
-
-def open_study(url: str, name: str, *, read_only: bool = False) -> Study:
-    """The study called `name`; raises StudyError, with the names there are, where there is none."""
-    study = find_study(url, name, read_only=read_only)
-    if study is not None:
-        return study
-    there = study_names(url)
-    others = f"; there are: {', '.join(there)}" if there else ""
-    raise StudyError(
-        f"--study: no study {name!r} in {engines.redacted(url)}{others}; "
-        f"`search start --study {name}` makes it"
-    )
-
-
-def study_names(url: str) -> list[str]:
-    """Names of the studies at `url`; none where there is no database yet."""
-    if not engines.exists(url):
-        return []
-    engine = engines.connect(url, read_only=True)
-    try:
-        with engines.said_in_one_line(url):
-            return studies.names(engine)
-    finally:
-        engine.dispose()
-
-
-def fingerprint_of(description: Description | None) -> dict[str, str]:
-    """What changes when the data do, by name; nothing where the objective says nothing of them."""
-    return dict(description.fingerprint) if description else {}
-
-
-def check_data(study: Study, description: Description | None) -> None:
-    """Raises StudyError where this machine's data are not the study's; the message has the difference."""
-    different = data_differences(study, description)
-    if different:
-        parts = ", ".join(f"{key} {ours} (the study has {theirs})" for key, ours, theirs in different)
-        raise StudyError(
-            f"--data: these are not the data of study {study.name!r}: {parts}; use the same data"
-        )
-
-
-def data_differences(
-    study: Study, description: Description | None
-) -> list[tuple[str, str | None, str | None]]:
-    """Parts of the fingerprint in which data differ from the study's: name, these data's, the study's."""
-    ours = fingerprint_of(description)
-    theirs = dict(study.row.fingerprint)
-    keys = sorted({*ours, *theirs})
-    return [(key, ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)]

@@ -15,8 +15,9 @@ from search.objective import Description, Params, Value
 from search.spec.parameter import same
 from search.spec.space import Space, no_such
 from search.spec.spec import Spec
+from search.study.fingerprint import data_differences
 from search.study.origin import Inherited, Origin, ranges
-from search.study.study import Study, data_differences
+from search.study.study import Study
 from storage import reads
 
 

@@ -8,7 +8,7 @@ from search.runtime.devices import Place
 from search.runtime.signals import Interrupt
 from search.worker.heartbeat import Pulse
 from search.worker.retry import Left, insist
-from storage.devices import Holder, Wanted, claim
+from storage.devices import DeviceRequest, Holder, claim
 from storage.leases import Leases
 
 LOOK_SECONDS = 1.0  # between two looks whether a silent holder lives
@@ -21,13 +21,15 @@ def settle(leases: Leases, places: Sequence[Place], interrupt: Interrupt, pulse:
     that was killed and started again gets its GPU back.
     """
     insist(partial(leases.join, places[0].label), interrupt, pulse)
-    wanted = {place.key: Wanted(place.key, place.label, place.share) for place in places if place.key}
+    wanted = {
+        place.key: DeviceRequest(place.key, place.label, place.share) for place in places if place.key
+    }
     if not wanted:
         return places[0]
     seen: dict[str, float] = {}
     while True:
         answer = insist(partial(claim, leases, list(wanted.values())), interrupt, pulse)
-        if isinstance(answer, Wanted):
+        if isinstance(answer, DeviceRequest):
             leases.device = answer.device
             return next(place for place in places if place.key == answer.device)
         if all(holder.lives or _gave_a_sign(holder, seen) for holder in answer):

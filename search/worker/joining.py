@@ -8,7 +8,7 @@ from pathlib import Path
 from search.errors import NoDevice
 from search.runtime.devices import TURNED_AWAY, places
 from search.runtime.signals import Interrupt, leave_with_parent
-from search.study.resolve import awaited
+from search.study.resolve import wait_for_study
 from search.worker.worker import Worker
 from search.worker.workspace import check_folder
 
@@ -55,7 +55,7 @@ def work(wanted: Joining, interrupt: Interrupt) -> int:
         if wanted.tied:  # this process is confined already
             label = wanted.label or here[0].label
             here = [replace(here[0], label=label, share=wanted.share, environment={})]
-        study = awaited(wanted.url, wanted.study, wanted.wait or 0.0, wanted.database_wait)
+        study = wait_for_study(wanted.url, wanted.study, wanted.wait or 0.0, wanted.database_wait)
     try:
         return Worker(study, wanted.runs, wanted.data, here, wanted.artifacts).run(interrupt)
     except NoDevice as error:

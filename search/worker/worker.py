@@ -28,7 +28,8 @@ from search.runtime.devices import Place
 from search.runtime.signals import Interrupt, Interrupted
 from search.samplers.ask import ask
 from search.scoring import epoch_of_best, sign_of
-from search.study.study import Study, check_data
+from search.study.fingerprint import check_data
+from search.study.study import Study
 from search.worker.checkpoint_sync import Shelf
 from search.worker.device_lease import settle
 from search.worker.heartbeat import Pulse

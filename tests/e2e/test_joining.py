@@ -10,7 +10,7 @@ from service import Answer, Search
 from sqlalchemy.exc import OperationalError
 
 from search.runtime import threads
-from search.study.study import find_study
+from search.study.open import find_study
 from storage.engine import UnreachableError
 
 Command = Callable[..., Answer]

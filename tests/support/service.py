@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 import sqlalchemy
 
 from search.records import Record, Snapshot
+from search.study.open import find_study
 from search.study.read import read_records, read_snapshot
-from search.study.study import Study, find_study
+from search.study.study import Study
 from storage.engine import connect
 
 TESTS = Path(__file__).parent

@@ -23,8 +23,10 @@ from search.objective import EpochResult, Run
 from search.records import Snapshot
 from search.runtime.devices import Place
 from search.runtime.signals import Interrupt
+from search.study.fingerprint import check_data
+from search.study.open import open_study
 from search.study.read import read_snapshot
-from search.study.study import Study, check_data, open_study
+from search.study.study import Study
 from search.worker.worker import Worker
 from storage import engine as engines
 from storage import studies, tables

@@ -53,8 +53,8 @@ from search.runtime.signals import Interrupt
 from search.scoring import epoch_of_best
 from search.spec.parameter import Parameter
 from search.spec.spec import Belief, load_spec
-from search.study.plan import Config, Plan
-from search.study.study import find_study
+from search.study.open import find_study
+from search.study.plan import Plan, PlannedConfig
 from search.worker.worker import Worker
 
 Command = Callable[..., Answer]
@@ -645,7 +645,7 @@ def test_what_fresh_seeds_said(copied: Search) -> None:
     assert "Nothing has been trained again with other seeds" in before
     assert "search confirm --study toy --top 3 --against 0" in before
     configs = [
-        Config(name=name, number=number, params={}, value=value)
+        PlannedConfig(name=name, number=number, params={}, value=value)
         for name, number, value in (("by hand", 0, 0.34), ("trial 1", 1, 0.83))
     ]
     plan = Plan(

@@ -40,7 +40,7 @@ from search.report.test_reads import read_test
 from search.report.test_split import held_out as held_out_section
 from search.runtime.devices import Place
 from search.runtime.signals import Interrupt
-from search.study.study import find_study
+from search.study.open import find_study
 from search.worker.worker import Worker
 from storage import test_reads as stored
 from storage.artifacts import open_store

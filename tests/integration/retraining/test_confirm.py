@@ -18,8 +18,9 @@ from search.retraining import confirm
 from search.runtime.devices import Place
 from search.runtime.signals import Interrupt
 from search.scoring import best_mean
+from search.study.create import create_study
+from search.study.open import open_study
 from search.study.read import read_records
-from search.study.study import create_study, open_study
 from search.worker.worker import Worker
 from storage import plans
 

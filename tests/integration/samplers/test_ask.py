@@ -18,8 +18,9 @@ from search.samplers.ask import Before, Task, ask, choose, repeat_seed, sample_o
 from search.samplers.registry import whole
 from search.spec.grid import configs, point
 from search.spec.spec import Spec, load_spec
+from search.study.open import open_study
 from search.study.read import read_records, read_snapshot
-from search.study.study import Study, open_study
+from search.study.study import Study
 from storage.leases import Lease, Leases
 from storage.processes import Process
 from storage.samples import frozen

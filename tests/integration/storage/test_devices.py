@@ -13,11 +13,11 @@ from sqlalchemy import Engine
 
 from storage import engine as engines
 from storage import tables
-from storage.devices import Holder, Wanted, claim
+from storage.devices import DeviceRequest, Holder, claim
 from storage.leases import Leases, Status
 from storage.processes import Process
 
-A, B = Wanted("GPU-a", "GPU 0"), Wanted("GPU-b", "GPU 1")
+A, B = DeviceRequest("GPU-a", "GPU 0"), DeviceRequest("GPU-b", "GPU 1")
 TWO = "GPU 0: Fake (UUID: GPU-aaaa)\nGPU 1: Fake (UUID: GPU-bbbb)\n"
 
 
@@ -26,10 +26,10 @@ def study(url: str) -> tuple[Engine, int]:
     return new_study(url, trials=3)
 
 
-def take(leases: Leases, *wanted: Wanted) -> str | None:
+def take(leases: Leases, *wanted: DeviceRequest) -> str | None:
     """The device that was taken; None where all are held."""
     answer = claim(leases, wanted)
-    if not isinstance(answer, Wanted):
+    if not isinstance(answer, DeviceRequest):
         return None
     leases.device = answer.device
     return answer.device
@@ -57,7 +57,7 @@ def test_all_studies_of_a_database_share_the_devices(url: str) -> None:
 
 
 def test_sharing_is_what_all_of_them_asked_for(study: tuple[Engine, int]) -> None:
-    pair = Wanted("GPU-a", "GPU 0", share=2)
+    pair = DeviceRequest("GPU-a", "GPU 0", share=2)
     a, b, c = (worker(*study, name) for name in "abc")
     assert (take(a, pair), take(b, pair), take(c, pair)) == ("GPU-a", "GPU-a", None)
     a.leave()

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from storage import engine as engines
-from storage.engine import DATABASE_ERRORS, StorageError, reason, said_in_one_line
+from storage.engine import DATABASE_ERRORS, StorageError, in_one_line, reason
 
 LOCK = sqlalchemy.text("SELECT pg_advisory_xact_lock(7)")
 
@@ -106,6 +106,6 @@ def test_a_full_disk_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (1 << 40, "--storage"),
     ):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
-        with pytest.raises(StorageError) as told, said_in_one_line(url):
+        with pytest.raises(StorageError) as told, in_one_line(url):
             raise error
         assert f"{tmp_path}/x.db: database or disk is full; " in str(told.value) and said in str(told.value)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, delete, update
 from search.records import Budget
 from search.runtime.devices import Place
 from search.runtime.signals import Interrupt
-from search.study.study import open_study
+from search.study.open import open_study
 from search.worker.worker import Worker
 from storage import engine as engines
 from storage import hours, tables

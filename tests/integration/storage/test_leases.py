@@ -290,7 +290,7 @@ def test_our_description_of_optunas_tables_is_true(url: str) -> None:
         ("postgresql://u:hunter2@127.0.0.1:1/d?password=hunter3", "refused"),
     ],
 )
-def test_a_url_that_does_not_work_is_said_in_one_line(given: str, text: str) -> None:
+def test_a_url_that_does_not_work_is_refused_in_one_line(given: str, text: str) -> None:
     with pytest.raises(engines.StorageError) as caught:
         engines.prepare(given)
     message = str(caught.value)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from service import Search
 
-from search.study.plan import Config, Plan, Prediction
+from search.study.plan import Plan, PlannedConfig, Prediction
 from storage import plans
 from storage.plans import Slot
 from storage.studies import find
@@ -16,8 +16,10 @@ def plan() -> Plan:
         kind="ablate",
         of="toy",
         configs=[
-            Config(name="A", number=0, params={"x": 0.3}, value=0.7),
-            Config(name="B", number=None, params={"x": 0.1, "kind": "plain"}, value=None, changes=(0, 1)),
+            PlannedConfig(name="A", number=0, params={"x": 0.3}, value=0.7),
+            PlannedConfig(
+                name="B", number=None, params={"x": 0.1, "kind": "plain"}, value=None, changes=(0, 1)
+            ),
         ],
         first=3,
         last=6,
@@ -71,7 +73,7 @@ def test_of_many_that_append_one_does(search_on_each: Search) -> None:
 def test_a_training_says_what_it_is() -> None:
     end = "Retrains B of study toy with the fresh seed 9, number 2 of 6 at most. It is an end of the path"
     assert plan().planned(1, 1, 9).said == f"{end} from A to B."
-    configs = [*plan().configs, Config(name="x", number=None, params={}, value=None, changes=(0,))]
+    configs = [*plan().configs, PlannedConfig(name="x", number=None, params={}, value=None, changes=(0,))]
     between = "Trains A of study toy, but for x as in B, with the fresh seed 8, number 1 of 6 at most."
     assert replace(plan(), configs=configs).planned(2, 0, 8).said == between
     only = replace(plan(), kind="confirm").planned(0, 0, 8)

@@ -22,8 +22,9 @@ from search.report.publication import publish
 from search.report.writing import write_report
 from search.runtime.devices import Place
 from search.runtime.signals import Interrupt
+from search.study.open import open_study
 from search.study.read import read_records
-from search.study.study import Study, open_study
+from search.study.study import Study
 from search.worker.checkpoint_sync import DEFAULT
 from search.worker.worker import Worker
 from search.worker.workspace import KEPT

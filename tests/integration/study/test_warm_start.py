@@ -13,8 +13,9 @@ from search.runtime.signals import Interrupt
 from search.samplers.ask import before, choose, sample_of
 from search.spec.grid import point
 from search.spec.spec import load_spec
+from search.study.open import open_study
 from search.study.origin import ranges
-from search.study.study import Study, open_study
+from search.study.study import Study
 from search.study.warm_start import fitted
 from search.worker.worker import Worker
 from storage import tables
