@@ -1,12 +1,12 @@
-# Every part of the service but the database: `search` as an unprivileged user.
+# One image for every part of the service except the database. It runs `search` as an unprivileged user.
 #
-# Layers go from what changes seldom to what changes often: torch, the other dependencies, this package.
-# TORCH_INDEX is where torch comes from beside PyPI: its CPU build (no CUDA libraries: gigabytes less) unless
-# a build argument says otherwise; docker-compose.gpu.yml does.
+# The layers go from what changes rarely to what changes often: torch, the other dependencies, this package.
+# TORCH_INDEX is an extra package index for torch, in addition to PyPI. The default has the CPU build, which
+# is gigabytes smaller because it has no CUDA libraries. docker-compose.gpu.yml sets another index.
 
 FROM python:3.11-slim AS requirements
 COPY pyproject.toml .
-# Only these two files reach the layers below: another change of pyproject.toml installs nothing anew.
+# Only these two files reach the layers below, so other changes of pyproject.toml reinstall nothing.
 RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
     print(*project["dependencies"], *project["optional-dependencies"]["s3"], sep="\n")' > requirements.txt \
  && grep '^torch' requirements.txt > torch.txt
@@ -18,7 +18,7 @@ RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -r /tmp/torch.tx
 COPY --from=requirements requirements.txt /tmp/
 RUN pip install --no-cache-dir -r /tmp/requirements.txt
 
-# A volume that is mounted for the first time takes owner and rights of the folder it covers.
+# A new volume takes the owner and the permissions of the folder it is mounted on.
 RUN useradd --system --uid 10001 --create-home search \
  && install -d -o search -g search /runs /cache /data /run/secrets /work
 RUN --mount=type=bind,target=/src,rw pip install --no-cache-dir --no-deps /src

@@ -1,6 +1,6 @@
-"""Packs the checkout's space.yaml into the wheel as search/space.yaml, so that there is one copy to edit.
+"""Copies space.yaml into the wheel as search/space.yaml, so that the checkout has a single copy to edit.
 
-Everything else is in pyproject.toml. `search.spec.spec.stock_space` finds either.
+Everything else is in pyproject.toml. `search.spec.spec.stock_space` finds either copy.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ class BuildWithSpace(build_py):
             self.copy_file("space.yaml", str(Path(self.build_lib, "search", "space.yaml")))
 
     def get_source_files(self) -> list[str]:
-        return [*super().get_source_files(), "space.yaml"]  # for an sdist to hold it
+        return [*super().get_source_files(), "space.yaml"]  # so that an sdist contains it
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         return [*super().get_outputs(include_bytecode), str(Path(self.build_lib, "search", "space.yaml"))]

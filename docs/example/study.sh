@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All of the worked example, from the data to the report: bash docs/example/study.sh celebamask-mini
+# The whole worked example, from the data to the report: bash docs/example/study.sh celebamask-mini
 set -euo pipefail
 export SEARCH_DATA=$1 SEARCH_STUDY=faces
 
@@ -11,5 +11,5 @@ search start --gpus none --workers 2 --trials 24 \
   --set study.pruner.control=0.25
 search confirm --gpus none --workers 2 --seeds 3
 search ablate "hand-tuned best" best --gpus none --workers 2 --seeds 2
-python docs/example/draw_faces.py runs faces # only to show the report to others
+python docs/example/draw_faces.py runs faces # only needed to share the report
 search report
