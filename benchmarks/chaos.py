@@ -28,7 +28,7 @@ from audit import Auditor, Budget, Repeat, repeats
 from clockwork import SPACE
 from cluster import Host, Server
 
-from search.launcher.start import Wanted, open_or_create
+from search.launcher.creation import StartOptions, open_or_create
 
 STUDY = "chaos"
 POLL_SECONDS = 0.1
@@ -103,7 +103,9 @@ class Storm:
         o = self.options
         space = self.folder / "space.yaml"
         space.write_text(SPACE.format(trials=o.trials, seed=o.seed, epochs=o.epochs, seconds=o.seconds))
-        open_or_create(Wanted(study=STUDY, url=self.url, runs=self.hosts[0].runs, data=None, space=space))
+        open_or_create(
+            StartOptions(study=STUDY, url=self.url, runs=self.hosts[0].runs, data=None, space=space)
+        )
         for place in range(o.workers):
             self._start(self.hosts[place % len(self.hosts)], place)
         plan = self._plan()

@@ -24,7 +24,7 @@ from forked import forked
 from sqlalchemy import text
 
 from search.cli.app import main as command
-from search.launcher.start import Wanted, open_or_create
+from search.launcher.creation import StartOptions, open_or_create
 from search.study.open import open_study
 from storage import engine as engines
 from storage.leases import Lease, Leases
@@ -46,7 +46,7 @@ def claims(url: str, folder: Path, workers: int, trials: int) -> str:
     """One race; returns what is wrong with it."""
     space = folder / "space.yaml"
     space.write_text(SPACE.format(trials=trials, seed=1, epochs=2, seconds=0))
-    study, _ = open_or_create(Wanted(study=STUDY, url=url, runs=folder, data=None, space=space))
+    study, _ = open_or_create(StartOptions(study=STUDY, url=url, runs=folder, data=None, space=space))
     study.engine.dispose()
 
     def work(name: str) -> int:

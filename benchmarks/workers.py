@@ -26,8 +26,8 @@ from typing import Any
 
 import yaml
 
-from search.launcher.start import Wanted, open_or_create
-from search.runtime.devices import Place, places
+from search.launcher.creation import StartOptions, open_or_create
+from search.runtime.devices import Device, find_devices
 
 STEPS = ("train", "validate")
 LANDMARK = "claim"
@@ -101,7 +101,7 @@ def run_timed(url: str, name: str, runs: Path, device: str) -> list[dict[str, fl
     from search.worker.workspace import Workspace
     from storage.leases import Leases
 
-    worker = path.Worker(open_study(url, name), runs, None, [Place(device, device)])
+    worker = path.Worker(open_study(url, name), runs, None, [Device(device, device)])
     watch = Stopwatch()
     watch.timed(trainer, "_pass", "train")
     watch.timed(trainer, "_validate", "validate")
@@ -193,13 +193,13 @@ def main() -> None:
         url, name, runs, device = arguments.timed
         print(json.dumps(run_timed(url, name, Path(runs), device)))
         return
-    place = places("none" if arguments.device else "auto", 1, arguments.device)[0]
+    place = find_devices("none" if arguments.device else "auto", 1, arguments.device)[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "space.yaml").write_text(yaml.safe_dump(document(arguments)))
         url = f"sqlite:///{folder / 'search.db'}"
         open_or_create(
-            Wanted(
+            StartOptions(
                 study="timed",
                 url=url,
                 runs=folder,
@@ -208,12 +208,12 @@ def main() -> None:
                 trials=arguments.trials,
             )
         )
-        command = [sys.executable, __file__, "--timed", url, "timed", name, place.device]
+        command = [sys.executable, __file__, "--timed", url, "timed", name, place.name]
         done = subprocess.run(
             command, env={**os.environ, **place.environment}, stdout=subprocess.PIPE, text=True, check=True
         )
         print(breakdown(json.loads(done.stdout.splitlines()[-1])), flush=True)
-        if place.device == "cpu" and arguments.workers > 1:
+        if place.name == "cpu" and arguments.workers > 1:
             print("\n" + compare(folder, arguments.workers, arguments.rounds))
 
 

@@ -95,15 +95,16 @@ def start(
     One worker for every GPU of this machine, or one on the CPU. The same command goes on where it stopped.
     """
     from search.launcher import gpu_sharing
-    from search.launcher.start import Wanted, open_or_create, run
-    from search.runtime.devices import places
+    from search.launcher.creation import StartOptions, open_or_create
+    from search.launcher.start import run
+    from search.runtime.devices import find_devices
     from search.study.read import read_snapshot
     from search.ui.live import view
     from search.ui.tables import closing, show
 
     if per_gpu != "1" and workers is not None:
         raise UserError("--per-gpu: --workers says already how many there are; leave one of the two away")
-    wanted = Wanted(
+    wanted = StartOptions(
         study=study,
         url=storage_url(storage, runs),
         runs=runs,
@@ -117,7 +118,7 @@ def start(
         origin=origin,
         update=update,
     )
-    here = [] if workers == 0 else places(gpus, workers, device)
+    here = [] if workers == 0 else find_devices(gpus, workers, device)
     gpu_sharing.check(per_gpu, here)
     found, notes = open_or_create(wanted)
     for note in notes:
@@ -167,9 +168,9 @@ def worker(
 
     with interruptible() as interrupt:
         with interrupt.at_once():  # Optuna takes a second to import
-            from search.worker.joining import Joining, work
+            from search.worker.joining import WorkerOptions, work
 
-        wanted = Joining(
+        wanted = WorkerOptions(
             url=storage_url(storage, runs),
             study=study,
             runs=runs,
@@ -216,16 +217,16 @@ def check(
     as_json: Json = False,
 ) -> int:
     """Read document and data as a search would; writes no study."""
+    from search.launcher.creation import StartOptions
     from search.launcher.estimate import WORKERS
     from search.launcher.preflight import check as run
     from search.launcher.preflight import check_table, study_like
-    from search.launcher.start import Wanted
-    from search.runtime.devices import places
+    from search.runtime.devices import find_devices
     from search.ui.tables import show
 
     if not planned and (trials or workers):
         raise UserError("check: --trials and --workers belong to --plan; add it, or leave them away")
-    wanted = Wanted(
+    wanted = StartOptions(
         study="check",
         url="",
         runs=runs,
@@ -235,7 +236,7 @@ def check(
         profile=profile,
         trials=trials,
     )
-    place = places(gpus, None, device)[0]
+    place = find_devices(gpus, None, device)[0]
     place.confine()  # before torch is loaded: what is measured is this place
     numbers = ((workers,) if workers else WORKERS) if planned else None
     like = study_like(storage_url(storage, runs), study) if planned and study else None
@@ -284,12 +285,12 @@ def dashboard(
 ) -> int:
     """optuna-dashboard on the study's storage and artifacts."""
     from search.launcher.dashboard import serve
-    from search.worker.checkpoint_sync import place_of
+    from search.worker.checkpoint_sync import artifact_place
 
     url = storage_url(storage, runs)
     if study is not None:
         resolve_study(url, study)
-    serve(url, place_of(artifacts or None, runs), host, port)
+    serve(url, artifact_place(artifacts or None, runs), host, port)
     return 130  # it swallows Ctrl-C, and nothing else ends it
 
 

@@ -54,9 +54,9 @@ def report(
     from search.report.publication import publish
     from search.report.test_reads import read_held_out, read_test
     from search.report.writing import draw_trial, write_report
-    from search.runtime.devices import places
+    from search.runtime.devices import find_devices
     from search.study.read import read_record
-    from search.worker.checkpoint_sync import place_of
+    from search.worker.checkpoint_sync import artifact_place
     from search.worker.workspace import check_folder
     from storage.engine import StorageError
 
@@ -80,14 +80,18 @@ def report(
     if final:
         trials = [tried for _, tried in reversed(material.roles)]
         read_test(
-            resolve_study(url, found.name), trials, data, places(gpus, None, device)[0], artifacts or None
+            resolve_study(url, found.name),
+            trials,
+            data,
+            find_devices(gpus, None, device)[0],
+            artifacts or None,
         )
         baseline = None if material.baseline is None else material.baseline.record.number
         scored = read_held_out(found, material.best.record.number, baseline)
         material = replace(material, held_out=scored)
     written = write_report(material, folder)
     try:
-        publish(resolve_study(url, found.name), written, place_of(artifacts or None, runs))
+        publish(resolve_study(url, found.name), written, artifact_place(artifacts or None, runs))
     except (OSError, StorageError, SQLAlchemyError) as error:
         say(f"the dashboard does not have this report: {str(error).splitlines()[0]}")
     if final and material.held_out is not None:

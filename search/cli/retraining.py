@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from search.analysis.ablation import Ablation
     from search.analysis.confirmation import Confirmation
-    from search.runtime.devices import Place
+    from search.runtime import devices
     from search.study.study import Study
 
 Trainings = Annotated[
@@ -65,7 +65,7 @@ def confirm(
     from search.retraining.confirm import Asked, answer, prepared
     from search.ui.confirmation import confirmed
 
-    here = places_here(runs, workers, gpus, device)
+    here = devices_here(runs, workers, gpus, device)
     asked = Asked(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
     made, notes = prepared(resolve_study(storage_url(storage, runs), study), asked)
     code = train(made, notes, runs, data, artifacts, here)
@@ -101,7 +101,7 @@ def ablate(
     from search.retraining.answer_page import publish
     from search.ui.ablation import ablated
 
-    here = places_here(runs, workers, gpus, device)
+    here = devices_here(runs, workers, gpus, device)
     asked = Asked(a=a, b=b, name=name, seeds=seeds, trials=trials)
     made, notes = prepared(resolve_study(storage_url(storage, runs), study), asked)
     code = train(made, notes, runs, data, artifacts, here)
@@ -120,13 +120,13 @@ def add_to(app: typer.Typer) -> None:
 # -- what both share -----------------------------------------------------------------------------
 
 
-def places_here(runs: Path, workers: int | None, gpus: str, device: str | None) -> "list[Place]":
+def devices_here(runs: Path, workers: int | None, gpus: str, device: str | None) -> "list[devices.Device]":
     """Where this machine's workers run; nowhere for `--workers 0`."""
-    from search.runtime.devices import places
+    from search.runtime.devices import find_devices
     from search.worker.workspace import check_folder
 
     check_folder(runs)
-    return [] if workers == 0 else places(gpus, workers, device)
+    return [] if workers == 0 else find_devices(gpus, workers, device)
 
 
 def train(
@@ -135,17 +135,18 @@ def train(
     runs: Path,
     data: Path | None,
     artifacts: str | None,
-    here: "Sequence[Place]",
+    here: "Sequence[devices.Device]",
 ) -> int:
     """Trains what is planned, and what comes to be planned, on this machine; returns an exit code."""
-    from search.launcher.start import Wanted, run
+    from search.launcher.creation import StartOptions
+    from search.launcher.start import run
     from search.ui.live import view
 
     for note in notes:
         say(note)
     if not here:
         return 0
-    wanted = Wanted(study=made.name, url=made.url, runs=runs, data=data, artifacts=artifacts or None)
+    wanted = StartOptions(study=made.name, url=made.url, runs=runs, data=data, artifacts=artifacts or None)
     _, code, turned_away = run(made, wanted, here, view(sys.stderr))
     for line in turned_away:
         say(line)

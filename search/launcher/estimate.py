@@ -1,6 +1,6 @@
 """What a search will cost, said before it begins: from three epochs that are trained here and now.
 
-- **Measured** are two epochs of one training and the first of another, of the first known config (or a
+- **TrainingCost** are two epochs of one training and the first of another, of the first known config (or a
   corner of the space), with its real data, in folders that are thrown away. The second epoch is what an
   epoch takes. By how much the first of the second training is longer, each trial takes to begin; by how
   much the very first is longer than that, each worker.
@@ -41,7 +41,7 @@ ENOUGH = 10  # trials of a study that must have ended before they say what the o
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class TrainingCost:
     """What was measured on one device.
 
     Attributes:
@@ -65,7 +65,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Saving:
+class ExpectedSaving:
     """The share of epochs, 0 to 1, that trials are expected to leave out, and where that is from."""
 
     share: float
@@ -73,7 +73,7 @@ class Saving:
 
 
 @dataclass(frozen=True)
-class Costs:
+class BudgetEstimate:
     """A budget and what it costs.
 
     Attributes:
@@ -81,8 +81,8 @@ class Costs:
         workers: the numbers of workers to say the end for.
     """
 
-    measured: Measured
-    saving: Saving
+    measured: TrainingCost
+    saving: ExpectedSaving
     trials: int
     known: int
     workers: Sequence[int] = WORKERS
@@ -136,7 +136,7 @@ class Costs:
         }
 
 
-def expected_saving(spec: Spec, study: Snapshot | None) -> Saving:
+def expected_saving(spec: Spec, study: Snapshot | None) -> ExpectedSaving:
     """What share of their epochs trials will leave out."""
     ended = [
         record
@@ -145,16 +145,18 @@ def expected_saving(spec: Spec, study: Snapshot | None) -> Saving:
     ]
     if study is not None and len(ended) >= ENOUGH:
         share = 1 - sum(record.epochs for record in ended) / sum(record.horizon or 0 for record in ended)
-        return Saving(share, f"as in the {len(ended)} trials of study {study.study!r} that have ended")
+        return ExpectedSaving(
+            share, f"as in the {len(ended)} trials of study {study.study!r} that have ended"
+        )
     kind = spec.study.pruner.kind
     if kind == "none":
-        return Saving(0.0, "nothing is pruned")
+        return ExpectedSaving(0.0, "nothing is pruned")
     if kind not in SIMULATED:
-        return Saving(0.0, f"nothing is known of what the {kind} pruner saves")
-    return Saving(SIMULATED[kind], "as in simulated studies, benchmarks/studies.py")
+        return ExpectedSaving(0.0, f"nothing is known of what the {kind} pruner saves")
+    return ExpectedSaving(SIMULATED[kind], "as in simulated studies, benchmarks/studies.py")
 
 
-def measure(spec: Spec, data: Path | None, device: str) -> Measured:
+def measure(spec: Spec, data: Path | None, device: str) -> TrainingCost:
     """Trains three epochs on `device`; raises SearchError where the objective does not train."""
     objective = load_objective(spec.objective)
     with tempfile.TemporaryDirectory(prefix="search-plan-") as folder:
@@ -166,7 +168,7 @@ def measure(spec: Spec, data: Path | None, device: str) -> Measured:
     first, again = cold[0][0], warm[0][0]
     epoch = cold[-1][0] if len(cold) > 1 else again
     checkpoint = sum(size for name, size in sizes.items() if name in CHECKPOINTS)
-    return Measured(
+    return TrainingCost(
         config=spec.known[0].name if spec.known else "a corner of the space",
         epochs=cold[-1][1].epochs,
         epoch_seconds=epoch,

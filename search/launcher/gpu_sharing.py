@@ -22,7 +22,7 @@ from typing import Any
 
 from search.errors import UserError
 from search.objective import Run, configure, load_objective
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.spec.spec import Spec
 
 MOST = 3  # processes that are tried
@@ -34,7 +34,7 @@ PATIENCE = 300.0  # seconds for one trial of a number
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Throughput:
     """What `count` processes did together.
 
     Attributes:
@@ -47,52 +47,52 @@ class Measured:
     room: bool
 
 
-def check(wanted: str, places: Sequence[Place]) -> None:
+def check(wanted: str, devices: Sequence[Device]) -> None:
     """Raises UserError where `wanted` is neither `auto` nor a number, or a number without a GPU."""
     if wanted != "auto" and not (wanted.isdecimal() and 1 <= int(wanted) <= LARGEST):
         raise UserError(f"--per-gpu: {wanted!r} is neither auto nor a number from 1 to {LARGEST}")
-    if wanted not in ("auto", "1") and places[0].key is None:
+    if wanted not in ("auto", "1") and devices[0].key is None:
         raise UserError(f"--per-gpu: {wanted}, but there is no GPU here; --workers divides the cores")
 
 
 def packed(
-    places: Sequence[Place], wanted: str, spec: Spec, data: Path | None
-) -> tuple[list[Place], str | None]:
+    devices: Sequence[Device], wanted: str, spec: Spec, data: Path | None
+) -> tuple[list[Device], str | None]:
     """The places with as many workers on every GPU as `wanted` says, and what was measured, in words."""
-    if places[0].key is None:
-        return list(places), "--per-gpu auto: there is no GPU here; --workers divides the cores"
+    if devices[0].key is None:
+        return list(devices), "--per-gpu auto: there is no GPU here; --workers divides the cores"
     note = None
     if wanted == "auto":
-        tried = measure(spec, data, places[0])
+        tried = measure(spec, data, devices[0])
         count = best(tried)
         speeds = ", ".join(f"{one.count}: {one.speed:.4g}" for one in tried) or "none ran"
-        note = f"images per second by processes on {places[0].label}: {speeds}; {count} to each GPU"
+        note = f"images per second by processes on {devices[0].label}: {speeds}; {count} to each GPU"
     else:
         count = int(wanted)
     if count == 1:
-        return list(places), note
+        return list(devices), note
     shared = [
-        replace(place, label=f"{place.label}, {index} of {count}", share=count)
+        replace(device, label=f"{device.label}, {index} of {count}", share=count)
         for index in range(1, count + 1)
-        for place in places
+        for device in devices
     ]
     return shared, note
 
 
-def best(tried: Sequence[Measured]) -> int:
+def best(tried: Sequence[Throughput]) -> int:
     """The number of processes to keep; 1 where not even one could be measured."""
-    chosen = Measured(1, 0.0, True)
+    chosen = Throughput(1, 0.0, True)
     for one in tried:
         if one.speed > chosen.speed * WORTH:
             chosen = one
     return chosen.count
 
 
-def measure(spec: Spec, data: Path | None, place: Place, patience: float = PATIENCE) -> list[Measured]:
-    """One process at `place`, then two, then three; ends where one more would not fit or did not run."""
-    tried: list[Measured] = []
+def measure(spec: Spec, data: Path | None, device: Device, patience: float = PATIENCE) -> list[Throughput]:
+    """One process at `device`, then two, then three; ends where one more would not fit or did not run."""
+    tried: list[Throughput] = []
     for count in range(1, MOST + 1):
-        found = _together(count, spec, data, place, patience)
+        found = _together(count, spec, data, device, patience)
         if found is None:
             break
         tried.append(found)
@@ -105,7 +105,7 @@ def measure(spec: Spec, data: Path | None, place: Place, patience: float = PATIE
 
 
 @dataclass
-class Child:
+class TrainingProcess:
     """A process that trains, and what it has said: one line an epoch."""
 
     process: subprocess.Popen[str]
@@ -118,17 +118,19 @@ class Child:
         self.listens = False
 
 
-def _together(count: int, spec: Spec, data: Path | None, place: Place, patience: float) -> Measured | None:
+def _together(
+    count: int, spec: Spec, data: Path | None, device: Device, patience: float
+) -> Throughput | None:
     """`count` processes at once; None where one of them ended, or was too slow to be measured."""
     with tempfile.TemporaryDirectory(prefix="search-packing-") as folder:
         job = {
             "objective": spec.objective,
             "params": spec.example(),
-            "device": place.device,
+            "device": device.name,
             "data": None if data is None else str(data),
         }
         children = [
-            _spawn({**job, "folder": f"{folder}/{index}"}, place.environment) for index in range(count)
+            _spawn({**job, "folder": f"{folder}/{index}"}, device.environment) for index in range(count)
         ]
         try:
             if not _trained(children, patience):
@@ -141,10 +143,10 @@ def _together(count: int, spec: Spec, data: Path | None, place: Place, patience:
         statistics.median(epoch["speed"] for epoch in child.said[1 : EPOCHS + 1]) for child in children
     )
     free, total = (min(child.said[EPOCHS][name] for child in children) for name in ("free", "total"))
-    return Measured(count, speed, free >= SPARE * (total - free) / count)
+    return Throughput(count, speed, free >= SPARE * (total - free) / count)
 
 
-def _trained(children: Sequence[Child], patience: float) -> bool:
+def _trained(children: Sequence[TrainingProcess], patience: float) -> bool:
     """Waits until every child has trained its epochs; False where one ended before, or took too long."""
     deadline = time.monotonic() + patience
     while waited_for := [child for child in children if len(child.said) <= EPOCHS]:
@@ -156,7 +158,7 @@ def _trained(children: Sequence[Child], patience: float) -> bool:
     return True
 
 
-def _spawn(job: Mapping[str, Any], environment: Mapping[str, str]) -> Child:
+def _spawn(job: Mapping[str, Any], environment: Mapping[str, str]) -> TrainingProcess:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "search.launcher.gpu_sharing", json.dumps(job)],
         stdin=subprocess.PIPE,  # closes with this process, and so the child knows that it is alone
@@ -165,7 +167,7 @@ def _spawn(job: Mapping[str, Any], environment: Mapping[str, str]) -> Child:
         env={**os.environ, **environment},
         text=True,
     )
-    child = Child(process)
+    child = TrainingProcess(process)
     threading.Thread(target=child.listen, daemon=True).start()
     return child
 

@@ -9,13 +9,13 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from search import formatting
-from search.launcher.estimate import Costs, expected_saving, measure
+from search.launcher.creation import QUICK, StartOptions, choose, probe
+from search.launcher.estimate import BudgetEstimate, expected_saving, measure
 from search.launcher.profile import Trace, trace
-from search.launcher.start import QUICK, Wanted, choose, probe
 from search.objective import Description
 from search.records import Snapshot
 from search.render.output import say
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.spec.spec import Spec
 from search.study.open import find_study
 from search.study.read import read_snapshot
@@ -29,7 +29,7 @@ class Report:
     description: Description | None
     device: str
     trace: Trace | None = None
-    plan: Costs | None = None
+    plan: BudgetEstimate | None = None
 
     @property
     def problems(self) -> Sequence[str]:
@@ -57,8 +57,8 @@ class Report:
 
 
 def check(
-    wanted: Wanted,
-    place: Place,
+    wanted: StartOptions,
+    device: Device,
     trace_to: Path | None = None,
     plan_for: Sequence[int] | None = None,
     like: Snapshot | None = None,
@@ -72,14 +72,14 @@ def check(
     """
     spec, _, _ = choose(wanted)
     description = probe(spec, wanted.data)
-    traced = trace(spec, wanted.data, place.device, trace_to) if trace_to else None
+    traced = trace(spec, wanted.data, device.name, trace_to) if trace_to else None
     plan = None
     if plan_for is not None:
-        say(f"--plan: training three epochs on {place.label}")
-        measured = measure(spec, wanted.data, place.device)
+        say(f"--plan: training three epochs on {device.label}")
+        measured = measure(spec, wanted.data, device.name)
         trials = wanted.trials or spec.study.trials
-        plan = Costs(measured, expected_saving(spec, like), trials, len(spec.known), plan_for)
-    return Report(spec, description, place.label, traced, plan)
+        plan = BudgetEstimate(measured, expected_saving(spec, like), trials, len(spec.known), plan_for)
+    return Report(spec, description, device.label, traced, plan)
 
 
 def study_like(url: str, name: str) -> Snapshot | None:
@@ -125,7 +125,7 @@ def _trace_rows(trace: Trace) -> Iterator[tuple[str, str]]:
         yield "cost", f"{cost.share:5.1%}  {cost.seconds:8.3f} s  {cost.calls:7,} x  {cost.name}"
 
 
-def _plan_rows(plan: Costs) -> Iterator[tuple[str, str]]:
+def _plan_rows(plan: BudgetEstimate) -> Iterator[tuple[str, str]]:
     """Rows that say what a budget costs, and what that was measured with."""
     measured, saving = plan.measured, plan.saving
     epoch, trial, worker = (

@@ -20,7 +20,7 @@ LARGEST = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class OperationCost:
     """One operation over the whole epoch, without the operations it calls.
 
     Attributes:
@@ -41,7 +41,7 @@ class Trace:
 
     file: Path
     epoch: int
-    costs: tuple[Cost, ...]
+    costs: tuple[OperationCost, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {"file": str(self.file), "epoch": self.epoch, "costs": [asdict(cost) for cost in self.costs]}
@@ -79,14 +79,14 @@ def trace(spec: Spec, data: Path | None, device: str, file: Path) -> Trace:
     return Trace(file, second.epoch, largest(profiler.key_averages(), on_gpu=len(activities) > 1))
 
 
-def largest(operations: Any, *, on_gpu: bool) -> tuple[Cost, ...]:
+def largest(operations: Any, *, on_gpu: bool) -> tuple[OperationCost, ...]:
     """The costs of most seconds, the largest first; `operations` are the profiler's averages."""
     kind = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     spent = {operation.key: (getattr(operation, kind), operation.count) for operation in operations}
     total = sum(microseconds for microseconds, _ in spent.values())
     ranked = sorted(spent.items(), key=lambda item: -item[1][0])[:LARGEST]
     return tuple(
-        Cost(name, microseconds / 1e6, microseconds / total if total else 0.0, calls)
+        OperationCost(name, microseconds / 1e6, microseconds / total if total else 0.0, calls)
         for name, (microseconds, calls) in ranked
     )
 

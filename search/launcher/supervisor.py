@@ -14,7 +14,7 @@ from pathlib import Path
 
 from search.errors import SearchError, UserError
 from search.records import Snapshot
-from search.runtime.devices import TURNED_AWAY, Place
+from search.runtime.devices import NO_DEVICE, Device
 from search.runtime.signals import Interrupt, pass_on
 from search.study.read import read_snapshot, unanswered
 from search.study.resolve import environment_for
@@ -29,14 +29,14 @@ BACKOFF_SECONDS = (1.0, 60.0)  # before a crashed worker is started again: first
 # trial that kills its workers is given up: it must not take the search with it.
 MAX_CRASHES = 6
 STEADY_SECONDS = 60.0
-ENDED = (0, TURNED_AWAY)
+ENDED = (0, NO_DEVICE)
 
 
 @dataclass
-class Child:
+class WorkerProcess:
     """One worker process and how often it crashed."""
 
-    place: Place
+    device: Device
     process: subprocess.Popen[bytes]
     log: Path
     started: float
@@ -53,7 +53,7 @@ class Supervisor:
     """
 
     def __init__(
-        self, study: Study, wanted: Sequence[Place], runs: Path, data: Path | None, artifacts: str | None
+        self, study: Study, wanted: Sequence[Device], runs: Path, data: Path | None, artifacts: str | None
     ) -> None:
         self._study = study
         self._runs = runs
@@ -61,7 +61,7 @@ class Supervisor:
         self._artifacts = artifacts
         self._logs = runs / study.name / "workers"
         self._logs.mkdir(parents=True, exist_ok=True)
-        self._children: list[Child] = []
+        self._children: list[WorkerProcess] = []
         self._wanted = list(wanted)
         self._last: Snapshot | None = None
         self.failure: SearchError | None = None
@@ -74,7 +74,7 @@ class Supervisor:
             SearchError: a worker says that the input is wrong, or crashes again and again.
         """
         try:
-            self._children = [self._start(index, place) for index, place in enumerate(self._wanted)]
+            self._children = [self._start(index, device) for index, device in enumerate(self._wanted)]
             shown = -SNAPSHOT_SECONDS
             while self._watch(interrupt):
                 if time.monotonic() - shown >= SNAPSHOT_SECONDS:
@@ -85,21 +85,21 @@ class Supervisor:
             self._end_all(interrupt.signal or signal.SIGTERM)
         if self.failure is not None:
             raise self.failure
-        away = [child for child in self._children if child.process.poll() == TURNED_AWAY]
+        away = [child for child in self._children if child.process.poll() == NO_DEVICE]
         self.turned_away = [last_line(child.log) for child in away]
         yield from self._snapshot()
 
-    def _start(self, index: int, place: Place) -> Child:
-        name = place.label if place.share == 1 else f"{place.label} {index}"
+    def _start(self, index: int, device: Device) -> WorkerProcess:
+        name = device.label if device.share == 1 else f"{device.label} {index}"
         log = self._logs / f"{name.replace(' ', '-').lower()}.log"
         command = [sys.executable, "-P", "-m", "search", "worker", "--study", self._study.name]
-        command += ["--runs", str(self._runs), "--gpus", "auto", "--device", place.device]
-        command += ["--label", place.label, "--share", str(place.share), "--tied"]
+        command += ["--runs", str(self._runs), "--gpus", "auto", "--device", device.name]
+        command += ["--label", device.label, "--share", str(device.share), "--tied"]
         if self._data is not None:
             command += ["--data", str(self._data)]
         if self._artifacts is not None:
             command += ["--artifacts", self._artifacts]
-        environment = {**environment_for(self._study.url), **place.environment}
+        environment = {**environment_for(self._study.url), **device.environment}
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
@@ -109,7 +109,7 @@ class Supervisor:
                 env=environment,
                 start_new_session=True,  # Ctrl-C is ours to pass on
             )
-        return Child(place, process, log, time.monotonic())
+        return WorkerProcess(device, process, log, time.monotonic())
 
     def _watch(self, interrupt: Interrupt) -> bool:
         """Looks after each worker; False once none is left to wait for."""
@@ -122,12 +122,12 @@ class Supervisor:
             if child.restart_at is None:
                 self._note_crash(child, code)
             elif time.monotonic() >= child.restart_at:
-                again = self._start(index, child.place)
+                again = self._start(index, child.device)
                 again.crashes = child.crashes
                 self._children[index] = again
         return any(child.process.poll() not in ENDED for child in self._children)
 
-    def _note_crash(self, child: Child, code: int) -> None:
+    def _note_crash(self, child: WorkerProcess, code: int) -> None:
         said = last_line(child.log)
         # Later it is no user's mistake: a database that is away looks like a wrong URL to who starts.
         if code == 2 and not child.crashes:
@@ -136,7 +136,7 @@ class Supervisor:
         steady = time.monotonic() - child.started > STEADY_SECONDS
         child.crashes = 1 if steady else child.crashes + 1
         if child.crashes >= MAX_CRASHES:
-            text = f"the worker on {child.place.label} crashed {child.crashes} times in a row: {said}"
+            text = f"the worker on {child.device.label} crashed {child.crashes} times in a row: {said}"
             self.failure = SearchError(f"{text}; see {child.log}")
             return
         first, longest = BACKOFF_SECONDS

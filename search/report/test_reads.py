@@ -26,7 +26,7 @@ from search.objective import WEIGHTS, ImageScores, LabelledTest, configure, desc
 from search.recorded_run import HISTORY
 from search.render.output import say
 from search.report.material import Trial
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.study.fingerprint import check_data
 from search.study.study import Study
 from search.worker.workspace import KEPT
@@ -51,7 +51,7 @@ class _Candidate:
 
 
 def read_test(
-    study: Study, trials: Sequence[Trial], data: Path | None, place: Place, artifacts: str | None
+    study: Study, trials: Sequence[Trial], data: Path | None, device: Device, artifacts: str | None
 ) -> None:
     """Scores `trials` on the test split, those that were not scored on it before, and counts that.
 
@@ -62,7 +62,7 @@ def read_test(
         UserError: the objective scores no test split, there is none, or weights are missing.
         SearchError: the objective's scores are none.
     """
-    place.confine()
+    device.confine()
     objective = load_objective(study.spec.objective)
     if not all(callable(getattr(objective, name, None)) for name in FUNCTIONS):
         raise UserError(
@@ -88,7 +88,7 @@ def read_test(
                 "these weights were scored on this test split before: the recorded scores; not counted anew"
             )
             return
-        _count_and_score(study, objective, new, split, data, place)
+        _count_and_score(study, objective, new, split, data, device)
 
 
 def _count_and_score(
@@ -97,20 +97,20 @@ def _count_and_score(
     candidates: Sequence[_Candidate],
     split: LabelledTest,
     data: Path | None,
-    place: Place,
+    device: Device,
 ) -> None:
     document = {
         "images": split.images,
         "fingerprint": dict(split.fingerprint),
         "problems": list(split.problems),
-        "device": place.label,
+        "device": device.label,
         "trials": {each.number: each.sha256 for each in candidates},
     }
     number = test_reads.begin(study.engine, study.id, _hash(split), socket.gethostname(), document)
     results = {}
     for each in candidates:
-        say(f"scoring trial {each.number} on {split.images} test images ({place.label})")
-        found = objective.score_test(each.config, each.weights, data, place.device)
+        say(f"scoring trial {each.number} on {split.images} test images ({device.label})")
+        found = objective.score_test(each.config, each.weights, data, device.name)
         _check(study, found, split)
         results[str(each.number)] = {
             "scores": [float(score) for score in found.scores],

@@ -54,13 +54,13 @@ class _Sent:
     count: int = 0
 
 
-class Shelf:
+class CheckpointSync:
     """The store as one worker uses it; `shared` where other machines do, too."""
 
     def __init__(self, study: Study, runs: Path, place: str | None) -> None:
         self.study = study
         self.shared = place is not None
-        self.store = open_store(place_of(place, runs))
+        self.store = open_store(artifact_place(place, runs))
         self._thread = _Thread()
         self._sent = _Sent()
         self._upload: Future[None] | None = None
@@ -79,7 +79,7 @@ class Shelf:
 
     # -- checkpoints -----------------------------------------------------------------------------
 
-    def take_up(self, lease: Lease, workspace: Workspace, stop: Callable[[], bool]) -> None:
+    def restore(self, lease: Lease, workspace: Workspace, stop: Callable[[], bool]) -> None:
         """Begins with a trial: from what this machine has of it, or the store where that is further."""
         self._sent = _Sent()
         if self.shared and workspace.epoch < lease.epochs:
@@ -95,13 +95,13 @@ class Shelf:
             remedy = "" if self.shared else " (--artifacts, one for all workers, would have it)"
             log.warning("its checkpoint is not here%s: restarts from epoch 1", remedy)
 
-    def offer(self, lease: Lease, workspace: Workspace) -> None:
+    def upload_if_affordable(self, lease: Lease, workspace: Workspace) -> None:
         """Uploads the checkpoint that was just published, if one more is within the share."""
         allowed = SHARE * (time.monotonic() - self._began)
         if self._owes(workspace) and self._is_idle() and self._spent + self._last <= allowed:
             self._start(lease, workspace)
 
-    def deliver(self, lease: Lease, workspace: Workspace, renew: Callable[[], bool]) -> None:
+    def upload_and_wait(self, lease: Lease, workspace: Workspace, renew: Callable[[], bool]) -> None:
         """Uploads what was published last, and waits: the trial is about to be given back."""
         if not self._owes(workspace) or not _confirmed(renew):
             return
@@ -111,7 +111,7 @@ class Shelf:
         if self._owes(workspace) and self._is_idle():
             self._wait(self._start(lease, workspace), _never, end - time.monotonic())
 
-    def clear(self, lease: Lease) -> None:
+    def drop_checkpoints(self, lease: Lease) -> None:
         """Removes the checkpoints of a trial that has ended; does not wait for it."""
         if self.shared:
             self._do(partial(self._checkpoints.drop, lease.number, range(1, lease.attempt + 1)))
@@ -143,7 +143,7 @@ class Shelf:
 
     # -- pages -----------------------------------------------------------------------------------
 
-    def put(self, number: int, files: Collection[Path], stop: Callable[[], bool]) -> list[Artifact]:
+    def put_files(self, number: int, files: Collection[Path], stop: Callable[[], bool]) -> list[Artifact]:
         """Puts files of trial `number` into the store for its page; returns those it took in time."""
         taken: list[Artifact] = []
 
@@ -157,7 +157,7 @@ class Shelf:
         self._wait(self._do(write), stop, PATIENCE_SECONDS)
         return list(taken)
 
-    def tidy(self, kept: Collection[int]) -> None:
+    def drop_weights(self, kept: Collection[int]) -> None:
         """Removes the weights of trials that can no longer win; does not wait for it."""
         if self.shared:
             self._do(partial(pages.drop, self.study.engine, self.study.id, self.store, WEIGHTS, kept))
@@ -196,7 +196,7 @@ class _Thread:
 
     def __init__(self) -> None:
         self._jobs: queue.Queue[tuple[Callable[[], Any], Future[Any]]] = queue.Queue()
-        threading.Thread(target=self._run, name="shelf", daemon=True).start()
+        threading.Thread(target=self._run, name="sync", daemon=True).start()
 
     def do(self, job: Callable[[], Any]) -> Future[Any]:
         future: Future[Any] = Future()
@@ -209,7 +209,7 @@ class _Thread:
             future.set_result(job())
 
 
-def place_of(given: str | None, runs: Path) -> str:
+def artifact_place(given: str | None, runs: Path) -> str:
     """Where artifacts are: the place that was given, or a folder of this machine's own."""
     return given or str(runs / DEFAULT)
 

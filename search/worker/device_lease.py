@@ -1,41 +1,45 @@
-"""How a worker gets its place: it joins the study and takes the first device that is free."""
+"""How a worker gets its device: it joins the study and takes the first device that is free."""
 
 from collections.abc import Sequence
 from functools import partial
 
 from search.errors import NoDevice
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
-from search.worker.heartbeat import Pulse
-from search.worker.retry import Left, insist
+from search.worker.heartbeat import Heartbeat
+from search.worker.retry import LeaveTrial, retry_until_answered
 from storage.devices import DeviceRequest, Holder, claim
 from storage.leases import Leases
 
 LOOK_SECONDS = 1.0  # between two looks whether a silent holder lives
 
 
-def settle(leases: Leases, places: Sequence[Place], interrupt: Interrupt, pulse: Pulse) -> Place:
-    """Joins the study at the first of `places` that is free; raises NoDevice where there is none.
+def acquire_device(
+    leases: Leases, devices: Sequence[Device], interrupt: Interrupt, heartbeat: Heartbeat
+) -> Device:
+    """Joins the study at the first of `devices` that is free; raises NoDevice where there is none.
 
     A holder that may be dead is waited for, until it gives a sign of life or its lease ends: a container
     that was killed and started again gets its GPU back.
     """
-    insist(partial(leases.join, places[0].label), interrupt, pulse)
+    retry_until_answered(partial(leases.join, devices[0].label), interrupt, heartbeat)
     wanted = {
-        place.key: DeviceRequest(place.key, place.label, place.share) for place in places if place.key
+        device.key: DeviceRequest(device.key, device.label, device.share)
+        for device in devices
+        if device.key
     }
     if not wanted:
-        return places[0]
+        return devices[0]
     seen: dict[str, float] = {}
     while True:
-        answer = insist(partial(claim, leases, list(wanted.values())), interrupt, pulse)
+        answer = retry_until_answered(partial(claim, leases, list(wanted.values())), interrupt, heartbeat)
         if isinstance(answer, DeviceRequest):
             leases.device = answer.device
-            return next(place for place in places if place.key == answer.device)
+            return next(device for device in devices if device.key == answer.device)
         if all(holder.lives or _gave_a_sign(holder, seen) for holder in answer):
             raise NoDevice(f"no GPU is free: {_names(answer)}")
         if interrupt.wait(min(LOOK_SECONDS, leases.beat_seconds)):
-            raise Left
+            raise LeaveTrial
 
 
 def _gave_a_sign(holder: Holder, seen: dict[str, float]) -> bool:

@@ -17,7 +17,7 @@ from storage.studies import Stop
 log = logging.getLogger(__name__)
 
 
-class Pulse:
+class Heartbeat:
     """Beats from `with` until its end.
 
     Attributes:
@@ -40,7 +40,7 @@ class Pulse:
         self._status = Status(state="starting")
         self._wake = threading.Event()
         self._ended = False
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

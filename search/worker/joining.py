@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.errors import NoDevice
-from search.runtime.devices import TURNED_AWAY, places
+from search.runtime.devices import NO_DEVICE, find_devices
 from search.runtime.signals import Interrupt, leave_with_parent
 from search.study.resolve import wait_for_study
 from search.worker.worker import Worker
@@ -16,11 +16,11 @@ RESTART_SECONDS = 30.0  # how long an absent database is waited for: what a rest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joining:
+class WorkerOptions:
     """What the command line asked for.
 
     Attributes:
-        gpus, device: as in `search.runtime.devices.places`.
+        gpus, device: as in `search.runtime.devices.find_devices`.
         wait: seconds that database or study may be missing; by default a study must be there.
         label, share, tied: set by the supervisor that started this process, which has chosen the place.
     """
@@ -44,14 +44,14 @@ class Joining:
         return RESTART_SECONDS if self.wait is None else self.wait
 
 
-def work(wanted: Joining, interrupt: Interrupt) -> int:
+def work(wanted: WorkerOptions, interrupt: Interrupt) -> int:
     """Joins the study and works for it; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     with interrupt.at_once():
         if wanted.tied:
             leave_with_parent(interrupt)
         check_folder(wanted.runs)
-        here = places(wanted.gpus, None, wanted.device)
+        here = find_devices(wanted.gpus, None, wanted.device)
         if wanted.tied:  # this process is confined already
             label = wanted.label or here[0].label
             here = [replace(here[0], label=label, share=wanted.share, environment={})]
@@ -62,4 +62,4 @@ def work(wanted: Joining, interrupt: Interrupt) -> int:
         if not wanted.tied:
             raise
         logging.getLogger(__name__).info("%s", error)
-        return TURNED_AWAY
+        return NO_DEVICE

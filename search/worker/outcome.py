@@ -22,7 +22,7 @@ TOLERANCE = 1e-6  # relative: how exactly a live object must hold the value that
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class TrialEnd:
     """How a trial ended: what is told, and why."""
 
     state: Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -39,7 +39,7 @@ class End:
 
 
 @dataclass
-class Progress:
+class TrialProgress:
     """How far a trial is, whoever trained it.
 
     Attributes:
@@ -68,38 +68,40 @@ class Progress:
         return self.last.epoch if self.last else None
 
 
-def ended_before(lease: Lease) -> End | None:
+def too_many_deaths(lease: Lease) -> TrialEnd | None:
     """The end of a trial that kills its workers: it would take every one of them in turn."""
     if lease.deaths < MAX_DEATHS:
         return None
     text = f"{lease.deaths} workers died in it in a row, after epoch {lease.epochs}; see its log.txt"
-    return End("FAIL", "bug", text, lease.epochs or None)
+    return TrialEnd("FAIL", "bug", text, lease.epochs or None)
 
 
-def complete(progress: Progress) -> End:
+def complete(progress: TrialProgress) -> TrialEnd:
     """A trial whose trainer returned of its own accord, at its last epoch or before."""
     last = progress.last
     if last is None:
-        return End("FAIL", "bug", "the objective returned without training an epoch")
+        return TrialEnd("FAIL", "bug", "the objective returned without training an epoch")
     if last.epoch < last.epochs:
         text = f"no improvement: the objective stopped at epoch {last.epoch} of {last.epochs}"
-        return End("COMPLETE", "early_stop", text, last.epoch)
-    return End("COMPLETE")
+        return TrialEnd("COMPLETE", "early_stop", text, last.epoch)
+    return TrialEnd("COMPLETE")
 
 
-def end_of(error: BaseException, progress: Progress) -> End:
+def end_for_error(error: BaseException, progress: TrialProgress) -> TrialEnd:
     """What an exception out of the objective means for its trial."""
     epoch = progress.epoch
     if is_out_of_memory(error):
-        return End("PRUNED", "oom", f"out of memory: {first_line(error)}", epoch)
+        return TrialEnd("PRUNED", "oom", f"out of memory: {first_line(error)}", epoch)
     if is_device_error(error):
         raise error
     if isinstance(error, SearchError):
-        return End("FAIL", "bug", str(error), epoch)
-    return End("FAIL", "bug", "".join(traceback.format_exception(error)).strip(), epoch)
+        return TrialEnd("FAIL", "bug", str(error), epoch)
+    return TrialEnd("FAIL", "bug", "".join(traceback.format_exception(error)).strip(), epoch)
 
 
-def outcome(spec: Spec, lease: Lease, progress: Progress, end: End) -> tuple[float | None, dict[str, Any]]:
+def outcome(
+    spec: Spec, lease: Lease, progress: TrialProgress, end: TrialEnd
+) -> tuple[float | None, dict[str, Any]]:
     """The trial's value for Optuna, and what else is worth keeping as its user attributes."""
     settings = spec.study
     attributes: dict[str, Any] = {"seed": progress.seed, **end.attributes}

@@ -10,7 +10,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
 from search.runtime.signals import Interrupt
-from search.worker.heartbeat import Pulse
+from search.worker.heartbeat import Heartbeat
 from search.worker.outcome import first_line
 from storage.engine import DATABASE_ERRORS, StorageError, reason
 
@@ -28,12 +28,12 @@ MISTAKES = (exc.ProgrammingError, exc.DataError, exc.NotSupportedError)
 Answer = TypeVar("Answer")
 
 
-class Left(Exception):
+class LeaveTrial(Exception):
     """This worker does not finish the trial: it was asked to go, or the lease is somebody else's."""
 
 
-def insist(call: Callable[[], Answer], interrupt: Interrupt, pulse: Pulse) -> Answer:
-    """Calls until the database answers; raises Left when asked to go before it does."""
+def retry_until_answered(call: Callable[[], Answer], interrupt: Interrupt, heartbeat: Heartbeat) -> Answer:
+    """Calls until the database answers; raises LeaveTrial when asked to go before it does."""
     pause, longest = RETRY_SECONDS
     while True:
         try:
@@ -43,21 +43,21 @@ def insist(call: Callable[[], Answer], interrupt: Interrupt, pulse: Pulse) -> An
         except AWAY as error:
             log.warning("the database is away (%s); trying again", reason(error))
         # Jitter: after an outage a hundred workers must not come back in step.
-        if _asked_meanwhile(pause * random.uniform(0.5, 1.5), interrupt, pulse):
-            raise Left
+        if _asked_meanwhile(pause * random.uniform(0.5, 1.5), interrupt, heartbeat):
+            raise LeaveTrial
         pause = min(pause * 2, longest)
 
 
-def _asked_meanwhile(seconds: float, interrupt: Interrupt, pulse: Pulse) -> bool:
+def _asked_meanwhile(seconds: float, interrupt: Interrupt, heartbeat: Heartbeat) -> bool:
     """Waits, but not on after a sign of life went through; whether somebody asked this worker to leave."""
-    beats, end = pulse.beats, time.monotonic() + seconds
-    while pulse.beats == beats and (left := end - time.monotonic()) > 0:
+    beats, end = heartbeat.beats, time.monotonic() + seconds
+    while heartbeat.beats == beats and (left := end - time.monotonic()) > 0:
         if interrupt.wait(min(left, LOOK_SECONDS)):
             return True
-    return bool(interrupt) or pulse.stop == "now"
+    return bool(interrupt) or heartbeat.stop == "now"
 
 
-def with_database(call: Callable[[], None]) -> bool:
+def try_once(call: Callable[[], None]) -> bool:
     """One attempt at something that others find out for themselves if it cannot be said."""
     try:
         call()

@@ -11,8 +11,8 @@ from typing import Any
 from search.objective import WEIGHTS
 from search.render import curve_svg, markdown
 from search.render.document import literal
-from search.worker.checkpoint_sync import Shelf
-from search.worker.outcome import End, Progress
+from search.worker.checkpoint_sync import CheckpointSync
+from search.worker.outcome import TrialEnd, TrialProgress
 from search.worker.workspace import Workspace
 from storage.leases import Lease
 from storage.pages import Artifact, Page
@@ -25,52 +25,52 @@ FILES = (*SHOWN, "history.json", "config.yaml")
 
 
 def build_page(
-    shelf: Shelf,
+    sync: CheckpointSync,
     lease: Lease,
     workspace: Workspace,
-    progress: Progress,
-    end: End,
+    progress: TrialProgress,
+    end: TrialEnd,
     attributes: Mapping[str, Any],
     stop: Callable[[], bool],
 ) -> Page:
     """The page of a trial that is about to end with these attributes; its files go to the store."""
     files: list[Artifact] = []
     try:
-        files = _put_files(shelf, lease, workspace, progress, end, attributes, stop)
+        files = _put_files(sync, lease, workspace, progress, end, attributes, stop)
     except FileNotFoundError as error:  # a frozen worker wakes up, and somebody has ended the trial
         log.warning("its page has no files: %s", error)
     except Exception:  # a page is worth no trial
         log.warning("its page has no files", exc_info=True)
-    return Page(note(shelf.study.id, lease, progress, end, attributes, files), files)
+    return Page(note(sync.study.id, lease, progress, end, attributes, files), files)
 
 
 def _put_files(
-    shelf: Shelf,
+    sync: CheckpointSync,
     lease: Lease,
     workspace: Workspace,
-    progress: Progress,
-    end: End,
+    progress: TrialProgress,
+    end: TrialEnd,
     attributes: Mapping[str, Any],
     stop: Callable[[], bool],
 ) -> list[Artifact]:
     """Puts the files of the page into the store, the curve newly drawn; returns those that are there."""
     beside = workspace.beside("page")
     if "best_epoch" in attributes:
-        smooth = shelf.study.spec.study.smooth
+        smooth = sync.study.spec.study.smooth
         title = f"trial {lease.number}: score by epoch, and its mean of {smooth}"
         drawn = curve_svg.draw(progress.scores, smooth, attributes["best_epoch"], title)
         (beside / CURVE).write_text(drawn)
     # Weights stand beside in a folder that others see, too; a store that is shared brings them there.
-    wanted = {*FILES, WEIGHTS} if shelf.shared and end.state == "COMPLETE" else set(FILES)
+    wanted = {*FILES, WEIGHTS} if sync.shared and end.state == "COMPLETE" else set(FILES)
     files = [path for path in (*beside.iterdir(), *workspace.files()) if path.name in wanted]
-    return shelf.put(lease.number, files, stop)
+    return sync.put_files(lease.number, files, stop)
 
 
 def note(
     study_id: int,
     lease: Lease,
-    progress: Progress,
-    end: End,
+    progress: TrialProgress,
+    end: TrialEnd,
     attributes: Mapping[str, Any],
     files: list[Artifact],
 ) -> str:

@@ -3,10 +3,9 @@
 `Worker.run` is the loop over trials, `Worker.train` one trial from top to bottom. What needs a lease
 is done through `storage.leases`, which tests it in the transaction that writes.
 
-- The database may go away at any time: training goes on, results wait in order (`Progress.waiting`) and
-  nothing is lost. A process that cannot reach it and is asked to leave does leave, or is killed: who takes
-  the trial over and sees its folder reports what was waiting and goes on from there, anybody else repeats
-  it.
+The database may go away at any time. Training goes on, and results wait in `TrialProgress.waiting` until
+it is back. A process that is asked to leave meanwhile leaves: the trial's next owner reports what was
+waiting if it can read this one's folder, and otherwise trains those epochs again.
 """
 
 import logging
@@ -24,26 +23,26 @@ from search.pruners.median import Decision
 from search.pruners.registry import Judge, build_pruner
 from search.retraining.answer_page import publish_answer
 from search.retraining.study import advance
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt, Interrupted
 from search.samplers.ask import ask
 from search.scoring import epoch_of_best, sign_of
 from search.study.fingerprint import check_data
 from search.study.study import Study
-from search.worker.checkpoint_sync import Shelf
-from search.worker.device_lease import settle
-from search.worker.heartbeat import Pulse
+from search.worker.checkpoint_sync import CheckpointSync
+from search.worker.device_lease import acquire_device
+from search.worker.heartbeat import Heartbeat
 from search.worker.outcome import (
-    End,
-    Progress,
+    TrialEnd,
+    TrialProgress,
     check_applied,
     complete,
-    end_of,
-    ended_before,
+    end_for_error,
     outcome,
+    too_many_deaths,
     verdict,
 )
-from search.worker.retry import Answer, Left, insist, with_database
+from search.worker.retry import Answer, LeaveTrial, retry_until_answered, try_once
 from search.worker.trial_page import build_page
 from search.worker.watchdog import Watchdog, dump
 from search.worker.workspace import KEPT, Workspace, drop_checkpoints
@@ -64,7 +63,7 @@ class Worker:
     """One process with one device, training one trial after another.
 
     Attributes:
-        places: where it may run. place: the first one of them whose device is free.
+        devices: where it may run. device: the first one of them whose device is free.
     """
 
     def __init__(
@@ -72,18 +71,18 @@ class Worker:
         study: Study,
         runs: Path,
         data: Path | None,
-        places: Sequence[Place],
+        devices: Sequence[Device],
         artifacts: str | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex
         self.study = study
         self.folder = runs / study.name
         self.data = data
-        self.places = places
-        self.place = places[0]
+        self.devices = devices
+        self.device = devices[0]
         self.leases = Leases(study.engine, study.id, self.id, Process.current())
-        self.pulse = Pulse(self.leases)
-        self.shelf = Shelf(study, runs, artifacts)
+        self.heartbeat = Heartbeat(self.leases)
+        self.sync = CheckpointSync(study, runs, artifacts)
 
     @cached_property
     def objective(self) -> Any:
@@ -102,15 +101,15 @@ class Worker:
         """
         self.interrupt = interrupt
         try:
-            with self.pulse:
+            with self.heartbeat:
                 with interrupt.at_once():  # nothing is held yet that could be lost
-                    self.place = settle(self.leases, self.places, interrupt, self.pulse)
+                    self.device = acquire_device(self.leases, self.devices, interrupt, self.heartbeat)
                     self._prepare()
                 while not self._asked_to_go():
                     lease = self._insist(self.leases.claim)
                     if lease == "spent" and self.study.plan:
                         goes_on = self._insist(partial(advance, self.study))
-                        with_database(partial(publish_answer, self.study))
+                        try_once(partial(publish_answer, self.study))
                         if goes_on:
                             continue
                     if lease == "spent" or lease == "stopped":
@@ -119,33 +118,33 @@ class Worker:
                         interrupt.wait(WAIT_SECONDS)
                         continue
                     self.train(lease)
-        except (Left, Interrupted):
+        except (LeaveTrial, Interrupted):
             pass
         finally:
-            with_database(self.leases.leave)
+            try_once(self.leases.leave)
         if not interrupt:
-            self.shelf.close()
-        if self.pulse.displaced:
-            raise NoDevice(f"{self.place.label} was given to another worker while this one was silent")
+            self.sync.close()
+        if self.heartbeat.displaced:
+            raise NoDevice(f"{self.device.label} was given to another worker while this one was silent")
         return interrupt.code if interrupt else 0
 
     def _prepare(self) -> None:
         """Loads what trains; raises UserError where this machine has other data than the study."""
-        self.place.confine()
+        self.device.confine()
         example = next(self.study.spec.space.corners())
         check_data(self.study, describe(self.objective, configure(self.objective, example), self.data))
-        self._insist(lambda: (self.judge, self.shelf.token))  # made with the database, needed without it
+        self._insist(lambda: (self.judge, self.sync.token))  # made with the database, needed without it
 
     def train(self, lease: Lease) -> None:
         """One trial, from its claim to its end."""
-        self.pulse.hold(lease)
-        workspace = Workspace(self.folder, lease.number, self.id, self.shelf.token.hex)
-        progress = Progress()
+        self.heartbeat.hold(lease)
+        workspace = Workspace(self.folder, lease.number, self.id, self.sync.token.hex)
+        progress = TrialProgress()
         for result in workspace.open(lease.left_by):
             progress.add(result)
         try:
             with trial_log(workspace.published / "log.txt"):
-                where = f"{self.place.label} of {self.leases.process.host}"
+                where = f"{self.device.label} of {self.leases.process.host}"
                 log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
                 planned = self._insist(partial(self.study.planned, lease.slot))
                 progress.seed = planned.seed if planned else self.study.spec.study.sampler.seed
@@ -154,27 +153,27 @@ class Worker:
                     log.info("%s", planned.said)
                 for result in progress.waiting:
                     log.info("epoch %d was trained and not reported", result.epoch)
-                self.shelf.take_up(lease, workspace, self._should_stop)
-                end = ended_before(lease) or self._epochs(lease, workspace, progress)
+                self.sync.restore(lease, workspace, self._should_stop)
+                end = too_many_deaths(lease) or self._epochs(lease, workspace, progress)
                 self._tell(lease, workspace, progress, end)
-        except Left:
+        except LeaveTrial:
             self._give_back(lease, workspace, progress)
             return
         workspace.close()
-        self.shelf.clear(lease)
-        with_database(self._tidy)
+        self.sync.drop_checkpoints(lease)
+        try_once(self._tidy)
 
-    def _epochs(self, lease: Lease, workspace: Workspace, progress: Progress) -> End:
+    def _epochs(self, lease: Lease, workspace: Workspace, progress: TrialProgress) -> TrialEnd:
         """Trains the trial's epochs as they come; returns how it ended."""
         watchdog = Watchdog(lambda text: self._end_hung(lease, workspace, progress, text))
         try:
             task = self._insist(lambda: ask(self.study, self.leases, lease))
             if task is None:
-                raise Left
+                raise LeaveTrial
             params, progress.seed = task.params, task.seed
             run = Run(
                 dir=workspace.work,
-                device=self.place.device,
+                device=self.device.name,
                 seed=task.seed,
                 should_stop=watchdog.polled(self._should_stop),
                 data=self.data,
@@ -187,34 +186,36 @@ class Worker:
             with closing(watchdog.over(self.objective.train(config, run))) as results:
                 for result in results:
                     if not result.finite:
-                        return End("PRUNED", "diverged", f"the score became {result.score}", result.epoch)
+                        return TrialEnd(
+                            "PRUNED", "diverged", f"the score became {result.score}", result.epoch
+                        )
                     check_applied(params, result.applied)
                     progress.add(result)
                     self._report(lease, workspace, progress)
-                    decision = self.judge(lease, params, result, self.pulse.reachable)
+                    decision = self.judge(lease, params, result, self.heartbeat.reachable)
                     if decision.control and progress.control is None:
                         self._note(lease, progress, decision)
                     if decision.prune:
-                        return End("PRUNED", "pruned", decision.text, result.epoch)
+                        return TrialEnd("PRUNED", "pruned", decision.text, result.epoch)
             if self._should_stop():
-                raise Left
-        except (Left, KeyboardInterrupt):
+                raise LeaveTrial
+        except (LeaveTrial, KeyboardInterrupt):
             raise
         except BaseException as error:
-            return end_of(error, progress)
+            return end_for_error(error, progress)
         return complete(progress)
 
-    def _report(self, lease: Lease, workspace: Workspace, progress: Progress) -> None:
+    def _report(self, lease: Lease, workspace: Workspace, progress: TrialProgress) -> None:
         """Stores what is waiting and publishes the checkpoint; keeps both while it cannot."""
         result = progress.waiting[-1]
         best = epoch_of_best(progress.scores, self.study.spec.study.direction)
-        self.pulse.epoch(result, progress.scores[best])
+        self.heartbeat.epoch(result, progress.scores[best])
         log.info("epoch %d of %d: %.4f", result.epoch, result.epochs, result.score)
-        if not (self.pulse.reachable and self._store(lease, progress.waiting)):
+        if not (self.heartbeat.reachable and self._store(lease, progress.waiting)):
             workspace.note_unreported(progress.waiting)
             return
         workspace.publish(result.epoch)
-        self.shelf.offer(lease, workspace)
+        self.sync.upload_if_affordable(lease, workspace)
 
     def _store(self, lease: Lease, waiting: list[EpochResult]) -> bool:
         """Stores what is waiting, in order; False, and the rest waits on, while the database is away."""
@@ -223,36 +224,36 @@ class Worker:
             try:
                 stored = self.leases.report(lease, first.epoch, first.epochs, first.score)
             except DATABASE_ERRORS as error:
-                self.pulse.away(error)
+                self.heartbeat.away(error)
                 return False
             if not stored:
-                raise Left
+                raise LeaveTrial
             waiting.pop(0)
         return True
 
-    def _note(self, lease: Lease, progress: Progress, decision: Decision) -> None:
+    def _note(self, lease: Lease, progress: TrialProgress, decision: Decision) -> None:
         """A control has its verdict; where it cannot be stored now, the trial's end does that."""
         progress.control = decision
         log.info(decision.text)
-        if self.pulse.reachable:
-            with_database(partial(note, self.leases, lease, verdict(decision)))
+        if self.heartbeat.reachable:
+            try_once(partial(note, self.leases, lease, verdict(decision)))
 
-    def _tell(self, lease: Lease, workspace: Workspace, progress: Progress, end: End) -> None:
+    def _tell(self, lease: Lease, workspace: Workspace, progress: TrialProgress, end: TrialEnd) -> None:
         """Ends the trial in the database, after everything that still waits."""
         for result in progress.waiting:
             report = partial(self.leases.report, lease, result.epoch, result.epochs, result.score)
             if not self._insist(report):
-                raise Left
+                raise LeaveTrial
         # Where nothing waited nothing was confirmed: who slept through a lease finds that out here.
         if not self._insist(partial(self.leases.renew, lease)):
-            raise Left
+            raise LeaveTrial
         workspace.publish(progress.epoch or workspace.epoch)
         value, attributes = outcome(self.study.spec, lease, progress, end)
         told = {"worker": self.id, **attributes}
-        shown = build_page(self.shelf, lease, workspace, progress, end, attributes, self._should_stop)
-        self.pulse.drop()
+        shown = build_page(self.sync, lease, workspace, progress, end, attributes, self._should_stop)
+        self.heartbeat.drop()
         if not self._insist(lambda: self.leases.finish(lease, end.state, value, told, shown)):
-            raise Left
+            raise LeaveTrial
         log.info("%s%s", end.state.lower(), f": {end.text.splitlines()[-1]}" if end.text else "")
         study = self.study.engine, self.study.id
         if end.code == "bug" and self._insist(partial(studies.bugs_in_a_row, *study)) >= MAX_BUGS:
@@ -274,25 +275,25 @@ class Worker:
             row.number for row in rows if row.state == "RUNNING" or row.slot < len(self.study.spec.known)
         }
         drop_checkpoints(self.folder, kept)
-        self.shelf.tidy(kept)
+        self.sync.drop_weights(kept)
 
-    def _give_back(self, lease: Lease, workspace: Workspace, progress: Progress) -> None:
+    def _give_back(self, lease: Lease, workspace: Workspace, progress: TrialProgress) -> None:
         """Lets somebody else go on at once, or after this process where something waits to be reported."""
         unpublished = progress.waiting[-1].epoch if progress.waiting else None
         try:
             reported = self._store(lease, progress.waiting)
             if reported and unpublished is not None:
                 workspace.publish(unpublished)
-        except Left:
+        except LeaveTrial:
             reported = True  # by whoever goes on with the trial already
         if reported:
-            self.shelf.deliver(lease, workspace, partial(self.leases.renew, lease))
-        self.pulse.drop("stopping" if self._asked_to_go() else "waiting")
-        if reported and with_database(lambda: self.leases.release(lease)):
+            self.sync.upload_and_wait(lease, workspace, partial(self.leases.renew, lease))
+        self.heartbeat.drop("stopping" if self._asked_to_go() else "waiting")
+        if reported and try_once(lambda: self.leases.release(lease)):
             workspace.leave()
             log.info("trial %d was given back", lease.number)
 
-    def _end_hung(self, lease: Lease, workspace: Workspace, progress: Progress, text: str) -> None:
+    def _end_hung(self, lease: Lease, workspace: Workspace, progress: TrialProgress, text: str) -> None:
         """Ends this process, since nothing ends one of its threads; the trial gets one more attempt."""
         log.error("trial %d %s", lease.number, text)
         dump(workspace.published / "log.txt")
@@ -303,9 +304,9 @@ class Worker:
                 self._give_back(lease, workspace, progress)
             else:
                 again = f"{text}; a second time, so it ends. What its threads did is in log.txt"
-                self._tell(lease, workspace, progress, End("FAIL", "bug", again, progress.epoch))
-            with_database(self.leases.leave)
-        except Left:
+                self._tell(lease, workspace, progress, TrialEnd("FAIL", "bug", again, progress.epoch))
+            try_once(self.leases.leave)
+        except LeaveTrial:
             log.info("the lease of trial %d will end", lease.number)
         except Exception:
             log.exception("the end of trial %d could not be told", lease.number)
@@ -315,13 +316,13 @@ class Worker:
     # -- wishes ----------------------------------------------------------------------------------
 
     def _asked_to_go(self) -> bool:
-        return bool(self.interrupt) or self.pulse.stop == "now" or self.pulse.displaced
+        return bool(self.interrupt) or self.heartbeat.stop == "now" or self.heartbeat.displaced
 
     def _should_stop(self) -> bool:
-        return self._asked_to_go() or self.pulse.lost
+        return self._asked_to_go() or self.heartbeat.lost
 
     def _insist(self, call: Callable[[], Answer]) -> Answer:
-        return insist(call, self.interrupt, self.pulse)
+        return retry_until_answered(call, self.interrupt, self.heartbeat)
 
 
 # -- the process ---------------------------------------------------------------------------------
@@ -335,7 +336,7 @@ def trial_log(path: Path) -> Iterator[None]:
     logging.getLogger().addHandler(handler)
     try:
         yield
-    except Left:
+    except LeaveTrial:
         raise
     except Exception:
         log.exception("the worker ends")

@@ -19,12 +19,12 @@ from toy_studies import steal
 from trainings import assert_same_run
 
 from search.objective import EpochResult, Run
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.read import read_records
 from search.study.study import Study
 from search.worker import checkpoint_sync as shelf_module
-from search.worker.checkpoint_sync import Shelf
+from search.worker.checkpoint_sync import CheckpointSync
 from search.worker.worker import Worker
 from storage.checkpoints import Checkpoints
 
@@ -132,7 +132,7 @@ def test_the_weights_are_those_of_an_uninterrupted_run(tmp_path: Path) -> None:
 def worker(search: Search, study: Study, name: str, train: Any = None) -> Worker:
     """A worker of this process on a machine called `name`, with a store that all share."""
     store = str(search.folder / "store")
-    found = Worker(study, search.folder / name, None, [Place("cpu", "cpu")], artifacts=store)
+    found = Worker(study, search.folder / name, None, [Device("cpu", "cpu")], artifacts=store)
     found.leases.seconds = 2.0
     if train is not None:
         found.objective = SimpleNamespace(configure=toy.configure, describe=toy.describe, train=train)
@@ -180,7 +180,7 @@ def test_this_machine_is_further_than_the_store(
     interrupt = Interrupt()
     with monkeypatch.context() as patch:
         patch.setattr(shelf_module, "SHARE", 1e-9)
-        patch.setattr(Shelf, "deliver", lambda *_: None)
+        patch.setattr(CheckpointSync, "upload_and_wait", lambda *_: None)
         assert worker(logged, study, "here", leaving(interrupt, after=4)).run(interrupt) == 143
     assert stored(logged) == 1
     assert worker(logged, study, "here").run(Interrupt()) == 0

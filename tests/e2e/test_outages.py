@@ -10,8 +10,8 @@ from sqlalchemy.exc import ProgrammingError
 from toy_studies import pauses, right
 
 from search.runtime.signals import Interrupt
-from search.worker.heartbeat import Pulse
-from search.worker.retry import insist
+from search.worker.heartbeat import Heartbeat
+from search.worker.retry import retry_until_answered
 from storage import reads
 from storage.leases import Leases
 from storage.processes import Process
@@ -88,11 +88,11 @@ def test_who_ends_while_the_database_is_away(search_on_postgres: Search, number:
 
 def test_a_table_that_is_gone_is_no_outage(search_on_postgres: Search) -> None:
     study = search_on_postgres.create(trials=1)
-    pulse = Pulse(Leases(study.engine, study.id, "somebody", Process.current()))
+    heartbeat = Heartbeat(Leases(study.engine, study.id, "somebody", Process.current()))
     with study.engine.begin() as connection:
         connection.execute(text("ALTER TABLE search_leases RENAME TO gone"))
     with pytest.raises(ProgrammingError, match="search_leases"):
-        insist(lambda: reads.trial_rows(study.engine, study.id), Interrupt(), pulse)
+        retry_until_answered(lambda: reads.trial_rows(study.engine, study.id), Interrupt(), heartbeat)
     with study.engine.begin() as connection:
         connection.execute(text("ALTER TABLE gone RENAME TO search_leases"))
 

@@ -143,10 +143,10 @@ class Search:
 
     def create(self, *overrides: str, trials: int | None = None) -> Study:
         """Creates the study in this process, or joins it, as `search start` does first."""
-        from search.launcher.start import Wanted, open_or_create
+        from search.launcher.creation import StartOptions, open_or_create
 
         space = self.folder / "space.yaml"
-        wanted = Wanted(
+        wanted = StartOptions(
             study=STUDY,
             url=self.url,
             runs=self.folder / "runs",
@@ -244,15 +244,6 @@ def restart(url: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         meanwhile()
     finally:
         control("-o", options.strip().replace('"', "'"), "start")
-
-
-def fake_gpus(folder: Path, listed: str) -> str:
-    """A PATH on which nvidia-smi lists these GPUs."""
-    program = folder / "bin" / "nvidia-smi"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(f"#!/bin/sh\n[ \"$1\" = -L ] && cat <<'END'\n{listed}END\n")
-    program.chmod(0o755)
-    return f"{program.parent}:{os.environ['PATH']}"
 
 
 def runs(pid: int) -> bool:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 
 from search.objective import EpochResult, Run
 from search.records import Snapshot
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.fingerprint import check_data
 from search.study.open import open_study
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 
 
 def worker(search: Search, study: Study) -> Worker:
-    return Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")])
+    return Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")])
 
 
 @pytest.fixture
@@ -439,7 +439,7 @@ def test_a_document_of_something_else_is_refused_briefly(search: Search, command
     line = command("start", "--space", "space.yaml", code=2).err
     assert "'toy' was created with objective toy (asked: other); " in line
     assert "known.by hand.kind plain (asked: None); " in line
-    assert "more; leave these flags away" in line and len(line) < 400
+    assert "more; omit these flags" in line and len(line) < 400
 
 
 def test_how_it_searches_is_changed_with_update_only(search: Search, command: Command) -> None:
@@ -489,7 +489,7 @@ def test_the_budget_is_raised_and_not_lowered_below_what_is_claimed(
     search: Search, command: Command
 ) -> None:
     worker(search, search.create(trials=3)).run(Interrupt())
-    assert "--trials 1: 3 trials have begun already" in command("start", "--trials", "1").err
+    assert "--trials 1: 3 trials have already begun" in command("start", "--trials", "1").err
     assert command("status", "--json").json["budget"]["trials"] == 3
     assert search.create(trials=6).row.trials == 6
     assert search.create(trials=4).row.trials == 4

@@ -21,7 +21,7 @@ from search.imports.imported_runs import read_imported, read_imported_run
 from search.imports.known_config import RECORDED_VALUES, known_from
 from search.mseg.recording import RECORDED_NAMES
 from search.recorded_run import RecordedRun, read_run
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.scoring import best_mean
 from search.spec.spec import load_spec, stock_space
@@ -76,7 +76,7 @@ def study(search: Search) -> Search:
 
 def trained(search: Search) -> None:
     """Works on the study until its budget is used up."""
-    Worker(search.create(), search.folder / "runs", None, [Place("cpu", "cpu")]).run(Interrupt())
+    Worker(search.create(), search.folder / "runs", None, [Device("cpu", "cpu")]).run(Interrupt())
 
 
 # -- what is kept ----------------------------------------------------------------------------------

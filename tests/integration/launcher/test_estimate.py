@@ -10,9 +10,9 @@ from service import Answer, Search
 from snapshots import RECORD, pictured
 
 from search import formatting
-from search.launcher.estimate import Costs, Measured, Saving, expected_saving, measure
+from search.launcher.estimate import BudgetEstimate, ExpectedSaving, TrainingCost, expected_saving, measure
 from search.objective import EpochResult, Run
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.spec.spec import load_spec
 from search.worker.worker import Worker
@@ -21,7 +21,7 @@ Command = Callable[..., Answer]
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
-MEASURED = Measured(
+MEASURED = TrainingCost(
     config="by hand",
     epochs=100,
     epoch_seconds=30.0,
@@ -59,7 +59,7 @@ def paced(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_what_is_measured(search: Search, paced: Callable[[int], None]) -> None:
     paced(4)
     found = measure(load_spec(search.folder / "space.yaml"), None, "cpu")
-    assert found == Measured(
+    assert found == TrainingCost(
         config="by hand",
         epochs=4,
         epoch_seconds=EPOCH,
@@ -78,7 +78,7 @@ def test_one_epoch_is_enough_to_be_measured(search: Search, paced: Callable[[int
 
 
 def test_what_follows() -> None:
-    plan = Costs(MEASURED, Saving(0.4, "somewhere"), trials=60, known=2)
+    plan = BudgetEstimate(MEASURED, ExpectedSaving(0.4, "somewhere"), trials=60, known=2)
     assert plan.gpu_hours_at_most == pytest.approx(60 * (60 + 100 * 30) / 3600)
     assert plan.gpu_hours == pytest.approx(60 * (60 + 60 * 30) / 3600)
     assert plan.seconds(1) == pytest.approx(20 + plan.gpu_hours * 3600)
@@ -87,8 +87,10 @@ def test_what_follows() -> None:
     assert plan.disk_bytes(4) == 60 * 1000 + (5 + 2 + 4) * 10_000_000
     assert plan.disk_bytes(1000) == 60 * 10_001_000
     assert plan.draws == 58 and plan.chance == pytest.approx(1 - 0.95**58)
-    assert Costs(MEASURED, Saving(0.0, ""), trials=5, known=0).seconds(2) == 20 + 3 * 3060, "5 = 3 + 2"
-    assert Costs(MEASURED, Saving(0.0, ""), trials=1, known=2).chance == 0
+    assert (
+        BudgetEstimate(MEASURED, ExpectedSaving(0.0, ""), trials=5, known=0).seconds(2) == 20 + 3 * 3060
+    ), "5 = 3 + 2"
+    assert BudgetEstimate(MEASURED, ExpectedSaving(0.0, ""), trials=1, known=2).chance == 0
 
 
 def test_where_the_saving_is_from(search: Search) -> None:
@@ -120,7 +122,9 @@ def test_a_search_takes_what_its_plan_says(search: Search, command: Command) -> 
     assert {path.name for path in search.folder.iterdir()} <= {"space.yaml", "epochs.log"}, "no study"
     command("start", "--workers", "0", "--trials", "3", "--gpu-hours", "1", *pace)
     assert (
-        Worker(search.create(*pace[1::2]), search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt())
+        Worker(search.create(*pace[1::2]), search.runs.parent, None, [Device("cpu", "cpu")]).run(
+            Interrupt()
+        )
         == 0
     )
     used = command("status", "--json").json["budget"]["gpu_hours_used"]

@@ -4,15 +4,16 @@ import time
 from pathlib import Path
 
 import pytest
-from service import Search, fake_gpus, runs
+from fake_nvml import fake_gpus
+from service import Search, runs
 
 from search.errors import UserError
-from search.launcher.gpu_sharing import MOST, Measured, best, check, measure, packed
-from search.runtime.devices import Place
+from search.launcher.gpu_sharing import MOST, Throughput, best, check, measure, packed
+from search.runtime.devices import Device
 from search.spec.spec import load_spec
 
-GPU = Place("cuda:0", "GPU 0", {"CUDA_VISIBLE_DEVICES": "GPU-a"}, key="GPU-a")
-ONE = "GPU 0: Fake (UUID: GPU-aaaa)\n"
+GPU = Device("cuda:0", "GPU 0", {"CUDA_VISIBLE_DEVICES": "GPU-a"}, key="GPU-a")
+ONE: dict[str, list[str]] = {"GPU-aaaa": []}
 
 
 @pytest.mark.parametrize(
@@ -27,11 +28,11 @@ ONE = "GPU 0: Fake (UUID: GPU-aaaa)\n"
     ],
 )
 def test_the_largest_total_wins_if_it_is_worth_it(speeds: list[float], count: int) -> None:
-    assert best([Measured(number, speed, True) for number, speed in enumerate(speeds, 1)]) == count
+    assert best([Throughput(number, speed, True) for number, speed in enumerate(speeds, 1)]) == count
 
 
 def test_every_gpu_gets_as_many() -> None:
-    other = Place("cuda:0", "GPU 1", {"CUDA_VISIBLE_DEVICES": "GPU-b"}, key="GPU-b")
+    other = Device("cuda:0", "GPU 1", {"CUDA_VISIBLE_DEVICES": "GPU-b"}, key="GPU-b")
     shared, said = packed([GPU, other], "2", None, None)  # type: ignore[arg-type]
     assert said is None
     assert [place.label for place in shared] == [
@@ -86,7 +87,7 @@ def test_what_cannot_train_is_not_measured(toys: Search) -> None:
 
 
 def test_a_search_measures_and_shows_it(search: Search, tmp_path: Path) -> None:
-    search.environment |= {"SEARCH_GPUS": "auto", "PATH": fake_gpus(tmp_path, ONE)}
+    search.environment |= fake_gpus(tmp_path, ONE)
     search.environment.pop("CUDA_VISIBLE_DEVICES", None)
     started = search.spawn("start", "--per-gpu", "auto", "--trials", "9", "--set", "seconds=0.3")
     labels = {f"GPU 0, {number} of 3" for number in (1, 2, 3)}

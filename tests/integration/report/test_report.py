@@ -48,7 +48,7 @@ from search.report.faces import changed
 from search.report.gathering import gather
 from search.report.writing import Written, write_report
 from search.retraining import ablate
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.scoring import epoch_of_best
 from search.spec.parameter import Parameter
@@ -111,7 +111,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Search:
     folder = tmp_path_factory.mktemp("finished")
     search = Search(folder / "work", f"sqlite:///{folder / 'study.db'}", STUDY)
     study = search.create("epochs=6", trials=6)
-    worker = Worker(study, folder / "work" / "runs", None, [Place("cpu", "cpu")])
+    worker = Worker(study, folder / "work" / "runs", None, [Device("cpu", "cpu")])
     assert worker.run(Interrupt()) == 0
     study.engine.dispose()
     for number in range(6):
@@ -270,7 +270,7 @@ def test_the_command(command: Command, copied: Search, monkeypatch: pytest.Monke
 
 def test_stages_are_the_studys_unless_given(command: Command, search: Search) -> None:
     study = search.create("report.stages=[1, 2, 3, 30]", trials=1)
-    assert Worker(study, search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    assert Worker(study, search.runs.parent, None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
     path = search.folder / command("report").out.split()[0]
     assert "Stages end after epochs 1, 2, 3, 30, as the study's report.stages says." in path.read_text()
     assert load_spec(path.with_name("space.yaml")).report.stages == (1, 2, 3, 30)

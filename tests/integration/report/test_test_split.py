@@ -38,7 +38,7 @@ from search.report.gathering import gather
 from search.report.material import Material
 from search.report.test_reads import read_test
 from search.report.test_split import held_out as held_out_section
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.open import find_study
 from search.worker.worker import Worker
@@ -70,7 +70,7 @@ LABELS = [0.1, 0.35, 0.3, 0.8, 0.25, 0.5]
 def trained(search: Search, trials: int = 4) -> Search:
     """The study after its trials, with labels in `data`."""
     study = search.create(trials=trials)
-    worker = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")])
+    worker = Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")])
     assert worker.run(Interrupt()) == 0
     study.engine.dispose()
     (search.folder / "data").mkdir()
@@ -133,7 +133,7 @@ def final(search: Search, against: str | None = None) -> Material:
     try:
         material = gather(study, search.folder / "runs", against)
         trials = [trial for _, trial in material.roles]
-        read_test(study, trials, search.folder / "data", Place("cpu", "cpu"), None)
+        read_test(study, trials, search.folder / "data", Device("cpu", "cpu"), None)
         return gather(study, search.folder / "runs", against)
     finally:
         study.engine.dispose()
@@ -370,7 +370,7 @@ def test_a_database_of_an_older_version(copied: Search) -> None:
 
 def test_an_objective_without_a_test(command: Command, search: Search) -> None:
     study = search.create(trials=1)
-    assert Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    assert Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
     line = one_line(command("report", *FINAL, code=2))
     assert "objective 'toy' scores no test split: it has no describe_test and score_test" in line
     assert rows(search) == []
@@ -560,7 +560,7 @@ def test_the_stock_objective_end_to_end(search: Search, monkeypatch: pytest.Monk
     (search.folder / "space.yaml").write_text(MSEG)
     monkeypatch.setattr(test_split, "DRAWN", 8)
     study = search.create()
-    assert Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    assert Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
     before = study.row.fingerprint
     material = final(search)
     found = read_of(material)

@@ -15,7 +15,7 @@ from optuna_dashboard import get_note
 from service import Answer, Search
 
 from search.retraining import confirm
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.scoring import best_mean
 from search.study.create import create_study
@@ -158,7 +158,7 @@ def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search
     """On PostgreSQL: whoever plans a round, it is planned once, and each config has each seed once."""
     search = search_on_postgres
     study = search.create("noise=0.3", "seconds=0.03", trials=3)
-    assert Worker(study, search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    assert Worker(study, search.runs.parent, None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
     made, _ = confirm.prepared(study, confirm.Asked(top=2, seeds=5))
     search.environment["SEARCH_TOY_LOG"] = str(search.runs)
     log = search.runs / "epochs.log"

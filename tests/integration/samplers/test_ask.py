@@ -174,7 +174,7 @@ def test_a_repeat_trains_with_a_seed_of_its_own_is_recorded_and_never_the_best(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even where that seed is a lucky one."""
-    from search.runtime.devices import Place
+    from search.runtime.devices import Device
     from search.worker.worker import Worker
 
     def train(config: Any, run: Run) -> Iterator[EpochResult]:
@@ -183,7 +183,7 @@ def test_a_repeat_trains_with_a_seed_of_its_own_is_recorded_and_never_the_best(
 
     monkeypatch.setattr("toy.train", train)
     study = discrete(search, trials=POINTS + 1)
-    mine = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")])
+    mine = Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")])
     assert mine.run(Interrupt()) == 0
     (again,) = (record for record in read_records(study) if record.repeat_of is not None)
     assert again.number == POINTS and again.seed == repeat_seed(7, 1)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from fake_nvml import GPUS, fake_gpus
 from lease_workers import SECONDS, keep_alive, new_study, worker
-from service import Search, fake_gpus
+from service import Search
 from sqlalchemy import Engine
 
 from storage import engine as engines
@@ -18,7 +19,7 @@ from storage.leases import Leases, Status
 from storage.processes import Process
 
 A, B = DeviceRequest("GPU-a", "GPU 0"), DeviceRequest("GPU-b", "GPU 1")
-TWO = "GPU 0: Fake (UUID: GPU-aaaa)\nGPU 1: Fake (UUID: GPU-bbbb)\n"
+TWO: GPUS = {"GPU-aaaa": [], "GPU-bbbb": []}
 
 
 @pytest.fixture
@@ -120,9 +121,9 @@ def test_an_older_database_gets_the_table(url: str) -> None:
 # -- real workers ----------------------------------------------------------------------------------
 
 
-def with_gpus(search: Search, folder: Path, listed: str) -> None:
+def with_gpus(search: Search, folder: Path, gpus: GPUS) -> None:
     """From now on the search runs on a machine with these GPUs."""
-    search.environment |= {"SEARCH_GPUS": "auto", "PATH": fake_gpus(folder, listed)}
+    search.environment |= fake_gpus(folder, gpus)
     search.environment.pop("CUDA_VISIBLE_DEVICES", None)
 
 
@@ -159,7 +160,7 @@ def test_four_workers_race_for_two_gpus(search: Search, tmp_path: Path) -> None:
 
 
 def test_workers_of_one_start_share_a_gpu_on_purpose(search: Search, tmp_path: Path) -> None:
-    with_gpus(search, tmp_path, "GPU 0: Fake (UUID: GPU-aaaa)\n")
+    with_gpus(search, tmp_path, {"GPU-aaaa": []})
     search.create("seconds=0.2", "epochs=100", trials=20)
     process = search.spawn("start", "--workers", "2")
     pids = search.wait(lambda: len(found := working(search).get("GPU 0", [])) == 2 and found)

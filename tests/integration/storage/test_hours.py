@@ -10,7 +10,7 @@ from service import STUDY, Answer, Search
 from sqlalchemy import Engine, delete, update
 
 from search.records import Budget
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.open import open_study
 from search.worker.worker import Worker
@@ -124,7 +124,7 @@ def test_a_search_ends_when_its_hours_are_used(search: Search, command: Command)
     assert "device-hours" in command("start", "--workers", "1").out, "there is nothing left to do"
     command("start", "--workers", "0", "--gpu-hours", f"{budget['gpu_hours_used'] + 0.2 / SECONDS:.8f}")
     study = open_study(search.url, STUDY)
-    assert Worker(study, search.runs.parent, None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    assert Worker(study, search.runs.parent, None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
     assert len(search.records()) == budget["claimed"] + 1
 
 

@@ -20,7 +20,7 @@ from search.render import curve_svg, markdown
 from search.report.gathering import gather
 from search.report.publication import publish
 from search.report.writing import write_report
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.open import open_study
 from search.study.read import read_records
@@ -54,7 +54,7 @@ class Scripted:
 def run(search: Search, *curves: list[float], place: str | None = None) -> Study:
     """The study after trials with these curves."""
     study = search.create(trials=len(curves))
-    trainer = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")], artifacts=place)
+    trainer = Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")], artifacts=place)
     trainer.objective = Scripted(*curves)
     assert trainer.run(Interrupt()) == 0
     return open_study(search.url, STUDY)  # as Optuna has it now: it keeps finished trials in memory
@@ -107,7 +107,7 @@ def test_weights_of_the_best_stay_in_a_shared_store(search: Search, tmp_path: Pa
 def test_a_store_that_is_away_leaves_the_note(search: Search, tmp_path: Path) -> None:
     place = tmp_path / "store"
     study = search.create(trials=1)
-    trainer = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")], artifacts=str(place))
+    trainer = Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")], artifacts=str(place))
     place.rmdir()
     assert trainer.run(Interrupt()) == 0
     (record,) = read_records(study)

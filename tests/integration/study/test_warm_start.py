@@ -8,7 +8,7 @@ import pytest
 from service import DOCUMENT, Answer, Search
 from sqlalchemy import update
 
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.samplers.ask import before, choose, sample_of
 from search.spec.grid import point
@@ -41,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     search = Search(folder, f"sqlite:///{folder / 'study.db'}", OLD)
     study = search.create(trials=TRIALS)
-    assert Worker(study, folder / "runs", None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    assert Worker(study, folder / "runs", None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
     with study.engine.begin() as connection:
         for number, state in ((2, "FAIL"), (4, "PRUNED")):
             connection.execute(
@@ -104,7 +104,7 @@ def test_its_sampler_learns_from_them_and_they_are_nothing_else(old: Search, com
     status = command("status", "--study", "new", "--json").json
     assert status["budget"]["claimed"] == 0 and status["best"] is None
     assert command("trials", "--study", "new", "--json").json == []
-    assert Worker(study, old.folder / "runs", None, [Place("cpu", "cpu")]).run(Interrupt()) == 0
+    assert Worker(study, old.folder / "runs", None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
     status = command("status", "--study", "new", "--json").json
     assert (status["budget"]["trials"], status["budget"]["complete"]) == (2, 2)
     trials = command("trials", "--study", "new", "--json").json

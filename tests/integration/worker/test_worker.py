@@ -19,7 +19,7 @@ from toy_studies import steal
 
 from search.objective import EpochResult, Run
 from search.records import Record
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.samplers.ask import ask
 from search.study.read import read_records
@@ -46,7 +46,7 @@ def quick(search: Search, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCap
 
 
 def make(search: Search, study: Study, objective: Any = None) -> Worker:
-    found = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")])
+    found = Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")])
     found.leases.seconds = SECONDS
     if objective is not None:
         found.objective = objective

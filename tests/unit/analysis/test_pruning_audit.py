@@ -12,7 +12,7 @@ from snapshots import RECORD, words
 
 from search.analysis.pruning_audit import audit, rank_correlation, sentences, wilson
 from search.records import Reason, Record
-from search.runtime.devices import Place
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.read import read_records
 from search.ui.tables import trial_detail
@@ -215,7 +215,7 @@ def test_a_study_says_what_its_pruning_did(
         "study.pruner={kind: median, control: 0.5, startup_trials: 2, epochs: 1, patience: 1, margin: 0}"
     )
     study = search.create(pruner, trials=16)
-    worker = Worker(study, search.folder / "runs", None, [Place("cpu", "cpu")])
+    worker = Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")])
     at_the_end: dict[int, Record] = {}
     finish = worker.leases.finish
 

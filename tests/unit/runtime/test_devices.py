@@ -1,45 +1,37 @@
-"""Where workers run: what nvidia-smi lists, what CUDA_VISIBLE_DEVICES and --gpus leave of it."""
+"""The devices of a machine: what the driver lists, what CUDA_VISIBLE_DEVICES and --gpus leave of it."""
 
 import socket
 from pathlib import Path
 
 import pytest
-from service import fake_gpus
+from fake_nvml import GPUS, FakeNvml
 
 from search.errors import UserError
-from search.runtime.devices import Place, places
+from search.runtime import devices
+from search.runtime.devices import Device, find_devices
 
-PLAIN = """\
-GPU 0: NVIDIA H200 (UUID: GPU-aaaa-1)
-GPU 1: NVIDIA H200 (UUID: GPU-bbbb-2)
-GPU 2: NVIDIA H200 (UUID: GPU-cccc-3)
-"""
-DIVIDED = """\
-GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa-1)
-  MIG 3g.20gb     Device  0: (UUID: MIG-1111-a)
-  MIG 3g.20gb     Device  1: (UUID: MIG-2222-b)
-GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb-2)
-"""
+PLAIN: GPUS = {"GPU-aaaa-1": [], "GPU-bbbb-2": [], "GPU-cccc-3": []}
+PARTITIONED: GPUS = {"GPU-aaaa-1": ["MIG-1111-a", "MIG-2222-b"], "GPU-bbbb-2": []}
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A machine with the GPUs of PLAIN."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setenv("PATH", fake_gpus(tmp_path, PLAIN))
+    monkeypatch.setattr(devices, "pynvml", FakeNvml(PLAIN))
     return monkeypatch
 
 
-def uuids(found: list[Place]) -> list[str]:
-    return [place.environment["CUDA_VISIBLE_DEVICES"] for place in found]
+def uuids(found: list[Device]) -> list[str]:
+    return [device.environment["CUDA_VISIBLE_DEVICES"] for device in found]
 
 
-def test_one_place_per_gpu(machine: pytest.MonkeyPatch) -> None:
-    found = places("auto", None, None)
+def test_one_device_per_gpu(machine: pytest.MonkeyPatch) -> None:
+    found = find_devices("auto", None, None)
     assert uuids(found) == ["GPU-aaaa-1", "GPU-bbbb-2", "GPU-cccc-3"]
-    assert [place.label for place in found] == ["GPU 0", "GPU 1", "GPU 2"]
-    assert {(place.device, place.share) for place in found} == {("cuda:0", 1)}
-    assert [place.key for place in found] == uuids(found)
+    assert [device.label for device in found] == ["GPU 0", "GPU 1", "GPU 2"]
+    assert {(device.name, device.share) for device in found} == {("cuda:0", 1)}
+    assert [device.key for device in found] == uuids(found)
 
 
 @pytest.mark.parametrize(
@@ -55,59 +47,74 @@ def test_one_place_per_gpu(machine: pytest.MonkeyPatch) -> None:
 )
 def test_cuda_visible_devices(machine: pytest.MonkeyPatch, visible: str, expected: list[str]) -> None:
     machine.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert uuids(places("auto", None, None)) == expected
+    assert uuids(find_devices("auto", None, None)) == expected
 
 
 @pytest.mark.parametrize("visible", ["", "-1", "9"])
 def test_no_gpu_is_visible(machine: pytest.MonkeyPatch, visible: str) -> None:
     machine.setenv("CUDA_VISIBLE_DEVICES", visible)
-    (place,) = places("auto", None, None)
-    assert (place.device, place.key) == ("cpu", None)
+    (device,) = find_devices("auto", None, None)
+    assert (device.name, device.key) == ("cpu", None)
 
 
 def test_some_are_chosen(machine: pytest.MonkeyPatch) -> None:
-    assert uuids(places("2,0", None, None)) == ["GPU-aaaa-1", "GPU-cccc-3"]
-    assert uuids(places("GPU-bbbb-2", None, None)) == ["GPU-bbbb-2"]
-    assert places("none", None, None)[0].device == "cpu"
+    assert uuids(find_devices("2,0", None, None)) == ["GPU-aaaa-1", "GPU-cccc-3"]
+    assert uuids(find_devices("GPU-bbbb-2", None, None)) == ["GPU-bbbb-2"]
+    assert find_devices("none", None, None)[0].name == "cpu"
     with pytest.raises(UserError, match=r"--gpus: 3 not on this machine \(there are: 0, 1, 2\)"):
-        places("0,3", None, None)
+        find_devices("0,3", None, None)
 
 
 def test_a_device_by_its_torch_name_is_the_same_device(machine: pytest.MonkeyPatch) -> None:
     machine.setenv("CUDA_VISIBLE_DEVICES", "1,2")
-    assert uuids(places("auto", None, "cuda:1")) == ["GPU-cccc-3"]
-    assert uuids(places("auto", None, "cuda")) == ["GPU-bbbb-2", "GPU-cccc-3"]
-    assert places("0", None, "cpu")[0].key is None
+    assert uuids(find_devices("auto", None, "cuda:1")) == ["GPU-cccc-3"]
+    assert uuids(find_devices("auto", None, "cuda")) == ["GPU-bbbb-2", "GPU-cccc-3"]
+    assert find_devices("0", None, "cpu")[0].key is None
     with pytest.raises(UserError, match=r"--device: cuda:2 is not on this machine \(it has 2 GPUs\)"):
-        places("auto", None, "cuda:2")
+        find_devices("auto", None, "cuda:2")
 
 
 def test_more_workers_than_gpus_share_them(machine: pytest.MonkeyPatch) -> None:
-    found = places("0,1", 3, None)
+    found = find_devices("0,1", 3, None)
     assert uuids(found) == ["GPU-aaaa-1", "GPU-bbbb-2", "GPU-aaaa-1"]
-    assert {place.share for place in found} == {2}
-    assert {place.share for place in places("0,1", 2, None)} == {1}
+    assert {device.share for device in found} == {2}
+    assert {device.share for device in find_devices("0,1", 2, None)} == {1}
 
 
-def test_a_divided_gpu_is_used_by_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setenv("PATH", fake_gpus(tmp_path, DIVIDED))
-    found = places("auto", None, None)
+def test_a_partitioned_gpu_is_used_by_its_parts(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(devices, "pynvml", FakeNvml(PARTITIONED))
+    found = find_devices("auto", None, None)
     assert uuids(found) == ["MIG-1111-a", "MIG-2222-b", "GPU-bbbb-2"]
-    assert [place.label for place in found] == ["GPU 0.0", "GPU 0.1", "GPU 1"]
-    assert uuids(places("0", None, None)) == ["MIG-1111-a", "MIG-2222-b"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-2222-b")
-    assert uuids(places("auto", None, None)) == ["MIG-2222-b"]
+    assert [device.label for device in found] == ["GPU 0.0", "GPU 0.1", "GPU 1"]
+    assert uuids(find_devices("0", None, None)) == ["MIG-1111-a", "MIG-2222-b"]
+    machine.setenv("CUDA_VISIBLE_DEVICES", "MIG-2222-b")
+    assert uuids(find_devices("auto", None, None)) == ["MIG-2222-b"]
 
 
-def test_without_nvidia_smi_what_is_visible_is_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_an_answer_of_the_driver_cuda_visible_devices_is_believed(
+    machine: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An index is one of this machine only; a UUID is the same everywhere."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,GPU-eeee")
-    found = places("auto", None, None)
+    machine.setattr(devices, "pynvml", FakeNvml(None))
+    machine.setattr(devices, "DEVICE_NODES", tmp_path)
+    machine.setenv("CUDA_VISIBLE_DEVICES", "1,GPU-eeee")
+    found = find_devices("auto", None, None)
     assert uuids(found) == ["1", "GPU-eeee"]
-    assert [place.key for place in found] == [f"{socket.gethostname()} 1", "GPU-eeee"]
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert places("auto", None, None)[0].device == "cpu"
+    assert [device.key for device in found] == [f"{socket.gethostname()} 1", "GPU-eeee"]
+    machine.delenv("CUDA_VISIBLE_DEVICES")
+    assert find_devices("auto", None, None)[0].name == "cpu"
+
+
+def test_a_gpu_whose_driver_does_not_answer_is_no_reason_to_train_on_the_cpu(
+    machine: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine.setattr(devices, "pynvml", FakeNvml(None))
+    machine.setattr(devices, "DEVICE_NODES", tmp_path)
+    (tmp_path / "nvidiactl").touch()
+    assert find_devices("auto", None, None)[0].name == "cpu", "no GPU, only what a driver left behind"
+    (tmp_path / "nvidia0").touch()
+    with pytest.raises(UserError, match=r"nvidia0 exists, but .*version mismatch.*--gpus none"):
+        find_devices("auto", None, None)
+    assert find_devices("none", None, None)[0].name == "cpu"
+    machine.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert uuids(find_devices("auto", None, None)) == ["0"]
