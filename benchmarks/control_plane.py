@@ -145,7 +145,8 @@ class Ours:
         self.study = open_study(url, STUDY)
         self.leases = Leases(self.study.engine, self.study.id, "me", Process.current())
         self.leases.join("cpu")
-        self.judge = build_pruner(spec)(self.study)
+        self.pruner = build_pruner(spec)
+        self.pruner.open(self.study)
         self.population = Population(engines.connect(url), spec, leased=True)
 
     def ask(self) -> tuple[Lease, dict[str, Any]]:
@@ -159,7 +160,9 @@ class Ours:
         """Report and decision."""
         lease, params = asked
         assert self.leases.report(lease, epoch, EPOCHS, score)
-        self.judge(lease, params, EpochResult(epoch=epoch, epochs=EPOCHS, score=score), reachable=True)
+        self.pruner.decide(
+            lease, params, EpochResult(epoch=epoch, epochs=EPOCHS, score=score), reachable=True
+        )
 
     def tell(self, asked: tuple[Lease, dict[str, Any]]) -> None:
         self.leases.renew(asked[0])

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.objective import Params
-from search.pruners.median import restarts
+from search.pruners.learning_curve import restarts
 from search.scoring import best_mean
 from search.spec.spec import Spec
 

@@ -15,7 +15,8 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, Successive
 from optuna.trial import TrialState
 
 from search.objective import Params
-from search.pruners.median import CurveTable, MedianSettings
+from search.pruners.curve_table import CurveTable
+from search.pruners.median_settings import MedianSettings
 
 
 class Pruner(Protocol):

@@ -19,7 +19,9 @@ from statistics import fmean
 from typing import Any
 
 from search.errors import UserError
-from search.pruners.median import CurveTable, Decision, MedianSettings
+from search.pruners.curve_table import CurveTable
+from search.pruners.median_settings import MedianSettings
+from search.pruners.pruner import Decision
 from search.recorded_run import RecordedRun, read_run
 from search.scoring import best_mean
 

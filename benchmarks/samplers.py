@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.objective import Params
-from search.samplers.ask import Before, choose, trial_of
+from search.samplers.ask import DrawHistory, choose, trial_of
 
 
 class Sampler(Protocol):
@@ -69,7 +69,7 @@ class Ours:
         self._taken: defaultdict[str, list[int]] = defaultdict(list)
 
     def ask(self, slot: int) -> Params:
-        draw = choose(self._spec, slot, Before(self._trials, slot, self._taken))
+        draw = choose(self._spec, slot, DrawHistory(self._trials, slot, self._taken))
         self._taken[draw.point].append(slot)
         self._trials.append(trial_of(self._spec, slot, draw.params))
         return {**self._spec.space.constants, **draw.params}

@@ -110,7 +110,7 @@ def run_timed(url: str, name: str, runs: Path, device: str) -> list[dict[str, fl
     watch.timed(trainer, "load", "data")
     watch.timed(trainer, "build", "model and optimiser")
     watch.timed(path, "ask", "ask the sampler")
-    watch.timed(worker, "judge", "prune or not")
+    watch.timed(worker.pruner, "decide", "prune or not")
     watch.timed(Leases, "claim", LANDMARK)
     watch.timed(Leases, "report", "report")
     watch.timed(Leases, "finish", "tell")

@@ -102,6 +102,11 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
     trials = options.trials or spec.study.trials
     attributes: dict[str, Any] = {} if options.gpu_hours is None else {hours.LIMIT: options.gpu_hours}
     if options.origin is not None:
+        if build_pruner(spec).for_sampler is not None:
+            raise StudyError(
+                f"--from: the {spec.study.pruner.kind} pruner has the sampler learn within brackets, to "
+                "which no other study's trials belong; use another pruner or omit --from"
+            )
         origin = inherit(resolve_study(options.url, options.origin, read_only=True), spec, description)
         attributes[ORIGIN] = origin.to_document()
         notes.append(origin.sentence)

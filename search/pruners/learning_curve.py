@@ -1,7 +1,7 @@
-"""A learning curve read score by score, as pruning compares it: smoothed, and by its age.
+"""Learning curves as the median rule compares them: smoothed, and by age.
 
-A trial's age are the epochs since the end of its own warm-up: a warm-up of ten epochs delays a curve by
-ten and says nothing about where it ends.
+A trial's age is the number of epochs since the end of its warm-up. A warm-up of ten epochs delays a curve
+by ten and says nothing about where it ends.
 """
 
 import math
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """One trial's scores, and what they have to be read with.
+    """One trial's scores, and what is needed to read them.
 
     Attributes:
         scores: raw, by epoch from 1; NaN or infinite where one is missing.
         warmup: epochs of warm-up, which are not compared.
         horizon: how many epochs the trial has; None where that is not known.
         restarts: the first epoch of the second, third, ... cycle, ascending; may be endless.
-        kind: which curves it is comparable with half-way; None: with all.
+        kind: half-way, it is comparable only with curves of this kind; None: with all.
     """
 
     number: int
@@ -40,21 +40,21 @@ def restarts(warmup: int, epochs: int, factor: int) -> Iterator[int]:
         yield first
 
 
-class Progress:
-    """A curve as far as it was read.
+class SmoothedCurve:
+    """A curve, smoothed score by score as it comes in.
 
     Attributes:
-        epoch: the last one read.
-        may_end_from: the epoch from which the trial may be ended, in this cycle.
-        recent: scores of this cycle, the last few.
-        means: by age from 1; NaN where all scores of one are missing.
-        counts: how many scores are in each of them.
+        epoch: the last epoch read.
+        may_end_from: the first epoch of this cycle after which the trial may be ended.
+        recent: the last few scores of this cycle.
+        means: the smoothed score by age from 1; NaN where all scores of its window are missing.
+        counts: how many scores each mean is over.
     """
 
     def __init__(self, curve: Curve, smooth: int, grace: int) -> None:
         self.curve = curve
         self.epoch = 0
-        self.recent: deque[float] = deque(maxlen=max(smooth, 4))
+        self.recent: deque[float] = deque(maxlen=max(smooth, 4))  # 4: the noise needs third differences
         self.means = array("d")
         self.counts = array("l")
         self._smooth = smooth
@@ -68,7 +68,7 @@ class Progress:
         return len(self.means)
 
     def advance(self, score: float) -> None:
-        """Take in the next score; NaN where it is missing."""
+        """Append the next score; NaN where it is missing."""
         self.epoch += 1
         if self.epoch == self._next_restart:
             if self.means and not math.isnan(self.means[-1]):
@@ -83,6 +83,7 @@ class Progress:
     def _begin_cycle(self, epochs_before: int) -> None:
         self.recent.clear()
         self._next_restart = next(self._restarts, math.inf)
+        # A cycle shorter than the grace would never be judged; its last epoch is.
         self.may_end_from = min(epochs_before + self._grace, self._next_restart - 1)
 
     def _mean(self) -> tuple[float, int]:
@@ -92,8 +93,8 @@ class Progress:
         if math.isnan(mean):
             present = [score for score in window if not math.isnan(score)]
             mean, count = math.fsum(present) / len(present) if present else math.nan, len(present)
-        # A restart throws a curve back for most of a cycle. Until it has caught up, the trial is worth
-        # what it had before: that much of its final value is certain.
+        # A restart sets a curve back for most of a cycle. Until it has recovered, the trial counts with
+        # the mean it had before: that much of its final value is certain.
         before = self._before_restart
         if not math.isnan(before) and (len(recent) < smooth or not mean > before):
             return before, smooth

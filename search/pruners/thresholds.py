@@ -1,6 +1,6 @@
-"""What a trial's mean is held against: the medians of the others at its age, and what is still in reach.
+"""The thresholds a trial must reach: the medians of other trials at its age, and the best one so far.
 
-`Bars` is fed mean by mean and keeps those of each age sorted, so that a comparison costs a few binary
+`Thresholds` is fed mean by mean and keeps those of each age sorted, so that a comparison costs a few binary
 searches however many trials there are.
 """
 
@@ -13,33 +13,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.pruners.learning_curve import Progress
+from search.pruners.learning_curve import SmoothedCurve
 
 CATCHING_UP = 0.9
-"""Whose distance is below this share of what it was at half the age is catching up."""
+"""A trial is catching up when it is behind by less than this share of what it was at half its age."""
 
-KIN = 2
-"""How many others of its kind must have come to an age before a trial is ended at it."""
+PEERS_OF_KIND = 2
+"""How many others of its kind must have reached an age before a trial is ended at it."""
 
-LATE = 0.2
-"""From which share of its epochs on a trial may be out of reach of the best."""
+REACH_FROM = 0.2
+"""The share of its epochs after which a trial may be ended because the best is out of reach."""
 
-FURTHER = 1.5
-"""How many times a trial's age others must have come, so that what they gained tells what it may gain."""
+REACH_LOOKAHEAD = 1.5
+"""The multiple of a trial's age that others must have reached, to show what it may still gain."""
 
-SURE = 3.0
-"""How far out of reach it must be, in standard deviations of its mean."""
+REACH_MARGIN = 3.0
+"""How far out of reach the best must be, in standard deviations of the trial's mean."""
 
-HOPE = 1.1
-"""How many times as much as any trial gained so far another may still gain."""
+REACH_GAIN = 1.1
+"""A trial may still gain this many times as much as any other trial did."""
 
-_ENOUGH_JUMPS = 10_000
-"""How many third differences measure the noise: to about 2 %; more would only cost."""
+_ENOUGH_DIFFERENCES = 10_000
+"""Third differences that the noise is measured from: right to about 2 %, and more would only cost time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A mean beside the medians of the others of its age: of all, and of its kind."""
+class PeerComparison:
+    """A trial's mean beside the medians of the others at its age: of all, and of its kind."""
 
     value: float
     median: float
@@ -62,8 +62,8 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """A mean, the best mean there is, and the most that any trial gained from that age on."""
+class ReachComparison:
+    """A trial's mean beside the best mean of all, and the most that any trial gained from that age on."""
 
     value: float
     best: float
@@ -73,93 +73,93 @@ class Reach:
 
     @property
     def bar(self) -> float:
-        return self.best - HOPE * self.gain
+        return self.best - REACH_GAIN * self.gain
 
     @property
     def below(self) -> bool:
         return self.bar - self.value > self.margin
 
 
-class Bars:
+class Thresholds:
     """The means of all trials by age; higher is better.
 
     Args:
-        fewest: how many others must have come to an age before they make a bar.
+        min_peers: how many others must have reached an age before a trial is compared at it.
         margin: of a comparison with the medians, in standard deviations of the mean.
-        smooth: how many scores a mean has, where there are enough.
+        smooth: how many scores a full mean has.
     """
 
-    def __init__(self, fewest: int, margin: float, smooth: int) -> None:
-        self._fewest = fewest
+    def __init__(self, min_peers: int, margin: float, smooth: int) -> None:
+        self._min_peers = min_peers
         self._margin = margin
         self._smooth = smooth
         self._means: defaultdict[tuple[int, Hashable], array[float]] = defaultdict(lambda: array("d"))
-        self._gains = np.zeros(64)
+        self._gains = np.zeros(64)  # by age - 1: the most that any trial gained from there on
         self._best = -math.inf
-        self._jumps = array("d")
+        self._differences = array("d")  # third differences of scores, sorted
 
-    def take(self, progress: Progress) -> None:
-        """Take in a trial's last mean."""
-        age, mean = progress.age, progress.means[-1]
+    def add_last_mean(self, curve: SmoothedCurve) -> None:
+        """Take in the last mean of a trial."""
+        age, mean = curve.age, curve.means[-1]
         if math.isnan(mean):
             return
-        for kind in {None, progress.curve.kind}:
+        for kind in {None, curve.curve.kind}:
             insort(self._means[age, kind], mean)
-        if progress.counts[-1] >= self._smooth:
+        if curve.counts[-1] >= self._smooth:
             self._best = max(self._best, mean)
         if age > len(self._gains):
             self._gains = np.concatenate([self._gains, np.zeros(age)])
         gains = self._gains[:age]
-        np.fmax(gains, mean - np.frombuffer(progress.means), out=gains)
+        np.fmax(gains, mean - np.frombuffer(curve.means), out=gains)
 
     def measure_noise(self, recent: Sequence[float]) -> None:
-        """Take in the last of `recent` scores."""
-        if len(recent) >= 4 and len(self._jumps) < _ENOUGH_JUMPS:
-            jump = abs(recent[-1] - 3 * recent[-2] + 3 * recent[-3] - recent[-4])
-            if not math.isnan(jump):
-                insort(self._jumps, jump)
+        """Take in the last of the `recent` scores of a trial."""
+        if len(recent) >= 4 and len(self._differences) < _ENOUGH_DIFFERENCES:
+            difference = abs(recent[-1] - 3 * recent[-2] + 3 * recent[-3] - recent[-4])
+            if not math.isnan(difference):
+                insort(self._differences, difference)
 
     def noise(self) -> float:
-        """Standard deviation of one score about its curve; 0 until ten figures say something.
+        """Standard deviation of one score about its curve; 0 until ten third differences are known.
 
-        From third differences, in which a smooth curve leaves next to nothing, even where it is steep;
-        by their median, which a collapse does not move.
+        A smooth curve leaves next to nothing in third differences, even where it is steep, and their
+        median is not moved by a trial that collapses.
         """
-        if len(self._jumps) < 10:
+        if len(self._differences) < 10:
             return 0.0
         # Half of a normal distribution is within 0.6745 standard deviations, and the third difference
         # of independent scores has 1 + 9 + 9 + 1 times their variance.
-        return self._jumps[len(self._jumps) // 2] / 0.6745 / math.sqrt(20)
+        return self._differences[len(self._differences) // 2] / 0.6745 / math.sqrt(20)
 
-    def compare(self, progress: Progress, age: int) -> Comparison | None:
+    def compare_with_peers(self, curve: SmoothedCurve, age: int) -> PeerComparison | None:
         """None where the trial has no mean at that age, or too few others have one."""
-        value = progress.means[age - 1] if age >= 1 else math.nan
+        value = curve.means[age - 1] if age >= 1 else math.nan
         if math.isnan(value):
             return None
         median, peers = _median_of_others(self._means[age, None], value)
-        median_of_kind, peers_of_kind = _median_of_others(self._means[age, progress.curve.kind], value)
-        if peers < self._fewest or peers_of_kind < KIN:
+        median_of_kind, peers_of_kind = _median_of_others(self._means[age, curve.curve.kind], value)
+        if peers < self._min_peers or peers_of_kind < PEERS_OF_KIND:
             return None
-        margin = self._margin * self.noise() / math.sqrt(progress.counts[age - 1])
-        return Comparison(value, median, peers, median_of_kind, peers_of_kind, margin)
+        margin = self._margin * self.noise() / math.sqrt(curve.counts[age - 1])
+        return PeerComparison(value, median, peers, median_of_kind, peers_of_kind, margin)
 
-    def catches_up(self, progress: Progress, now: Comparison) -> bool:
-        """Whether a trial that is behind has made good some of what it lacked at half its age."""
-        then = self.compare(progress, (progress.age + 1) // 2)
+    def is_catching_up(self, curve: SmoothedCurve, now: PeerComparison) -> bool:
+        """Whether a trial is less far behind than it was at half its age."""
+        then = self.compare_with_peers(curve, (curve.age + 1) // 2)
         return then is not None and now.behind < CATCHING_UP * then.behind
 
-    def reach(self, progress: Progress, age: int) -> Reach | None:
-        """None early on, and where too few have come much further than that age."""
-        curve = progress.curve
-        if curve.horizon is None or age < 1 or age + curve.warmup < LATE * curve.horizon:
+    def compare_with_best(self, curve: SmoothedCurve, age: int) -> ReachComparison | None:
+        """None early on, and where too few others are much older than that age."""
+        horizon, warmup = curve.curve.horizon, curve.curve.warmup
+        if horizon is None or age < 1 or age + warmup < REACH_FROM * horizon:
             return None
-        value = progress.means[age - 1]
-        further = min(math.ceil(FURTHER * age), curve.horizon - curve.warmup)
-        peers = len(self._means[further, None])
-        if math.isnan(value) or peers < self._fewest:
+        value = curve.means[age - 1]
+        older = min(math.ceil(REACH_LOOKAHEAD * age), horizon - warmup)
+        peers = len(self._means[older, None])
+        if math.isnan(value) or peers < self._min_peers:
             return None
-        margin = SURE * self.noise() / math.sqrt(progress.counts[age - 1])
-        return Reach(value, self._best, float(self._gains[age - 1]), peers, margin)
+        margin = REACH_MARGIN * self.noise() / math.sqrt(curve.counts[age - 1])
+        return ReachComparison(value, self._best, float(self._gains[age - 1]), peers, margin)
 
 
 def _median_of_others(values: Sequence[float], own: float) -> tuple[float, int]:

@@ -1,31 +1,39 @@
-"""Looking a kind up: what a registry does not know is said with the line it stands on."""
+"""Building a study's sampler or pruner from its registry; every refusal names the line in space.yaml."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from search.errors import SpaceError, one_of
 from search.spec.spec import Spec
 
-Entry = TypeVar("Entry")
+Built = TypeVar("Built")
+Section = Literal["sampler", "pruner"]
 
 
-def registered(section: str, kind: str, registry: Mapping[str, Entry], spec: Spec) -> Entry:
-    """The entry called `kind`; SpaceError with the place of `study.<section>.kind` where there is none."""
-    name = f"study.{section}.kind"
-    if kind not in registry:
-        raise SpaceError(f"{spec.place(name)}: {one_of(name, kind, registry)}", parameter=name)
-    return registry[kind]
+def build(
+    section: Section, registry: Mapping[str, Callable[..., Built]], spec: Spec, *arguments: Any
+) -> Built:
+    """Calls the entry for `study.<section>.kind` with `arguments` and the options beside `kind`.
+
+    Raises SpaceError for an unknown kind, and for options that the entry refuses.
+    """
+    settings = getattr(spec.study, section)
+    if settings.kind not in registry:
+        name = f"study.{section}.kind"
+        raise SpaceError(f"{spec.place(name)}: {one_of(name, settings.kind, registry)}", parameter=name)
+    with options_located(spec, section):
+        return registry[settings.kind](*arguments, **settings.options)
 
 
 @contextmanager
-def options_at(spec: Spec, section: str) -> Iterator[None]:
-    """Says where in the document the options stand that a constructor refused."""
+def options_located(spec: Spec, section: Section) -> Iterator[None]:
+    """Turns a refusal of options in this block into a SpaceError that says where they stand."""
     try:
         yield
     except SpaceError:
         raise
     except (TypeError, ValueError, ArithmeticError) as error:
         name = f"study.{section}"
-        said = str(error).split("() ")[-1]  # TypeError begins with the constructor's name
-        raise SpaceError(f"{spec.place(name)}: {name}: {said}", parameter=name) from error
+        message = str(error).split("() ")[-1]  # TypeError begins with the constructor's name
+        raise SpaceError(f"{spec.place(name)}: {name}: {message}", parameter=name) from error

@@ -22,7 +22,7 @@ class Memory(InMemoryStorage):
 
     def __init__(self, others: Sequence[FrozenTrial], number: int) -> None:
         super().__init__()
-        self._others = others
+        self.others = others
         self._number = number
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
@@ -33,5 +33,5 @@ class Memory(InMemoryStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        chosen = [trial for trial in self._others if states is None or trial.state in states]
+        chosen = [trial for trial in self.others if states is None or trial.state in states]
         return [*chosen, *super().get_all_trials(study_id, deepcopy, states)]

@@ -26,11 +26,6 @@ def inherit(other: Study, spec: Spec, description: Description | None) -> Origin
     name = f"--from: {other.name!r}"
     if other.plan is not None:
         raise StudyError(f"{name} retrains trials of {other.plan.of!r}; name that study")
-    if spec.study.pruner.kind == "hyperband":
-        raise StudyError(
-            "--from: the hyperband pruner has its sampler learn within brackets, to which no other study's "
-            "trials belong; use another pruner or leave --from away"
-        )
     different = [
         f"{what} {before} (now {after})"
         for what, before, after in [

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from search.errors import SearchError
 from search.objective import EpochResult
-from search.pruners.median import Decision
+from search.pruners.pruner import Decision
 from search.records import ReasonCode
 from search.scoring import best_mean, epoch_of_best
 from search.spec.spec import Spec

@@ -19,8 +19,8 @@ from typing import Any
 
 from search.errors import NoDevice
 from search.objective import EpochResult, Run, configure, describe, load_objective
-from search.pruners.median import Decision
-from search.pruners.registry import Judge, build_pruner
+from search.pruners.pruner import Decision, Pruner
+from search.pruners.registry import build_pruner
 from search.retraining.answer_page import publish_answer
 from search.retraining.study import advance
 from search.runtime.devices import Device
@@ -89,8 +89,10 @@ class Worker:
         return load_objective(self.study.spec.objective)
 
     @cached_property
-    def judge(self) -> Judge:
-        return build_pruner(self.study.spec)(self.study)
+    def pruner(self) -> Pruner:
+        pruner = build_pruner(self.study.spec)
+        pruner.open(self.study)
+        return pruner
 
     def run(self, interrupt: Interrupt) -> int:
         """Trains until the budget is used up or somebody wants it to stop; returns the exit code.
@@ -133,7 +135,7 @@ class Worker:
         self.device.confine()
         example = next(self.study.spec.space.corners())
         check_data(self.study, describe(self.objective, configure(self.objective, example), self.data))
-        self._insist(lambda: (self.judge, self.sync.token))  # made with the database, needed without it
+        self._insist(lambda: (self.pruner, self.sync.token))  # made with the database, needed without it
 
     def train(self, lease: Lease) -> None:
         """One trial, from its claim to its end."""
@@ -167,7 +169,7 @@ class Worker:
         """Trains the trial's epochs as they come; returns how it ended."""
         watchdog = Watchdog(lambda text: self._end_hung(lease, workspace, progress, text))
         try:
-            task = self._insist(lambda: ask(self.study, self.leases, lease))
+            task = self._insist(lambda: ask(self.study, self.leases, lease, self.pruner.for_sampler))
             if task is None:
                 raise LeaveTrial
             params, progress.seed = task.params, task.seed
@@ -192,7 +194,7 @@ class Worker:
                     check_applied(params, result.applied)
                     progress.add(result)
                     self._report(lease, workspace, progress)
-                    decision = self.judge(lease, params, result, self.heartbeat.reachable)
+                    decision = self.pruner.decide(lease, params, result, self.heartbeat.reachable)
                     if decision.control and progress.control is None:
                         self._note(lease, progress, decision)
                     if decision.prune:

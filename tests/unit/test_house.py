@@ -16,6 +16,7 @@ import typer
 from service import DOCUMENT
 
 from search.cli.app import app
+from search.pruners.pruner import Pruner
 from search.pruners.registry import PRUNERS, build_pruner
 from search.samplers.registry import SAMPLERS, build_sampler
 from search.spec.spec import Spec, load_spec, stock_space
@@ -229,7 +230,8 @@ def test_samplers_are_accepted(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", PRUNERS)
 def test_pruners_are_accepted(tmp_path: Path, kind: str) -> None:
     needed = ", percentile: 25.0" if kind == "percentile" else ""
-    assert callable(build_pruner(spec_with(tmp_path, f"study.pruner={{kind: {kind}{needed}}}")))
+    spec = spec_with(tmp_path, f"study.pruner={{kind: {kind}{needed}}}")
+    assert isinstance(build_pruner(spec), Pruner)
 
 
 REGISTRIES = [

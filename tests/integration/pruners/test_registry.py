@@ -1,4 +1,4 @@
-"""A judge: what it reads, and what it does where there is nothing to read from."""
+"""A pruner: what it reads, and what it decides when the database is away."""
 
 import pytest
 import sqlalchemy
@@ -17,14 +17,15 @@ def test_nobody_waits_for_a_database_that_is_away(search: Search, kind: str) -> 
     leases.join("cpu")
     lease = leases.claim()
     assert isinstance(lease, Lease)
-    judge = build_pruner(study.spec)(study)
+    pruner = build_pruner(study.spec)
+    pruner.open(study)
     result = EpochResult(epoch=1, epochs=4, score=0.5)
     statements: list[str] = []
     for engine in (study.engine, study.optuna._storage._backend.engine):  # type: ignore[attr-defined]
         sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *about: statements.append(about[2]))
-    assert not judge(lease, {"x": 0.3}, result, reachable=False).prune
+    assert not pruner.decide(lease, {"x": 0.3}, result, reachable=False).prune
     assert statements == []
-    assert not judge(lease, {"x": 0.3}, result, reachable=True).prune
+    assert not pruner.decide(lease, {"x": 0.3}, result, reachable=True).prune
     assert statements
     study.engine.dispose()
 
@@ -43,8 +44,11 @@ def test_the_bar_is_the_last_one_that_was_read(search: Search) -> None:
         leases.finish(lease, "COMPLETE", 0.9, {})
     mine = leases.claim()
     assert isinstance(mine, Lease)
-    judge = build_pruner(study.spec)(study)
-    assert not judge(mine, {"x": 0.3}, EpochResult(epoch=1, epochs=4, score=0.95), reachable=True).prune
-    decision = judge(mine, {"x": 0.3}, EpochResult(epoch=2, epochs=4, score=0.0), reachable=False)
+    pruner = build_pruner(study.spec)
+    pruner.open(study)
+    assert not pruner.decide(
+        mine, {"x": 0.3}, EpochResult(epoch=1, epochs=4, score=0.95), reachable=True
+    ).prune
+    decision = pruner.decide(mine, {"x": 0.3}, EpochResult(epoch=2, epochs=4, score=0.0), reachable=False)
     assert decision.prune and decision.peers == 3 and decision.bar == pytest.approx(0.9)
     study.engine.dispose()

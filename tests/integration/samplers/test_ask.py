@@ -14,8 +14,8 @@ from service import STUDY, Search
 from search.objective import EpochResult, Run
 from search.report.gathering import gather
 from search.runtime.signals import Interrupt
-from search.samplers.ask import Before, Task, ask, choose, repeat_seed, sample_of, trial_of
-from search.samplers.registry import whole
+from search.samplers.ask import DrawHistory, Task, ask, choose, repeat_seed, sample_of, trial_of
+from search.samplers.gp import whole_trials
 from search.spec.grid import configs, point
 from search.spec.spec import Spec, load_spec
 from search.study.open import open_study
@@ -64,7 +64,7 @@ def spec_of(folder: Path, document: str, sampler: str = "{kind: random, seed: 7}
 
 def drawn(spec: Spec, trials: list[optuna.trial.FrozenTrial], slot: int) -> dict[str, object]:
     taken = {point(spec.space, trial.params): [trial.number] for trial in trials}
-    return dict(choose(spec, slot, Before(trials, len(trials), taken)).params)
+    return dict(choose(spec, slot, DrawHistory(trials, len(trials), taken)).params)
 
 
 # -- points ----------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_every_point_is_drawn_once_and_then_the_best_by_turns(tmp_path: Path, sa
     taken: dict[str, list[int]] = {}
     repeats = []
     for slot in range(POINTS + 7):
-        draw = choose(spec, slot, Before(trials, slot, taken))
+        draw = choose(spec, slot, DrawHistory(trials, slot, taken))
         assert draw.repeat == len(taken.get(draw.point, []))
         if draw.repeat:
             repeats.append((draw.of, draw.repeat))
@@ -276,7 +276,7 @@ def test_what_the_gp_sees_is_whole(tmp_path: Path) -> None:
         trial_of(spec, 5, bent),
         frozen(6, state.RUNNING, None, {}),
     ]
-    views = whole(spec, trials)
+    views = whole_trials(spec, trials)
     assert [view.number for view in views] == [0, 1, 2, 3, 5]
     assert [view.value for view in views] == [0.5, 0.7, 0.5, 0.6, None]
     assert [view.state for view in views] == [state.COMPLETE] * 4 + [state.RUNNING]

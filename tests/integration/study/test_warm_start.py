@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
-from search.samplers.ask import before, choose, sample_of
+from search.samplers.ask import choose, history_of, sample_of
 from search.spec.grid import point
 from search.spec.spec import load_spec
 from search.study.open import open_study
@@ -90,7 +90,7 @@ def test_its_sampler_learns_from_them_and_they_are_nothing_else(old: Search, com
     start(command, "--from", "toy", "--trials", "2")
     study = new(old)
     lease = Lease(trial_id=10**6, number=1, slot=1, attempt=1, deaths=0, epochs=0)
-    seen = before(study, lease)
+    seen = history_of(study, lease)
     origin = study.origin
     assert origin is not None
     assert [trial.number for trial in seen.trials] == [*range(len(origin.trials))]
@@ -111,7 +111,7 @@ def test_its_sampler_learns_from_them_and_they_are_nothing_else(old: Search, com
     assert [trial["number"] for trial in trials] == [0, 1]
     assert trials[0]["known"] == "by hand", "it was tried before, and is tried here as it stands"
     assert status["best"]["number"] in (0, 1) and trials[1]["repeat_of"] is None
-    own = [trial.number for trial in before(study, lease).trials][-1:]
+    own = [trial.number for trial in history_of(study, lease).trials][-1:]
     assert own == [len(origin.trials)], "its own come after them; the one that draws is none of them"
 
 
@@ -126,14 +126,14 @@ def test_a_joining_worker_draws_as_the_first_would_with_the_other_study_gone(
     start(command, "--from", "toy")
     lease = Lease(trial_id=10**6, number=3, slot=3, attempt=1, deaths=0, epochs=0)
     first = new(old)
-    wanted = choose(first.spec, 3, before(first, lease))
+    wanted = choose(first.spec, 3, history_of(first, lease))
     other = open_study(old.url, "toy")
     with other.engine.begin() as connection:
         for table in (tables.takeovers, tables.points, tables.workers, tables.leases, tables.studies):
             connection.execute(table.delete().where(table.c.study_id == other.id))
     optuna.delete_study(study_name="toy", storage=optuna_storage(old.url))
     second = new(old)
-    assert choose(second.spec, 3, before(second, lease)) == wanted
+    assert choose(second.spec, 3, history_of(second, lease)) == wanted
     start(command, "--from", "toy")
     start(command)
 

@@ -11,7 +11,9 @@ import optuna
 import pytest
 
 from search.pruners import thresholds
-from search.pruners.median import Curve, CurveTable, MedianSettings, decide, in_control, restarts
+from search.pruners.curve_table import CurveTable, decide, in_control
+from search.pruners.learning_curve import Curve, restarts
+from search.pruners.median_settings import MedianSettings
 from search.scoring import Direction
 
 PLAIN = MedianSettings(startup_trials=3, epochs=1, patience=1, margin=0.0, control=0.0, smooth=1)
@@ -363,7 +365,7 @@ def reference(curve: Curve, others: Sequence[Curve], settings: MedianSettings, s
         there = [(kind, means[age - 1][0]) for kind, means in theirs if len(means) >= age]
         everyone = [mean for _, mean in there if not math.isnan(mean)]
         kin = [mean for kind, mean in there if not math.isnan(mean) and curve.kind in (None, kind)]
-        if len(everyone) < settings.startup_trials or len(kin) < thresholds.KIN:
+        if len(everyone) < settings.startup_trials or len(kin) < thresholds.PEERS_OF_KIND:
             return None
         bar = min(np.median(everyone), np.median(kin))
         return float(bar - value), settings.margin * noise / math.sqrt(count)
@@ -373,9 +375,9 @@ def reference(curve: Curve, others: Sequence[Curve], settings: MedianSettings, s
         return found is not None and found[0] > found[1]
 
     def out_of_reach(age: int) -> bool:
-        if age < 1 or age + curve.warmup < thresholds.LATE * HORIZON or math.isnan(own[age - 1][0]):
+        if age < 1 or age + curve.warmup < thresholds.REACH_FROM * HORIZON or math.isnan(own[age - 1][0]):
             return False
-        further = min(math.ceil(thresholds.FURTHER * age), HORIZON - curve.warmup)
+        further = min(math.ceil(thresholds.REACH_LOOKAHEAD * age), HORIZON - curve.warmup)
         all_means = [*(means for _, means in theirs), own]
         if sum(len(m) >= further and not math.isnan(m[further - 1][0]) for m in all_means) < (
             settings.startup_trials
@@ -385,9 +387,9 @@ def reference(curve: Curve, others: Sequence[Curve], settings: MedianSettings, s
         full = [m for means in all_means for m, count in means if count >= settings.smooth]
         if not full:
             return False
-        hope = thresholds.HOPE * max(0.0, np.nanmax(rises))
+        hope = thresholds.REACH_GAIN * max(0.0, np.nanmax(rises))
         value, count = own[age - 1]
-        return bool(np.nanmax(full) - hope - value > thresholds.SURE * noise / math.sqrt(count))
+        return bool(np.nanmax(full) - hope - value > thresholds.REACH_MARGIN * noise / math.sqrt(count))
 
     epoch = len(curve.scores)
     begun = [curve.warmup, *(each - 1 for each in curve.restarts if each <= epoch)]
@@ -548,7 +550,7 @@ def test_schedules_that_gain_late_or_dip_are_at_no_disadvantage(monkeypatch: pyt
     assert len(winners) >= 4
     assert sum(outcome.lost for outcome, _ in ours) <= 1
     # What is out of reach of the best may well be the best of its kind. The medians end none of these.
-    monkeypatch.setattr(thresholds, "LATE", math.inf)
+    monkeypatch.setattr(thresholds, "REACH_FROM", math.inf)
     apart = simulate("schedules", "", 8, control=0.0)
     constant, *others = np.mean([lost_of_kind(trials) for _, trials in apart], axis=0)
     assert max(others) <= constant + 0.1

@@ -1,0 +1,194 @@
+"""The median rule: is a trial worth its remaining epochs?
+
+It differs from Optuna's MedianPruner, which loses the truly best config in 78 % of simulated studies where
+nothing but a warm-up delays the curves, and in 41 % where it waits for a third of the epochs; this rule in
+none of 200 (docs/pruning.md):
+
+- A trial is compared with ALL trials that came as far, pruned and running ones included. The survivors
+  alone are a bar that rises as pruning goes on.
+- It is compared at its age: epochs since the end of its own warm-up. A warm-up of ten epochs delays a
+  curve by ten and says nothing about where it ends.
+- The mean of the last few scores is compared: not one epoch's luck, and not the best score so far, behind
+  which a collapsed trial would hide.
+- A trial is ended only when it is below the median of all AND of its own kind. A schedule that gains
+  late is behind `constant` half-way; two or more of its own kind show what may still come.
+- A trial that is below, but less so than at half its age, runs on: it is catching up. Slow starters
+  survive that way.
+- A trial above the median is ended, too, where the best is out of its reach: gaining as much from its age
+  on as any trial ever did would not be enough.
+
+`CurveTable` is fed score by score and knows neither Optuna nor the database.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
+
+from search.pruners.learning_curve import Curve, SmoothedCurve
+from search.pruners.median_settings import MedianSettings
+from search.pruners.pruner import Decision
+from search.pruners.thresholds import PeerComparison, ReachComparison, Thresholds
+from search.scoring import Direction, sign_of
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+
+
+def decide(
+    curve: Curve, others: Iterable[Curve], settings: MedianSettings, direction: Direction = "maximize"
+) -> Decision:
+    """The decision at the last epoch of `curve`, with the scores that the others have so far."""
+    table = CurveTable(settings, direction)
+    for each in (*others, curve):
+        table.add(each)
+    return table.decide(curve.number, len(curve.scores))
+
+
+def in_control(seed: int, number: int, share: float) -> bool:
+    """Whether a trial is in the control group: the same on every worker and after every restart."""
+    digest = hashlib.sha256(f"control {seed} {number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A trial in the table, its scores negated where the study minimizes."""
+
+    curve: SmoothedCurve
+    in_control: bool
+    verdict: Decision | None = None
+
+
+class CurveTable:
+    """The smoothed scores of all trials by age.
+
+    A trial of the control group counts until it would have been pruned and no further: that it runs on
+    must not change what becomes of the others.
+    """
+
+    def __init__(self, settings: MedianSettings, direction: Direction = "maximize") -> None:
+        self.settings = settings
+        self._sign = sign_of(direction)
+        self._below = "below" if direction == "maximize" else "above"
+        self._entries: dict[int, _Entry] = {}
+        self._thresholds = Thresholds(settings.startup_trials, settings.margin, settings.smooth)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._entries
+
+    def last_epoch(self, number: int) -> int:
+        """The last epoch of a trial that was read."""
+        return self._entries[number].curve.epoch
+
+    def add(self, curve: Curve) -> None:
+        """Take in a trial that is not here yet, with the scores it has so far."""
+        smoothed = SmoothedCurve(curve, self.settings.smooth, self.settings.grace(curve.horizon))
+        control = in_control(self.settings.seed, curve.number, self.settings.control)
+        self._entries[curve.number] = _Entry(smoothed, control)
+        for epoch, score in enumerate(curve.scores, start=1):
+            self.update(curve.number, epoch, score)
+
+    def update(self, number: int, epoch: int, score: float) -> None:
+        """Take in a trial's next score. Epochs left out are missing; one read before keeps its score."""
+        entry = self._entries[number]
+        while entry.curve.epoch < epoch - 1:
+            self._advance(entry, math.nan)
+        if entry.curve.epoch < epoch:
+            self._advance(entry, self._sign * score if math.isfinite(score) else math.nan)
+
+    def decide(self, number: int, epoch: int) -> Decision:
+        """Whether a trial that has reached `epoch` is ended, by all scores that were read of it.
+
+        A control that would have been pruned keeps that decision. Nothing is decided before `epoch` was
+        read.
+        """
+        entry = self._entries.get(number)
+        if entry is None or entry.curve.epoch < epoch:
+            return Decision(prune=False, text=f"epoch {epoch}: not read yet", epoch=epoch)
+        return entry.verdict or self._judge(entry.curve)
+
+    def noise(self) -> float:
+        """Standard deviation of one score about its curve; 0 until there are enough scores to tell."""
+        return self._thresholds.noise()
+
+    def _advance(self, entry: _Entry, score: float) -> None:
+        curve = entry.curve
+        curve.advance(score)
+        if not curve.age:
+            return
+        self._thresholds.measure_noise(curve.recent)
+        if entry.verdict or math.isnan(curve.means[-1]):
+            return
+        self._thresholds.add_last_mean(curve)
+        decision = self._judge(curve) if entry.in_control else None
+        if decision and decision.prune:
+            text = f"{decision.text}; runs on as a control"
+            entry.verdict = replace(decision, prune=False, control=True, text=text)
+
+    def _judge(self, curve: SmoothedCurve) -> Decision:
+        epoch, thresholds = curve.epoch, self._thresholds
+        # After its last epoch a trial has nothing left to save.
+        may_end = epoch >= curve.may_end_from and epoch != curve.curve.horizon
+        peers = thresholds.compare_with_peers(curve, curve.age)
+        best = thresholds.compare_with_best(curve, curve.age)
+        text = "nothing to compare with yet"
+        if peers:
+            times = self._in_a_row(curve, thresholds.compare_with_peers)
+            text = self._sentence(peers, curve.curve.kind, times)
+            catching_up = times > 0 and thresholds.is_catching_up(curve, peers)
+            if may_end and times == self.settings.patience and not catching_up:
+                return self._decision(epoch, text, peers, prune=True)
+            text += ", but catching up" if catching_up else ""
+        if (
+            may_end
+            and best
+            and self._in_a_row(curve, thresholds.compare_with_best) == self.settings.patience
+        ):
+            prefix = f"{text}; " if peers else ""
+            return self._decision(epoch, prefix + self._out_of_reach(best), best, prune=True)
+        if peers:
+            return self._decision(epoch, text, peers, prune=False)
+        return Decision(prune=False, text=f"epoch {epoch}: {text}", epoch=epoch)
+
+    def _in_a_row(
+        self,
+        curve: SmoothedCurve,
+        compare: Callable[[SmoothedCurve, int], PeerComparison | ReachComparison | None],
+    ) -> int:
+        """For how many ages up to its last the trial has been below, at most `patience`."""
+        for times in range(self.settings.patience):
+            comparison = compare(curve, curve.age - times)
+            if comparison is None or not comparison.below:
+                return times
+        return self.settings.patience
+
+    def _decision(
+        self, epoch: int, text: str, comparison: PeerComparison | ReachComparison, prune: bool
+    ) -> Decision:
+        return Decision(
+            prune=prune,
+            text=f"epoch {epoch}: {text}",
+            epoch=epoch,
+            value=self._sign * comparison.value,
+            bar=self._sign * comparison.bar,
+            peers=comparison.peers,
+            margin=comparison.margin,
+        )
+
+    def _sentence(self, comparison: PeerComparison, kind: Hashable, times: int) -> str:
+        numbers = comparison.value, comparison.median, comparison.median_of_kind
+        value, median, of_kind = (f"{self._sign * number:.4g}" for number in numbers)
+        others = f"the median {median} of {comparison.peers} trials"
+        if kind is not None:
+            others += f" ({of_kind} of the {comparison.peers_of_kind} {kind})"
+        if not times:
+            return f"{value} against {others}"
+        ordinal = _ORDINALS[times - 1] if times <= len(_ORDINALS) else f"{times}th"
+        return f"{value} {self._below} {others}, {ordinal} time, margin {comparison.margin:.2g}"
+
+    def _out_of_reach(self, comparison: ReachComparison) -> str:
+        value, best = (f"{self._sign * number:.4g}" for number in (comparison.value, comparison.best))
+        return (
+            f"the best, {best}, is out of reach for {value}: from here no trial gained more than "
+            f"{comparison.gain:.2g}, of {comparison.peers} that went on, margin {comparison.margin:.2g}"
+        )
