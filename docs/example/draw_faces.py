@@ -2,8 +2,8 @@
 
     python docs/example/draw_faces.py runs faces
 
-The best weights of every trial segment drawn faces, and `faces.npz` and `overlay.png` are rewritten from the
-results. Training, scores and everything else in the report remain those of the real faces.
+The best weights of every trial segment drawn faces, and `faces.npz` and `overlay.png` are rewritten from
+the results. Training, scores and everything else in the report remain those of the real faces.
 """
 
 import argparse

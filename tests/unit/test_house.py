@@ -283,3 +283,40 @@ def test_commands_in_the_documents_parse(line: str) -> None:
     command = group.commands[words[0]]
     with command.make_context(words[0], words[1:]) as context:
         assert context.params
+
+
+# -- documents -------------------------------------------------------------------------------------
+
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_paths_and_links_in_the_documents_exist(document: Path) -> None:
+    text = document.read_text()
+    paths = set(re.findall(r"\b(?:search|storage|tests|benchmarks|docs)/[\w/.-]*\w\.(?:py|sh|md)\b", text))
+    missing = {path for path in paths if not (ROOT / path).exists()}
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        target, _, anchor = link.partition("#")
+        linked = document.parent / target if target else document
+        if not linked.exists() or (anchor and anchor not in anchors(linked.read_text())):
+            missing.add(link)
+    assert missing == set()
+
+
+def anchors(markdown: str) -> set[str]:
+    """The anchors that GitHub gives the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_map_has_the_rooms_in_their_order() -> None:
+    table = re.findall(
+        r"^\| *(\d*) *\| `(?:search/)?(\w+)(?:/|\.py)` \|", (ROOT / "docs/design.md").read_text(), re.M
+    )
+    floors: list[set[str]] = []
+    for floor, room_name in table:
+        if floor:
+            assert int(floor) == len(floors) + 1
+            floors.append(set())
+        floors[-1].add(room_name)
+    assert floors == ROOMS
