@@ -1,25 +1,21 @@
-"""What can be searched: the contract between the service and the thing it trains.
+"""The contract between the service and what it trains, and nothing else.
 
-An objective is a module with `train(config, run)`, and optionally `configure(params)`,
-`describe(config, data)`, and the pair `describe_test(config, data)` and
-`score_test(config, weights, data, device)`. It knows neither Optuna nor SQL; the service knows nothing
-of models. The stock objective is `search.mseg`; `objective: my_module` in space.yaml names another.
+An objective is a module with `train(config, run)`. It may also have `configure(params)`,
+`describe(config, data)`, the pair `describe_test(config, data)` and
+`score_test(config, weights, data, device)`, and a `vocabulary`. It knows neither Optuna nor SQL, and the
+service knows nothing about models. The stock objective is `search.mseg`; `objective: my_module` in
+space.yaml names another. `search/loading.py` imports it.
 
-The trainer is a generator: whoever consumes it decides. The worker reports and prunes, `confirm`
-collects, a test takes two epochs and closes. Closing it ends the training and frees the device.
+The trainer is a generator, so its consumer decides: the worker reports and prunes, `confirm` collects, a
+test takes two epochs and closes. Closing it ends the training and frees the device.
 """
 
-import importlib
 import math
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
-
-from search.errors import SpaceError
 
 Value = bool | int | float | str | None
 """One parameter's value: what YAML has as a scalar."""
@@ -148,6 +144,103 @@ WEIGHTS = "best.safetensors"
 """The file in a trial's folder that stays for the best trials, and that `score_test` is given."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurveShape:
+    """How the learning curve of a config must be read, as far as its settings say.
+
+    Attributes:
+        delay: epochs at its start in which the score says nothing, such as a warm-up; 0 or more.
+        horizon: how many epochs the config trains at most; None if that is unknown.
+        restarts: first epochs of the second, third, ... cycle, ascending; may be endless.
+        kind: only curves of one kind are comparable half-way; None: all curves are.
+    """
+
+    delay: int = 0
+    horizon: int | None = None
+    restarts: Iterable[int] = ()
+    kind: Hashable = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examples:
+    """A few validation examples as a run's best weights saw them, to be compared between two runs.
+
+    Attributes:
+        names: one for each of the N examples; two runs are comparable if theirs are equal.
+        scores: (N,) the study's metric of each example.
+        images, truth, predicted: (N, S, S, 3) uint8 arrays, RGB, ready to be drawn.
+    """
+
+    names: Sequence[str]
+    scores: Sequence[float]
+    images: Any
+    truth: Any
+    predicted: Any
+
+
+def _unknown_curve(params: Params) -> CurveShape:
+    return CurveShape()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vocabulary:
+    """What generic code cannot know about an objective: how things are called, and what they mean.
+
+    An objective may have one as its attribute `vocabulary`; every field has a default. "In words" below
+    means lower case, with `_` between the words: `Warm-up epochs` is `warm_up_epochs`.
+
+    Attributes:
+        aliases: what people call a setting, in words -> the last part of its name, in words.
+        recorded_aliases: a setting's last part, in words, as recorded runs have it -> as the space has it.
+        recorded_names: a setting's last two parts, in words, as recorded runs or the space have them -> the
+            one name, in words, for what both mean.
+        recorded_values: a choice as recorded runs have it -> as the space has it.
+        labels: dotted names of recorded settings that only say what a run is called or where it lies.
+        first: ends of the dotted names that a comparison lists first: what people give as causes.
+        curve: (flat params) -> the shape of that config's learning curve.
+        delay_setting: end of the name of the setting that delays a recorded run's curve, in epochs.
+        score_column: column of `history.json` with the study's score.
+        train_score_column: column with the same score on the training data.
+        rate_column: column with the learning rate.
+        older_score_column: column with the metric that older recorded runs have as their score; runs that
+            lack it are such older runs themselves.
+        score_words, older_score_words: what the two metrics are called.
+        class_score_column: column with a list of scores by class, null where no example has the class.
+        classes_setting, data_setting: dotted names of the recorded settings with the names of the classes,
+            and with where the data came from.
+        throughput: the entry of `EpochResult.metrics` that live views show, and its unit.
+        stand_in: what is trained on if no data are given, such as "drawn faces".
+        picture: a picture that `train` leaves in the run's folder.
+        examples: (a run's folder) -> the examples kept there; None if there are none or they are damaged.
+        examples_file: where `train` keeps them, for messages.
+        example_words: what one example and several are called.
+    """
+
+    aliases: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    recorded_aliases: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    recorded_names: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    recorded_values: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    labels: Sequence[str] = ("experiment.name", "experiment.description", "output_dir")
+    first: Sequence[str] = ()
+    curve: Callable[[Params], CurveShape] = _unknown_curve
+    delay_setting: str | None = None
+    score_column: str = "val_f_score"
+    train_score_column: str = "train_f_score"
+    rate_column: str = "lr"
+    older_score_column: str | None = None
+    score_words: str = "val F"
+    older_score_words: str = ""
+    class_score_column: str | None = None
+    classes_setting: str = "data.classes"
+    data_setting: str = "data.root"
+    throughput: tuple[str, str] = ("images_per_second", "img/s")
+    stand_in: str = ""
+    picture: str = "overlay.png"
+    examples: Callable[[Path], Examples | None] | None = None
+    examples_file: str = ""
+    example_words: tuple[str, str] = ("example", "examples")
+
+
 class Objective(Protocol):
     """A module that can be searched. Only `train` is required.
 
@@ -168,40 +261,3 @@ class Objective(Protocol):
     """
 
     def train(self, config: Any, run: Run) -> Iterator[EpochResult]: ...
-
-
-def load_objective(name: str) -> Any:
-    """The module `name`; raises SpaceError where it cannot be imported or has no `train`.
-
-    The working folder is searched last, so that no folder in it shadows an installed package.
-    """
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    wrong = partial(SpaceError, parameter="objective")
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        # A module that is there but lacks one of its own imports is told apart by the name.
-        missing = error.name or name
-        if name == missing or name.startswith(missing + "."):
-            remedy = "run in its folder, or put that on PYTHONPATH"
-            raise wrong(f"objective: no module named {name!r}; {remedy}") from error
-        raise wrong(f"objective: {name} needs {missing!r}, which is not installed") from error
-    except Exception as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise wrong(f"objective: importing {name} fails with {said}; --debug shows where") from error
-    if not callable(getattr(module, "train", None)):
-        raise wrong(f"objective: {name} has no function train(config, run)")
-    return module
-
-
-def configure(objective: Any, params: Params) -> Any:
-    """The objective's own config for `params`; `params` itself where it has no `configure`."""
-    build = getattr(objective, "configure", None)
-    return build(params) if build else params
-
-
-def describe(objective: Any, config: Any, data: Path | None) -> Description | None:
-    """What the objective says of its data; None where it says nothing."""
-    say = getattr(objective, "describe", None)
-    return say(config, data) if say else None

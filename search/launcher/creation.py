@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SpaceError, StudyError, UserError
-from search.objective import Description, configure, describe, load_objective
+from search.loading import configure, describe, load_objective
+from search.objective import Description
 from search.pruners.registry import build_pruner
 from search.samplers.ask import rehearse
 from search.spec.grid import shortage

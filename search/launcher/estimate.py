@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SearchError
-from search.objective import EpochResult, Run, configure, load_objective
+from search.loading import configure, load_objective
+from search.objective import EpochResult, Run
 from search.records import Snapshot
 from search.spec.spec import Spec
 from search.worker.workspace import CHECKPOINTS, KEPT

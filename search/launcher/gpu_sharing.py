@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import UserError
-from search.objective import Run, configure, load_objective
+from search.loading import configure, load_objective
+from search.objective import Run
 from search.runtime.devices import Device
 from search.spec.spec import Spec
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SearchError, UserError
-from search.objective import Run, configure, load_objective
+from search.loading import configure, load_objective
+from search.objective import Run
 from search.spec.spec import Spec
 
 LARGEST = 5

@@ -1,24 +1,55 @@
-"""The stock objective: MicroSegFormer on faces. It knows neither Optuna nor SQL."""
+"""The stock objective: MicroSegFormer on faces. It knows neither Optuna nor SQL.
 
+Importing this package loads neither torch nor pydantic, so that reading a study stays fast: each function
+imports what it needs when it is called.
+"""
+
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from search.mseg.config import Config
-from search.mseg.data import data as _data
-from search.mseg.models import microsegformer as _model
-from search.mseg.test_split import describe_test, score_test
-from search.mseg.trainer import train
-from search.objective import Description, Params
+from search.mseg.naming import vocabulary
+from search.objective import Description, EpochResult, ImageScores, LabelledTest, Params, Run
 
-__all__ = ["Config", "configure", "describe", "describe_test", "score_test", "train"]
+if TYPE_CHECKING:
+    from search.mseg.config import Config
+
+__all__ = ["configure", "describe", "describe_test", "score_test", "train", "vocabulary"]
 
 
-def configure(params: Params) -> Config:
-    """The config of flat parameters; SpaceError where one is unknown or out of range."""
+def configure(params: Params) -> "Config":
+    """The config of flat parameters; SpaceError if one is unknown or out of range."""
+    from search.mseg.config import Config
+
     return Config.from_params(params)
 
 
-def describe(config: Config, data: Path | None) -> Description:
-    """What there is to train, and on what; DataError where a file is missing or inconsistent."""
-    found = _data.describe(config.data, data)
-    return replace(found, parameters=_model.parameters(config.model, found.classes))
+def train(config: "Config", run: Run) -> Iterator[EpochResult]:
+    """See `search.mseg.trainer.train`."""
+    from search.mseg.trainer import train
+
+    yield from train(config, run)
+
+
+def describe(config: "Config", data: Path | None) -> Description:
+    """What there is to train, and on what; DataError if a file is missing or inconsistent."""
+    from search.mseg.data import data as sources
+    from search.mseg.models import microsegformer
+
+    description = sources.describe(config.data, data)
+    return replace(description, parameters=microsegformer.parameters(config.model, description.classes))
+
+
+def describe_test(config: "Config", data: Path | None) -> LabelledTest:
+    """See `search.mseg.test_split.describe_test`."""
+    from search.mseg.test_split import describe_test
+
+    return describe_test(config, data)
+
+
+def score_test(config: "Config", weights: Path, data: Path | None, device: str) -> ImageScores:
+    """See `search.mseg.test_split.score_test`."""
+    from search.mseg.test_split import score_test
+
+    return score_test(config, weights, data, device)

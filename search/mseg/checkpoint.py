@@ -6,7 +6,6 @@ finds a whole file, after a power cut too. `last.pt` loads with `weights_only=Tr
 
 import json
 import logging
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from search.mseg.files import publish
 from search.objective import WEIGHTS
 
 log = logging.getLogger(__name__)
@@ -67,18 +67,3 @@ def settle_weights(folder: Path, best: bool) -> None:
         publish(beside, folder / WEIGHTS)
     else:
         beside.unlink()
-
-
-def publish(beside: Path, path: Path) -> None:
-    """Give a finished file its name, so that it survives the machine going down at any moment."""
-    _sync(beside)
-    beside.replace(path)
-    _sync(path.parent)  # the name itself
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,64 +1,76 @@
-"""`faces.npz`: the validation faces as the best weights see them, small, for whoever compares two runs.
+"""`faces.npz`: the validation faces as a run's best weights see them, small, to compare two runs by.
 
-The faces whose F changed most between two runs can be shown only if both have kept what they predicted:
-with the images a third of a megabyte a trial. The masks are numbers of classes, so that no colour has to
-be understood.
+The faces whose F changed most between two runs can only be shown if both kept what they predicted. With
+the images that takes a third of a megabyte per trial. Masks hold class numbers, so that no colour has to be
+interpreted. This file does not import torch: reports read galleries.
 """
 
 import io
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
-from torch.nn.functional import interpolate
 
-from search.mseg.checkpoint import publish
-from search.mseg.data.data import SegmentationData
+from search.mseg.files import GALLERY, publish
+from search.objective import Examples
 
-FACES = "faces.npz"
 SIDE = 128  # pixels
 MOST = 100  # faces, the first of the validation set
 QUALITY = 85  # of the JPEG that holds the images
 
-
-def shrunk(masks: Tensor) -> Tensor:
-    """Masks (B, H, W) of class numbers at SIDE x SIDE, uint8: each pixel is one of the mask's."""
-    return interpolate(masks[:, None].float(), size=(SIDE, SIDE), mode="nearest")[:, 0].to(torch.uint8)
+Pixels = NDArray[np.uint8]
 
 
 def write(
-    folder: Path, data: SegmentationData, predicted: Tensor, scores: Tensor, palette: NDArray[np.uint8]
+    folder: Path,
+    *,
+    names: Sequence[str],
+    scores: NDArray[np.float32],
+    images: Pixels,
+    truth: Pixels,
+    predicted: Pixels,
+    classes: Sequence[str],
+    palette: Pixels,
 ) -> None:
-    """Writes `faces.npz`.
-
-    It holds `names` and `f` by face; `images`, a JPEG of all faces below each other; `truth` and
-    `prediction` (faces, SIDE, SIDE); `classes` by number and their colours, `palette`.
+    """Write `faces.npz`.
 
     Args:
-        predicted: (N, SIDE, SIDE), as `shrunk` makes them. scores: (N,), the F of each face.
+        scores: (N,), the F of each face. images: (N, SIDE, SIDE, 3), stored below each other as one JPEG.
+        truth, predicted: (N, SIDE, SIDE), class numbers.
+        palette: (classes, 3), the RGB colour of each class.
     """
-    images = data.val.images[:MOST].float().cpu()
-    small = interpolate(images, size=(SIDE, SIDE), mode="area").round().to(torch.uint8)
-    beside = folder / f"{FACES}.tmp"
-    with beside.open("wb") as file:
+    temporary = folder / f"{GALLERY}.tmp"
+    sheet = io.BytesIO()
+    Image.fromarray(images.reshape(-1, *images.shape[2:])).save(sheet, "JPEG", quality=QUALITY)
+    with temporary.open("wb") as file:
         np.savez_compressed(
             file,
-            names=np.array(data.val.names[:MOST]),
-            f=scores[:MOST].cpu().numpy().astype(np.float32),
-            images=_jpeg(small.permute(0, 2, 3, 1).numpy()),
-            truth=shrunk(data.val_targets[:MOST]).cpu().numpy(),
-            prediction=predicted[:MOST].cpu().numpy(),
-            classes=np.array(data.classes),
+            names=np.array(names),
+            f=scores.astype(np.float32),
+            images=np.frombuffer(sheet.getvalue(), np.uint8),
+            truth=truth,
+            prediction=predicted,
+            classes=np.array(classes),
             palette=palette,
         )
-    publish(beside, folder / FACES)
+    publish(temporary, folder / GALLERY)
 
 
-def _jpeg(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Images (N, S, S, 3) below each other as the bytes of one JPEG."""
-    written = io.BytesIO()
-    Image.fromarray(images.reshape(-1, *images.shape[2:])).save(written, "JPEG", quality=QUALITY)
-    return np.frombuffer(written.getvalue(), np.uint8)
+def read(folder: Path) -> Examples | None:
+    """The faces that the run in `folder` kept; None if there are none, or the file is damaged."""
+    try:
+        with np.load(folder / GALLERY, allow_pickle=False) as kept:
+            truth, palette = kept["truth"], kept["palette"]
+            sheet = np.asarray(Image.open(io.BytesIO(kept["images"].tobytes())).convert("RGB"))
+            return Examples(
+                names=[str(name) for name in kept["names"]],
+                scores=kept["f"],
+                images=sheet.reshape(*truth.shape, 3),
+                truth=palette[truth],
+                predicted=palette[kept["prediction"]],
+            )
+    except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile):
+        return None

@@ -14,10 +14,12 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from search.mseg import gallery
-from search.mseg.checkpoint import publish
 from search.mseg.data.data import SegmentationData
+from search.mseg.files import publish
 from search.mseg.inference import forward
 from search.mseg.learner import Learner
 from search.mseg.metrics import counts, fscores
@@ -46,9 +48,9 @@ def write(folder: Path, learner: Learner, data: SegmentationData) -> None:
     for logits, targets in forward(learner, data.val.images, data.val_targets, classes):
         predictions = logits.argmax(1)
         found.append(fscores(counts(predictions, targets, classes)).nanmean(1).cpu())
-        small.append(gallery.shrunk(predictions).cpu())
+        small.append(_shrunk(predictions).cpu())
     scores = torch.cat(found)
-    gallery.write(folder, data, torch.cat(small), scores, colours(classes))
+    _keep(folder, data, scores, torch.cat(small))
     faces = {"worst": int(scores.argmin()), "best": int(scores.argmax())}
     images, targets = (of[list(faces.values())] for of in (data.val.images, data.val_targets))
     predicted = torch.cat([logits.argmax(1) for logits, _ in forward(learner, images, targets, classes)])
@@ -61,6 +63,28 @@ def write(folder: Path, learner: Learner, data: SegmentationData) -> None:
     beside = folder / f"{OVERLAY}.tmp"
     _draw(rows, data.classes).save(beside, "PNG", compress_level=1)  # a third of the time
     publish(beside, folder / OVERLAY)
+
+
+def _keep(folder: Path, data: SegmentationData, scores: Tensor, predicted: Tensor) -> None:
+    """Writes the gallery: `scores` (N,), `predicted` (N, SIDE, SIDE) as `_shrunk` makes them."""
+    most = gallery.MOST
+    images = interpolate(data.val.images[:most].float(), size=(gallery.SIDE, gallery.SIDE), mode="area")
+    gallery.write(
+        folder,
+        names=data.val.names[:most],
+        scores=scores[:most].numpy(),
+        images=images.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(),
+        truth=_shrunk(data.val_targets[:most]).cpu().numpy(),
+        predicted=predicted[:most].numpy(),
+        classes=data.classes,
+        palette=colours(len(data.classes)),
+    )
+
+
+def _shrunk(masks: Tensor) -> Tensor:
+    """Masks (B, H, W) of class numbers at the gallery's size, uint8: each pixel is one of the mask's."""
+    side = gallery.SIDE
+    return interpolate(masks[:, None].float(), size=(side, side), mode="nearest")[:, 0].to(torch.uint8)
 
 
 def _draw(rows: Sequence[tuple[str, Pixels, Pixels, Pixels]], classes: Sequence[str]) -> Image.Image:

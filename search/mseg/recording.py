@@ -15,9 +15,10 @@ import kornia
 import torch
 import yaml
 
-from search.mseg.checkpoint import publish
 from search.mseg.config import Config
 from search.mseg.data.data import SegmentationData
+from search.mseg.files import publish
+from search.mseg.naming import RECORDED_KINDS
 from search.mseg.schedulers import applied
 from search.objective import Run
 
@@ -40,15 +41,6 @@ COLUMNS = (
     "epoch_seconds",
     "images_per_second",
 )
-
-RECORDED_NAMES = {
-    "adamw": "AdamW",
-    "cosine": "CosineAnnealingLR",
-    "warm_restarts": "CosineAnnealingWarmRestarts",
-    "polynomial": "PolynomialLR",
-    "one_cycle": "OneCycleLR",
-    "constant": "ConstantLR",
-}
 
 
 def empty_history() -> History:
@@ -92,8 +84,8 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
             **sections["loss"],
         },
         "training": {
-            "optimizer": RECORDED_NAMES.get(kind, kind),
-            "scheduler": RECORDED_NAMES.get(scheduler, scheduler),
+            "optimizer": RECORDED_KINDS.get(kind, kind),
+            "scheduler": RECORDED_KINDS.get(scheduler, scheduler),
             "early_stopping_patience": trainer.pop("patience"),
             "max_grad_norm": trainer.pop("grad_clip"),
             "use_amp": precision != torch.float32,

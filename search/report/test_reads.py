@@ -22,7 +22,8 @@ from typing import Any
 
 from search.analysis.test_split import HeldOut, Read, Scored
 from search.errors import SearchError, UserError
-from search.objective import WEIGHTS, ImageScores, LabelledTest, configure, describe, load_objective
+from search.loading import configure, describe, load_objective
+from search.objective import WEIGHTS, ImageScores, LabelledTest
 from search.recorded_run import HISTORY
 from search.render.output import say
 from search.report.material import Trial

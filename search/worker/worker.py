@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import NoDevice
-from search.objective import EpochResult, Run, configure, describe, load_objective
+from search.loading import configure, describe, load_objective
+from search.objective import EpochResult, Run
 from search.pruners.pruner import Decision, Pruner
 from search.pruners.registry import build_pruner
 from search.retraining.answer_page import publish_answer

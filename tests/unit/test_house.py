@@ -78,6 +78,7 @@ def test_the_reader_of_imports_reads() -> None:
 ROOMS = [
     {"errors", "scoring"},
     {"objective"},
+    {"loading"},
     {"mseg", "spec"},
     {"storage"},
     {"records", "recorded_run"},
@@ -174,6 +175,8 @@ def test_no_circle() -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
+        ("search.mseg", ["torch", "numpy", "pydantic", "PIL"]),
+        ("search.mseg.gallery", ["torch"]),
         ("search.cli.app", ["torch", "optuna", "sqlalchemy", "rich.live"]),
         ("search.study.read", ["torch", "optuna", "numpy"]),
         ("search.ui.tables", ["torch", "optuna", "sqlalchemy"]),

@@ -118,7 +118,7 @@ def test_what_is_kept_of_every_face(tmp_path: Path) -> None:
     config = small()
     data = load(config.data, None, "cpu")
     list(train(config, Run(tmp_path)))
-    kept = np.load(tmp_path / gallery.FACES, allow_pickle=False)
+    kept = np.load(tmp_path / gallery.GALLERY, allow_pickle=False)
     count, side = len(data.val.images), gallery.SIDE
     assert kept["names"].tolist() == list(data.val.names) and kept["classes"].tolist() == list(data.classes)
     assert kept["truth"].shape == kept["prediction"].shape == (count, side, side)
