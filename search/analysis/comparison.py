@@ -7,7 +7,7 @@ from typing import Any
 from search.analysis import noise
 from search.analysis.claims import Claim, Finding, check_claim
 from search.analysis.noise import Evidence
-from search.analysis.stages import Stage, boundaries, stages
+from search.analysis.stages import TrainingStage, boundaries, stages
 from search.errors import UserError
 from search.recorded_run import PER_IMAGE_F, POOLED, POOLED_F, TRAIN_SCORE, RecordedRun
 from search.records import finite
@@ -35,7 +35,7 @@ FAR_LONGER = 2.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Side:
+class RunSide:
     """One of the two.
 
     Attributes:
@@ -49,7 +49,7 @@ class Side:
     best_score: float
     best_epoch: int
     means: Mapping[int, float]
-    stages: Sequence[Stage]
+    stages: Sequence[TrainingStage]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +64,8 @@ class Comparison:
         staged: whether it was said where the stages end; JSON then has them as well.
     """
 
-    a: Side
-    b: Side
+    a: RunSide
+    b: RunSide
     metric: str
     direction: Direction
     changed: Mapping[str, tuple[Any, Any]]
@@ -194,16 +194,16 @@ def _cautions(a: RecordedRun, b: RecordedRun) -> list[str]:
     return said
 
 
-def _side(run: RecordedRun, ends: Sequence[int] | None) -> Side:
+def _side(run: RecordedRun, ends: Sequence[int] | None) -> RunSide:
     scores = list(run.finite.values())
     means = {window: best_mean(scores, window, run.direction) or 0.0 for window in WINDOWS}
-    staged: Sequence[Stage] = ()
+    staged: Sequence[TrainingStage] = ()
     if run.direction == "maximize" and max(scores) > 0:
         warmup = next((run.leaves[leaf] for leaf in run.leaves if leaf.endswith("warmup_epochs")), 0)
         train, lr = run.columns.get(TRAIN_SCORE, ()), run.columns.get("lr", ())
         cuts = ends or boundaries(run.scores, warmup if isinstance(warmup, int) else 0)
         staged = stages(cuts, run.scores, train, lr)
-    return Side(
+    return RunSide(
         name=run.name,
         epochs=len(run.scores),
         best_score=run.finite[run.best_epoch],

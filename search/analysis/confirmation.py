@@ -17,7 +17,7 @@ Verdict = Literal["better", "worse", "not settled"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class ConfigResult:
     """One config.
 
     Attributes:
@@ -53,8 +53,8 @@ class Confirmation:
     study: str
     plan: Plan
     direction: Direction
-    baseline: Row
-    contenders: Sequence[Row]
+    baseline: ConfigResult
+    contenders: Sequence[ConfigResult]
     planned: int
     open: int
     lost: int
@@ -66,7 +66,7 @@ class Confirmation:
     expected: float | None
 
     @property
-    def winner(self) -> Row | None:
+    def winner(self) -> ConfigResult | None:
         return next((row for row in self.contenders if row.difference is not None), None)
 
     @property
@@ -132,7 +132,7 @@ def confirmation(
                 verdict = "better" if (call.side == "higher") == (sign > 0) else "worse"
         above = None if gain is None else gain.above if sign > 0 else 1 - gain.above
         rows.append(
-            Row(
+            ConfigResult(
                 config=config,
                 seeds=int(seeds[index]),
                 mean=blocks.mean(index),
@@ -177,7 +177,7 @@ def chance_of(above: float, contenders: int) -> float:
     return above**contenders
 
 
-def _curse(best: Row, sign: int) -> Estimate | None:
+def _curse(best: ConfigResult, sign: int) -> Estimate | None:
     """The search's value of its best trial less the mean of fresh seeds, in the direction of better."""
     value, mean = best.config.value, best.mean
     if value is None or mean is None:
@@ -186,7 +186,7 @@ def _curse(best: Row, sign: int) -> Estimate | None:
     return Estimate(sign * (value - mean.value), low, high, mean.p, mean.above)
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: ConfigResult) -> dict[str, Any]:
     return {
         "name": row.config.name,
         "number": row.config.number,

@@ -21,7 +21,7 @@ Curve = Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class TrainingStage:
     """Epochs `first` to `last`, both within.
 
     Attributes:
@@ -39,7 +39,9 @@ class Stage:
     lr: float | None = None
 
 
-def stages(ends: Sequence[int], scores: Curve, train_scores: Curve = (), lr: Curve = ()) -> list[Stage]:
+def stages(
+    ends: Sequence[int], scores: Curve, train_scores: Curve = (), lr: Curve = ()
+) -> list[TrainingStage]:
     """The run cut after the epochs `ends` (ascending, four of them for five stages).
 
     A stage that begins after the last epoch is left out, and the last is cut short by it.
@@ -55,7 +57,7 @@ def stages(ends: Sequence[int], scores: Curve, train_scores: Curve = (), lr: Cur
             if train is not None and score is not None
         ]
         found.append(
-            Stage(
+            TrainingStage(
                 name=name,
                 first=before + 1,
                 last=here.stop,

@@ -97,10 +97,11 @@ def start(
     from search.launcher import gpu_sharing
     from search.launcher.creation import StartOptions, open_or_create
     from search.launcher.start import run
+    from search.render.terminal import show
     from search.runtime.devices import find_devices
     from search.study.read import read_snapshot
+    from search.ui.best import closing
     from search.ui.live import view
-    from search.ui.tables import closing, show
 
     if per_gpu != "1" and workers is not None:
         raise UserError("--per-gpu: --workers says already how many there are; leave one of the two away")
@@ -221,8 +222,8 @@ def check(
     from search.launcher.estimate import WORKERS
     from search.launcher.preflight import check as run
     from search.launcher.preflight import check_table, study_like
+    from search.render.terminal import show
     from search.runtime.devices import find_devices
-    from search.ui.tables import show
 
     if not planned and (trials or workers):
         raise UserError("check: --trials and --workers belong to --plan; add it, or leave them away")

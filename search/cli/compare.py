@@ -48,10 +48,10 @@ def compare(
     if as_json:
         write_json(found.to_json())
     else:
-        from search.ui.comparison import side_by_side
-        from search.ui.tables import show
+        from search.render.terminal import Blocks, show
+        from search.report.comparison import comparison_blocks
 
-        show(side_by_side(found))
+        show(Blocks(comparison_blocks(found)))
     return 0
 
 

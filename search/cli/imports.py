@@ -71,10 +71,10 @@ def show_runs(runs: "Sequence[ImportedRun]", as_json: bool) -> int:
     if as_json:
         write_json([run.to_json() for run in runs])
     elif runs:
-        from search.ui.imported import imported_table
-        from search.ui.tables import show
+        from search.imports.listing import imported_table
+        from search.render.terminal import Blocks, show
 
-        show(imported_table(runs))
+        show(Blocks([imported_table(runs)]))
     return 0
 
 

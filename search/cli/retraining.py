@@ -12,10 +12,9 @@ from search.render.output import say, write_json
 from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from search.analysis.ablation import Ablation
     from search.analysis.confirmation import Confirmation
+    from search.render.document import Block
     from search.runtime import devices
     from search.study.study import Study
 
@@ -62,8 +61,8 @@ def confirm(
     Further seeds go where it is still open, until it is settled which is better.
     """
     from search.retraining.answer_page import publish
+    from search.retraining.answers import confirmation_blocks
     from search.retraining.confirm import Asked, answer, prepared
-    from search.ui.confirmation import confirmed
 
     here = devices_here(runs, workers, gpus, device)
     asked = Asked(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
@@ -71,7 +70,7 @@ def confirm(
     code = train(made, notes, runs, data, artifacts, here)
     found = answer(made)
     publish(made, found)
-    tell(found, confirmed(found), as_json)
+    tell(found, confirmation_blocks(found), as_json)
     return code
 
 
@@ -99,7 +98,7 @@ def ablate(
     """
     from search.retraining.ablate import Asked, answer, prepared
     from search.retraining.answer_page import publish
-    from search.ui.ablation import ablated
+    from search.retraining.answers import ablation_blocks
 
     here = devices_here(runs, workers, gpus, device)
     asked = Asked(a=a, b=b, name=name, seeds=seeds, trials=trials)
@@ -107,7 +106,7 @@ def ablate(
     code = train(made, notes, runs, data, artifacts, here)
     found = answer(made)
     publish(made, found)
-    tell(found, ablated(found), as_json)
+    tell(found, ablation_blocks(found), as_json)
     return code
 
 
@@ -153,13 +152,13 @@ def train(
     return code
 
 
-def tell(found: "Confirmation | Ablation", drawn: "RenderableType", as_json: bool) -> None:
-    """The answer so far: as JSON, or as it is drawn for a person."""
-    from search.ui.tables import show
+def tell(found: "Confirmation | Ablation", blocks: "Sequence[Block]", as_json: bool) -> None:
+    """The answer so far: as JSON, or as blocks for a person."""
+    from search.render.terminal import Blocks, show
 
     if not found.ended:
         say(f"search worker --study {found.study} works on it, from any machine")
     if as_json:
         write_json(found.to_json())
     else:
-        show(drawn)
+        show(Blocks(blocks))

@@ -37,8 +37,8 @@ def status(
         beside = {"pruning": pruning.to_json(), "imported": [run.to_json() for run in imported]}
         write_json({**snapshot.to_json(), **beside})
     else:
-        from search.ui.imported import status_page
-        from search.ui.tables import show
+        from search.render.terminal import show
+        from search.ui.status import status_page
 
         show(status_page(snapshot, pruning, imported))
     return 0
@@ -53,9 +53,9 @@ def trials(
 ) -> int:
     """All trials, or one in full: parameters, curve, why it ended."""
     from search.imports.imported_runs import read_imported
+    from search.render.terminal import show
     from search.study.read import read_records, read_snapshot
-    from search.ui.imported import trials_page
-    from search.ui.tables import show, trial_detail
+    from search.ui.trials import trial_detail, trials_page
 
     found = resolve_study(storage_url(storage, runs), study, read_only=True)
     records = read_records(found, number)
@@ -75,8 +75,9 @@ def best(
     study: StudyName, storage: Storage = None, runs: Runs = Path("runs"), as_json: Json = False
 ) -> int:
     """The best complete trial: its value, its parameters, its files."""
+    from search.render.terminal import show
     from search.study.read import read_record, read_snapshot
-    from search.ui.tables import best_summary, show
+    from search.ui.best import best_summary
 
     found = resolve_study(storage_url(storage, runs), study, read_only=True)
     snapshot = read_snapshot(found)

@@ -1,14 +1,35 @@
-"""What a report consists of before it is Markdown or HTML: sections of a few kinds of blocks.
+"""The document model: everything a command or a report tells a reader is made of these blocks.
 
-A text is literal but for one thing: what stands between two backticks is code. Names that somebody else
-chose go through `literal` first.
+Three renderers draw them: `terminal`, `markdown`, `html`. Texts are literal except that a part between two
+backticks is code; names chosen by somebody else go through `literal` or `code` first.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal
 
 from search import formatting
+
+Status = Literal["plain", "good", "bad", "open", "quiet"]
+"""How a result is coloured where there are colours; `open` is undecided, `quiet` is of less interest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The answer in short.
+
+    Attributes:
+        text: what was found. status: colours it. detail: figures that belong to it.
+    """
+
+    text: str
+    status: Status
+    detail: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.text}: {self.detail}." if self.detail else f"{self.text}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +43,17 @@ class Bullets:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """A cell of a table with a status."""
+
+    text: str
+    status: Status
+
+
+Cell = str | Marked
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows of cells below a head.
 
@@ -31,18 +63,40 @@ class Table:
     """
 
     head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
     numeric: int = 0
     note: str = ""
 
     def right(self, column: int) -> bool:
-        """Whether a column is set to the right."""
+        """Whether a column is aligned to the right."""
         return column >= len(self.head) - self.numeric
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings by dotted name with their values, as running text.
+
+    Attributes:
+        title: what they have in common. first: how many of them matter most.
+        more: how many are left out.
+    """
+
+    title: str
+    values: Mapping[str, str]
+    first: int = 0
+    more: int = 0
+
+    @property
+    def sentence(self) -> str:
+        values = [f"{code(name)} {literal(value)}" for name, value in self.values.items()]
+        if self.more:
+            values.append(f"and {self.more} more")
+        return f"{self.title}: {', '.join(values) or 'nothing'}."
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
-    """Commands to copy, one a line."""
+    """Commands to copy, one per line."""
 
     lines: Sequence[str]
 
@@ -56,7 +110,7 @@ class Figure:
     caption: str
 
 
-Block = Paragraph | Bullets | Table | Code | Figure
+Block = Headline | Paragraph | Bullets | Table | Settings | Code | Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +126,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A title, what is to be said first, and sections."""
+    """A title, blocks before the first section, and sections."""
 
     title: str
     lead: Sequence[Block]
-    sections: Sequence[Section]
+    sections: Sequence[Section] = ()
 
     @property
     def figures(self) -> list[Figure]:
@@ -86,17 +140,21 @@ class Document:
 
 
 def literal(text: object) -> str:
-    """A foreign text on one line, in which nothing is code."""
+    """Foreign text on one line, in which nothing is code."""
     return formatting.one_line(str(text)).replace("`", "'")
 
 
 def code(text: object) -> str:
-    """A foreign text as code."""
+    """Foreign text as code."""
     return f"`{literal(text)}`"
 
 
+def text_of(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else cell.text
+
+
 def spans(text: str) -> Iterator[tuple[str, bool]]:
-    """The parts of a text, and whether each is code; an odd backtick is one."""
+    """The parts of a text, and whether each is code; a backtick without a partner stays a backtick."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
         parts[-2:] = [f"{parts[-2]}`{parts[-1]}"]

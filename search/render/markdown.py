@@ -1,13 +1,25 @@
-"""A report as Markdown, in GitHub's dialect for the tables."""
+"""A document as Markdown, with GitHub's tables."""
 
 import re
 import shlex
 from collections.abc import Callable, Iterable
 
-from search.render.document import Block, Bullets, Code, Document, Figure, Paragraph, Table, spans
+from search.render.document import (
+    Block,
+    Bullets,
+    Code,
+    Document,
+    Figure,
+    Headline,
+    Paragraph,
+    Settings,
+    Table,
+    spans,
+    text_of,
+)
 
 WIDTH = 96
-"""Characters of a line of a command: one that neither breaks nor scrolls widens the page it stands on."""
+"""Characters per line of a command: a longer line would widen the page."""
 
 
 def render(
@@ -16,7 +28,7 @@ def render(
     """The whole text.
 
     Args:
-        link: where a picture is, None where it is nowhere; by default the file beside the report.
+        link: where a picture is, None where it cannot be linked; by default the file beside the report.
     """
     blocks = [f"# {inline(document.title)}", *(_block(block, link) for block in document.lead)]
     for section in document.sections:
@@ -25,8 +37,12 @@ def render(
 
 
 def _block(block: Block, link: Callable[[Figure], str | None]) -> str:
+    if isinstance(block, Headline):
+        return f"**{inline(block.text)}**" + (f": {inline(block.detail)}." if block.detail else ".")
     if isinstance(block, Paragraph):
         return inline(block.text)
+    if isinstance(block, Settings):
+        return inline(block.sentence)
     if isinstance(block, Bullets):
         return "\n".join(f"- {inline(item)}" for item in block.items)
     if isinstance(block, Code):
@@ -39,7 +55,7 @@ def _block(block: Block, link: Callable[[Figure], str | None]) -> str:
 
 
 def folded(command: str) -> str:
-    """A command over several lines where it is long, each but the first one beginning with a flag."""
+    """A long command on several lines; each but the first begins with a flag."""
     lines, rest = [""], ""
     for part in re.split(r"(?= --)", command):
         rest += part
@@ -61,7 +77,11 @@ def _in_quotes(part: str) -> bool:
 
 def _table(table: Table) -> str:
     rule = ["---:" if table.right(column) else "---" for column in range(len(table.head))]
-    lines = [_row(map(inline, table.head)), _row(rule), *(_row(map(inline, row)) for row in table.rows)]
+    lines = [
+        _row(map(inline, table.head)),
+        _row(rule),
+        *(_row(inline(text_of(cell)) for cell in row) for row in table.rows),
+    ]
     return "\n".join(lines) + (f"\n\n{inline(table.note)}" if table.note else "")
 
 
@@ -70,7 +90,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def inline(text: str) -> str:
-    """A text in which only what was meant as code is marked up."""
+    """A text in which only code is marked up, and whatever else looks like markup is escaped."""
     return "".join(
         f"`{part}`".replace("|", "\\|") if is_code else re.sub(r"([\\*<>|\[\]#~]|\b_|_\b)", r"\\\1", part)
         for part, is_code in spans(text)

@@ -1,21 +1,162 @@
-"""What all that is printed is made of: tables without lines, prose in lines that are easy to read."""
+"""The document model on a terminal, drawn by rich; and what is drawn there without it."""
 
-from rich.console import RenderableType
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich import table as rich_table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table
 from rich.text import Text
+
+from search import formatting
+from search.render.document import (
+    Block,
+    Bullets,
+    Cell,
+    Code,
+    Figure,
+    Headline,
+    Paragraph,
+    Settings,
+    Status,
+    Table,
+    spans,
+)
 
 GAP = 2
 """Spaces between two columns."""
 
 PROSE_WIDTH = 90
+WIDEST = 120  # columns of running settings
+
+PIPED_WIDTH = 160
+"""Columns of what goes into a pipe or a file, where there is no terminal to fit."""
+
+STYLES: dict[Status, str] = {"plain": "", "good": "green", "bad": "red", "open": "yellow", "quiet": "dim"}
 
 
-def bare_table() -> Table:
-    """Columns beside each other under dim titles."""
-    return Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+def show(renderable: RenderableType, stream: TextIO | None = None) -> None:
+    """Print to `stream` (stdout): as wide as the terminal, or `PIPED_WIDTH` where there is none."""
+    console = Console(file=stream or sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    # A command or a path that is cut off could not be copied.
+    console.print(renderable, crop=False)
 
 
-def prose(text: str, style: str = "") -> RenderableType:
-    """A sentence or more, no wider than is easy to read."""
-    return Constrain(Text(text, style=style), PROSE_WIDTH)
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of a document below each other, drawn to fit the width."""
+
+    blocks: Sequence[Block]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = min(options.max_width, WIDEST)
+        before: Block | None = None
+        for block in self.blocks:
+            # Sentences follow each other without a gap; a table stands by itself.
+            if before is not None and not _is_prose(before, block):
+                yield Text()
+            yield from _draw(block, width)
+            before = block
+
+
+def bare_table() -> rich_table.Table:
+    """Columns beside each other under dim titles, without lines."""
+    return rich_table.Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+
+
+def pairs(values: Mapping[str, str | Text]) -> RenderableType:
+    """Names and values, a line each."""
+    grid = rich_table.Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in values.items():
+        grid.add_row(Text(name), Text(value) if isinstance(value, str) else value)
+    return grid
+
+
+def prose(text: str | Text, style: str = "") -> RenderableType:
+    """Running text, no wider than is easy to read."""
+    return Constrain(Text(text, style=style) if isinstance(text, str) else text, PROSE_WIDTH)
+
+
+def flow(items: Iterable[Text], width: int, indent: int = 0) -> list[Text]:
+    """`items` with dots between them, on as many lines as that takes, broken between items only."""
+    lines: list[Text] = []
+    for item in items:
+        if lines and lines[-1].cell_len + 3 + item.cell_len <= width:
+            lines[-1].append(" · ", "dim").append_text(item)
+        else:
+            lines.append(Text(" " * indent).append_text(item))
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return lines
+
+
+def _is_prose(*blocks: Block) -> bool:
+    return all(isinstance(block, Headline | Paragraph) for block in blocks)
+
+
+def _draw(block: Block, width: int) -> Iterable[RenderableType]:
+    match block:
+        case Headline():
+            title, detail = _inline(block.text, f"bold {STYLES[block.status]}"), _inline(block.detail)
+            if title.cell_len + 2 + detail.cell_len <= width:
+                yield Text("  ").join([title, detail])
+            else:
+                yield from (title, detail)
+        case Paragraph():
+            yield prose(_inline(block.text))
+        case Bullets():
+            for item in block.items:
+                yield prose(Text("- ").append_text(_inline(item)))
+        case Table():
+            yield _table(block)
+            if block.note:
+                yield prose(_inline(block.note, "dim"))
+        case Settings():
+            yield Text(block.title, style="dim")
+            yield from flow(_settings(block), width, indent=2)
+        case Code():
+            for line in block.lines:
+                yield Text(f"  {line}", style="bold", overflow="ignore", no_wrap=True)
+        case Figure():
+            yield prose(f"{block.shows}: {block.path}")
+
+
+def _inline(text: str, style: str = "", code_style: str = "bold") -> Text:
+    line = Text(style=style)
+    for part, is_code in spans(text):
+        line.append(part, code_style if is_code else "")
+    return line
+
+
+def _table(table: Table) -> rich_table.Table:
+    drawn = bare_table()
+    for column, title in enumerate(table.head):
+        drawn.add_column(
+            _inline(title), justify="right" if table.right(column) else "left", overflow="fold"
+        )
+    for row in table.rows:
+        drawn.add_row(*map(_cell, row))
+    return drawn
+
+
+def _cell(cell: Cell) -> Text:
+    text, style = (cell, "") if isinstance(cell, str) else (cell.text, STYLES[cell.status])
+    return _inline(text, style, code_style="")
+
+
+def _settings(settings: Settings) -> list[Text]:
+    names = formatting.short_names(settings.values)
+    items = [
+        Text.assemble(
+            (f"{formatting.one_line(names[name])} ", "dim"),
+            (formatting.one_line(value), "bold" if index < settings.first else ""),
+        )
+        for index, (name, value) in enumerate(settings.values.items())
+    ]
+    return [*items, Text(f"and {settings.more} more")] if settings.more else items

@@ -1,17 +1,17 @@
 """The sections about how the two trained: stages, what was lost after the best, the gap."""
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
 
 from search import formatting
 from search.analysis.comparison import Comparison, compare
-from search.analysis.stages import FAST, STEADY, WINDOW, Stage
+from search.analysis.stages import FAST, STEADY, WINDOW
 from search.analysis.training import Band, Decline, decline, gap_by_rate
-from search.render.document import Block, Figure, Paragraph, Section, Table, literal
+from search.render.document import Block, Figure, Paragraph, Section, Table
 from search.report import figures
+from search.report.comparison import stage_table
 from search.report.figures import FOLDER
-from search.report.material import Material, Trial
+from search.report.material import Material
 
 CONFOUNDED = 0.5
 """Rank correlation between learning rate and epoch from which the two are said to go together."""
@@ -19,15 +19,11 @@ CONFOUNDED = 0.5
 
 def dynamics(material: Material, comparison: Comparison | None, folder: Path) -> Section:
     """How the two trained, stage by stage."""
-    if comparison is None:
-        alone = compare(material.best.run, material.best.run, ends=material.ends)
-        staged = [alone.b.stages]
-    else:
-        staged = [comparison.b.stages, comparison.a.stages]
-    best, *others = [trial for _, trial in reversed(material.roles)]
-    baseline = others[0] if others else None
+    comparison = comparison or compare(material.best.run, material.best.run, ends=material.ends)
+    runs = {role: trial.run for role, trial in material.roles}
+    sides = [comparison.a, comparison.b][-len(runs) :]
     path = FOLDER / "curves.png"
-    figures.curves(folder / path, best.run, baseline.run if baseline else None, material.smooth, staged[0])
+    figures.curves(folder / path, runs["Best"], runs.get("Baseline"), material.smooth, comparison.b.stages)
     blocks: list[Block] = [
         Figure(
             path,
@@ -36,29 +32,11 @@ def dynamics(material: Material, comparison: Comparison | None, folder: Path) ->
             "Shades mark every other stage of the best.",
         )
     ]
-    tables = zip(("Best", "Baseline"), (best, *others), staged, strict=False)
-    blocks += chain.from_iterable(_staged(role, trial, stages) for role, trial, stages in tables)
-    blocks.append(Paragraph(_rule(material, any(staged))))
+    staged = any(side.stages for side in sides)
+    if staged:
+        blocks.append(stage_table(sides, [role.lower() for role in runs]))
+    blocks.append(Paragraph(_rule(material, staged)))
     return Section("Training dynamics by stage", blocks)
-
-
-def _staged(role: str, trial: Trial, stages: Sequence[Stage]) -> Iterator[Block]:
-    if not stages:
-        return
-    yield Paragraph(f"{role}: {literal(trial.name)}.")
-    rows = [
-        [
-            stage.name,
-            f"{stage.first}–{stage.last}",
-            formatting.score(stage.score),
-            formatting.score(stage.train_score),
-            formatting.DASH if stage.gap is None else f"{stage.gap:.2f}",
-            formatting.rate(stage.lr),
-        ]
-        for stage in stages
-    ]
-    head = ["stage", "epochs", "validation", "training", "gap, points", "learning rate"]
-    yield Table(head, rows, numeric=5)
 
 
 def _rule(material: Material, staged: bool) -> str:

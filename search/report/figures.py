@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from search import formatting
 from search.analysis.classes import ClassRow
 from search.analysis.importance import Importance
-from search.analysis.stages import Stage
+from search.analysis.stages import TrainingStage
 from search.recorded_run import TRAIN_SCORE, RecordedRun
 from search.records import Record
 from search.report.faces import Face
@@ -90,7 +90,11 @@ def four_panels(path: Path, run: RecordedRun, smooth: int) -> None:
 
 
 def curves(
-    path: Path, best: RecordedRun, baseline: RecordedRun | None, smooth: int, stages: Sequence[Stage]
+    path: Path,
+    best: RecordedRun,
+    baseline: RecordedRun | None,
+    smooth: int,
+    stages: Sequence[TrainingStage],
 ) -> None:
     """Means of `smooth` scores of both runs over their raw scores; the best's stages by shade."""
     with _figure(path, 3.6) as figure:

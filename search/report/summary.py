@@ -1,14 +1,15 @@
 """The first sections: what a reader who stops early should know, the figures, and what differs."""
 
-from collections.abc import Iterator
-
 from search import formatting
-from search.analysis.comparison import Comparison, compare, what_matters_first
+from search.analysis.comparison import Comparison, compare
 from search.analysis.training import Peak, peak
 from search.render.document import Block, Bullets, Paragraph, Section, Table, code, literal
+from search.report.comparison import changed_settings, equal_settings, reasons, seeds_needed, verdict
 from search.report.material import NOT_RECORDED, Material, Trial
 from search.report.test_split import on_test
-from search.retraining.answers import answer
+from search.retraining.answers import headline
+
+NAMES = ("the baseline", "the best")
 
 SHOWN_EQUAL = 12
 """Settings that did not change and are listed, those first that write-ups like to name."""
@@ -42,11 +43,13 @@ def in_short(material: Material, comparison: Comparison | None) -> list[Block]:
             f"That is {formatting.score(abs(better))} {word} the baseline, {literal(base.name)}, with "
             f"{formatting.score(base.record.value)}."
         )
-        said.append(verdict(comparison))
+        sentence = verdict(comparison.evidence, NAMES).sentence
+        caveat = " (One run each; tested at 1 %.)" if comparison.evidence.difference is not None else ""
+        said.append(f"{sentence}{caveat}{seeds_needed(comparison.evidence)}")
     if (distance := to_target(material, best.record.value)) is not None:
         said.append(f"Target {formatting.score(snapshot.target)}: {distance}.")
     if material.confirmation is not None:
-        said.append(answer(material.confirmation))
+        said.append(headline(material.confirmation).sentence)
     else:
         said.append(
             f"It is one run with one seed, picked as the best of {len(material.complete)} complete trials: "
@@ -63,24 +66,6 @@ def in_short(material: Material, comparison: Comparison | None) -> list[Block]:
         ),
         Bullets(said),
     ]
-
-
-def verdict(comparison: Comparison) -> str:
-    """Which of the two is better as far as their own noise tells."""
-    found = comparison.evidence
-    if found.difference is None or found.low is None or found.high is None:
-        return "The runs are too short to know their noise, so nothing is known of that difference."
-    called = {
-        "a better": "the baseline is better beyond the noise of the two runs",
-        "b better": "the best is better beyond the noise of the two runs",
-        "not distinguishable": "the two are not distinguishable by these runs",
-    }[found.verdict]
-    seeds = "" if found.seeds is None else f" To tell takes at least {found.seeds} seeds a side."
-    return (
-        f"By their best mean of {found.window} epochs the best is {found.difference:+.4f} from the "
-        f"baseline, with a 95 % interval of {found.low:+.4f} to {found.high:+.4f}: {called} (one run each; "
-        f"the test is at 1 %).{seeds}"
-    )
 
 
 def to_target(material: Material, value: float | None) -> str | None:
@@ -102,7 +87,12 @@ def performance(material: Material, comparison: Comparison | None) -> Section:
     unknown = [row[0] for row in facts if row not in rows]
     heads = [f"{role.lower()}: {literal(trial.name)}" for role, trial in material.roles]
     blocks: list[Block] = [Table(["", *heads], rows, numeric=len(sides))]
-    blocks += _reasons(material, comparison)
+    if comparison is not None:
+        evidence = comparison.evidence
+        count = len(material.complete)
+        picked = f"Nor is it that the best was picked out of {count} complete trials; fresh seeds tell."
+        blocks.append(verdict(evidence, NAMES))
+        blocks += map(Paragraph, (*reasons(evidence, NAMES), picked, *map(literal, comparison.notes)))
     said = dict.fromkeys(literal(trial.missing) for trial, _ in sides if trial.missing)
     if unknown:
         said[f"Not recorded: {', '.join(unknown)}"] = None
@@ -147,60 +137,21 @@ def _ended(trial: Trial) -> str:
     return f" ({reason.code.replace('_', ' ')})" if reason else ""
 
 
-def _reasons(material: Material, comparison: Comparison | None) -> Iterator[Block]:
-    if comparison is None:
-        return
-    yield Paragraph(verdict(comparison))
-    a, b = comparison.evidence.a, comparison.evidence.b
-    if a and b:
-        yield Paragraph(
-            f"One epoch's score varies by {formatting.score(a.noise)} (baseline) and "
-            f"{formatting.score(b.noise)} (best) around its own trend, as a standard deviation. How much "
-            "another seed would change either run is not in the interval, nor that the best was picked out "
-            f"of {len(material.complete)} complete trials; fresh seeds tell."
-        )
-    yield from (Paragraph(note) for note in comparison.notes)
-
-
 def changes(material: Material, comparison: Comparison | None) -> Section:
     """What differs between the two configs, and what matters and does not."""
+    title = "Key configuration changes"
     if comparison is None:
         params = material.best.record.params
         rows = [[code(name), literal(formatting.parameter(value))] for name, value in params.items()]
-        return Section(
-            "Key configuration changes",
-            [
-                Paragraph("There are no two configs to compare. What was searched, in the best trial:"),
-                Table(["setting", "best"], rows, numeric=1),
-            ],
-        )
-    rows = [[code(leaf), *_told_apart(*values)] for leaf, values in comparison.changed.items()]
-    count = len(rows)
-    said = (
-        "One setting differs, so the difference in score is its doing, the noise, or both."
-        if count == 1
-        else f"{count} settings differ at once: which of them made a difference is not known from two runs."
-    )
-    first, rest = what_matters_first(comparison.equal)
-    shown = [f"{code(leaf)} {literal(formatting.parameter(comparison.equal[leaf]))}" for leaf in first]
-    room = max(0, SHOWN_EQUAL - len(shown))
-    shown += [
-        f"{code(leaf)} {literal(formatting.parameter(comparison.equal[leaf]))}" for leaf in rest[:room]
-    ]
-    more = len(rest) - room
-    equal = ", ".join(shown) + (f", and {more} more" if more > 0 else "")
-    blocks: list[Block] = [Table(["setting", "baseline", "best"], rows, numeric=2)] if rows else []
-    return Section(
-        "Key configuration changes",
-        [
-            *blocks,
-            Paragraph(said if count else "No setting differs: the two are runs of one config."),
-            Paragraph(f"The same in both: {equal}."),
-        ],
-    )
-
-
-def _told_apart(old: object, new: object) -> tuple[str, str]:
-    """Both values with as many digits as it takes."""
-    left, right = formatting.parameter(old), formatting.parameter(new)
-    return (literal(left), literal(right)) if left != right else (literal(repr(old)), literal(repr(new)))
+        none = Paragraph("There are no two configs to compare. What was searched, in the best trial:")
+        return Section(title, [none, Table(["setting", "best"], rows, numeric=1)])
+    count = len(comparison.changed)
+    blocks: list[Block] = [changed_settings(comparison, NAMES)]
+    if not count:
+        blocks.append(Paragraph("The two are runs of one config."))
+    elif count == 1:
+        blocks.append(Paragraph("This setting, noise, or both make the difference in score."))
+    else:
+        said = f"{count} settings differ at once: two runs cannot tell which of them made a difference."
+        blocks.append(Paragraph(said))
+    return Section(title, [*blocks, equal_settings(comparison, SHOWN_EQUAL)])

@@ -4,7 +4,6 @@
 """
 
 import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from search import formatting
 from search.records import Direction, Record, Snapshot
+from search.render.terminal import flow
 from search.ui import forecast
 from search.ui import workers as roster
 
@@ -90,19 +90,6 @@ def headline(snapshot: Snapshot, width: int) -> list[Text]:
         roster.bar(done, max(0, width - len(share))).append(share),
         *([_ends(counts, remains, width)] if fits else [counts, remains]),
     ]
-
-
-def flow(items: Iterable[Text], width: int, indent: int = 0) -> list[Text]:
-    """`items` with dots between them, on as many lines as that takes, broken between items only."""
-    lines: list[Text] = []
-    for item in items:
-        if lines and lines[-1].cell_len + 3 + item.cell_len <= width:
-            lines[-1].append(" · ", "dim").append_text(item)
-        else:
-            lines.append(Text(" " * indent).append_text(item))
-    for line in lines:
-        line.truncate(width, overflow="ellipsis")
-    return lines
 
 
 def parameters(record: Record) -> list[Text]:

@@ -72,7 +72,7 @@ def others(modules: set[str]) -> set[str]:
 def test_the_reader_of_imports_reads() -> None:
     assert {"search.study.study", "storage.leases", "logging"} <= imports("search.worker.worker")
     assert "optuna" in imports("search.samplers.ask")
-    assert "search.ui.tables" in imports("search.cli.app"), "imports inside functions count"
+    assert "search.ui.best" in imports("search.cli.app"), "imports inside functions count"
 
 
 ROOMS = [
@@ -179,7 +179,7 @@ def test_no_circle() -> None:
         ("search.mseg.gallery", ["torch"]),
         ("search.cli.app", ["torch", "optuna", "sqlalchemy", "rich.live"]),
         ("search.study.read", ["torch", "optuna", "numpy"]),
-        ("search.ui.tables", ["torch", "optuna", "sqlalchemy"]),
+        ("search.ui.trials", ["torch", "optuna", "sqlalchemy"]),
         ("search.analysis.comparison", ["torch", "optuna", "sqlalchemy", "scipy"]),
         ("search.report.writing", ["torch", "optuna", "sqlalchemy", "matplotlib.pyplot"]),
         ("search.launcher.start", ["torch", "kornia", "scipy.stats"]),

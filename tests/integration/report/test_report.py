@@ -390,7 +390,7 @@ def test_foreign_text_is_no_markup(tmp_path: Path) -> None:
     )
     document = blocks.Document(blocks.literal(NASTY), [], [section])
     page = html.render(document, tmp_path)
-    assert "<b>" not in page and page.count("&lt;b&gt;x&lt;/b&gt; | *bold* &#x27;code&#x27;") >= 3
+    assert "<b>" not in page and page.count("&lt;b&gt;x&lt;/b&gt; | *bold* &#39;code&#39;") >= 3
     text = markdown.render(document)
     (row, coded) = [line for line in text.splitlines() if line.startswith("| ") and "bold" in line]
     assert r"\<b\>x\</b\> \| \*bold\* 'code' \_u\_ \[l\](x) \\" in row
@@ -664,7 +664,7 @@ def test_what_fresh_seeds_said(copied: Search) -> None:
     found = confirmation("toy-confirm", plan, results, "maximize", ended=True)
     material = replace(material, confirmation=found)
     text = said(fresh_seeds.fresh_seeds(material), ending.next_steps(material, copied.runs))
-    assert "On 3 fresh seeds trial 1 is better than by hand: +0.4900" in text
+    assert "**On 3 fresh seeds trial 1 is better than by hand**: +0.4900" in text
     assert "The search's value of trial 1 less its mean over fresh seeds: +0.0300" in text
     assert "| trial 1 | 0.8300 | 3 | 0.8000 |" in text
     assert "search confirm" not in text and "search ablate" not in text, "one setting differs"
@@ -678,13 +678,13 @@ def test_which_change_did_it(copied: Search) -> None:
     made, _ = ablate.prepared(study, ablate.Asked(a="0", b="1", seeds=2))
     material = gather(study, copied.folder / "runs")
     text = said(fresh_seeds.fresh_seeds(material))
-    assert "From trial 0 (by hand) to trial 1, one change at a time on the same seeds" in text
+    assert "From trial 0 (by hand) to trial 1, all changes together" in text
     (asked,) = material.ablations
     scores = np.array([[0.30, 0.32], [0.80, 0.82], [0.50, 0.52], [0.40, 0.42]])[: len(asked.plan.configs)]
     results = Results(scores=scores, planned=len(scores) * 2, running=0, lost=0, rounds=2)
     found = ablation("toy-ablate-0-1", asked.plan, results, "maximize", ended=True)
     text = said(fresh_seeds.fresh_seeds(replace(material, ablations=[found])))
-    assert found.total is not None and f"both ends {found.total.value:+.4f}" in text
+    assert found.total is not None and f"all changes together**: {found.total.value:+.4f}" in text
     for effect in found.effects:
         assert effect.effect is not None
         assert f"| 2 | {effect.effect.value:+.4f} |" in text

@@ -72,8 +72,9 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     answer = command(*CONFIRM, "--workers", "0", "--json").json
     assert answer["ended"] and answer["of"] == "toy"
     assert page == noted(search, "toy-confirm")[0], "the worker that found it ended had told the same"
+    planned = answer["trials"]["planned"]
     assert page.startswith("# The best of toy on fresh seeds") and "to come" not in page
-    assert f"{answer['trials']['planned']} trainings, 0 of them not ended" in page
+    assert f"{planned} of {planned} trainings on fresh seeds have ended" in page
 
     again = retrained(command)
     assert {trial["state"] for trial in again} == {"complete"}
@@ -179,7 +180,10 @@ def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search
     assert len(epochs) == len(slots) * 4 and sum(epochs.values()) <= len(slots) * 4 + 1
     answer = confirm.answer(made)
     assert answer.ended and answer.planned == len(slots) and not answer.lost
-    assert f"{len(slots)} trainings, 0 of them not ended" in noted(search, "toy-confirm")[0]
+    assert (
+        f"{len(slots)} of {len(slots)} trainings on fresh seeds have ended"
+        in noted(search, "toy-confirm")[0]
+    )
 
 
 @pytest.mark.parametrize(

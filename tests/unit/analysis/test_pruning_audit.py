@@ -15,7 +15,7 @@ from search.records import Reason, Record
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.read import read_records
-from search.ui.tables import trial_detail
+from search.ui.trials import trial_detail
 from search.worker.worker import Worker
 from storage.leases import Lease, Leases
 from storage.processes import Process

@@ -14,10 +14,12 @@ from snapshots import EMPTY, PARAMS, RECORD, RUNNING, WORKER, pictured, text, wo
 
 from search import formatting
 from search.records import Budget, Reason, Record, Snapshot, WorkerView
+from search.render.terminal import show
 from search.ui import forecast
+from search.ui.best import best_summary, closing
 from search.ui.live import LiveView, PlainView, view
 from search.ui.overview import Overview
-from search.ui.tables import best_summary, closing, show, status_table, trial_detail, trials_table
+from search.ui.trials import trial_detail, trials_table
 
 TRACEBACK = (
     'Traceback (most recent call last):\n  File "m.py", line 3, in train\nValueError: no [bold]way[/bold]'
@@ -225,7 +227,7 @@ def test_sixty_four_workers_fit(width, height):
         assert rows >= 10
         assert f"+{64 - rows} more" in seen
         assert "0.0500 short of target" in seen
-    assert "more" not in text(status_table(crowd), width, height)
+    assert "more" not in text(Overview(crowd), width, height)
 
 
 def test_the_height_does_not_depend_on_which_trials_have_scores():
@@ -276,7 +278,7 @@ def test_none_everywhere():
         trial_detail(empty),
         trials_table([empty]),
         closing(state, None),
-        status_table(snapshot(budget=Budget(0, 0, 0, 0, 0, 0))),
+        Overview(snapshot(budget=Budget(0, 0, 0, 0, 0, 0))),
     ):
         assert "None" not in text(shown)
 

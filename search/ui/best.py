@@ -1,0 +1,126 @@
+"""`search best`, and the end of `search start`: the best trial beside the best known config.
+
+Nothing here judges a difference: two trials are two runs with one seed each, and every gain is printed with
+that caveat.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from search import formatting
+from search.records import Direction, Record, Snapshot
+from search.render.document import Code
+from search.render.terminal import Blocks, pairs, prose
+from search.ui.overview import cause, distance_to_target
+
+ONE_SEED = (
+    "Each is one run with one seed, and the best of many runs is partly luck: "
+    "no evidence yet that its config is the better one."
+)
+
+
+def best_summary(
+    record: Record,
+    known: Record | None,
+    files: Path | None,
+    *,
+    direction: Direction,
+    smooth: int,
+    target: float | None = None,
+) -> RenderableType:
+    """The best trial, parameter by parameter against the best known config, and where its files are.
+
+    Args:
+        known: the best of the known configs that completed, if any did.
+        smooth: how many validations the score is the mean of.
+    """
+    mean = f"mean of {smooth} validations" if smooth > 1 else "one validation"
+    best = f"epoch {formatting.whole(record.best_epoch)} scored {formatting.score(record.best_score)}"
+    title = Text.assemble(
+        ("best  ", "dim"),
+        (formatting.score(record.value), "bold green"),
+        f"  trial {record.number}, {mean}; {best}",
+    )
+    parts: list[RenderableType] = [title, Text(), *_against(record, known, direction)]
+    distance = distance_to_target(record.value, target, direction)
+    if distance:
+        parts.append(distance)
+    if files is not None:
+        parts += [Text(), Text.assemble(("files  ", "dim"), str(files), overflow="ignore", no_wrap=True)]
+    return Group(*parts)
+
+
+def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
+    """The end of a search: what became of the trials, the best of them, what to do next."""
+    budget = snapshot.budget
+    title = Text.assemble((formatting.one_line(snapshot.study), "bold"), "  ")
+    title.append(f"{budget.finished} of {budget.trials} trials: {budget.complete} complete, ")
+    title.append(f"{budget.pruned} pruned, {budget.failed} failed")
+    if budget.gpu_hours is not None:
+        title.append(f"; {formatting.gpu_hours(budget)}")
+    epochs = f"{snapshot.epochs_run} epochs run, {snapshot.epochs_saved} left out by pruning"
+    parts: list[RenderableType] = [title, Text(epochs, style="dim")]
+    if snapshot.best is not None:
+        best = best_summary(
+            snapshot.best,
+            snapshot.best_known,
+            best_dir,
+            direction=snapshot.direction,
+            smooth=snapshot.smooth,
+            target=snapshot.target,
+        )
+        parts += [Text(), best]
+    elif snapshot.answer is None:
+        parts += [Text(), Text("No trial completed.", style="bold"), *_failures(snapshot)]
+    return Group(*parts, Text(), Text("next", style="dim"), Blocks([Code(_next(snapshot))]))
+
+
+def _next(snapshot: Snapshot) -> list[str]:
+    """The commands that a person would use now."""
+    if not snapshot.budget.used_up:
+        return [f"search start --study {snapshot.study}"]
+    if snapshot.answer is not None:
+        return [snapshot.answer, f"search trials --study {snapshot.study}"]
+    commands = ["report"] if snapshot.best else []
+    commands += ["confirm"] if snapshot.best_known else []
+    commands += ["trials"]
+    return [*(f"search {command} --study {snapshot.study}" for command in commands), "search dashboard"]
+
+
+def _against(record: Record, known: Record | None, direction: Direction) -> list[RenderableType]:
+    """The parameters of `record`, old → new where `known` had another value, and the gain in words."""
+    if known is None or known.number == record.number:
+        values = {name: formatting.parameter(value) for name, value in record.params.items()}
+        if known is None:
+            said = "No known config completed, so there is none to compare it with."
+        else:
+            said = f"It is the known config {formatting.one_line(known.known or formatting.DASH)}."
+        return [pairs(values), Text(), Text(said)]
+
+    name = formatting.one_line(known.known or formatting.DASH)
+    rows = {"": Text(f"{name} → trial {record.number}", style="dim")}
+    for parameter in {**known.params, **record.params}:
+        old, new = known.params.get(parameter), record.params.get(parameter)
+        same = Text.assemble(formatting.parameter(new), ("  the same", "dim"))
+        rows[parameter] = same if old == new else Text(formatting.change(old, new), style="bold")
+    source = f"the best known config, {name} (trial {known.number}, {formatting.score(known.value)})"
+    better = formatting.gain(record.value, known.value, direction)
+    if better is None:
+        said = f"Compared with {source}."
+    else:
+        word = "better" if better >= 0 else "worse"
+        said = f"{formatting.score(abs(better))} {word} than {source}. {ONE_SEED}"
+    return [pairs(rows), Text(), prose(said)]
+
+
+def _failures(snapshot: Snapshot) -> list[Text]:
+    """Why trials failed, the most frequent cause first."""
+    trials = defaultdict(list)
+    for record in snapshot.finished:
+        if record.state == "failed":
+            trials[cause(record)].append(record.number)
+    often = sorted(trials.items(), key=lambda item: -len(item[1]))
+    return [Text(f"  {len(numbers)} × {text} (trial {numbers[0]})") for text, numbers in often[:3]]
