@@ -103,7 +103,7 @@ def changed_settings(comparison: Comparison, names: Names) -> Block:
 
 
 def equal_settings(comparison: Comparison, limit: int | None = None) -> Settings:
-    """The settings that do not differ, those first that write-ups name as causes.
+    """The settings that do not differ, what matters most first.
 
     Args:
         limit: how many are listed at most; what matters is listed in any case.
