@@ -54,16 +54,20 @@ class StudyError(UserError):
     """No study of that name, or one whose stored document differs from what was asked for."""
 
 
-def one_of(name: str, value: object, known: Iterable[str]) -> str:
-    """The sentence for a name that is not in a registry, with the nearest one that is.
+def unknown_name(label: str, value: object, known: Iterable[str]) -> str:
+    """The message for a name that is not among the `known` ones, with the nearest one that is.
 
-    >>> one_of("schedule.kind", "cosin", ["cosine", "constant"])
+    >>> unknown_name("schedule.kind", "cosin", ["cosine", "constant"])
     "schedule.kind: 'cosin' is not one of constant, cosine (did you mean 'cosine'?)"
     """
     names = sorted(known)
-    near = get_close_matches(str(value), names, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{name}: {value!r} is not one of {', '.join(names)}{hint}"
+    return f"{label}: {value!r} is not one of {', '.join(names)}{did_you_mean(value, names)}"
+
+
+def did_you_mean(value: object, names: Iterable[str]) -> str:
+    """` (did you mean 'cosine'?)`, or nothing where no name is similar."""
+    near = get_close_matches(str(value), list(names), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def no_trial(said_by: str, number: object, study: str) -> UserError:

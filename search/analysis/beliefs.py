@@ -18,7 +18,7 @@ from search.analysis.rank_tests import holm, rank_sum
 from search.records import Record
 from search.render.document import literal
 from search.scoring import Direction, sign_of
-from search.spec.spec import Belief, Known
+from search.spec.known import Belief, KnownConfig
 
 LEVEL = 0.05
 
@@ -63,7 +63,7 @@ class BeliefRow:
 
 
 def known_rows(
-    known: Sequence[Known], records: Sequence[Record], baseline: Record | None, direction: Direction
+    known: Sequence[KnownConfig], records: Sequence[Record], baseline: Record | None, direction: Direction
 ) -> list[KnownRow]:
     """A row for every known config in their order, each beside `baseline`."""
     by_name = {record.known: record for record in records if record.known}

@@ -15,7 +15,7 @@ from search.loading import configure, describe, load_objective
 from search.objective import Description
 from search.pruners.registry import build_pruner
 from search.samplers.ask import rehearse
-from search.spec.grid import shortage
+from search.spec.grid import too_few_configs
 from search.spec.spec import Spec, load_spec, stock_space
 from search.study.create import create_study
 from search.study.fingerprint import fingerprint_of
@@ -115,7 +115,7 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
         # Another process created it in the meantime, perhaps from another document.
         return join(options, open_study(options.url, name), notes)
     notes += spec.notes
-    if short := shortage(spec.space, trials):
+    if short := too_few_configs(spec.space, trials):
         notes.append(short)
     return open_study(options.url, name), [*notes, *(description.problems if description else ())]
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from search.errors import SpaceError, one_of
+from search.errors import SpaceError, unknown_name
 
 EPS = 1e-8
 
@@ -38,7 +38,7 @@ class LossConfig(BaseModel):
     @classmethod
     def _known(cls, kind: str) -> str:
         if kind not in LOSSES:
-            raise SpaceError(one_of("loss.kind", kind, LOSSES), parameter="loss.kind")
+            raise SpaceError(unknown_name("loss.kind", kind, LOSSES), parameter="loss.kind")
         return kind
 
 

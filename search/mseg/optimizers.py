@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
-from search.errors import SpaceError, one_of
+from search.errors import SpaceError, unknown_name
 
 
 class OptimizerConfig(BaseModel):
@@ -32,7 +32,7 @@ class OptimizerConfig(BaseModel):
     @classmethod
     def _known(cls, kind: str) -> str:
         if kind not in OPTIMIZERS:
-            raise SpaceError(one_of("optimizer.kind", kind, OPTIMIZERS), parameter="optimizer.kind")
+            raise SpaceError(unknown_name("optimizer.kind", kind, OPTIMIZERS), parameter="optimizer.kind")
         return kind
 
 

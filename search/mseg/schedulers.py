@@ -10,7 +10,7 @@ from math import cos, pi
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from search.errors import SpaceError, one_of
+from search.errors import SpaceError, unknown_name
 
 
 class ScheduleConfig(BaseModel):
@@ -32,7 +32,7 @@ class ScheduleConfig(BaseModel):
     @classmethod
     def _known(cls, kind: str) -> str:
         if kind not in SCHEDULES:
-            raise SpaceError(one_of("schedule.kind", kind, SCHEDULES), parameter="schedule.kind")
+            raise SpaceError(unknown_name("schedule.kind", kind, SCHEDULES), parameter="schedule.kind")
         return kind
 
 

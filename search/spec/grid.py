@@ -1,7 +1,7 @@
-"""The configs of a space as points: a name for each, and all of them where they can be counted.
+"""The configs of a space as points: a name for each, and a list of all where they can be counted.
 
-A name is equal for equal configs, however their values were computed: a value on a grid is named by its
-place on it, and 0.1 + 0.2 is 0.3.
+Equal configs have equal names, however their values were computed: a value on a grid is named by its
+index, so that 0.1 + 0.2 is 0.3.
 """
 
 import hashlib
@@ -15,20 +15,20 @@ from search.spec.space import Space
 
 
 def point(space: Space, params: Params) -> str:
-    """The name of a config, 64 characters; constants and what does not exist in it make no difference."""
-    marks = (f"{p.name}={_mark(p, params[p.name])}" for p in space.parameters if p.name in params)
-    return hashlib.sha256("\n".join(marks).encode()).hexdigest()
+    """The name of a config, 64 characters; constants and parameters inactive in it make no difference."""
+    parts = (f"{p.name}={_value_name(p, params[p.name])}" for p in space.parameters if p.name in params)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def configs(space: Space) -> Iterator[Mapping[str, Value]]:
-    """Every config, without the constants; none where a range without a step makes them endless."""
+    """Every config, without the constants; none where a range without a step has infinitely many."""
     grids = {parameter.name: _grid(parameter) for parameter in space.parameters}
     if all(grids.values()):
         yield from _branches(space, grids, {}, 0)
 
 
-def shortage(space: Space, trials: int) -> str | None:
-    """A sentence where the space has fewer configs than there are trials."""
+def too_few_configs(space: Space, trials: int) -> str | None:
+    """A sentence for the user where the space has fewer configs than the budget has trials."""
     count = sum(1 for _ in islice(configs(space), trials))
     if count in (0, trials):
         return None
@@ -41,7 +41,7 @@ def shortage(space: Space, trials: int) -> str | None:
 def _branches(
     space: Space, grids: Mapping[str, Sequence[Value]], chosen: dict[str, Any], depth: int
 ) -> Iterator[Mapping[str, Value]]:
-    """Configs that begin with what is `chosen` of the first `depth` parameters."""
+    """Configs with the values `chosen` for the first `depth` parameters."""
     if depth == len(space.parameters):
         yield chosen
         return
@@ -54,7 +54,7 @@ def _branches(
 
 
 def _grid(parameter: Parameter) -> Sequence[Value]:
-    """Its values, ascending or as they were written; none for a range without a grid."""
+    """Its values, ascending or as they were written; none for a range without a step."""
     if parameter.choices:
         return parameter.choices
     if parameter.integer:
@@ -65,7 +65,7 @@ def _grid(parameter: Parameter) -> Sequence[Value]:
     return [min(parameter.low + step * parameter.step, parameter.high) for step in range(steps + 1)]
 
 
-def _mark(parameter: Parameter, value: Any) -> str:
+def _value_name(parameter: Parameter, value: Any) -> str:
     if parameter.choices:
         return str(parameter.choices.index(parameter.cast(value)))
     if parameter.step is not None and not parameter.integer:

@@ -1,7 +1,7 @@
 """One searched parameter: a range of numbers or a list of choices, and how space.yaml writes it.
 
 `low`, `high`, `step`, `log` and `choices` are Optuna's own words and mean what they mean there; `when`
-adds the condition under which the parameter exists. Optuna is not imported here: `suggest` calls the
+adds the condition under which the parameter exists. Optuna is not imported here: `suggest` calls
 methods of the trial that it is given.
 """
 
@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
 
-from search.errors import SpaceError, one_of
+from search.errors import SpaceError
 from search.objective import NOTHING, Params, Value
 from search.spec.source import Node, show
 
 WORDS = ("choices", "high", "log", "low", "step", "when")
 
 
-class Trial(Protocol):
-    """What `suggest` needs of an Optuna trial."""
+class SuggestingTrial(Protocol):
+    """The part of an Optuna trial that `suggest` calls."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -36,11 +36,11 @@ class Parameter:
 
     Attributes:
         name: dotted, `optimizer.learning_rate`.
-        low, high: both included; integers where the range is one of integers; 0 and 0 beside choices.
-        step: the grid, counted from `low`; 1 for integers, None where there is none.
+        low, high: both included; both integers in a range of integers; 0 and 0 beside choices.
+        step: of the grid from `low` on; 1 for integers unless said otherwise; None: no grid.
         log: whether it is sampled uniformly in its logarithm.
         choices: the values to choose from; empty for a range.
-        when: for each parent the values with which this parameter exists; all parents must agree.
+        when: for each parent, the values with which this parameter exists; all must be met.
     """
 
     name: str
@@ -57,14 +57,14 @@ class Parameter:
 
     @property
     def ends(self) -> tuple[Value, Value]:
-        """The first and the last value."""
+        """The lowest and the highest value; of choices the first and the last."""
         return (self.choices[0], self.choices[-1]) if self.choices else (self.low, self.high)
 
     def active(self, params: Params) -> bool:
-        """Whether it exists beside `params`, which hold its parents where those exist."""
+        """Whether it exists in the config `params`, which holds its parents where those exist."""
         return all(parent in params and params[parent] in values for parent, values in self.when.items())
 
-    def suggest(self, trial: Trial) -> Value:
+    def suggest(self, trial: SuggestingTrial) -> Value:
         """Ask `trial` for a value."""
         if self.choices:
             return trial.suggest_categorical(self.name, choices=self.choices)
@@ -76,7 +76,7 @@ class Parameter:
     def cast(self, value: object) -> Value:
         """`value` as this parameter holds it: 1 is 1.0 in a range of floats.
 
-        Raises SpaceError for one that it cannot have.
+        Raises SpaceError for a value outside the parameter's range.
         """
         if self.choices:
             for choice in self.choices:
@@ -116,7 +116,7 @@ class Parameter:
 
 
 def same(a: object, b: object) -> bool:
-    """Equality of values, with true apart from 1."""
+    """Equality of values in which true is not 1."""
     return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 
@@ -124,14 +124,12 @@ def same(a: object, b: object) -> bool:
 
 
 def read_parameter(name: str, node: Node) -> Parameter:
-    """The parameter written at `node`, its condition not yet compared with the rest of the space.
+    """The parameter written at `node`; its condition is not yet checked against the rest of the space.
 
-    Raises SpaceError with the place of what is wrong.
+    Raises SpaceError that names the place.
     """
     words = node.entries()
-    for word, item in words.items():
-        if word not in WORDS:
-            raise item.error(one_of(name, word, WORDS))
+    node.check_names(name, WORDS)
     when = _read_when(name, words["when"]) if "when" in words else {}
     if "choices" not in words:
         return _read_range(name, node, when)
@@ -175,7 +173,7 @@ def _read_range(name: str, node: Node, when: Mapping[str, tuple[Value, ...]]) ->
     if low > high:
         raise node.error(f"{name}: low {low} is not below high {high}")
     if log and low <= 0:
-        raise words["low"].error(f"{name}: low {low} has no logarithm; raise it above 0 or leave log out")
+        raise words["low"].error(f"{name}: low {low} has no logarithm; raise it above 0 or omit log")
     if log and step is not None:
         raise words["step"].error(f"{name}: log and step exclude each other; keep one of the two")
     if step is not None:
@@ -188,7 +186,7 @@ def _read_range(name: str, node: Node, when: Mapping[str, tuple[Value, ...]]) ->
 def _check_grid(name: str, node: Node, low: float, high: float, step: float) -> None:
     if step <= 0:
         raise node.error(f"{name}: step {step} is not above 0")
-    # Decimal fractions are meant as written: 0.1 divides 0 to 0.3, though not in binary.
+    # Decimal fractions count as written: 0.1 divides 0 to 0.3, though its binary value does not.
     start, end, width = (Fraction(repr(number)) for number in (low, high, step))
     last = start + (end - start) // width * width
     if last == start:
@@ -204,7 +202,7 @@ def _read_choices(name: str, node: Node) -> tuple[Value, ...]:
     choices: list[Value] = []
     for item in node.value:
         choice = read_scalar(f"{name}: choice", item)
-        # 1, 1.0 and true are one value to Python, and so to Optuna.
+        # 1, 1.0 and true are equal in Python, so Optuna could not tell them apart.
         if choice in choices:
             raise item.error(f"{name}: choice {show(choice)} is given twice; keep one")
         choices.append(choice)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
-from search.errors import SpaceError, one_of
+from search.errors import SpaceError, unknown_name
 from search.spec.spec import Spec
 
 Built = TypeVar("Built")
@@ -21,7 +21,9 @@ def build(
     settings = getattr(spec.study, section)
     if settings.kind not in registry:
         name = f"study.{section}.kind"
-        raise SpaceError(f"{spec.place(name)}: {one_of(name, settings.kind, registry)}", parameter=name)
+        raise SpaceError(
+            f"{spec.place(name)}: {unknown_name(name, settings.kind, registry)}", parameter=name
+        )
     with options_located(spec, section):
         return registry[settings.kind](*arguments, **settings.options)
 

@@ -1,20 +1,23 @@
-"""How a space is searched: direction, budget, smoothing, target, sampler and pruner. How it is reported.
+"""How a space is searched (direction, budget, smoothing, target, sampler, pruner) and how it is reported.
 
-Which samplers and pruners there are, their registries know; here they are a kind and its options.
+Here a sampler or a pruner is a kind with options; their registries know which there are. Values are checked
+by hand: with pydantic our one-line errors with their places take more code, and every command would import
+it, 0.1 s more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, get_args
 
-from search.errors import one_of
+from search.errors import unknown_name
 from search.objective import NOTHING, Value
 from search.scoring import Direction
 from search.spec.parameter import read_number, read_scalar
 from search.spec.source import Node
 
-NAMES = ("direction", "trials", "smooth", "target", "sampler", "pruner")
+MAX_TRIALS = 2**31 - 1
+"""What the database's integers hold."""
 
 STAGES = ("warm-up", "fast learning", "steady climb", "peak", "late")
 """The stages of a training, in order; `report.stages` says where all but the last end."""
@@ -43,9 +46,9 @@ class StudySettings:
 
     Attributes:
         direction: whether a higher or a lower score is better.
-        trials: the budget over all workers, from 1.
-        smooth: how many consecutive validations are averaged into a trial's value, from 1.
-        target: the score that the user wants to reach.
+        trials: the budget of all workers together, 1 or more.
+        smooth: how many consecutive validations are averaged into a trial's value, 1 or more.
+        target: the score to reach, which is shown and ends nothing.
     """
 
     direction: Direction = "maximize"
@@ -69,10 +72,10 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """The `report` of space.yaml: what is shown of a study, not what its scores are.
+    """The `report` of space.yaml: how a study is shown; it changes no score.
 
     Attributes:
-        stages: the last epoch of each stage of a training but the last; None: each run's own rule says so.
+        stages: the last epoch of each stage of a training except the last; None: found by rule in each run.
     """
 
     stages: tuple[int, ...] | None = None
@@ -83,37 +86,22 @@ class ReportSettings:
 
 
 def read_study(node: Node) -> StudySettings:
-    """The settings written at `node`; raises SpaceError with the place of what is wrong."""
-    written = node.mapping("study")
-    for name, item in written.items():
-        if name not in NAMES:
-            raise item.error(one_of("study", name, NAMES))
-    read: dict[str, Any] = {}
-    for name, item in written.items():
-        label = f"study.{name}"
-        if name == "direction":
-            read[name] = _direction(label, item)
-        elif name in ("trials", "smooth"):
-            read[name] = _integer(label, item, 1)
-        elif name == "target":
-            read[name] = None if item.value is None else float(read_number(label, item))
-        elif name == "sampler":
-            kind, options = _kind(label, item)
-            seed = _integer(f"{label}.seed", options.pop("seed"), 0, 2**32 - 1) if "seed" in options else 42
-            read[name] = SamplerSettings(kind, seed, _options(label, options))
-        else:
-            kind, options = _kind(label, item)
-            read[name] = PrunerSettings(kind, _options(label, options))
-    return StudySettings(**read)
+    """The settings written at `node`; raises SpaceError that names the place."""
+    readers: Mapping[str, Callable[[str, Node], Any]] = {
+        "direction": _direction,
+        "trials": lambda name, item: _integer(name, item, 1, MAX_TRIALS),
+        "smooth": lambda name, item: _integer(name, item, 1, MAX_TRIALS),
+        "target": lambda name, item: None if item.value is None else float(read_number(name, item)),
+        "sampler": _sampler,
+        "pruner": lambda name, item: PrunerSettings(*_kind_and_options(name, item)),
+    }
+    entries = node.mapping("study", readers)
+    return StudySettings(**{name: readers[name](f"study.{name}", item) for name, item in entries.items()})
 
 
 def read_report(node: Node) -> ReportSettings:
-    """The settings written at `node`; raises SpaceError with the place of what is wrong."""
-    written = node.mapping("report")
-    for name, item in written.items():
-        if name != "stages":
-            raise item.error(one_of("report", name, ["stages"]))
-    stages = written.get("stages")
+    """The settings written at `node`; raises SpaceError that names the place."""
+    stages = node.mapping("report", ["stages"]).get("stages")
     if stages is None or stages.value is None:
         return ReportSettings()
     ends = stages.plain()
@@ -125,41 +113,46 @@ def read_report(node: Node) -> ReportSettings:
     return ReportSettings(tuple(ends))
 
 
+def are_stage_ends(values: Sequence[object]) -> bool:
+    """Whether these are last epochs of the first four stages: ascending integers, 0 where none warms up."""
+    integers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    complete = len(values) == len(integers) == len(STAGES) - 1
+    return complete and all(a < b for a, b in pairwise([-1, *integers]))
+
+
 def _direction(name: str, node: Node) -> str:
     directions = get_args(Direction)
     if node.value not in directions:
-        raise node.error(one_of(name, node.plain(), directions))
+        raise node.error(unknown_name(name, node.plain(), directions))
     return str(node.value)
 
 
-def _integer(name: str, node: Node, low: int, high: int | None = None) -> int:
+def _integer(name: str, node: Node, low: int, high: int) -> int:
     value = node.value
     if isinstance(value, bool) or not isinstance(value, int):
         raise node.error(f"{name}: {node.show()} is not an integer")
-    if value < low:
-        raise node.error(f"{name}: {value} is below {low}")
-    if high is not None and value > high:
-        raise node.error(f"{name}: {value} is above {high}")
+    if not low <= value <= high:
+        limit = f"below {low}" if value < low else f"above {high}"
+        raise node.error(f"{name}: {value} is {limit}")
     return value
 
 
-def _kind(name: str, node: Node) -> tuple[str, dict[str, Node]]:
-    """The `kind` of a sampler or pruner, and whatever else is written there."""
-    options = dict(node.entries())
-    if "kind" not in options:
-        found = "has no kind" if options else f"{node.show()} has no kind"
-        raise node.error(f"{name}: {found}; write {{kind: ...}}")
-    kind = options.pop("kind")
+def _sampler(name: str, node: Node) -> SamplerSettings:
+    seed = node.entries().get("seed")
+    kind, options = _kind_and_options(name, node, "seed")
+    if seed is None:
+        return SamplerSettings(kind, options=options)
+    return SamplerSettings(kind, _integer(f"{name}.seed", seed, 0, 2**32 - 1), options)
+
+
+def _kind_and_options(name: str, node: Node, *others: str) -> tuple[str, dict[str, Value]]:
+    """The `kind` of a sampler or pruner, and what is written beside it except for the `others`."""
+    entries = node.entries()
+    if "kind" not in entries:
+        subject = "" if entries else f"{node.show()} "
+        raise node.error(f"{name}: {subject}has no kind; write {{kind: ...}}")
+    kind = entries["kind"]
     if not isinstance(kind.value, str) or not kind.value:
         raise kind.error(f"{name}.kind: {kind.show()} is not a name")
-    return kind.value, options
-
-
-def _options(name: str, written: Mapping[str, Node]) -> dict[str, Value]:
-    return {option: read_scalar(f"{name}.{option}", item) for option, item in written.items()}
-
-
-def are_stage_ends(values: Sequence[object]) -> bool:
-    """Whether these are last epochs of the first four stages: ascending from 0, which is no warm-up, on."""
-    whole = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
-    return len(values) == len(whole) == len(STAGES) - 1 and all(a < b for a, b in pairwise([-1, *whole]))
+    options = {option: item for option, item in entries.items() if option not in ("kind", *others)}
+    return kind.value, {option: read_scalar(f"{name}.{option}", item) for option, item in options.items()}

@@ -1,25 +1,25 @@
 """A YAML document that remembers where every value was written.
 
-A `Node` is a value and its place. A profile or `--set` moves whole nodes, so that a place travels with
-its value and whoever finds a fault can name the line.
+A `Node` is a value and its place. A profile or `--set` moves whole nodes, so a value keeps its place, and
+whatever is wrong with it is reported with the line it was written on.
 
-Scalars are read as YAML 1.2 reads them, where PyYAML follows 1.1: `8e-4` and `1E5` are numbers, `on`,
-`no`, `1:30` and `2024-01-01` are texts. Hexadecimal and octal numbers and tags are not supported.
+Scalars are read as YAML 1.2 defines them, while PyYAML follows 1.1: `8e-4` and `1E5` are numbers, and `on`,
+`no`, `1:30` and `2024-01-01` are strings. Hexadecimal and octal numbers and tags are not supported.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from search.errors import SpaceError
+from search.errors import SpaceError, unknown_name
 from search.objective import Value
 
 RESERVED = ("avoid", "known", "name", "objective", "profiles", "report", "space", "study")
-"""What no parameter or section at the top of `space` may be called: `--set` and `known` use them."""
+"""Names that no parameter or section at the top of `space` may have: `--set` and `known` use them."""
 
 _NAME = re.compile(r"[\w-]+")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -33,12 +33,12 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and where it stands.
+    """A value and where it was written.
 
     Attributes:
         value: a scalar, a mapping by name, or a list.
         place: `space.yaml:12:17` (line and column from 1; of the key, where the value has one),
-            `--set NAME`, or where no text is at hand whatever names the document (`study 'mseg'`).
+            `--set NAME`, or the name of a document that has no text (`study 'mseg'`).
     """
 
     value: "Value | dict[str, Node] | list[Node]"
@@ -46,7 +46,7 @@ class Node:
 
     @classmethod
     def of(cls, value: Any, place: str) -> "Node":
-        """Plain data, all of it at one place."""
+        """A node of plain data that all has one place."""
         if isinstance(value, dict):
             return cls({name: cls.of(item, place) for name, item in value.items()}, place)
         if isinstance(value, list):
@@ -66,15 +66,26 @@ class Node:
         return show(self.plain())
 
     def entries(self) -> "dict[str, Node]":
-        """What a mapping holds; nothing for a value or a list."""
+        """The entries of a mapping; none for a value or a list."""
         return self.value if isinstance(self.value, dict) else {}
 
-    def mapping(self, name: str) -> "dict[str, Node]":
-        """What a section called `name` holds; raises SpaceError for anything else, but for null."""
+    def mapping(self, name: str, allowed: Collection[str] | None = None) -> "dict[str, Node]":
+        """The entries of a section called `name`, none for null.
+
+        Raises SpaceError for anything else, and for an entry that is not `allowed`.
+        """
         if self.value is not None and not is_section(self):
             what = "a parameter" if self.entries() else self.show()
             raise self.error(f"{name}: {what} is not a section; write names and values below it")
+        if allowed is not None:
+            self.check_names(name, allowed)
         return self.entries()
+
+    def check_names(self, label: str, allowed: Collection[str]) -> None:
+        """Raise SpaceError for the first entry that is not `allowed`."""
+        for name, item in self.entries().items():
+            if name not in allowed:
+                raise item.error(unknown_name(label, name, allowed))
 
     def nearest(self, path: Sequence[str]) -> "Node":
         """The node at `path`, or the last one on the way to it."""
@@ -82,13 +93,13 @@ class Node:
         return inside.nearest(path[1:]) if inside else self
 
     def error(self, sentence: str, parameter: str | None = None) -> SpaceError:
-        """`place: sentence`, on one line; a name that is the place (`--set NAME`) is not said twice."""
-        said = sentence.removeprefix(f"{self.place.removeprefix('--set ')}: ")
-        return SpaceError(f"{self.place}: {' '.join(said.split())}", parameter=parameter)
+        """`place: sentence`, on one line; a name that is in the place (`--set NAME`) is not repeated."""
+        text = sentence.removeprefix(f"{self.place.removeprefix('--set ')}: ")
+        return SpaceError(f"{self.place}: {' '.join(text.split())}", parameter=parameter)
 
 
 def is_section(node: Node) -> bool:
-    """Whether a mapping groups names; with one of these words it is a single parameter."""
+    """Whether a mapping groups names; one with any of these words is a single parameter."""
     return isinstance(node.value, dict) and not {"low", "high", "choices"} & node.value.keys()
 
 
@@ -131,20 +142,20 @@ def read_yaml(path: Path) -> Node:
         ) from error
     root = parse_yaml(text, lambda mark: f"{path}:{mark.line + 1}:{mark.column + 1}")
     if not isinstance(root.value, dict):
-        found = "is empty" if root.value is None else f"holds {root.show()}, not names and values"
-        raise SpaceError(f"{path}: {found}; it needs at least objective and space")
+        content = "is empty" if root.value is None else f"holds {root.show()}, not names and values"
+        raise SpaceError(f"{path}: {content}; it needs at least objective and space")
     return root
 
 
 def parse_yaml(text: str, place: Callable[[yaml.Mark], str]) -> Node:
-    """The one document in `text`; `place` says how a position in it is called."""
+    """The one document in `text`; `place` names a position in it."""
     start = yaml.Mark("", 0, 0, 0, None, 0)
     try:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
         return Node(None, place(start)) if root is None else _build(root, root.start_mark, place, ())
     except yaml.MarkedYAMLError as error:
         problem = ", ".join(filter(None, (error.context, error.problem)))
-        remedy = next((words for found, words in _REMEDIES.items() if found in problem), "")
+        remedy = next((remedy for part, remedy in _REMEDIES.items() if part in problem), "")
         raise SpaceError(f"{place(error.problem_mark or start)}: not YAML: {problem}{remedy}") from error
     except yaml.reader.ReaderError as error:
         problem = f"is not a text: character U+{error.character:04X} at offset {error.position}"
@@ -160,7 +171,7 @@ def _build(
     if node in parents:
         raise SpaceError(f"{here}: the alias contains itself")
     if node.tag.removeprefix("tag:yaml.org,2002:") not in ("str", "map", "seq"):
-        raise SpaceError(f"{here}: the tag {node.tag} is not supported; leave it out")
+        raise SpaceError(f"{here}: the tag {node.tag} is not supported; omit it")
     if isinstance(node, yaml.ScalarNode):
         return Node(_scalar(node.value) if node.style is None else node.value, here)
     inside = (*parents, node)
@@ -250,7 +261,7 @@ def override(root: Node, text: str) -> Node:
     if path[0] in RESERVED:
         rest = ".".join(path[1:])
         remedy = f"write {rest}" if path[0] == "space" and rest else "edit the file"
-        raise new.error(f"it is relative to space, or study., report. or objective; {remedy}")
+        raise new.error(f"names are relative to space, except study., report. and objective; {remedy}")
     return _assign(root, ("space", *path), new, ())
 
 

@@ -1,7 +1,7 @@
 """The space that is searched: parameters, the conditions between them, and constants.
 
-A `Space` that was read is sound: every condition can come true, a condition's parent stands before its
-children, and no name means two things.
+A `Space` that was read is valid: every condition can be met, a condition's parent comes before its
+children, and no name is used twice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,15 +10,15 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from search.errors import SpaceError
+from search.errors import SpaceError, did_you_mean
 from search.objective import Params, Value
-from search.spec.parameter import Parameter, Trial, read_parameter, read_scalar, same
+from search.spec.parameter import Parameter, SuggestingTrial, read_parameter, read_scalar, same
 from search.spec.source import RESERVED, Node, check_name, is_section, show
 
 
 @dataclass(frozen=True)
 class Space:
-    """Parameters, a condition's parent before its children, and constants by dotted name."""
+    """Parameters, each after those that its condition names, and constants by dotted name."""
 
     parameters: tuple[Parameter, ...]
     constants: Mapping[str, Any]
@@ -29,11 +29,11 @@ class Space:
 
     @property
     def names(self) -> list[str]:
-        """Of parameters and constants."""
+        """Names of parameters and constants."""
         return [*self.by_name, *self.constants]
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
-        """A complete config: the constants, and a sample of every parameter that exists beside them."""
+    def suggest(self, trial: SuggestingTrial) -> dict[str, Any]:
+        """A complete config: the constants, and a sample of every parameter that is active in it."""
         params = dict(self.constants)
         for parameter in self.parameters:
             if parameter.active(params):
@@ -41,39 +41,43 @@ class Space:
         return params
 
     def active(self, params: Params) -> tuple[Parameter, ...]:
-        """The parameters that exist in the config `params`."""
+        """The parameters that are active in the config `params`."""
         return tuple(parameter for parameter in self.parameters if parameter.active(params))
 
     def check(self, params: Params) -> None:
-        """Raise SpaceError unless `params` is a whole config of this space; constants may be left out."""
+        """Raise SpaceError unless `params` is a complete config of this space; constants may be omitted."""
         for name, value in params.items():
             if name in self.by_name:
                 self.by_name[name].cast(value)
             elif name not in self.constants:
-                raise SpaceError(no_such(name, self.names), parameter=name)
+                raise SpaceError(not_in_space(name, self.names), parameter=name)
             elif not same(value, self.constants[name]):
                 text = f"{name}: {show(value)} is not the constant {show(self.constants[name])}"
                 raise SpaceError(text, parameter=name)
         for parameter in self.parameters:
-            name, exists = parameter.name, parameter.active(params)
-            if exists and name not in params:
+            name, active = parameter.name, parameter.active(params)
+            if active and name not in params:
                 raise SpaceError(f"{name}: has no value", parameter=name)
-            if not exists and name in params:
+            if not active and name in params:
                 text = f"{name}: is set, but exists only with {condition(parameter.when)}"
                 raise SpaceError(text, parameter=name)
 
     def corners(self) -> Iterator[dict[str, Any]]:
-        """Complete configs at the rim: all low, all high, and each end or choice of every parameter.
+        """Complete configs at the bounds: all low, all high, and each end or choice of every parameter.
 
-        An objective that builds its config of each of these takes the space, which shows before
-        anything trains.
+        An objective that accepts each of these accepts the space, which is found out before anything
+        trains.
         """
-        rim: list[tuple[int, dict[str, Value]]] = [(0, {}), (-1, {})]
+        corners: list[tuple[int, dict[str, Value]]] = [(0, {}), (-1, {})]
         for parameter in self.parameters:
-            parents = {name: values[0] for name, values in _needs(parameter, self.by_name).items()}
-            rim += [(0, {**parents, parameter.name: end}) for end in parameter.choices or parameter.ends]
+            parents = {
+                name: values[0] for name, values in _required_ancestors(parameter, self.by_name).items()
+            }
+            corners += [
+                (0, {**parents, parameter.name: end}) for end in parameter.choices or parameter.ends
+            ]
         seen: list[dict[str, Any]] = []
-        for side, fixed in rim:
+        for side, fixed in corners:
             params = dict(self.constants)
             for parameter in self.parameters:
                 if parameter.active(params):
@@ -95,10 +99,9 @@ class Space:
         return document
 
 
-def no_such(name: str, names: Iterable[str]) -> str:
-    """The sentence for a name that the space does not have, with the nearest one that it has."""
-    near = get_close_matches(name, list(names), n=1)
-    return f"{name}: the space has no such name" + (f" (did you mean {near[0]!r}?)" if near else "")
+def not_in_space(name: str, names: Iterable[str]) -> str:
+    """The message for a name that the space does not have, with the nearest one that it has."""
+    return f"{name}: the space has no such name{did_you_mean(name, names)}"
 
 
 def condition(when: Mapping[str, tuple[Value, ...]]) -> str:
@@ -109,29 +112,29 @@ def condition(when: Mapping[str, tuple[Value, ...]]) -> str:
 # Reading ----------------------------------------------------------------------------------------------
 
 
-def read_space(node: Node, *, forgive: bool = False) -> tuple[Space, list[str]]:
-    """The space written at `node`, and notes; raises SpaceError with the place of what is wrong.
+def read_space(node: Node, *, lenient: bool = False) -> tuple[Space, list[str]]:
+    """The space written at `node`, and notes; raises SpaceError that names the place.
 
-    With `forgive`, a parameter whose condition can no longer come true is left out, which a note says:
-    freezing `schedule.kind` from the command line takes the settings of the other schedules away.
+    With `lenient`, a parameter whose condition can no longer be met is left out, with a note: setting
+    `schedule.kind` on the command line drops the parameters of the other schedules.
     """
     leaves = dict(_leaves(node.mapping("space"), ()))
     written = {
         name: read_parameter(name, leaf) for name, leaf in leaves.items() if isinstance(leaf.value, dict)
     }
     constants = {name: _constant(name, leaf) for name, leaf in leaves.items() if name not in written}
-    settled: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     notes: list[str] = []
     for name in _parents_first(written, leaves):
         try:
-            settled[name] = _settle(written[name], leaves[name], settled, constants, forgive)
+            parameters[name] = _resolve(written[name], leaves[name], parameters, constants, lenient)
         except SpaceError as error:
-            if not forgive:
+            if not lenient:
                 raise
             notes.append(f"{error}; left out")
-    if not settled:
+    if not parameters:
         raise node.error("space: has no parameter to search; give one low and high, or choices")
-    return Space(tuple(settled.values()), constants), notes
+    return Space(tuple(parameters.values()), constants), notes
 
 
 def _leaves(section: Mapping[str, Node], path: tuple[str, ...]) -> Iterator[tuple[str, Node]]:
@@ -156,17 +159,17 @@ def _constant(name: str, node: Node) -> Any:
 
 
 def _parents_first(written: Mapping[str, Parameter], leaves: Mapping[str, Node]) -> list[str]:
-    """Names in the order of the file, except that a condition's parent comes before its children."""
+    """Names in the order of the file, except that each comes after those its condition names."""
     order: list[str] = []
 
     def visit(name: str, children: tuple[str, ...]) -> None:
         if name in children:
-            circle = " -> ".join((*children[children.index(name) :], name))
-            raise leaves[name].error(f"{name}: its condition leads back to itself: {circle}")
+            cycle = " -> ".join((*children[children.index(name) :], name))
+            raise leaves[name].error(f"{name}: its condition leads back to itself: {cycle}")
         for parent in written[name].when:
             if parent not in leaves:
-                here = leaves[name].nearest(("when", parent))
-                raise here.error(f"{name}: when {no_such(parent, leaves)}")
+                condition_node = leaves[name].nearest(("when", parent))
+                raise condition_node.error(f"{name}: when {not_in_space(parent, leaves)}")
             if parent in written:
                 visit(parent, (*children, name))
         if name not in order:
@@ -177,55 +180,56 @@ def _parents_first(written: Mapping[str, Parameter], leaves: Mapping[str, Node])
     return order
 
 
-def _settle(
+def _resolve(
     parameter: Parameter,
     leaf: Node,
-    others: Mapping[str, Parameter],
+    parents: Mapping[str, Parameter],
     constants: Mapping[str, Any],
-    forgive: bool,
+    lenient: bool,
 ) -> Parameter:
-    """`parameter` with those of its conditions that are open; raises SpaceError where one cannot hold."""
+    """`parameter` without conditions that always hold; raises SpaceError for one that never does."""
     name = parameter.name
     when: dict[str, tuple[Value, ...]] = {}
     for parent, values in parameter.when.items():
-        here = leaf.nearest(("when", parent))
+        node = leaf.nearest(("when", parent))
         needs = f"{name}: needs {condition({parent: values})}"
         if parent in constants:
             if not any(same(value, constants[parent]) for value in values):
-                raise here.error(f"{needs}, which is the constant {show(constants[parent])}")
-        elif parent not in others:
-            raise here.error(f"{needs}, which is left out itself")
+                raise node.error(f"{needs}, which is the constant {show(constants[parent])}")
+        elif parent not in parents:
+            raise node.error(f"{needs}, which is left out itself")
         else:
-            when[parent] = _possible(name, here, values, others[parent], forgive)
+            when[parent] = _values_of(parents[parent], values, name, node, lenient)
             if not when[parent]:
-                raise here.error(f"{needs}, which is not among its choices")
-    settled = replace(parameter, when=when)
-    if not all(_needs(settled, others).values()):
+                raise node.error(f"{needs}, which is not among its choices")
+    resolved = replace(parameter, when=when)
+    if not all(_required_ancestors(resolved, parents).values()):
         raise leaf.nearest(("when",)).error(f"{name}: its conditions exclude each other")
-    return settled
+    return resolved
 
 
-def _possible(
-    name: str, here: Node, values: tuple[Value, ...], parent: Parameter, forgive: bool
+def _values_of(
+    parent: Parameter, values: tuple[Value, ...], name: str, node: Node, lenient: bool
 ) -> tuple[Value, ...]:
+    """Those of the condition's `values` that `parent` can have; without `lenient` that must be all."""
     if not parent.choices and not parent.integer:
-        raise here.error(f"{name}: {parent.name} is a range of floats; only choices or integers can be met")
+        raise node.error(f"{name}: {parent.name} is a range of floats; only choices or integers can be met")
     possible = []
     for value in values:
         try:
             possible.append(parent.cast(value))
         except SpaceError as error:
-            if not forgive:
-                raise here.error(f"{name}: when {error}") from error
+            if not lenient:
+                raise node.error(f"{name}: when {error}") from error
     return tuple(possible)
 
 
-def _needs(parameter: Parameter, others: Mapping[str, Parameter]) -> dict[str, list[Value]]:
-    """What each ancestor may be for `parameter` to exist; an empty list where nothing will do."""
-    needs: dict[str, list[Value]] = {}
+def _required_ancestors(parameter: Parameter, parents: Mapping[str, Parameter]) -> dict[str, list[Value]]:
+    """For each ancestor the values with which `parameter` can exist; an empty list: it never can."""
+    required: dict[str, list[Value]] = {}
     lineage = [parameter]
     while lineage:
         for parent, values in lineage.pop().when.items():
-            needs[parent] = [value for value in needs.get(parent, values) if value in values]
-            lineage.append(others[parent])
-    return needs
+            required[parent] = [value for value in required.get(parent, values) if value in values]
+            lineage.append(parents[parent])
+    return required

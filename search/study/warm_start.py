@@ -13,7 +13,7 @@ from typing import Any, Literal
 from search.errors import SpaceError, StudyError
 from search.objective import Description, Params, Value
 from search.spec.parameter import same
-from search.spec.space import Space, no_such
+from search.spec.space import Space, not_in_space
 from search.spec.spec import Spec
 from search.study.fingerprint import data_differences
 from search.study.origin import Inherited, Origin, ranges
@@ -77,7 +77,7 @@ def fitted(space: Space, params: Params) -> dict[str, Value]:
     """
     for name in params:
         if name not in space.names:
-            raise SpaceError(no_such(name, space.names), parameter=name)
+            raise SpaceError(not_in_space(name, space.names), parameter=name)
     for name, constant in space.constants.items():
         if name not in params:
             raise SpaceError(f"{name}: has no value", parameter=name)

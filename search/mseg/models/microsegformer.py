@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search.errors import SpaceError, one_of
+from search.errors import SpaceError, unknown_name
 from search.objective import Value
 
 
@@ -69,7 +69,7 @@ class ModelConfig(BaseModel):
     @classmethod
     def _known(cls, kind: str) -> str:
         if kind not in MODELS:
-            raise SpaceError(one_of("model.kind", kind, MODELS), parameter="model.kind")
+            raise SpaceError(unknown_name("model.kind", kind, MODELS), parameter="model.kind")
         return kind
 
 

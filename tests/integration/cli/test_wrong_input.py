@@ -35,7 +35,7 @@ DOCUMENTS = {
     "unknown word": (edited(X, "x: {low: 0, hihg: 1}"), ["space.yaml:9:15", "'hihg'", "'high'"]),
     "log of zero": (
         edited("high: 1.0", "high: 1.0, log: true"),
-        ["space.yaml:9:7", "low 0.0", "leave log out"],
+        ["space.yaml:9:7", "low 0.0", "omit log"],
     ),
     "off the grid": (
         edited("high: 1.0", "high: 1.0, step: 0.3"),

@@ -51,8 +51,9 @@ from search.retraining import ablate
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.scoring import epoch_of_best
+from search.spec.known import Belief
 from search.spec.parameter import Parameter
-from search.spec.spec import Belief, load_spec
+from search.spec.spec import load_spec
 from search.study.open import find_study
 from search.study.plan import Plan, PlannedConfig
 from search.worker.worker import Worker

@@ -94,7 +94,7 @@ def test_anchors_aliases_and_merged_mappings() -> None:
             "a: !!python/object:os.system {}",
             "f:1:1: the tag tag:yaml.org,2002:python/object:os.system is not",
         ),
-        ("a: !!float 1", "f:1:1: the tag tag:yaml.org,2002:float is not supported; leave it out"),
+        ("a: !!float 1", "f:1:1: the tag tag:yaml.org,2002:float is not supported; omit it"),
         ("1: a", "f:1:1: 1 is not a name; quote it if it is meant as one"),
         ("[a, b]: c", "f:1:1: ['a', 'b'] is not a name; quote it if it is meant as one"),
         ("a: {<<: 3}", "f:1:5: '<<' takes in a mapping or a list of mappings"),
@@ -227,11 +227,11 @@ def test_an_override_sets_one_name(text: str, path: list[str], value: object) ->
         ("model.dropout={a: 1}", "--set model.dropout: a section cannot replace a parameter"),
         (
             "space.model.kind=x",
-            "--set space.model.kind: it is relative to space, or study., report. or objective; write",
+            "--set space.model.kind: names are relative to space, except study., report. and objective;",
         ),
         (
             "known=[]",
-            "--set known: it is relative to space, or study., report. or objective; edit the file",
+            "--set known: names are relative to space, except study., report. and objective; edit the file",
         ),
         ("study=3", "--set study: 3 cannot replace a section; set study.pruner"),
         ("study.pruner=none", "--set study.pruner: 'none' cannot replace a section; set study.pruner.kind"),

@@ -79,11 +79,11 @@ WRONG = [
     ("a: {high: 1}", "f:1:1: a: has no low; a range needs low and high"),
     (
         "a: {low: 0, high: 1, log: true}",
-        "f:1:5: a: low 0 has no logarithm; raise it above 0 or leave log out",
+        "f:1:5: a: low 0 has no logarithm; raise it above 0 or omit log",
     ),
     (
         "a: {low: -1.0, high: 1, log: true}",
-        "f:1:5: a: low -1.0 has no logarithm; raise it above 0 or leave log out",
+        "f:1:5: a: low -1.0 has no logarithm; raise it above 0 or omit log",
     ),
     (
         "a: {low: 1, high: 4, log: true, step: 1}",
@@ -192,9 +192,9 @@ def test_a_condition_that_cannot_come_true_is_refused(text: str, message: str) -
     assert str(error.value) == message
 
 
-def test_forgiving_leaves_out_what_can_no_longer_exist() -> None:
+def test_lenient_reading_leaves_out_parameters_whose_condition_can_no_longer_be_met() -> None:
     frozen = SCHEDULE.replace("{choices: [cosine, restarts, constant]}", "cosine")
-    space, notes = read_space(node(frozen), forgive=True)
+    space, notes = read_space(node(frozen), lenient=True)
     assert list(space.by_name) == ["rate", "schedule.warmup", "share"]
     frozen_kind = "needs schedule.kind 'restarts', which is the constant 'cosine'; left out"
     assert notes == [
@@ -204,7 +204,7 @@ def test_forgiving_leaves_out_what_can_no_longer_exist() -> None:
     fewer = SCHEDULE.replace("[20, 30, 50]", "[30, 70]").replace(
         "[cosine, restarts, constant]", "[a, restarts]"
     )
-    space, notes = read_space(node(fewer), forgive=True)
+    space, notes = read_space(node(fewer), lenient=True)
     assert space.by_name["schedule.restart.factor"].when["schedule.restart.epochs"] == (30,)
     assert not notes
 

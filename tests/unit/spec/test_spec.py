@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from search.errors import SpaceError
+from search.spec.known import Belief, KnownConfig
 from search.spec.settings import PrunerSettings, ReportSettings, SamplerSettings, StudySettings
-from search.spec.spec import Belief, Known, Spec, load_spec, stock_space
+from search.spec.spec import Spec, load_spec, stock_space
 
 STOCK = Path(__file__).parents[3] / "space.yaml"
 
@@ -64,8 +65,8 @@ def test_the_whole_of_a_file(toy: Path) -> None:
     assert spec.study == StudySettings(trials=20, pruner=PrunerSettings("median", {"control": 0.1}))
     assert spec.study.sampler == SamplerSettings("tpe", 42, {})
     assert spec.known == (
-        Known("by hand", {"rate": 8e-4, "schedule.kind": "cosine"}),
-        Known("C", {"rate": 8e-4, "schedule.kind": "restarts", "schedule.period": 30}),
+        KnownConfig("by hand", {"rate": 8e-4, "schedule.kind": "cosine"}),
+        KnownConfig("C", {"rate": 8e-4, "schedule.kind": "restarts", "schedule.period": 30}),
     )
     assert spec.avoid == (
         Belief("lower rate", {"rate": {"below": 8e-4}}),
