@@ -1,4 +1,4 @@
-"""The commands that judge results, a part of the command line: parse, one call, an exit code."""
+"""`search compare`: what differs between two runs, and whether noise explains it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -53,8 +53,3 @@ def compare(
 
         show(Blocks(comparison_blocks(found)))
     return 0
-
-
-def add_to(app: typer.Typer) -> None:
-    """Makes them commands of `app`."""
-    app.command()(compare)

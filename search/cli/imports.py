@@ -1,4 +1,4 @@
-"""`search import`, a part of the command line: runs that were not trained here, beside a study's trials."""
+"""`search import`: keep runs that were not trained here beside a study's trials."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,24 +50,24 @@ def import_runs(
     from search.imports import imported_runs
 
     if removed and (paths or name or update or as_known):
-        raise UserError("--remove: only forgets runs; leave paths and other flags away")
+        raise UserError("--remove: only forgets runs; omit paths and other flags")
     if as_known and (update or as_json):
-        raise UserError("--as-known: stores nothing and prints YAML; leave --update and --json away")
+        raise UserError("--as-known: stores nothing and prints YAML; omit --update and --json")
     if removed:
         opened = resolve_study(storage_url(storage, runs), study)
         imported_runs.remove(opened, removed)
         return show_runs(imported_runs.read_imported(opened), as_json)  # what is left
     if not paths:
         raise UserError("import: no PATH; give a run's folder or a CSV file, or --remove NAME")
-    found = imported_runs.read_paths(paths, name)
+    read = imported_runs.read_paths(paths, name)
     if as_known:
-        return print_known(found, resolve_study(storage_url(storage, runs), study, read_only=True).spec)
-    stored = imported_runs.store(resolve_study(storage_url(storage, runs), study), found, update=update)
+        return print_known(read, resolve_study(storage_url(storage, runs), study, read_only=True).spec)
+    stored = imported_runs.store(resolve_study(storage_url(storage, runs), study), read, update=update)
     return show_runs(stored, as_json)
 
 
 def show_runs(runs: "Sequence[ImportedRun]", as_json: bool) -> int:
-    """A row or an object per run; nothing of none on a terminal."""
+    """A row or an object for each run; on a terminal nothing where there is none."""
     if as_json:
         write_json([run.to_json() for run in runs])
     elif runs:
@@ -78,20 +78,20 @@ def show_runs(runs: "Sequence[ImportedRun]", as_json: bool) -> int:
     return 0
 
 
-def print_known(found: "Sequence[Found]", spec: "Spec") -> int:
-    """The runs as YAML; what each of them leaves out is said in a line."""
+def print_known(read: "Sequence[Found]", spec: "Spec") -> int:
+    """Prints the runs as YAML, and to stderr what each of them leaves out."""
     import yaml
 
     from search.imports.known_config import known_from
 
-    there = {known.name: known.params for known in spec.known}
+    configs = {known.name: known.params for known in spec.known}
     new = []
-    for entry in [known_from(each.run, spec.space) for each in found]:
-        same = next((name for name, params in there.items() if params == entry.params), None)
+    for entry in [known_from(each.run, spec.space) for each in read]:
+        same = next((name for name, params in configs.items() if params == entry.params), None)
         if same is not None:
             say(f"{entry.name}: is the known config {same!r}, by the parameters of the study")
             continue
-        there[entry.name] = entry.params
+        configs[entry.name] = entry.params
         new.append(entry)
         if entry.left_out:
             say(f"{entry.name}: left out: {entry.left_out}")
@@ -99,8 +99,3 @@ def print_known(found: "Sequence[Found]", spec: "Spec") -> int:
         document = {"known": [entry.to_document() for entry in new]}
         print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), end="", flush=True)
     return 0
-
-
-def add_to(app: typer.Typer) -> None:
-    """Makes it a command of `app`."""
-    app.command("import")(import_runs)

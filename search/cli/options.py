@@ -72,3 +72,9 @@ Workers = Annotated[
     typer.Option(min=0, help="Worker processes; one per GPU by default. 0: only create or join the study."),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Trainings = Annotated[
+    int | None, typer.Option("--trials", min=1, help="Trainings over all configs at most.")
+]
+Seeds = Annotated[
+    int | None, typer.Option(min=2, max=30, help="Fresh seeds of a config at most; 6 by default.")
+]

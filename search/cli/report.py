@@ -1,4 +1,4 @@
-"""`search report`, a part of the command line: parse, one call, an exit code."""
+"""`search report`: write what a study found."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -61,52 +61,47 @@ def report(
     from storage.engine import StorageError
 
     if trial is not None and (against is not None or stage_ends is not None or final):
-        raise UserError("--trial: draws one trial; leave --against, --stages and --final away")
+        raise UserError("--trial: draws one trial; omit --against, --stages and --final")
     ends = None if stage_ends is None else parse_ends(stage_ends)
     check_folder(runs)
     url = storage_url(storage, runs)
-    found = resolve_study(url, study, read_only=True)
-    folder = runs / found.name / "report"
+    opened = resolve_study(url, study, read_only=True)
+    folder = runs / opened.name / "report"
     if trial is not None:
-        record = read_record(found, trial)
+        record = read_record(opened, trial)
         if record is None:
-            raise no_trial("--trial", trial, found.name)
+            raise no_trial("--trial", trial, opened.name)
         if record.value is None:
             raise UserError(f"--trial: trial {trial} ({record.state}) has no score yet")
-        drawn = draw_trial(read_trial(found, record, runs), found.spec.study.smooth, folder)
-        _say({"study": found.name, "trial": trial, "figures": [str(drawn)]}, [drawn], as_json)
+        figure = draw_trial(read_trial(opened, record, runs), opened.spec.study.smooth, folder)
+        _print({"study": opened.name, "trial": trial, "figures": [str(figure)]}, [figure], as_json)
         return 0
-    material = gather(found, runs, against, ends)
+    material = gather(opened, runs, against, ends)
     if final:
         trials = [tried for _, tried in reversed(material.roles)]
         read_test(
-            resolve_study(url, found.name),
+            resolve_study(url, opened.name),
             trials,
             data,
             find_devices(gpus, None, device)[0],
             artifacts or None,
         )
         baseline = None if material.baseline is None else material.baseline.record.number
-        scored = read_held_out(found, material.best.record.number, baseline)
+        scored = read_held_out(opened, material.best.record.number, baseline)
         material = replace(material, held_out=scored)
     written = write_report(material, folder)
     try:
-        publish(resolve_study(url, found.name), written, artifact_place(artifacts or None, runs))
+        publish(resolve_study(url, opened.name), written, artifact_place(artifacts or None, runs))
     except (OSError, StorageError, SQLAlchemyError) as error:
         say(f"the dashboard does not have this report: {str(error).splitlines()[0]}")
     if final and material.held_out is not None:
         say(material.held_out.counted())
-    _say(written.to_json(), written.paths, as_json)
+    _print(written.to_json(), written.paths, as_json)
     return 0
 
 
-def _say(json: dict[str, object], paths: list[Path], as_json: bool) -> None:
+def _print(json: dict[str, object], paths: list[Path], as_json: bool) -> None:
     if as_json:
         write_json(json)
     else:
         print(*paths, sep="\n")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Makes it a command of `app`."""
-    app.command()(report)

@@ -56,9 +56,9 @@ def check(wanted: str, devices: Sequence[Device]) -> None:
         raise UserError(f"--per-gpu: {wanted}, but there is no GPU here; --workers divides the cores")
 
 
-def packed(
+def share_gpus(
     devices: Sequence[Device], wanted: str, spec: Spec, data: Path | None
-) -> tuple[list[Device], str | None]:
+) -> tuple[Sequence[Device], str | None]:
     """The places with as many workers on every GPU as `wanted` says, and what was measured, in words."""
     if devices[0].key is None:
         return list(devices), "--per-gpu auto: there is no GPU here; --workers divides the cores"

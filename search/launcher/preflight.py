@@ -56,7 +56,7 @@ class Report:
         }
 
 
-def check(
+def preflight(
     wanted: StartOptions,
     device: Device,
     trace_to: Path | None = None,

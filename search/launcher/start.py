@@ -1,20 +1,35 @@
-"""`search start` once the study is open: run this machine's workers, show progress, return an exit code."""
+"""Work on a study that is open: choose this machine's workers, run them, show progress."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from search.errors import SearchError
-from search.launcher.creation import StartOptions
 from search.launcher.supervisor import Supervisor
 from search.records import Snapshot
-from search.runtime.devices import Device
+from search.runtime.devices import Device, on_cores
 from search.runtime.signals import interruptible
+from search.runtime.threads import cores, cpu_workers
 from search.study.read import read_snapshot
 from search.study.study import Study
 from search.ui.live import View
 
 
+def divide_cores(devices: Sequence[Device], study: Study) -> tuple[Sequence[Device], str | None]:
+    """In place of one CPU as many CPU workers as pay, and a sentence about it; GPUs stay as they are."""
+    budget = read_snapshot(study).budget
+    count = cpu_workers(budget.trials - budget.finished) if devices[0].name == "cpu" else 1
+    if count == 1:
+        return devices, None
+    return on_cores(count), f"{count} workers share {cores()} CPU cores; --workers sets another number"
+
+
 def run(
-    study: Study, options: StartOptions, devices: Sequence[Device], view: View
+    study: Study,
+    devices: Sequence[Device],
+    view: View,
+    runs: Path,
+    data: Path | None,
+    artifacts: str | None,
 ) -> tuple[Snapshot, int, Sequence[str]]:
     """Works on the study with this machine until its budget is used up.
 
@@ -25,7 +40,7 @@ def run(
     if snapshot.budget.used_up:
         return snapshot, exit_code(snapshot), ()
     with interruptible() as interrupt, view:
-        supervisor = Supervisor(study, devices, options.runs, options.data, options.artifacts)
+        supervisor = Supervisor(study, devices, runs, data, artifacts)
         for snapshot in supervisor.supervise(interrupt):
             view.update(snapshot)
     if interrupt:

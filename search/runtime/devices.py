@@ -66,7 +66,7 @@ class Device:
         os.environ.update(self.environment)
 
 
-def find_devices(gpus: str, workers: int | None, device: str | None) -> list[Device]:
+def find_devices(gpus: str, workers: int | None, device: str | None) -> Sequence[Device]:
     """One device for each visible GPU, or for each CPU worker a share of the cores.
 
     Args:

@@ -64,7 +64,7 @@ class CheckpointSync:
         self._thread = _Thread()
         self._sent = _Sent()
         self._upload: Future[None] | None = None
-        self._cores = int(thread_variables(1)["OMP_NUM_THREADS"].split(",")[0])
+        self._cores = int(thread_variables(1)["OMP_NUM_THREADS"].partition(",")[0])
         self._began = time.monotonic()
         self._spent = self._last = 0.0  # seconds that uploads have taken from training, and the last one
 

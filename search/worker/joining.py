@@ -1,4 +1,4 @@
-"""`search worker`: from a URL and a name to a worker that trains."""
+"""`search worker`: opens the study, finds this machine's devices and runs a worker."""
 
 import logging
 import math
@@ -12,17 +12,17 @@ from search.study.resolve import wait_for_study
 from search.worker.worker import Worker
 from search.worker.workspace import check_folder
 
-RESTART_SECONDS = 30.0  # how long an absent database is waited for: what a restart takes
+RESTART_SECONDS = 30.0  # to wait for an absent database: what its restart takes
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """What the command line asked for.
+    """The options of `search worker`.
 
     Attributes:
         gpus, device: as in `search.runtime.devices.find_devices`.
         wait: seconds that database or study may be missing; by default a study must be there.
-        label, share, tied: set by the supervisor that started this process, which has chosen the place.
+        label, share, tied: set by the supervisor that started this process and has chosen its device.
     """
 
     url: str
@@ -39,27 +39,27 @@ class WorkerOptions:
 
     @property
     def database_wait(self) -> float:
-        if self.tied:  # whoever started this process has reached the database: it will come back
+        if self.tied:  # the supervisor has reached the database, so it will come back
             return math.inf
         return RESTART_SECONDS if self.wait is None else self.wait
 
 
-def work(wanted: WorkerOptions, interrupt: Interrupt) -> int:
+def run_worker(options: WorkerOptions, interrupt: Interrupt) -> int:
     """Joins the study and works for it; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     with interrupt.at_once():
-        if wanted.tied:
+        if options.tied:
             leave_with_parent(interrupt)
-        check_folder(wanted.runs)
-        here = find_devices(wanted.gpus, None, wanted.device)
-        if wanted.tied:  # this process is confined already
-            label = wanted.label or here[0].label
-            here = [replace(here[0], label=label, share=wanted.share, environment={})]
-        study = wait_for_study(wanted.url, wanted.study, wanted.wait or 0.0, wanted.database_wait)
+        check_folder(options.runs)
+        devices = find_devices(options.gpus, None, options.device)
+        if options.tied:  # this process is confined already
+            label = options.label or devices[0].label
+            devices = [replace(devices[0], label=label, share=options.share, environment={})]
+        study = wait_for_study(options.url, options.study, options.wait or 0.0, options.database_wait)
     try:
-        return Worker(study, wanted.runs, wanted.data, here, wanted.artifacts).run(interrupt)
+        return Worker(study, options.runs, options.data, devices, options.artifacts).run(interrupt)
     except NoDevice as error:
-        if not wanted.tied:
+        if not options.tied:
             raise
         logging.getLogger(__name__).info("%s", error)
         return NO_DEVICE

@@ -18,7 +18,7 @@ Command = Callable[..., Answer]
 
 def test_without_workers_a_study_is_only_created(search: Search, command: Command) -> None:
     said = command("start", "--workers", "0")
-    assert (said.out, said.err) == ("", "study 'toy' is there; search worker --study toy works on it\n")
+    assert (said.out, said.err) == ("", "study 'toy' is ready; search worker --study toy works on it\n")
     budget = command("status", "--json").json["budget"]
     assert (budget["trials"], budget["claimed"]) == (3, 0)
     assert not search.runs.exists()
@@ -69,7 +69,7 @@ def test_a_containers_share_of_the_cores_counts(
     limit: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
-    monkeypatch.setattr(threads, "CPU_MAX", tmp_path / "cpu.max")
+    monkeypatch.setattr(threads, "CGROUP", tmp_path)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if limit is not None:
         (tmp_path / "cpu.max").write_text(f"{limit}\n")

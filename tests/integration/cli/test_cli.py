@@ -237,9 +237,9 @@ def test_help(command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["halp"], "No such command 'halp'; search --help shows what it takes"),
-        (["sttaus"], "No such command 'sttaus'. Did you mean 'status'? search --help shows what it takes"),
-        (["compare", "3"], "Missing argument 'b'; search compare --help shows what it takes"),
+        (["halp"], "No such command 'halp'; search --help shows the options"),
+        (["sttaus"], "No such command 'sttaus'. Did you mean 'status'? search --help shows the options"),
+        (["compare", "3"], "Missing argument 'b'; search compare --help shows the options"),
         (["start", "--trials", "x"], "unable to parse string as an integer, not 'x'"),
     ],
 )
@@ -247,6 +247,22 @@ def test_a_wrong_command_line_comes_with_the_remedy(
     command: Command, arguments: list[str], said: str
 ) -> None:
     assert command(*arguments, code=2).err.endswith(f"{said}\n")
+
+
+def test_the_shell_completes_commands_and_flags(search: Search) -> None:
+    """What typer's completion script asks, and that it is written where bash finds it."""
+    search.environment |= {"HOME": str(search.folder), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    assert "_SEARCH_COMPLETE=complete_bash" in search.run("--show-completion", "bash").out
+    search.run("--install-completion", "bash")
+    assert (search.folder / ".bash_completions" / "search.sh").is_file()
+    search.environment |= {
+        "_SEARCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": "search sta",
+        "COMP_CWORD": "1",
+    }
+    assert search.run().out.split() == ["start", "status"]
+    search.environment |= {"COMP_WORDS": "search status --js", "COMP_CWORD": "2"}
+    assert search.run().out.split() == ["--json"]
 
 
 @pytest.mark.parametrize("name", ["trials --json", "trials"])
@@ -426,9 +442,9 @@ def test_a_study_is_joined_without_its_file(search: Search, command: Command) ->
     search.create("epochs=1", trials=1)
     (search.folder / "space.yaml").unlink()
     line = command("start", "--set", "x.low=0.2", code=2).err
-    assert "'toy' was created with x.low 0.0 (asked: 0.2); leave" in line
+    assert "'toy' was created with x.low 0.0 (asked: 0.2); omit" in line
     line = command("start", "--profile", "quick", code=2).err
-    assert "'toy' was created with profile None (asked: quick); leave" in line
+    assert "'toy' was created with profile None (asked: quick); omit" in line
     command("start", "--set", "epochs=1", "--workers", "0")
 
 
@@ -501,17 +517,17 @@ def test_the_budget_is_raised_and_not_lowered_below_what_is_claimed(
 def test_a_document_wins_only_once(search: Search) -> None:
     """Two that create one study together: the slower is held against what the faster has stored."""
     from search.errors import StudyError
-    from search.launcher import start
+    from search.launcher import creation
 
     faster = search.create("epochs=1")
     engines.connect(search.url).dispose()
-    really, answers = start.find_study, iter([None])
-    start.find_study = lambda url, name: next(answers, faster)
+    really, answers = creation.find_study, iter([None])
+    creation.find_study = lambda url, name: next(answers, faster)
     try:
         with pytest.raises(StudyError, match=r"epochs 1 \(asked: 2\)"):
             search.create("epochs=2")
     finally:
-        start.find_study = really
+        creation.find_study = really
 
 
 def test_other_data_are_refused(search: Search, command: Command) -> None:
@@ -598,7 +614,7 @@ def test_watching_outlasts_the_database(
 
 def test_stop(search: Search, command: Command) -> None:
     search.create()
-    assert "finish their trials and leave (there is none now)" in command("stop").err
+    assert "finish their trials and leave (there are none now)" in command("stop").err
     found = search.study()
     assert found is not None and found.row.stop == "drain"
     assert "leave now" in command("stop", "--now").err

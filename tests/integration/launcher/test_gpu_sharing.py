@@ -8,7 +8,7 @@ from fake_nvml import fake_gpus
 from service import Search, runs
 
 from search.errors import UserError
-from search.launcher.gpu_sharing import MOST, Throughput, best, check, measure, packed
+from search.launcher.gpu_sharing import MOST, Throughput, best, check, measure, share_gpus
 from search.runtime.devices import Device
 from search.spec.spec import load_spec
 
@@ -33,7 +33,7 @@ def test_the_largest_total_wins_if_it_is_worth_it(speeds: list[float], count: in
 
 def test_every_gpu_gets_as_many() -> None:
     other = Device("cuda:0", "GPU 1", {"CUDA_VISIBLE_DEVICES": "GPU-b"}, key="GPU-b")
-    shared, said = packed([GPU, other], "2", None, None)  # type: ignore[arg-type]
+    shared, said = share_gpus([GPU, other], "2", None, None)  # type: ignore[arg-type]
     assert said is None
     assert [place.label for place in shared] == [
         "GPU 0, 1 of 2",

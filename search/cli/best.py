@@ -1,0 +1,41 @@
+"""`search best`: the best complete trial of a study."""
+
+from pathlib import Path
+
+from search.cli.options import Json, Runs, Storage, StudyName
+from search.errors import UserError, none_complete
+from search.render.output import write_json
+from search.study.resolve import resolve_study, storage_url
+
+
+def best(
+    study: StudyName, storage: Storage = None, runs: Runs = Path("runs"), as_json: Json = False
+) -> int:
+    """The best complete trial: its value, its parameters, its files."""
+    from search.render.terminal import show
+    from search.study.read import read_record, read_snapshot
+    from search.ui.best import best_summary
+
+    opened = resolve_study(storage_url(storage, runs), study, read_only=True)
+    snapshot = read_snapshot(opened)
+    if snapshot.answer is not None:
+        raise UserError(f"best: the best of a config's seeds is luck; see {snapshot.answer}")
+    if snapshot.best is None:
+        raise none_complete(opened.name)
+    record = read_record(opened, snapshot.best.number) or snapshot.best
+    if as_json:
+        write_json(record.to_json())
+    else:
+        folder = runs / opened.name / f"trial-{record.number:04d}"
+        settings = opened.spec.study
+        show(
+            best_summary(
+                record,
+                snapshot.best_known,
+                folder if folder.is_dir() else None,
+                direction=settings.direction,
+                smooth=settings.smooth,
+                target=settings.target,
+            )
+        )
+    return 0

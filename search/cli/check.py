@@ -1,0 +1,69 @@
+"""`search check`: what a search would do on this machine, and what it would cost."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import Data, Device, Gpus, Json, Overrides, Profile, Runs, Space, Storage
+from search.errors import UserError
+from search.render.output import write_json
+from search.study.resolve import storage_url
+
+TRACE = "trace.json.gz"
+
+
+def check(
+    data: Data = None,
+    space: Space = None,
+    overrides: Overrides = None,
+    profile: Profile = None,
+    gpus: Gpus = "auto",
+    device: Device = None,
+    traced: Annotated[
+        bool, typer.Option("--trace", help=f"Train two epochs; the second's trace goes to {TRACE}.")
+    ] = False,
+    planned: Annotated[
+        bool, typer.Option("--plan", help="Train three epochs and say what the budget costs.")
+    ] = False,
+    trials: Annotated[int | None, typer.Option(min=1, help="With --plan: the budget.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="With --plan: how many there will be.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            "--study", help="With --plan: whose trials say what pruning saves.", envvar="SEARCH_STUDY"
+        ),
+    ] = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Read document and data as a search would; writes no study."""
+    from search.launcher.creation import StartOptions
+    from search.launcher.estimate import WORKERS
+    from search.launcher.preflight import check_table, preflight, study_like
+    from search.render.terminal import show
+    from search.runtime.devices import find_devices
+
+    if not planned and (trials or workers):
+        raise UserError("check: --trials and --workers belong to --plan; add it, or omit them")
+    options = StartOptions(
+        study="check",
+        url="",
+        runs=runs,
+        data=data,
+        space=space,
+        overrides=overrides or (),
+        profile=profile,
+        trials=trials,
+    )
+    first = find_devices(gpus, None, device)[0]
+    first.confine()  # before torch is imported: this device is measured
+    numbers = ((workers,) if workers else WORKERS) if planned else None
+    like = study_like(storage_url(storage, runs), study) if planned and study else None
+    report = preflight(options, first, Path(TRACE) if traced else None, numbers, like)
+    if as_json:
+        write_json(report.to_json())
+    else:
+        show(check_table(report))
+    return 0

@@ -1,0 +1,70 @@
+"""`search confirm`: retrain the best and a baseline on fresh seeds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import (
+    Artifacts,
+    Data,
+    Device,
+    Gpus,
+    Json,
+    Runs,
+    Seeds,
+    Storage,
+    StudyName,
+    Trainings,
+    Workers,
+)
+from search.cli.retraining import devices_here, train, write_answer
+from search.study.resolve import resolve_study, storage_url
+
+
+def confirm(
+    study: StudyName,
+    top: Annotated[
+        int | None, typer.Option("--top", min=1, help="How many of the best trials; 3 by default.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="CONFIG",
+            help="The baseline: a trial's number or a known config; by default the best known one.",
+        ),
+    ] = None,
+    seeds: Seeds = None,
+    trials: Trainings = None,
+    splits: Annotated[
+        bool | None, typer.Option("--splits/--same-split", help="Another train/val split for every seed.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="The study that retrains: STUDY-confirm.")
+    ] = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    data: Data = None,
+    artifacts: Artifacts = None,
+    workers: Workers = None,
+    gpus: Gpus = "auto",
+    device: Device = None,
+    as_json: Json = False,
+) -> int:
+    """Retrain the best and a baseline on the same fresh seeds.
+
+    Further seeds go where it is still open, until it is settled which is better.
+    """
+    from search.retraining.answer_page import publish
+    from search.retraining.answers import confirmation_blocks
+    from search.retraining.confirm import Asked, answer, prepared
+
+    devices = devices_here(runs, workers, gpus, device)
+    asked = Asked(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
+    retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked)
+    code = train(retraining, notes, devices, workers, runs, data, artifacts)
+    result = answer(retraining)
+    publish(retraining, result)
+    write_answer(result, confirmation_blocks(result), as_json)
+    return code

@@ -1,0 +1,105 @@
+"""`search start`: create or join a study and train on this machine."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import (
+    Artifacts,
+    Data,
+    Device,
+    GpuHours,
+    Gpus,
+    Origin,
+    Overrides,
+    PerGpu,
+    Profile,
+    Runs,
+    Space,
+    Storage,
+    StudyName,
+    Trials,
+    Workers,
+)
+from search.errors import UserError
+from search.render.output import say
+from search.study.resolve import storage_url
+
+
+def start(
+    study: StudyName,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    data: Data = None,
+    artifacts: Artifacts = None,
+    space: Space = None,
+    overrides: Overrides = None,
+    profile: Profile = None,
+    trials: Trials = None,
+    gpu_hours: GpuHours = None,
+    origin: Origin = None,
+    workers: Workers = None,
+    gpus: Gpus = "auto",
+    per_gpu: PerGpu = "1",
+    device: Device = None,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Change sampler, pruner, target or report.stages of an existing study."
+        ),
+    ] = False,
+) -> int:
+    """Create or join a study and train until its budget is used up.
+
+    One worker for every GPU of this machine; without a GPU, as many as its cores are good for. The same
+    command continues where it stopped.
+    """
+    from search.launcher import gpu_sharing
+    from search.launcher.creation import StartOptions, open_or_create
+    from search.launcher.start import divide_cores, run
+    from search.render.terminal import show
+    from search.runtime.devices import find_devices
+    from search.study.read import read_snapshot
+    from search.ui.best import closing
+    from search.ui.live import view
+
+    if per_gpu != "1" and workers is not None:
+        raise UserError("--per-gpu: --workers already sets the number of workers; omit one of the two")
+    options = StartOptions(
+        study=study,
+        url=storage_url(storage, runs),
+        runs=runs,
+        data=data,
+        artifacts=artifacts or None,
+        space=space,
+        overrides=overrides or (),
+        profile=profile,
+        trials=trials,
+        gpu_hours=gpu_hours,
+        origin=origin,
+        update=update,
+    )
+    devices = () if workers == 0 else find_devices(gpus, workers, device)
+    gpu_sharing.check(per_gpu, devices)
+    opened, notes = open_or_create(options)
+    for line in notes:
+        say(line)
+    if not devices:
+        say(f"study {opened.name!r} is ready; search worker --study {opened.name} works on it")
+        return 0
+    if workers is None and not read_snapshot(opened).budget.used_up:
+        if per_gpu == "1":
+            devices, note = divide_cores(devices, opened)
+        else:
+            devices, note = gpu_sharing.share_gpus(devices, per_gpu, opened.spec, data)
+        if note:
+            say(note)
+    snapshot, code, turned_away = run(opened, devices, view(sys.stderr), runs, data, artifacts or None)
+    for line in turned_away:
+        say(line)
+    best = snapshot.best
+    folder = runs / opened.name / f"trial-{best.number:04d}" if best else None
+    show(closing(snapshot, folder))
+    return code

@@ -1,0 +1,35 @@
+"""`search stop`: ask the workers of a study to leave."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import Runs, Storage, StudyName
+from search.render.output import say
+from search.study.resolve import resolve_study, storage_url
+
+
+def stop(
+    study: StudyName,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    now: Annotated[
+        bool, typer.Option("--now", help="Give running trials back instead of ending them.")
+    ] = False,
+) -> int:
+    """Ask every worker of a study to stop: after its trial, or now."""
+    from search.study.read import SILENT_SECONDS
+    from storage.reads import worker_rows
+    from storage.studies import set_stop
+
+    opened = resolve_study(storage_url(storage, runs), study)
+    set_stop(opened.engine, opened.id, "now" if now else "drain")
+    how = "give their trials back and leave now" if now else "finish their trials and leave"
+    workers = worker_rows(opened.engine, opened.id, SILENT_SECONDS)
+    none = "" if workers else " (there are none now)"
+    say(
+        f"the workers of study {opened.name!r} will {how}{none}; "
+        f"search start --study {opened.name} continues it"
+    )
+    return 0

@@ -1,0 +1,38 @@
+"""`search trials`: the trials of a study, or one in full."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import Json, Runs, Storage, StudyName
+from search.errors import no_trial
+from search.render.output import write_json
+from search.study.resolve import resolve_study, storage_url
+
+
+def trials(
+    study: StudyName,
+    number: Annotated[int | None, typer.Argument(help="One trial in full.", min=0)] = None,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """All trials, or one in full: parameters, curve, why it ended."""
+    from search.imports.imported_runs import read_imported
+    from search.render.terminal import show
+    from search.study.read import read_records, read_snapshot
+    from search.ui.trials import trial_detail, trials_page
+
+    opened = resolve_study(storage_url(storage, runs), study, read_only=True)
+    records = read_records(opened, number)
+    if number is not None and not records:
+        raise no_trial("trials", number, opened.name)
+    if as_json:
+        write_json([record.to_json() for record in records])
+    elif number is not None:
+        show(trial_detail(records[0]))
+    else:
+        best = read_snapshot(opened).best
+        show(trials_page(records, best.number if best else None, read_imported(opened)))
+    return 0

@@ -1,0 +1,56 @@
+"""`search worker`: join a study from this or another machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import Artifacts, Data, Device, Gpus, Runs, Storage, StudyName
+from search.study.resolve import storage_url
+
+
+def worker(
+    study: StudyName,
+    storage: Storage = None,
+    runs: Runs = Path("runs"),
+    data: Data = None,
+    artifacts: Artifacts = None,
+    gpus: Gpus = "auto",
+    device: Device = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds to wait for a database or study to appear; by default 30 for a database.",
+            envvar="SEARCH_WAIT",
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(hidden=True)] = None,
+    share: Annotated[int, typer.Option(hidden=True)] = 1,
+    tied: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
+) -> int:
+    """Join a study with one device until its budget is used up.
+
+    It takes the first device that no other worker uses.
+    """
+    from search.runtime.signals import interruptible
+
+    with interruptible() as interrupt:
+        with interrupt.at_once():  # Optuna takes a second to import
+            from search.worker.joining import WorkerOptions, run_worker
+
+        options = WorkerOptions(
+            url=storage_url(storage, runs),
+            study=study,
+            runs=runs,
+            data=data,
+            artifacts=artifacts or None,
+            gpus=gpus,
+            device=device,
+            wait=wait,
+            label=label,
+            share=share,
+            tied=tied,
+        )
+        return run_worker(options, interrupt)
+    return interrupt.code  # a signal came during the import
