@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from search.loading import vocabulary_of
 from search.objective import Params
-from search.pruners.learning_curve import restarts
 from search.scoring import best_mean
 from search.spec.spec import Spec
 
@@ -262,12 +262,8 @@ def rate_left(params: Params, epochs: int) -> Floats:
 
 def _restarts(params: Params, epochs: int) -> list[int]:
     """After how many epochs the rate is restarted, each time."""
-    first = restarts(
-        params["schedule.warmup_epochs"],
-        params["schedule.restart_epochs"],
-        params["schedule.restart_factor"],
-    )
-    return [epoch - 1 for epoch in takewhile(lambda epoch: epoch <= epochs, first)]
+    first_epochs = vocabulary_of().curve(params).restarts
+    return [epoch - 1 for epoch in takewhile(lambda epoch: epoch <= epochs, first_epochs)]
 
 
 def _thrown_back(params: Params, epochs: int) -> Floats:

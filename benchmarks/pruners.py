@@ -14,9 +14,14 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from search.objective import Params
+from search.loading import vocabulary_of
+from search.objective import CurveShape, Params
 from search.pruners.curve_table import CurveTable
+from search.pruners.learning_curve import Curve
 from search.pruners.median_settings import MedianSettings
+
+
+STOCK_SHAPE = vocabulary_of().curve
 
 
 class Pruner(Protocol):
@@ -45,12 +50,14 @@ class Nobody:
 class Median:
     """Our rule, fed as a worker feeds it."""
 
-    def __init__(self, settings: MedianSettings) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: MedianSettings, shape: Callable[[Params], CurveShape] = STOCK_SHAPE
+    ) -> None:
+        self._shape = shape
         self._table = CurveTable(settings)
 
     def begin(self, number: int, params: Params) -> None:
-        self._table.add(self._settings.curve(number, params))
+        self._table.add(Curve.of(number, self._shape(params)))
 
     def ends(self, number: int, epoch: int, score: float) -> bool:
         self._table.update(number, epoch, score)

@@ -19,20 +19,25 @@ from statistics import fmean
 from typing import Any
 
 from search.errors import UserError
+from search.loading import vocabulary_of
+from search.objective import CurveShape
 from search.pruners.curve_table import CurveTable
+from search.pruners.learning_curve import Curve
 from search.pruners.median_settings import MedianSettings
 from search.pruners.pruner import Decision
 from search.recorded_run import RecordedRun, read_run
 from search.scoring import best_mean
 
 NAMES: Mapping[str, Sequence[str]] = {
-    "horizon": ("training.epochs", "trainer.epochs"),
-    "warmup": ("training.warmup_epochs", "schedule.warmup_epochs"),
-    "kind": ("training.scheduler", "schedule.kind"),
-    "restart_epochs": ("training.restart_epochs", "training.T_0", "training.t_0"),
-    "restart_factor": ("training.restart_factor", "training.T_mult", "training.t_mult"),
+    "trainer.epochs": ("training.epochs", "trainer.epochs"),
+    "schedule.warmup_epochs": ("training.warmup_epochs", "schedule.warmup_epochs"),
+    "schedule.kind": ("training.scheduler", "schedule.kind"),
+    "schedule.restart_epochs": ("training.restart_epochs", "training.T_0", "training.t_0"),
+    "schedule.restart_factor": ("training.restart_factor", "training.T_mult", "training.t_mult"),
 }
-"""What the rule reads of a config -> where a recorded run may have it."""
+"""What shapes a curve, by its name in the stock space -> where a recorded run may have it."""
+
+SETTINGS = MedianSettings(control=0.0)
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,12 @@ class Replayed:
         return len(self.run.scores) - self.epochs
 
 
-def replay(runs: Iterable[RecordedRun], settings: MedianSettings) -> list[Replayed]:
+def replay(runs: Iterable[RecordedRun], settings: MedianSettings = SETTINGS) -> list[Replayed]:
     """The runs one after the other, each until the rule ends it."""
     table = CurveTable(settings)
     replayed = []
     for number, run in enumerate(runs):
-        table.add(settings.curve(number, _params(run.leaves)))
+        table.add(Curve.of(number, shape_of(run.leaves)))
         replayed.append(_train(table, number, run))
     return replayed
 
@@ -67,31 +72,23 @@ def _train(table: CurveTable, number: int, run: RecordedRun) -> Replayed:
     return Replayed(run, len(run.scores), None)
 
 
-def settings() -> MedianSettings:
-    """The defaults, in the words of recorded configs."""
-    return MedianSettings(
-        control=0.0,
-        horizon="horizon",
-        warmup="warmup",
-        kind="kind",
-        restarting="CosineAnnealingWarmRestarts",
-        restart_epochs="restart_epochs",
-        restart_factor="restart_factor",
-    )
-
-
-def _params(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """What the rule reads, by the names of NAMES; what is recorded nowhere is left out."""
-    found = {
+def shape_of(leaves: Mapping[str, Any]) -> CurveShape:
+    """What delays and restarts a recorded run's curve; what is recorded nowhere is left out."""
+    vocabulary = vocabulary_of()
+    recorded = {
         name: next((leaves[leaf] for leaf in written if leaves.get(leaf) is not None), None)
         for name, written in NAMES.items()
     }
-    return {name: value for name, value in found.items() if value is not None}
+    params = {name: value for name, value in recorded.items() if value is not None}
+    if "schedule.kind" in params:
+        kind = params["schedule.kind"]
+        params["schedule.kind"] = vocabulary.recorded_values.get(kind, kind)
+    return vocabulary.curve(params)
 
 
 def value(run: RecordedRun) -> float:
     """What the run would be worth as a trial: its best mean of five."""
-    mean = best_mean(list(run.finite.values()), MedianSettings().smooth)
+    mean = best_mean(list(run.finite.values()), SETTINGS.smooth)
     return -math.inf if mean is None else mean
 
 
@@ -100,7 +97,7 @@ def in_random_orders(runs: Sequence[RecordedRun], orders: int) -> str:
     best = max(map(value, runs))
     shares, regrets = [], []
     for seed in range(orders):
-        replayed = replay(random.Random(seed).sample(runs, len(runs)), settings())
+        replayed = replay(random.Random(seed).sample(runs, len(runs)))
         shares.append(sum(each.epochs for each in replayed) / sum(len(run.scores) for run in runs))
         regrets.append(best - max(value(each.run) for each in replayed if not each.decision))
     ended = sum(regret > 0 for regret in regrets)
@@ -124,7 +121,7 @@ def main() -> int:
     if arguments.orders:
         print(in_random_orders(runs, arguments.orders))
         return 0
-    replayed = replay(runs, settings())
+    replayed = replay(runs)
     print("| run | epochs | best mean of five | ended |\n|---|---|---|---|")
     for each in replayed:
         ended = each.decision.text if each.decision else ""

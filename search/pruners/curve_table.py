@@ -6,8 +6,8 @@ none of 200 (docs/pruning.md):
 
 - A trial is compared with ALL trials that came as far, pruned and running ones included. The survivors
   alone are a bar that rises as pruning goes on.
-- It is compared at its age: epochs since the end of its own warm-up. A warm-up of ten epochs delays a
-  curve by ten and says nothing about where it ends.
+- It is compared at its age: epochs since the end of what delays it. A warm-up of ten epochs delays a curve
+  by ten and says nothing about where it ends.
 - The mean of the last few scores is compared: not one epoch's luck, and not the best score so far, behind
   which a collapsed trial would hide.
 - A trial is ended only when it is below the median of all AND of its own kind. A schedule that gains

@@ -1,43 +1,40 @@
 """Learning curves as the median rule compares them: smoothed, and by age.
 
-A trial's age is the number of epochs since the end of its warm-up. A warm-up of ten epochs delays a curve
-by ten and says nothing about where it ends.
+A trial's age is the number of epochs since the end of its delay (`CurveShape.delay`). A warm-up of ten epochs
+delays a curve by ten and says nothing about where it ends.
 """
 
 import math
 from array import array
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from search.objective import CurveShape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Curve:
-    """One trial's scores, and what is needed to read them.
+class Curve(CurveShape):
+    """One trial's learning curve, and what is needed to read it.
 
     Attributes:
+        number: of the trial.
         scores: raw, by epoch from 1; NaN or infinite where one is missing.
-        warmup: epochs of warm-up, which are not compared.
-        horizon: how many epochs the trial has; None where that is not known.
-        restarts: the first epoch of the second, third, ... cycle, ascending; may be endless.
-        kind: half-way, it is comparable only with curves of this kind; None: with all.
     """
 
     number: int
     scores: Sequence[float] = ()
-    warmup: int = 0
-    horizon: int | None = None
-    restarts: Iterable[int] = ()
-    kind: Hashable = None
 
-
-def restarts(warmup: int, epochs: int, factor: int) -> Iterator[int]:
-    """First epochs of the second, third, ... cycle, endless; the first cycle lasts `epochs`."""
-    first = warmup + 1
-    while True:
-        first += epochs
-        epochs *= factor
-        yield first
+    @classmethod
+    def of(cls, number: int, shape: CurveShape) -> "Curve":
+        """The curve of a trial that has no scores yet."""
+        return cls(
+            number=number,
+            delay=shape.delay,
+            horizon=shape.horizon,
+            restarts=shape.restarts,
+            kind=shape.kind,
+        )
 
 
 class SmoothedCurve:
@@ -61,7 +58,7 @@ class SmoothedCurve:
         self._grace = grace
         self._restarts = iter(curve.restarts)
         self._before_restart = math.nan
-        self._begin_cycle(curve.warmup)
+        self._begin_cycle(curve.delay)
 
     @property
     def age(self) -> int:
@@ -74,7 +71,7 @@ class SmoothedCurve:
             if self.means and not math.isnan(self.means[-1]):
                 self._before_restart = self.means[-1]
             self._begin_cycle(self.epoch - 1)
-        if self.epoch > self.curve.warmup:
+        if self.epoch > self.curve.delay:
             self.recent.append(score)
             mean, count = self._mean()
             self.means.append(mean)

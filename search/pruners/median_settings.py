@@ -1,11 +1,7 @@
-"""The options of the median rule, and how a trial's parameters say what delays its curve."""
+"""The options of the median rule."""
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-from search.objective import Params
-from search.pruners.learning_curve import Curve, restarts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,19 +13,13 @@ class MedianSettings:
     Attributes:
         startup_trials: how many others must have reached an age before a trial is ended at it, 1 or
             more; so at least as many run to their end.
-        epochs: no trial is ended earlier than this many epochs after its warm-up or a restart, 1 or
-            more. None: a tenth of the epochs it has, 5 where that is not known.
+        epochs: no trial is ended earlier than this many epochs after its delay or a restart, 1 or more.
+            None: a tenth of the epochs it has, 5 where that is not known.
         patience: how many epochs in a row a trial must be below the median, 1 or more.
         margin: how far below, 0 or more, in standard deviations of the mean that is compared.
         control: share of would-be-pruned trials that run on, 0 to 1, to show what pruning costs.
         smooth: how many consecutive scores are averaged, 1 or more; fewer where there are fewer.
         seed: of the study; with a trial's number it draws the control group.
-        horizon, warmup: the parameters that hold how many epochs a trial has, and how many of them are
-            warm-up; or the numbers themselves.
-        kind: the parameter that says which kind of curve a trial has; None where there is one kind.
-        restarting: the kind that restarts.
-        restart_epochs, restart_factor: the parameters that hold the length of the first cycle, and how
-            many times as long as the one before each cycle is.
     """
 
     startup_trials: int = 3
@@ -39,12 +29,6 @@ class MedianSettings:
     control: float = 0.1
     smooth: int = 5
     seed: int = 0
-    horizon: str | int | None = "trainer.epochs"
-    warmup: str | int = "schedule.warmup_epochs"
-    kind: str | None = "schedule.kind"
-    restarting: str = "warm_restarts"
-    restart_epochs: str = "schedule.restart_epochs"
-    restart_factor: str = "schedule.restart_factor"
 
     def __post_init__(self) -> None:
         for name in ("startup_trials", "epochs", "patience", "smooth"):
@@ -58,18 +42,8 @@ class MedianSettings:
                 limits = "of 0 or more" if name == "margin" else "from 0 to 1"
                 raise ValueError(f"{name}: {value!r} is not a number {limits}")
 
-    def curve(self, number: int, params: Params) -> Curve:
-        """The curve of a trial that has these parameters, without its scores."""
-        warmup = params.get(self.warmup, 0) if isinstance(self.warmup, str) else self.warmup
-        horizon = params.get(self.horizon) if isinstance(self.horizon, str) else self.horizon
-        kind = params.get(self.kind) if self.kind else None
-        cycles: Iterable[int] = ()
-        if self.restart_epochs in params and kind in (None, self.restarting):
-            cycles = restarts(warmup, params[self.restart_epochs], params.get(self.restart_factor, 1))
-        return Curve(number=number, warmup=warmup, horizon=horizon, restarts=cycles, kind=kind)
-
     def grace(self, horizon: int | None) -> int:
-        """Epochs after a warm-up or a restart before which a trial of `horizon` epochs is not ended.
+        """Epochs after a delay or a restart before which a trial of `horizon` epochs is not ended.
 
         By default not fewer than `patience`: each epoch that counts needs a mean of its own.
         """

@@ -150,11 +150,11 @@ class Thresholds:
 
     def compare_with_best(self, curve: SmoothedCurve, age: int) -> ReachComparison | None:
         """None early on, and where too few others are much older than that age."""
-        horizon, warmup = curve.curve.horizon, curve.curve.warmup
-        if horizon is None or age < 1 or age + warmup < REACH_FROM * horizon:
+        horizon, delay = curve.curve.horizon, curve.curve.delay
+        if horizon is None or age < 1 or age + delay < REACH_FROM * horizon:
             return None
         value = curve.means[age - 1]
-        older = min(math.ceil(REACH_LOOKAHEAD * age), horizon - warmup)
+        older = min(math.ceil(REACH_LOOKAHEAD * age), horizon - delay)
         peers = len(self._means[older, None])
         if math.isnan(value) or peers < self._min_peers:
             return None

@@ -49,7 +49,7 @@ def run(name: str, scores: Sequence[float], scheduler: str = "CosineAnnealingLR"
 def test_the_slow_starter_survives_and_a_quarter_is_saved() -> None:
     saved, survived = [], 0
     for seed in range(10):
-        replayed = replay.replay(hand_runs(seed), replay.settings())
+        replayed = replay.replay(hand_runs(seed))
         saved.append(sum(each.saved for each in replayed) / sum(len(each.run.scores) for each in replayed))
         (slow,) = (each for each in replayed if each.run.name == SLOW)
         survived += slow.decision is None
@@ -62,7 +62,7 @@ def test_a_run_that_is_ended_counts_as_far_as_it_came() -> None:
     # Behind at epoch 25, where it is ended, and far ahead in the end: which must not count.
     late = [*(0.8 * score for score in rising[:50]), *[0.9] * 50]
     runs = [*(run(f"run {n}", rising) for n in range(4)), run("late", late), run("the same", rising)]
-    replayed = replay.replay(runs, replay.settings())
+    replayed = replay.replay(runs)
     assert [each.decision is None for each in replayed] == [True] * 4 + [False, True]
     assert replayed[4].epochs == 25
     assert replayed[4].saved == 75
@@ -120,7 +120,7 @@ def test_the_recorded_runs() -> None:
     if not folder.is_dir():
         pytest.skip("no recorded runs beside the checkout")
     first, second = map(replay.read_run, sorted(folder.iterdir()))
-    assert all(each.decision is None for each in replay.replay([first, second], replay.settings()))
+    assert all(each.decision is None for each in replay.replay([first, second]))
     worse = run("worse", [score - 0.06 for score in second.scores if score is not None])
-    replayed = replay.replay([first, second, first, worse], replay.settings())
+    replayed = replay.replay([first, second, first, worse])
     assert [each.decision is None for each in replayed] == [True, True, True, False]

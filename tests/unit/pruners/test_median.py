@@ -1,7 +1,7 @@
 """The median rule: its parts one by one, against a plain reference, and on simulated studies."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -10,9 +10,11 @@ import numpy as np
 import optuna
 import pytest
 
+from search.loading import vocabulary_of
+from search.objective import CurveShape, Params
 from search.pruners import thresholds
 from search.pruners.curve_table import CurveTable, decide, in_control
-from search.pruners.learning_curve import Curve, restarts
+from search.pruners.learning_curve import Curve
 from search.pruners.median_settings import MedianSettings
 from search.scoring import Direction
 
@@ -74,23 +76,23 @@ def test_the_mean_of_the_last_scores_is_compared_not_the_best() -> None:
 def test_epochs_count_from_the_end_of_the_warm_up() -> None:
     rising = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     others = [Curve(number=n, scores=rising) for n in (1, 2, 3)]
-    delayed = Curve(number=0, scores=[0.0, 0.0, 0.0, 0.1, 0.2, 0.3], warmup=3)
+    delayed = Curve(number=0, scores=[0.0, 0.0, 0.0, 0.1, 0.2, 0.3], delay=3)
     decision = decide(delayed, others, PLAIN)
     assert not decision.prune
     assert decision.value == decision.bar == 0.3
-    assert decide(replace(delayed, warmup=0), others, PLAIN).prune
+    assert decide(replace(delayed, delay=0), others, PLAIN).prune
     assert not decide(replace(delayed, scores=[0.0] * 3), others, PLAIN).prune  # still in it
 
 
 def test_scores_of_the_warm_up_are_in_no_mean() -> None:
-    curve = Curve(number=0, scores=[0.0, 0.0, 0.4, 0.6], warmup=2)
+    curve = Curve(number=0, scores=[0.0, 0.0, 0.4, 0.6], delay=2)
     assert decide(curve, OTHERS, replace(PLAIN, smooth=5)).value == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("warmup", [0, 2])
 def test_none_is_ended_within_the_grace_after_its_warm_up(warmup: int) -> None:
     settings = replace(PLAIN, epochs=3)
-    pruned = [decide(flat(0, 0.0, epochs, warmup=warmup), OTHERS, settings).prune for epochs in range(1, 8)]
+    pruned = [decide(flat(0, 0.0, epochs, delay=warmup), OTHERS, settings).prune for epochs in range(1, 8)]
     assert pruned == [epoch >= warmup + 3 for epoch in range(1, 8)]
 
 
@@ -242,7 +244,11 @@ def test_what_cannot_reach_the_best_any_more_is_ended_above_the_median() -> None
 
 
 def test_where_cycles_begin() -> None:
-    doubling, equal = restarts(5, 20, 2), restarts(0, 30, 1)
+    shape = vocabulary_of().curve
+    names = ("schedule.warmup_epochs", "schedule.restart_epochs", "schedule.restart_factor")
+    doubling, equal = (
+        iter(shape(dict(zip(names, values, strict=True))).restarts) for values in [(5, 20, 2), (0, 30, 1)]
+    )
     assert [next(doubling) for _ in range(3)] == [26, 66, 146]
     assert [next(equal) for _ in range(3)] == [31, 61, 91]
 
@@ -325,8 +331,8 @@ def test_a_control_changes_nothing_for_the_others() -> None:
 def means_of(curve: Curve, smooth: int, sign: float) -> list[tuple[float, int]]:
     means: list[tuple[float, int]] = []
     before = math.nan
-    starts = [curve.warmup, *(epoch - 1 for epoch in curve.restarts)]
-    for epoch in range(curve.warmup + 1, len(curve.scores) + 1):
+    starts = [curve.delay, *(epoch - 1 for epoch in curve.restarts)]
+    for epoch in range(curve.delay + 1, len(curve.scores) + 1):
         start = max(each for each in starts if each < epoch)
         if epoch - 1 == start and means and not math.isnan(means[-1][0]):
             before = means[-1][0]
@@ -342,7 +348,7 @@ def means_of(curve: Curve, smooth: int, sign: float) -> list[tuple[float, int]]:
 def noise_of(curves: Sequence[Curve]) -> float:
     jumps: list[float] = []
     for curve in curves:
-        bounds = [curve.warmup, *(epoch - 1 for epoch in curve.restarts), len(curve.scores)]
+        bounds = [curve.delay, *(epoch - 1 for epoch in curve.restarts), len(curve.scores)]
         for start, end in pairwise(bounds):
             jumps += [jump for jump in np.abs(np.diff(curve.scores[start:end], 3)) if np.isfinite(jump)]
     return sorted(jumps)[len(jumps) // 2] / 0.6745 / math.sqrt(20) if len(jumps) >= 10 else 0.0
@@ -375,9 +381,9 @@ def reference(curve: Curve, others: Sequence[Curve], settings: MedianSettings, s
         return found is not None and found[0] > found[1]
 
     def out_of_reach(age: int) -> bool:
-        if age < 1 or age + curve.warmup < thresholds.REACH_FROM * HORIZON or math.isnan(own[age - 1][0]):
+        if age < 1 or age + curve.delay < thresholds.REACH_FROM * HORIZON or math.isnan(own[age - 1][0]):
             return False
-        further = min(math.ceil(thresholds.REACH_LOOKAHEAD * age), HORIZON - curve.warmup)
+        further = min(math.ceil(thresholds.REACH_LOOKAHEAD * age), HORIZON - curve.delay)
         all_means = [*(means for _, means in theirs), own]
         if sum(len(m) >= further and not math.isnan(m[further - 1][0]) for m in all_means) < (
             settings.startup_trials
@@ -392,7 +398,7 @@ def reference(curve: Curve, others: Sequence[Curve], settings: MedianSettings, s
         return bool(np.nanmax(full) - hope - value > thresholds.REACH_MARGIN * noise / math.sqrt(count))
 
     epoch = len(curve.scores)
-    begun = [curve.warmup, *(each - 1 for each in curve.restarts if each <= epoch)]
+    begun = [curve.delay, *(each - 1 for each in curve.restarts if each <= epoch)]
     ahead = [each - 1 for each in curve.restarts if each > epoch]
     may_end = epoch >= min([begun[-1] + settings.grace(HORIZON), *ahead]) and epoch != HORIZON
     ages = [len(own) - back for back in range(settings.patience)]
@@ -428,7 +434,7 @@ def test_agrees_with_the_reference_on_random_curves(direction: Direction) -> Non
             warmup = int(rng.integers(0, 5))
             cycles = list(range(warmup + 4, 25, 6)) if rng.random() < 0.4 else []
             kind = rng.choice(["a", "b"]) if rng.random() < 0.7 else None
-            about = {"warmup": warmup, "restarts": cycles, "kind": kind, "horizon": HORIZON}
+            about = {"delay": warmup, "restarts": cycles, "kind": kind, "horizon": HORIZON}
             curves.append(Curve(number=number, scores=scores.tolist(), **about))
         *others, curve = curves
         expected = reference(curve, others, settings, 1.0 if direction == "maximize" else -1.0)
@@ -462,7 +468,7 @@ def test_a_wrong_option_is_said(option: str, value: object, said: str) -> None:
     assert str(raised.value) == said
 
 
-def test_a_curve_knows_its_schedule_from_the_parameters() -> None:
+def test_the_stock_objective_says_what_shapes_a_curve() -> None:
     params = {
         "trainer.epochs": 200,
         "schedule.kind": "warm_restarts",
@@ -470,23 +476,13 @@ def test_a_curve_knows_its_schedule_from_the_parameters() -> None:
         "schedule.restart_epochs": 20,
         "schedule.restart_factor": 2,
     }
-    curve = MedianSettings().curve(7, params)
-    assert (curve.number, curve.warmup, curve.horizon, curve.kind) == (7, 5, 200, "warm_restarts")
+    shape = vocabulary_of().curve
+    curve = Curve.of(7, shape(params))
+    assert (curve.number, curve.delay, curve.horizon, curve.kind) == (7, 5, 200, "warm_restarts")
     assert list(islice(curve.restarts, 2)) == [26, 66]
-    cosine = MedianSettings().curve(7, {**params, "schedule.kind": "cosine"})
+    cosine = Curve.of(7, shape({**params, "schedule.kind": "cosine"}))
     assert list(cosine.restarts) == []
-    nothing = MedianSettings().curve(7, {"lr": 0.1})
-    assert nothing == Curve(number=7)
-
-
-def test_another_objective_names_its_own_parameters() -> None:
-    settings = MedianSettings(
-        warmup="ramp", horizon=50, kind="plan", restarting="saw", restart_epochs="tooth"
-    )
-    curve = settings.curve(0, {"ramp": 3, "plan": "saw", "tooth": 10})
-    assert (curve.warmup, curve.horizon, curve.kind) == (3, 50, "saw")
-    assert next(iter(curve.restarts)) == 14
-    assert MedianSettings(warmup=4).curve(0, {}).warmup == 4
+    assert Curve.of(7, shape({"lr": 0.1})) == Curve(number=7)
 
 
 # Simulated studies
@@ -497,16 +493,28 @@ import pruners  # noqa: E402
 import samplers  # noqa: E402
 import studies  # noqa: E402
 
+STOCK_SHAPE = vocabulary_of().curve
+
+
+def without_kind(params: Params) -> CurveShape:
+    """All schedules are compared with each other."""
+    return replace(STOCK_SHAPE(params), kind=None)
+
 
 def simulate(
-    family: str, pruner: str, seeds: int, workers: int = 1, **options: Any
+    family: str,
+    pruner: str,
+    seeds: int,
+    workers: int = 1,
+    shape: Callable[[Params], CurveShape] = STOCK_SHAPE,
+    **options: Any,
 ) -> list[tuple[Any, list[Any]]]:
     """Outcomes of 60 random trials with their trials; `options` make another median of ours."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     chosen = learning_curves.FAMILIES[family]
     found = []
     for seed in range(seeds):
-        build = pruners.Median(MedianSettings(seed=seed, **options)) if options else None
+        build = pruners.Median(MedianSettings(seed=seed, **options), shape) if options else None
         study = studies.Study(
             chosen,
             seed,
@@ -555,7 +563,7 @@ def test_schedules_that_gain_late_or_dip_are_at_no_disadvantage(monkeypatch: pyt
     constant, *others = np.mean([lost_of_kind(trials) for _, trials in apart], axis=0)
     assert max(others) <= constant + 0.1
     # The studies would show it: with all schedules thrown together, most of the best cosines go.
-    together = simulate("schedules", "", 6, control=0.0, kind=None)
+    together = simulate("schedules", "", 6, shape=without_kind, control=0.0)
     constant, _, cosine, *_ = np.mean([lost_of_kind(trials) for _, trials in together], axis=0)
     assert cosine > constant + 0.4
 
@@ -571,7 +579,7 @@ def test_short_studies_prune_what_is_hopeless(epochs: int) -> None:
         for number in range(14):
             warmup = int(rng.integers(0, 3))
             quality = 0.25 if number in hopeless else rng.normal(0.6, 0.03)
-            table.add(Curve(number=number, warmup=warmup, horizon=epochs))
+            table.add(Curve(number=number, delay=warmup, horizon=epochs))
             for epoch in range(1, epochs + 1):
                 risen = quality * (1 - math.exp(-max(0, epoch - warmup) / 3))
                 table.update(number, epoch, risen + rng.normal(0, 0.01))
