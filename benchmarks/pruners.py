@@ -20,7 +20,6 @@ from search.pruners.curve_table import CurveTable
 from search.pruners.learning_curve import Curve
 from search.pruners.median_settings import MedianSettings
 
-
 STOCK_SHAPE = vocabulary_of().curve
 
 

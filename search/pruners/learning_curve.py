@@ -1,7 +1,7 @@
 """Learning curves as the median rule compares them: smoothed, and by age.
 
-A trial's age is the number of epochs since the end of its delay (`CurveShape.delay`). A warm-up of ten epochs
-delays a curve by ten and says nothing about where it ends.
+A trial's age is the number of epochs since the end of its delay (`CurveShape.delay`). A warm-up of ten
+epochs delays a curve by ten and says nothing about where it ends.
 """
 
 import math

@@ -21,12 +21,12 @@ class MedianPruner(Pruner):
     """Reads at each epoch what is new in the database, whichever worker reported it."""
 
     def __init__(self, spec: Spec, **options: Any) -> None:
-        settings = MedianSettings(smooth=spec.study.smooth, seed=spec.study.sampler.seed, **options)
-        self._table = CurveTable(settings, spec.study.direction)
+        self._settings = MedianSettings(smooth=spec.study.smooth, seed=spec.study.sampler.seed, **options)
+        self._table = CurveTable(self._settings, spec.study.direction)
 
     def open(self, study: Study) -> None:
         self._study = study
-        self._shape = vocabulary_of(study.spec.objective).curve
+        self._stated_shape = vocabulary_of(study.spec.objective).curve
         self._feed = reads.CurveFeed(study.engine, study.id)
 
     def decide(self, lease: Lease, params: Params, result: EpochResult, reachable: bool) -> Decision:
@@ -57,4 +57,4 @@ class MedianPruner(Pruner):
                 self._add(row.number, params)
 
     def _add(self, number: int, params: Params) -> None:
-        self._table.add(Curve.of(number, self._shape(params)))
+        self._table.add(Curve.of(number, self._settings.shape(self._stated_shape(params), params)))

@@ -1,7 +1,9 @@
 """The options of the median rule."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from search.objective import CurveShape, Params
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +22,8 @@ class MedianSettings:
         control: share of would-be-pruned trials that run on, 0 to 1, to show what pruning costs.
         smooth: how many consecutive scores are averaged, 1 or more; fewer where there are fewer.
         seed: of the study; with a trial's number it draws the control group.
+        horizon, warmup: the number of epochs a trial has, and of those that delay its curve, or the
+            parameters that hold them; None: what the objective's vocabulary says.
     """
 
     startup_trials: int = 3
@@ -29,6 +33,8 @@ class MedianSettings:
     control: float = 0.1
     smooth: int = 5
     seed: int = 0
+    horizon: str | int | None = None
+    warmup: str | int | None = None
 
     def __post_init__(self) -> None:
         for name in ("startup_trials", "epochs", "patience", "smooth"):
@@ -41,6 +47,13 @@ class MedianSettings:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
                 limits = "of 0 or more" if name == "margin" else "from 0 to 1"
                 raise ValueError(f"{name}: {value!r} is not a number {limits}")
+
+    def shape(self, stated: CurveShape, params: Params) -> CurveShape:
+        """The shape of a trial's curve that its objective `stated`, with what the options say instead."""
+        horizon = params.get(self.horizon) if isinstance(self.horizon, str) else self.horizon
+        delay = params.get(self.warmup) if isinstance(self.warmup, str) else self.warmup
+        changes = {"horizon": horizon, "delay": delay}
+        return replace(stated, **{name: value for name, value in changes.items() if value is not None})
 
     def grace(self, horizon: int | None) -> int:
         """Epochs after a delay or a restart before which a trial of `horizon` epochs is not ended.

@@ -485,6 +485,13 @@ def test_the_stock_objective_says_what_shapes_a_curve() -> None:
     assert Curve.of(7, shape({"lr": 0.1})) == Curve(number=7)
 
 
+def test_options_say_what_an_objective_without_a_vocabulary_does_not() -> None:
+    settings = MedianSettings(warmup="ramp", horizon=50)
+    shape = settings.shape(CurveShape(kind="saw"), {"ramp": 3})
+    assert (shape.delay, shape.horizon, shape.kind) == (3, 50, "saw")
+    assert settings.shape(CurveShape(delay=2), {}).delay == 2
+
+
 # Simulated studies
 
 
