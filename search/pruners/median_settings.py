@@ -52,8 +52,11 @@ class MedianSettings:
         """The shape of a trial's curve that its objective `stated`, with what the options say instead."""
         horizon = params.get(self.horizon) if isinstance(self.horizon, str) else self.horizon
         delay = params.get(self.warmup) if isinstance(self.warmup, str) else self.warmup
-        changes = {"horizon": horizon, "delay": delay}
-        return replace(stated, **{name: value for name, value in changes.items() if value is not None})
+        return replace(
+            stated,
+            horizon=stated.horizon if horizon is None else horizon,
+            delay=stated.delay if delay is None else delay,
+        )
 
     def grace(self, horizon: int | None) -> int:
         """Epochs after a delay or a restart before which a trial of `horizon` epochs is not ended.
