@@ -1,4 +1,4 @@
-"""A copy of the project to which a test adds one thing, as a contributor would: one definition, one entry."""
+"""A copy of the project, to which a test adds one definition and one entry as a contributor would."""
 
 import os
 import re
