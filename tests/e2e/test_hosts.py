@@ -28,8 +28,6 @@ from search.worker.checkpoint_sync import CheckpointSync
 from search.worker.worker import Worker
 from storage.checkpoints import Checkpoints
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 MSEG = """\
 objective: search.mseg
 study: {trials: 1, smooth: 2, sampler: {kind: random, seed: 7}, pruner: {kind: none}}

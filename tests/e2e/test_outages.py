@@ -4,7 +4,8 @@ import signal
 import time
 
 import pytest
-from service import Search, restart
+from postgres import restart
+from service import Search
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from toy_studies import pauses, right

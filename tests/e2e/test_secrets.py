@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from service import Answer, Search, restart
+from postgres import restart
+from service import Answer, Search
 from toy_studies import pauses
 
 from search.study.resolve import environment_for

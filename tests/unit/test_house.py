@@ -223,7 +223,6 @@ def spec_with(tmp_path: Path, *overrides: str) -> Spec:
     return load_spec(path, overrides=overrides)
 
 
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_samplers_are_accepted(tmp_path: Path, kind: str) -> None:
     spec = spec_with(tmp_path, f"study.sampler={{kind: {kind}}}")

@@ -42,8 +42,6 @@ COMMANDS = (
     *("compare", "confirm", "ablate", "report", "import"),
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 
 def worker(search: Search, study: Study) -> Worker:
     return Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")])

@@ -11,8 +11,6 @@ from service import DOCUMENT, Search
 
 from search.spec.spec import stock_space
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 
 def edited(old: str, new: str) -> str:
     """The toy's document with one change."""

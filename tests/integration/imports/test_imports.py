@@ -32,8 +32,6 @@ from storage.imports import ImportedRow
 
 Command = Callable[..., Answer]
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 CURVE = "epoch,score,lr\n1,0.2,0.1\n2,,0.1\n3,0.6,0.05\n4,0.5,0.05\n"
 ROWS = (
     "name,score,best_epoch,epochs,x,kind,note\n"

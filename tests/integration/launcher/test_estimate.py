@@ -19,8 +19,6 @@ from search.worker.worker import Worker
 
 Command = Callable[..., Answer]
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 MEASURED = TrainingCost(
     config="by hand",
     epochs=100,

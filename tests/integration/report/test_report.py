@@ -60,8 +60,6 @@ from search.worker.worker import Worker
 
 Command = Callable[..., Answer]
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 WORDS = r"signific|\bprov(e|es|ed|en)\b|\bcaus(e|es|ed)\b|because of|thanks to|due to|clearly|dramatic"
 """No test stands behind these; what a test found is said by its name and level."""
 

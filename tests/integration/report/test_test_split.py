@@ -50,8 +50,6 @@ from storage.studies import token
 
 Command = Callable[..., Answer]
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 STUDY = DOCUMENT.replace("objective: toy", "objective: tested").replace("x: 0.3, kind", "x: 0.9, kind")
 MSEG = """\
 objective: search.mseg

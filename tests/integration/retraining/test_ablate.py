@@ -13,8 +13,6 @@ from search.analysis.effects import Effects, next_round
 from search.analysis.paired_seeds import Estimate
 from search.spec.spec import load_spec
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 Command = Callable[..., Answer]
 
 DOCUMENT = """\

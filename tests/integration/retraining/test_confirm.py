@@ -24,8 +24,6 @@ from search.study.read import read_records
 from search.worker.worker import Worker
 from storage import plans
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 Command = Callable[..., Answer]
 
 CONFIRM = ("confirm", "--study", "toy")

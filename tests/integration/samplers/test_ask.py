@@ -42,8 +42,6 @@ known:
 """
 POINTS = 4 + 4 * 2
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 BRANCHES = """\
 objective: toy
 study: {sampler: {kind: tpe, seed: 1}}

@@ -32,8 +32,6 @@ from storage import pages
 from storage.artifacts import open_store
 from storage.pages import NOTE_PART, Page
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 
 class Scripted:
     """Trains curves, one after the other; leaves the files that search.mseg leaves."""

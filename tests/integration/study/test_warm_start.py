@@ -23,8 +23,6 @@ from storage.leases import Lease
 
 Command = Callable[..., Answer]
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 OLD = DOCUMENT.replace("{kind: random, seed: 7}", "{kind: qmc, seed: 7}").replace("epochs: 4", "epochs: 1")
 NEW = OLD.replace("x: {low: 0.0", "x: {low: 0.25").replace("qmc, seed: 7", "tpe, seed: 8")
 TRIALS = 14

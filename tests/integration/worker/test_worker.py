@@ -33,8 +33,6 @@ from storage.leases import Lease, Leases
 
 SECONDS = 0.4  # of a lease
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
 
 @pytest.fixture(autouse=True)
 def quick(search: Search, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

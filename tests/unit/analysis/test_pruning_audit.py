@@ -207,7 +207,6 @@ def test_json_has_numbers_only() -> None:
 # -- a study ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_study_says_what_its_pruning_did(
     search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

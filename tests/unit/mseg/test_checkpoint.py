@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import random
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -127,23 +126,22 @@ for epoch in range(1, 10**9):
 
 def test_killed_at_any_moment_leaves_whole_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     draw = random.Random(1)
-    for _ in range(3):
-        writer = subprocess.Popen(
+    for _ in range(2):
+        with subprocess.Popen(
             [sys.executable, "-c", ENDLESS, str(tmp_path)],
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[3],
-        )
-        assert writer.stdout is not None
-        for _ in range(draw.randrange(3, 30)):
-            told = int(writer.stdout.readline())
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
+        ) as writer:
+            assert writer.stdout is not None
+            for _ in range(draw.randrange(3, 20)):
+                saved = int(writer.stdout.readline())
+            writer.kill()
         loaded = checkpoint.load(tmp_path)
         assert loaded is not None
-        assert loaded["epoch"] >= told
+        assert loaded["epoch"] >= saved
         assert (loaded["model"]["weight"] == loaded["epoch"]).all()
         best = safetensors.torch.load_file(tmp_path / "best.safetensors")["weight"]
-        assert best[0].item() >= told
+        assert best[0].item() >= saved
         assert (best == best[0]).all()
     assert not caplog.records

@@ -104,7 +104,8 @@ def test_greyscale_masks_are_the_same_as_palette_masks(root):
     before = load(SMALL, root)
     for path in (root / "train" / "masks").iterdir():
         Image.fromarray(np.asarray(Image.open(path))).save(path)
-    assert Image.open(path).mode == "L"
+    with Image.open(path) as image:
+        assert image.mode == "L"
     data._load.cache_clear()
     after = load(SMALL, root)
     assert torch.equal(before.train.masks, after.train.masks)
@@ -476,7 +477,7 @@ def test_a_gpu_that_is_too_full_gets_pinned_memory(root, monkeypatch):
 # The real thing
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_celebamask_mini(real_data):
     loaded = load(DataConfig(image_size=64, eval_size="native"), real_data)
     assert len(loaded.train.names) == 900 and len(loaded.val.names) == 100

@@ -394,7 +394,7 @@ def test_the_score_does_not_depend_on_the_validation_batch(
 
 @pytest.mark.parametrize(
     ("source", "size", "steps"),
-    [("drawn", 64, 200), pytest.param("folder", 96, 160, marks=pytest.mark.slow)],
+    [("drawn", 64, 200), pytest.param("folder", 96, 160, marks=pytest.mark.nightly)],
 )
 def test_eight_images_are_learned_by_heart(
     source: str, size: int, steps: int, request: pytest.FixtureRequest
