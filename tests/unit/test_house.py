@@ -269,7 +269,7 @@ def commands() -> Iterator[str]:
             r"(?:^[ \t#]*|`|&& )(?:\.venv/bin/)?(search [a-z][^`\n]*)", text, re.MULTILINE
         ):
             line = found.group(1)
-            if "--study" in line or re.match(r"search (check\b|dashboard\b|compare .)", line):
+            if "--study" in line or re.match(r"search (check\b|dashboard\b|compare [^-])", line):
                 yield line  # else it is only the name of a command
 
 
