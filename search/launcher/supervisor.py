@@ -43,6 +43,11 @@ class WorkerProcess:
     crashes: int = 0
     restart_at: float | None = None
 
+    def close_stdin(self) -> None:
+        """Closes our end of the pipe, once the process has ended."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
 
 class Supervisor:
     """The workers of this machine for one study.
@@ -122,6 +127,7 @@ class Supervisor:
             if child.restart_at is None:
                 self._note_crash(child, code)
             elif time.monotonic() >= child.restart_at:
+                child.close_stdin()
                 again = self._start(index, child.device)
                 again.crashes = child.crashes
                 self._children[index] = again
@@ -164,6 +170,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for child in self._children:
+            child.close_stdin()
 
 
 def last_line(log: Path) -> str:
