@@ -1,7 +1,7 @@
 """Recorded runs: a folder with `config.yaml` and `history.json` -> plain values.
 
-One reader for the older hand runs and for our own trials, which write the same layout
-(`search/mseg/recording.py`). It needs no study and no database.
+One reader for older hand runs and for our own trials, which write the same layout. It needs no study and no
+database. What the columns and settings are called is the objective's to say (`Vocabulary`).
 """
 
 import json
@@ -12,25 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import UserError
-from search.objective import NOTHING
+from search.loading import vocabulary_of
+from search.objective import NOTHING, Vocabulary
 from search.scoring import Direction, epoch_of_best
 from search.spec.source import parse_yaml, show
 
 CONFIG, HISTORY = "config.yaml", "history.json"
 
-SCORE = "val_f_score"
-TRAIN_SCORE = "train_f_score"
-POOLED = "val_fscore_batch32"
-"""The metric of the older hand runs, which our own record beside theirs: there it IS `val_f_score`."""
-
-PER_IMAGE_F, POOLED_F, OWN = "val F per image", "val F, pooled by batches", "the study's score"
-"""What a run's score is, in words. The last is what a study's database holds, whatever its objective."""
-
-LABELS = ("experiment.name", "experiment.description", "output_dir")
-"""Leaves that say what a run is called and where it lies, and change nothing in it."""
+OWN = "the study's score"
+"""What the score of a run in a study's database is, in words, whatever its objective."""
 
 Column = Sequence[Any]
-"""One value an epoch, from epoch 1: a number, None where it was not finite, or a list by class."""
+"""One value per epoch, from epoch 1: a number, None where it was not finite, or a list by class."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,13 +32,14 @@ class RecordedRun:
 
     Attributes:
         name: what a person calls it: `trial 17`, the name of a folder.
-        leaves: every setting by dotted name, without `LABELS`.
+        leaves: every setting by dotted name, without those that only label the run.
         scores: the score of each epoch from epoch 1; None where it was not finite.
         metric: what the score is, in words.
         columns: everything else by name, each as long as `scores`.
         direction: which scores are better.
         folder: where it was read from.
-        unfinished: how it stands (`running`, `pruned`, `failed`) where it did not come to its end.
+        unfinished: its state (`running`, `pruned`, `failed`) if it did not reach its end.
+        vocabulary: of the objective that trained it.
     """
 
     name: str
@@ -56,6 +50,26 @@ class RecordedRun:
     direction: Direction = "maximize"
     folder: Path | None = None
     unfinished: str | None = None
+    vocabulary: Vocabulary = field(default_factory=vocabulary_of)
+
+    @property
+    def train_scores(self) -> Column:
+        return self.columns.get(self.vocabulary.train_score_column, ())
+
+    @property
+    def rates(self) -> Column:
+        """The learning rates."""
+        return self.columns.get(self.vocabulary.rate_column, ())
+
+    @property
+    def older_scores(self) -> Column:
+        """Scores by the metric of older recorded runs, where this run recorded them beside its own."""
+        return self.columns.get(self.vocabulary.older_score_column or "", ())
+
+    @property
+    def class_scores(self) -> Column:
+        """A list of scores by class per epoch."""
+        return self.columns.get(self.vocabulary.class_score_column or "", ())
 
     @property
     def finite(self) -> dict[int, float]:
@@ -76,26 +90,42 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def read_run(folder: Path, name: str | None = None) -> RecordedRun:
+def read_run(folder: Path, name: str | None = None, vocabulary: Vocabulary | None = None) -> RecordedRun:
     """The run recorded in `folder`.
+
+    Args:
+        vocabulary: of the objective that trained it; by default the stock one's.
 
     Raises:
         UserError: a file is missing, truncated or wrong, or its columns have unequal lengths; names the
             file, in one line.
     """
+    vocabulary = vocabulary or vocabulary_of()
     if not is_folder(folder):
         raise UserError(f"{str(folder)[:200]}: no such folder; a recorded run has {CONFIG} and {HISTORY}")
     leaves = read_leaves(folder / CONFIG)
-    columns = read_columns(folder / HISTORY)
-    pooled = POOLED not in columns
+    columns = read_columns(folder / HISTORY, vocabulary.score_column)
     return RecordedRun(
         name=name or folder.resolve().name,
-        leaves={leaf: value for leaf, value in leaves.items() if leaf not in LABELS},
-        scores=columns[SCORE],
-        metric=POOLED_F if pooled else PER_IMAGE_F,
+        leaves=without_labels(leaves, vocabulary),
+        scores=columns[vocabulary.score_column],
+        metric=metric_of(columns, vocabulary),
         columns=columns,
         folder=folder,
+        vocabulary=vocabulary,
     )
+
+
+def metric_of(columns: Mapping[str, Any], vocabulary: Vocabulary) -> str:
+    """What the score is, in words: a run without the older metric's column is an older run itself."""
+    older = vocabulary.older_score_column
+    is_older = older is not None and older not in columns
+    return vocabulary.older_score_words if is_older else vocabulary.score_words
+
+
+def without_labels(leaves: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
+    """The settings that change something in a run, not only what it is called or where it lies."""
+    return {leaf: value for leaf, value in leaves.items() if leaf not in vocabulary.labels}
 
 
 def read_leaves(path: Path) -> dict[str, Any]:
@@ -116,8 +146,8 @@ def flat(sections: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return leaves
 
 
-def read_columns(path: Path) -> dict[str, Column]:
-    """The lists of a `history.json` by name, all equally long, with scores for one epoch or more."""
+def read_columns(path: Path, score: str) -> dict[str, Column]:
+    """The lists of a `history.json` by name, all equally long; that of `score` has one score or more."""
     try:
         # Only a NaN or an infinity is a constant here: a loss that diverged was written down as one.
         columns = json.loads(read_text(path), parse_constant=lambda _: None)
@@ -127,31 +157,30 @@ def read_columns(path: Path) -> dict[str, Column]:
     except (RecursionError, ValueError) as error:
         raise UserError(f"{path}: not a history: {error}; copy it again") from error
     if not isinstance(columns, dict):
-        raise UserError(f"{path}: holds {show(columns)}, not lists by name; it needs at least {SCORE}")
-    if SCORE not in columns:
+        raise UserError(f"{path}: holds {show(columns)}, not lists by name; it needs at least {score}")
+    if score not in columns:
         there = ", ".join(columns) or "nothing"
-        raise UserError(f"{path}: has no {SCORE}, only {show(there)}; without scores there is no curve")
+        raise UserError(f"{path}: has no {score}, only {show(there)}; without scores there is no curve")
     for name, column in columns.items():
-        _check(path, name, column)
+        _check(path, name, column, may_be_lists=name != score)
     lengths = {name: len(column) for name, column in columns.items()}
-    epochs = lengths[SCORE]
+    epochs = lengths[score]
     for name, length in lengths.items():
         if length != epochs:
             raise UserError(
-                f"{path}: {name} has {length} epochs and {SCORE} has {epochs}; "
-                "each list needs one value an epoch"
+                f"{path}: {name} has {length} epochs and {score} has {epochs}; "
+                "each list needs one value per epoch"
             )
-    if not any(score is not None for score in columns[SCORE]):
-        raise UserError(f"{path}: {SCORE} holds no score; a run needs one epoch or more")
+    if not any(value is not None for value in columns[score]):
+        raise UserError(f"{path}: {score} holds no score; a run needs one epoch or more")
     return columns
 
 
-def _check(path: Path, name: str, column: Any) -> None:
+def _check(path: Path, name: str, column: Any, *, may_be_lists: bool) -> None:
     if not isinstance(column, list):
         raise UserError(f"{path}: {name} is {show(column)}, not a list by epoch")
     for epoch, value in enumerate(column, 1):
-        by_class = isinstance(value, list) and name != SCORE
-        for number in value if by_class else [value]:
+        for number in value if isinstance(value, list) and may_be_lists else [value]:
             if number is None or (isinstance(number, int | float) and not isinstance(number, bool)):
                 if isinstance(number, int) and abs(number) > 1e15:
                     raise UserError(

@@ -11,53 +11,8 @@ from typing import Any
 
 from search import formatting
 from search.errors import SpaceError, UserError
+from search.objective import Vocabulary
 from search.spec.source import parse_yaml, show
-
-ALIASES = {
-    "lr": "learning_rate",
-    "initial_lr": "learning_rate",
-    "initial_learning_rate": "learning_rate",
-    "base_lr": "learning_rate",
-    "wd": "weight_decay",
-    "decay": "weight_decay",
-    "drop_out": "dropout",
-    "dropout_rate": "dropout",
-    "warmup": "warmup_epochs",
-    "warm_up": "warmup_epochs",
-    "warm_up_epochs": "warmup_epochs",
-    "dice": "dice_weight",
-    "batch": "batch_size",
-    "horizon": "epochs",
-    "t_max": "epochs",
-    "max_epochs": "epochs",
-    "workers": "num_workers",
-    "loader_workers": "num_workers",
-    "patience": "early_stopping_patience",
-    "early_stopping": "early_stopping_patience",
-    "schedule": "scheduler",
-    "lr_scheduler": "scheduler",
-    "clip": "max_grad_norm",
-    "grad_clip": "max_grad_norm",
-    "gradient_clipping": "max_grad_norm",
-    "lmsa": "use_lmsa",
-    "amp": "use_amp",
-    "mixed_precision": "use_amp",
-    "flip": "horizontal_flip",
-    "t_0": "restart_epochs",
-    "t_mult": "restart_factor",
-}
-"""What a person calls it -> the leaf's own name, both as `_words` writes them."""
-
-ALSO = {
-    "early_stopping_patience": "patience",
-    "scheduler": "schedule_kind",
-    "max_grad_norm": "grad_clip",
-    "use_lmsa": "lmsa",
-    "horizontal_flip": "horizontal_flip_prob",
-    "optimizer": "optimizer_kind",
-    "model": "model_name",
-}
-"""A leaf's name in a recorded run -> what it is called elsewhere."""
 
 NOTHING_WORDS = ("none", "null", "off", "never", "-", "–", "")
 
@@ -97,9 +52,11 @@ def parse_claim(text: str) -> Claim:
     return Claim(text, matched["name"], _value(matched["old"]), _value(matched["new"]))
 
 
-def check_claim(claim: Claim, a: Mapping[str, Any], b: Mapping[str, Any]) -> Finding:
-    """Holds `claim` against the leaves of two runs by dotted name; an absent leaf is none."""
-    leaves = _meant(claim.name, [*a, *(leaf for leaf in b if leaf not in a)])
+def check_claim(
+    claim: Claim, a: Mapping[str, Any], b: Mapping[str, Any], vocabulary: Vocabulary
+) -> Finding:
+    """Checks `claim` against the leaves of two runs by dotted name; an absent leaf is None."""
+    leaves = _meant(claim.name, [*a, *(leaf for leaf in b if leaf not in a)], vocabulary)
     if not leaves:
         return Finding(claim.text, False, f"not found: neither run records {claim.name}")
     said = []
@@ -113,11 +70,11 @@ def check_claim(claim: Claim, a: Mapping[str, Any], b: Mapping[str, Any]) -> Fin
     return Finding(claim.text, False, f"not found; {'; '.join(said)}")
 
 
-def _meant(name: str, leaves: Iterable[str]) -> list[str]:
+def _meant(name: str, leaves: Iterable[str], vocabulary: Vocabulary) -> list[str]:
     """The leaves that `name` may mean: by their whole name, or else by the end of it."""
     words = _words(name)
-    words = ALIASES.get(words, words)
-    ends = [words, *([ALSO[words]] if words in ALSO else [])]
+    words = vocabulary.aliases.get(words, words)
+    ends = [words, *filter(None, [vocabulary.recorded_aliases.get(words)])]
     written = {leaf: _words(leaf) for leaf in leaves}
     exact = [leaf for leaf, each in written.items() if each == words]
     return exact or [

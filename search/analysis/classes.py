@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 from scipy.special import stdtrit
 
 from search.analysis.training import Peak, mean_over
 from search.recorded_run import RecordedRun
 
-COLUMN = "val_f_per_class"
 AROUND = 10
 """Epochs on each side of the best mean that the noise is estimated from, too."""
 
@@ -91,7 +90,7 @@ def _quantile(tests: int, steps: int) -> float:
 
 def _by_class(run: RecordedRun) -> list[list[float | None]]:
     """Scores by class and epoch."""
-    epochs: Sequence[Any] = run.columns.get(COLUMN, ())
+    epochs = run.class_scores
     lists = [each for each in epochs if isinstance(each, list)]
     if not lists or len(lists) < len(epochs):
         return []

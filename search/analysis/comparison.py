@@ -9,26 +9,12 @@ from search.analysis.claims import Claim, Finding, check_claim
 from search.analysis.noise import Evidence
 from search.analysis.stages import TrainingStage, boundaries, stages
 from search.errors import UserError
-from search.recorded_run import PER_IMAGE_F, POOLED, POOLED_F, TRAIN_SCORE, RecordedRun
+from search.recorded_run import RecordedRun
 from search.records import finite
 from search.scoring import Direction, best_mean
 
 WINDOWS = (5, 9)
 """Epochs of the means that are shown."""
-
-MATTERS = (
-    "learning_rate",
-    "weight_decay",
-    "dropout",
-    "warmup_epochs",
-    "dice_weight",
-    "scheduler",
-    "schedule.kind",
-    "optimizer",
-    "batch_size",
-    "epochs",
-)
-"""Ends of the names of what write-ups give as causes: where it is equal, that is said first."""
 
 FAR_LONGER = 2.5
 """From so many times the epochs on, `evidence` underestimates what a longer run gains by luck."""
@@ -60,6 +46,7 @@ class Comparison:
         metric: what is compared, in words.
         changed: leaf -> its value in a and in b, None where a run has no such leaf.
         equal: leaf -> its value in both.
+        equal_first: the leaves of `equal` that matter most.
         notes: sentences about what the figures do not show.
         staged: whether it was said where the stages end; JSON then has them as well.
     """
@@ -70,6 +57,7 @@ class Comparison:
     direction: Direction
     changed: Mapping[str, tuple[Any, Any]]
     equal: Mapping[str, Any]
+    equal_first: Sequence[str]
     evidence: Evidence
     claims: Sequence[Finding]
     notes: Sequence[str]
@@ -125,8 +113,9 @@ def compare(
         direction=a.direction,
         changed=changed,
         equal=equal,
+        equal_first=_named_first(equal, a.vocabulary.first),
         evidence=noise.compare(list(a.finite.values()), list(b.finite.values()), a.direction),
-        claims=[check_claim(claim, a.leaves, b.leaves) for claim in claims],
+        claims=[check_claim(claim, a.leaves, b.leaves, a.vocabulary) for claim in claims],
         notes=notes,
         staged=ends is not None,
     )
@@ -147,31 +136,34 @@ def differences(
     return changed, equal
 
 
-def what_matters_first(leaves: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The leaves that write-ups give as causes, in the order of `MATTERS`, and the others."""
+def _named_first(leaves: Iterable[str], ends: Iterable[str]) -> list[str]:
+    """The leaves whose names end so, in the order of `ends`."""
     leaves = list(leaves)
-    found = [leaf for end in MATTERS for leaf in leaves if leaf == end or leaf.endswith(f".{end}")]
-    first = list(dict.fromkeys(found))
-    return first, [leaf for leaf in leaves if leaf not in first]
+    named = [leaf for end in ends for leaf in leaves if leaf == end or leaf.endswith(f".{end}")]
+    return list(dict.fromkeys(named))
 
 
 def _on_one_metric(a: RecordedRun, b: RecordedRun) -> tuple[RecordedRun, RecordedRun, list[str]]:
-    """Both by the older hand runs' metric where one has no other: ours record it beside their own."""
+    """Both by the older runs' metric where one has no other: ours record it beside their own."""
     if a.metric == b.metric:
         return a, b, []
-    if {a.metric, b.metric} != {PER_IMAGE_F, POOLED_F}:
+    vocabulary = a.vocabulary
+    older = vocabulary.older_score_words
+    if {a.metric, b.metric} != {vocabulary.score_words, older}:
         raise UserError(
             f"compare: {a.name} has {a.metric} and {b.name} {b.metric}; there is no metric that both have"
         )
-    pooled = next(run.metric for run in (a, b) if POOLED not in run.columns)
     a, b = (
-        run if run.metric == pooled else replace(run, scores=run.columns[POOLED], metric=pooled)
+        run if run.metric == older else replace(run, scores=run.older_scores, metric=older)
         for run in (a, b)
     )
     for run in (a, b):
         if not run.finite:
-            raise UserError(f"{run.folder}: {POOLED} holds no score, and the other run has no other metric")
-    return a, b, ["Both by the older runs' metric, pooled over batches of 32: the only one that both have."]
+            raise UserError(
+                f"{run.folder}: {vocabulary.older_score_column} holds no score, and the other run has no "
+                "other metric"
+            )
+    return a, b, [f"Both by the older runs' metric, {older}: the only one that both have."]
 
 
 def _cautions(a: RecordedRun, b: RecordedRun) -> list[str]:
@@ -199,10 +191,8 @@ def _side(run: RecordedRun, ends: Sequence[int] | None) -> RunSide:
     means = {window: best_mean(scores, window, run.direction) or 0.0 for window in WINDOWS}
     staged: Sequence[TrainingStage] = ()
     if run.direction == "maximize" and max(scores) > 0:
-        warmup = next((run.leaves[leaf] for leaf in run.leaves if leaf.endswith("warmup_epochs")), 0)
-        train, lr = run.columns.get(TRAIN_SCORE, ()), run.columns.get("lr", ())
-        cuts = ends or boundaries(run.scores, warmup if isinstance(warmup, int) else 0)
-        staged = stages(cuts, run.scores, train, lr)
+        cuts = ends or boundaries(run.scores, _warmup(run))
+        staged = stages(cuts, run.scores, run.train_scores, run.rates)
     return RunSide(
         name=run.name,
         epochs=len(run.scores),
@@ -211,3 +201,10 @@ def _side(run: RecordedRun, ends: Sequence[int] | None) -> RunSide:
         means=means,
         stages=staged,
     )
+
+
+def _warmup(run: RecordedRun) -> int:
+    """Epochs by which a setting delays the run's curve."""
+    end = run.vocabulary.delay_setting
+    delay = next((run.leaves[leaf] for leaf in run.leaves if end and leaf.endswith(end)), 0)
+    return delay if isinstance(delay, int) else 0

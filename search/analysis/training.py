@@ -11,7 +11,7 @@ import numpy as np
 
 from search.analysis import noise
 from search.analysis.ranks import spearman
-from search.recorded_run import POOLED, TRAIN_SCORE, RecordedRun
+from search.recorded_run import Column, RecordedRun
 from search.scoring import sign_of, trailing_means
 
 BANDS = 4
@@ -26,7 +26,7 @@ class Peak:
         value: its best mean of `smooth` consecutive scores. first, last: the epochs of that mean.
         epoch, score: of its best single epoch.
         train, gap, lr: there; gap is training less validation score in points. None: not recorded.
-        pooled, pooled_epoch: the best of the older hand runs' metric, and where that was.
+        older, older_epoch: the best by the metric of older recorded runs, and where that was.
         epochs: how many were trained.
     """
 
@@ -38,8 +38,8 @@ class Peak:
     train: float | None
     gap: float | None
     lr: float | None
-    pooled: float | None
-    pooled_epoch: int | None
+    older: float | None
+    older_epoch: int | None
     epochs: int
 
 
@@ -79,9 +79,9 @@ def peak(run: RecordedRun, smooth: int) -> Peak:
     first, last, value = _best_window(run, smooth)
     epoch = run.best_epoch
     score = run.finite[epoch]
-    train, lr = (_at(run, column, epoch) for column in (TRAIN_SCORE, "lr"))
-    pooled = {n: y for n, y in enumerate(run.columns.get(POOLED, ()), 1) if y is not None}
-    pooled_epoch = max(pooled, key=lambda n: (pooled[n], -n)) if pooled else None
+    train, lr = _at(run.train_scores, epoch), _at(run.rates, epoch)
+    older = {n: y for n, y in enumerate(run.older_scores, 1) if y is not None}
+    older_epoch = max(older, key=lambda n: (older[n], -n)) if older else None
     return Peak(
         value=value,
         first=first,
@@ -91,8 +91,8 @@ def peak(run: RecordedRun, smooth: int) -> Peak:
         train=train,
         gap=None if train is None else 100 * (train - score),
         lr=lr,
-        pooled=pooled[pooled_epoch] if pooled_epoch else None,
-        pooled_epoch=pooled_epoch,
+        older=older[older_epoch] if older_epoch else None,
+        older_epoch=older_epoch,
         epochs=len(run.scores),
     )
 
@@ -121,7 +121,7 @@ def gap_by_rate(run: RecordedRun) -> tuple[list[Band], float | None]:
     Returns the bands by ascending rate, and Spearman's correlation between rate and epoch: near -1 or 1
     nothing can be said of the one apart from the other. None where the rate never changes.
     """
-    columns = (run.columns.get(TRAIN_SCORE, ()), run.scores, run.columns.get("lr", ()))
+    columns = (run.train_scores, run.scores, run.rates)
     rows = [
         (lr, epoch, 100 * (train - score))
         for epoch, (train, score, lr) in enumerate(zip(*columns, strict=False), 1)
@@ -156,6 +156,5 @@ def _best_window(run: RecordedRun, smooth: int) -> tuple[int, int, float]:
     return epochs[index], epochs[index + window - 1], means[index]
 
 
-def _at(run: RecordedRun, column: str, epoch: int) -> float | None:
-    values = run.columns.get(column, ())
-    return values[epoch - 1] if epoch <= len(values) else None
+def _at(column: Column, epoch: int) -> float | None:
+    return column[epoch - 1] if epoch <= len(column) else None

@@ -12,7 +12,7 @@ from search.render.output import say, write_json
 from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
-    from search.imports.csv_runs import Found
+    from search.imports.csv_runs import ReadRun
     from search.records import ImportedRun
     from search.spec.spec import Spec
 
@@ -48,6 +48,7 @@ def import_runs(
     They never enter the search.
     """
     from search.imports import imported_runs
+    from search.loading import vocabulary_of
 
     if removed and (paths or name or update or as_known):
         raise UserError("--remove: only forgets runs; omit paths and other flags")
@@ -59,11 +60,11 @@ def import_runs(
         return show_runs(imported_runs.read_imported(opened), as_json)  # what is left
     if not paths:
         raise UserError("import: no PATH; give a run's folder or a CSV file, or --remove NAME")
-    read = imported_runs.read_paths(paths, name)
+    opened = resolve_study(storage_url(storage, runs), study, read_only=as_known)
+    read = imported_runs.read_paths(paths, name, vocabulary_of(opened.spec.objective))
     if as_known:
-        return print_known(read, resolve_study(storage_url(storage, runs), study, read_only=True).spec)
-    stored = imported_runs.store(resolve_study(storage_url(storage, runs), study), read, update=update)
-    return show_runs(stored, as_json)
+        return print_known(read, opened.spec)
+    return show_runs(imported_runs.store(opened, read, update=update), as_json)
 
 
 def show_runs(runs: "Sequence[ImportedRun]", as_json: bool) -> int:
@@ -78,7 +79,7 @@ def show_runs(runs: "Sequence[ImportedRun]", as_json: bool) -> int:
     return 0
 
 
-def print_known(read: "Sequence[Found]", spec: "Spec") -> int:
+def print_known(read: "Sequence[ReadRun]", spec: "Spec") -> int:
     """Prints the runs as YAML, and to stderr what each of them leaves out."""
     import yaml
 

@@ -19,35 +19,32 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SpaceError, UserError
+from search.objective import Vocabulary
 from search.recorded_run import (
-    LABELS,
     OWN,
-    PER_IMAGE_F,
-    POOLED,
-    POOLED_F,
-    SCORE,
     Column,
     RecordedRun,
+    metric_of,
     read_leaves,
     read_text,
+    without_labels,
 )
 from search.spec.source import parse_yaml, show
 
 EPOCH, NAME, OWN_SCORE = "epoch", "name", "score"
-FACTS = (NAME, SCORE, OWN_SCORE, "metric", "best_epoch", "epochs")
-"""Columns of a row a run that are no settings."""
+FACTS = (NAME, OWN_SCORE, "metric", "best_epoch", "epochs")
+"""Columns that are no settings if each row is a run."""
 
-
-Row = Mapping[str, str]
+CsvRow = Mapping[str, str]
 """Column -> cell, without the blanks around it."""
 
-Lines = Sequence[tuple[int, Row]]
+Lines = Sequence[tuple[int, CsvRow]]
 """Each row below the names of the columns, with its line in the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a row says of a run that has no curve."""
+class GivenScore:
+    """What a row says about a run that has no curve."""
 
     score: float
     best_epoch: int | None
@@ -55,32 +52,35 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A run that can be imported; `given` where it has no curve."""
+class ReadRun:
+    """A run that can be imported; `given` if it has no curve."""
 
     run: RecordedRun
     source: Path
-    given: Given | None = None
+    given: GivenScore | None = None
 
 
-def read_csv(path: Path) -> list[Found]:
+def read_csv(path: Path, vocabulary: Vocabulary) -> list[ReadRun]:
     """The runs in a CSV file.
+
+    Args:
+        vocabulary: of the objective that trained them.
 
     Raises:
         UserError: it is neither of the two, or a cell is wrong; names the line.
     """
     header, rows = _table(path)
-    score = _score(path, header)
+    score = _score(path, header, vocabulary)
     if EPOCH in header:
         if NAME in header:
             raise UserError(f"{path}: has a column {EPOCH} and a column {NAME}; give each run its own file")
-        return [Found(_by_epoch(path, score, header, rows), path)]
+        return [ReadRun(_by_epoch(path, score, header, rows, vocabulary), path)]
     if NAME not in header:
         raise UserError(
-            f"{path}: has no column {EPOCH} (a row an epoch) and no column {NAME} (a row a run), only "
+            f"{path}: has no column {EPOCH} (a row per epoch) and no column {NAME} (a row per run), only "
             f"{_listed(header)}"
         )
-    return [_of_row(f"{path}:{line}", path, score, row) for line, row in rows]
+    return [_of_row(f"{path}:{line}", path, score, row, vocabulary) for line, row in rows]
 
 
 def _table(path: Path) -> tuple[list[str], Lines]:
@@ -108,25 +108,31 @@ def _table(path: Path) -> tuple[list[str], Lines]:
     return header, [(line, dict(zip(header, row, strict=True))) for line, row in rows]
 
 
-def _score(path: Path, header: Sequence[str]) -> str:
+def _score(path: Path, header: Sequence[str], vocabulary: Vocabulary) -> str:
     """The column that holds the score."""
-    found = [name for name in (SCORE, OWN_SCORE) if name in header]
-    if len(found) != 1:
-        said = f"has no {SCORE} and no {OWN_SCORE}, only {_listed(header)}" if not found else "has both"
+    recorded = vocabulary.score_column
+    columns = [name for name in dict.fromkeys((recorded, OWN_SCORE)) if name in header]
+    if len(columns) != 1:
+        problem = "has both" if columns else f"has no {recorded} and no {OWN_SCORE}, only {_listed(header)}"
         raise UserError(
-            f"{path}: {said}; {SCORE} is the hand runs' metric, {OWN_SCORE} the study's: keep one column"
+            f"{path}: {problem}; {recorded} is the hand runs' metric, {OWN_SCORE} the study's: keep one "
+            "column"
         )
-    return found[0]
+    return columns[0]
 
 
 def _by_epoch(
-    path: Path, score: str, header: Sequence[str], rows: Sequence[tuple[int, Row]]
+    path: Path,
+    score: str,
+    header: Sequence[str],
+    rows: Sequence[tuple[int, CsvRow]],
+    vocabulary: Vocabulary,
 ) -> RecordedRun:
     for expected, (line, row) in enumerate(rows, 1):
         if row[EPOCH] != str(expected):
             raise UserError(
                 f"{path}:{line}: {EPOCH} is {show(row[EPOCH])} where {expected} is due; each epoch from 1 "
-                "has its row, with empty cells where nothing was measured"
+                "needs a row, with empty cells where nothing was measured"
             )
     columns: dict[str, Column] = {
         name: [_number(f"{path}:{line}: {name}", row[name]) for line, row in rows]
@@ -138,37 +144,38 @@ def _by_epoch(
     beside = path.with_suffix(".yaml")
     return RecordedRun(
         name=path.stem,
-        leaves=_settings(read_leaves(beside)) if beside.exists() else {},
+        leaves=without_labels(read_leaves(beside), vocabulary) if beside.exists() else {},
         scores=columns[score],
-        metric=_metric(score, columns),
+        metric=_metric(score, columns, vocabulary),
         columns=columns,
+        vocabulary=vocabulary,
     )
 
 
-def _of_row(place: str, path: Path, score: str, row: Row) -> Found:
+def _of_row(place: str, path: Path, score: str, row: CsvRow, vocabulary: Vocabulary) -> ReadRun:
     value = _number(f"{place}: {score}", row[score])
     if value is None:
-        raise UserError(f"{place}: {score} is {show(row[score])}, not a finite number; leave the row out")
+        raise UserError(f"{place}: {score} is {show(row[score])}, not a finite number; remove the row")
     leaves = {
-        name: _setting(f"{place}: {name}", cell) for name, cell in row.items() if cell and name not in FACTS
+        name: _setting(f"{place}: {name}", cell)
+        for name, cell in row.items()
+        if cell and name not in (score, *FACTS)
     }
     run = RecordedRun(
-        name=row[NAME], leaves=_settings(leaves), scores=(), metric=row.get("metric") or _metric(score, {})
+        name=row[NAME],
+        leaves=without_labels(leaves, vocabulary),
+        scores=(),
+        metric=row.get("metric") or _metric(score, {}, vocabulary),
+        vocabulary=vocabulary,
     )
     best_epoch, epochs = (
         _count(f"{place}: {name}", row.get(name, "")) for name in ("best_epoch", "epochs")
     )
-    return Found(run, path, Given(value, best_epoch, epochs))
+    return ReadRun(run, path, GivenScore(value, best_epoch, epochs))
 
 
-def _settings(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    return {leaf: value for leaf, value in leaves.items() if leaf not in LABELS}
-
-
-def _metric(score: str, columns: Mapping[str, Any]) -> str:
-    if score == OWN_SCORE:
-        return OWN
-    return PER_IMAGE_F if POOLED in columns else POOLED_F
+def _metric(score: str, columns: Mapping[str, Any], vocabulary: Vocabulary) -> str:
+    return OWN if score == OWN_SCORE else metric_of(columns, vocabulary)
 
 
 def _number(place: str, cell: str) -> float | None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.errors import UserError
-from search.imports.csv_runs import Found, Given, read_csv
+from search.imports.csv_runs import GivenScore, ReadRun, read_csv
+from search.loading import vocabulary_of
+from search.objective import Vocabulary
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 from search.records import ImportedRun, finite
 from search.scoring import best_mean
@@ -27,16 +29,20 @@ LONGEST = 120  # characters of a name
 BEST = "best"
 
 
-def read_paths(paths: Sequence[Path], name: str | None = None) -> list[Found]:
+def read_paths(
+    paths: Sequence[Path], name: str | None = None, vocabulary: Vocabulary | None = None
+) -> list[ReadRun]:
     """The runs at `paths`, each a folder in the recorded layout or a CSV file; no database is touched.
 
     Args:
-        name: what the one run that is there is to be called.
+        name: what to call the run, if there is only one.
+        vocabulary: of the objective that trained them; by default the stock one's.
 
     Raises:
         UserError: one of them is no run; then none is returned.
     """
-    found = [run for path in paths for run in _read(path)]
+    vocabulary = vocabulary or vocabulary_of()
+    found = [run for path in paths for run in _read(path, vocabulary)]
     if name is not None:
         if len(found) != 1:
             raise UserError(f"--name {show(name)}: there are {len(found)} runs here; it names a single one")
@@ -56,7 +62,7 @@ def read_paths(paths: Sequence[Path], name: str | None = None) -> list[Found]:
     return found
 
 
-def store(study: "Study", found: Sequence[Found], *, update: bool) -> list[ImportedRun]:
+def store(study: "Study", found: Sequence[ReadRun], *, update: bool) -> list[ImportedRun]:
     """Keeps the runs beside the trials of `study`, all or none; `update` replaces those that are there.
 
     Raises:
@@ -98,20 +104,24 @@ def read_imported_run(study: "Study", name: str) -> RecordedRun | None:
     One that was imported as a row has no scores.
     """
     document = imports.find(study.engine, study.id, name)
-    return None if document is None else RecordedRun(name=f"{name} (imported)", **document)
+    if document is None:
+        return None
+    return RecordedRun(
+        name=f"{name} (imported)", **document, vocabulary=vocabulary_of(study.spec.objective)
+    )
 
 
-def _read(path: Path) -> list[Found]:
+def _read(path: Path, vocabulary: Vocabulary) -> list[ReadRun]:
     if is_folder(path):
-        return [Found(read_run(path), path)]
+        return [ReadRun(read_run(path, vocabulary=vocabulary), path)]
     if not path.exists():
         raise UserError(f"{str(path)[:200]}: no such folder or file; give a run's folder or a CSV file")
     if path.suffix.lower() != ".csv":
         raise UserError(f"{path}: is no CSV file and no folder with {CONFIG} and {HISTORY}")
-    return read_csv(path)
+    return read_csv(path, vocabulary)
 
 
-def _row(study: "Study", each: Found) -> ImportedRow:
+def _row(study: "Study", each: ReadRun) -> ImportedRow:
     """The run as it is stored; raises UserError where it cannot stand beside this study's trials."""
     settings = study.spec.study
     if each.run.metric != OWN and settings.direction == "minimize":
@@ -146,8 +156,8 @@ def _row(study: "Study", each: Found) -> ImportedRow:
     )
 
 
-def _of_curve(run: RecordedRun) -> Given:
-    return Given(run.finite[run.best_epoch], run.best_epoch, len(run.scores))
+def _of_curve(run: RecordedRun) -> GivenScore:
+    return GivenScore(run.finite[run.best_epoch], run.best_epoch, len(run.scores))
 
 
 def _listed(row: Any) -> ImportedRun:

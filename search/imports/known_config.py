@@ -11,31 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search.analysis.claims import ALIASES, ALSO
 from search.errors import SpaceError, UserError
-from search.objective import Value
+from search.objective import Value, Vocabulary
 from search.recorded_run import RecordedRun
 from search.spec.parameter import same
 from search.spec.source import show
 from search.spec.space import Space
-
-RECORDED_VALUES = {
-    "AdamW": "adamw",
-    "CosineAnnealingLR": "cosine",
-    "CosineAnnealingWarmRestarts": "warm_restarts",
-    "PolynomialLR": "polynomial",
-    "OneCycleLR": "one_cycle",
-    "ConstantLR": "constant",
-}
-"""What recorded runs call a choice -> what space.yaml calls it."""
-
-RECORDED_NAMES = {words: name for name, words in ALSO.items()} | {
-    "model_kind": "model",
-    "augment_rotation": "rotation_probability",
-    "gpu_augmentation_rotation": "rotation_probability",
-    "augmentation_rotation": "rotation_degrees",  # the same word for another thing
-}
-"""A name in words -> the one name, in words, for what it means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +47,21 @@ def known_from(run: RecordedRun, space: Space) -> Entry:
     for parameter in space.parameters:
         if not parameter.active({**space.constants, **params}):
             continue
-        leaf = _leaf(parameter.name, run.leaves)
+        leaf = _leaf(parameter.name, run)
         if leaf is None:
             raise UserError(f"{run.name}: has no {parameter.name}; a known config needs one")
         try:
-            params[parameter.name] = parameter.cast(_value(run.leaves[leaf], parameter.choices))
+            params[parameter.name] = parameter.cast(_value(run, leaf, parameter.choices))
         except SpaceError as error:
             raise UserError(f"{run.name}: {leaf} does not fit the study: {error}") from error
         used.add(leaf)
     others = []
     for name, constant in space.constants.items():
-        leaf = _leaf(name, run.leaves)
+        leaf = _leaf(name, run)
         if leaf is None or leaf in used:
             continue
         used.add(leaf)
-        if not same(constant, _value(run.leaves[leaf], (constant,))):
+        if not same(constant, _value(run, leaf, (constant,))):
             others.append(f"{name} {show(constant)} ({show(run.leaves[leaf])} there)")
     said = []
     if others:
@@ -90,26 +71,28 @@ def known_from(run: RecordedRun, space: Space) -> Entry:
     return Entry(run.name, params, "; ".join(said))
 
 
-def _leaf(name: str, leaves: Mapping[str, Any]) -> str | None:
-    """The setting of a run that is called `name` in the space."""
-    if name in leaves:
+def _leaf(name: str, run: RecordedRun) -> str | None:
+    """The setting of a run that the space calls `name`."""
+    if name in run.leaves:
         return name
-    found = [leaf for leaf in leaves if _last(leaf) == _last(name)]
-    return found[0] if len(found) == 1 else None
+    last = _last(name, run.vocabulary)
+    matching = [leaf for leaf in run.leaves if _last(leaf, run.vocabulary) == last]
+    return matching[0] if len(matching) == 1 else None
 
 
-def _last(name: str) -> str:
+def _last(name: str, vocabulary: Vocabulary) -> str:
     """A dotted name's last part in words, as recorded runs call it; a `kind` is its section's."""
     parts = ["_".join(re.findall("[a-z0-9]+", part.lower())) for part in name.split(".")]
     whole = "_".join(parts[-2:])
-    if whole in RECORDED_NAMES:
-        return RECORDED_NAMES[whole]
+    if whole in vocabulary.recorded_names:
+        return vocabulary.recorded_names[whole]
     last = whole if parts[-1] in ("kind", "name") else parts[-1]
-    last = ALIASES.get(last, last)
-    return RECORDED_NAMES.get(last, last)
+    last = vocabulary.aliases.get(last, last)
+    return vocabulary.recorded_names.get(last, last)
 
 
-def _value(value: Any, choices: tuple[Any, ...]) -> Any:
+def _value(run: RecordedRun, leaf: str, choices: tuple[Any, ...]) -> Any:
     """A recorded value as the space has it: a choice may have been recorded under another name."""
-    translated = RECORDED_VALUES.get(value) if isinstance(value, str) else None
+    value = run.leaves[leaf]
+    translated = run.vocabulary.recorded_values.get(value) if isinstance(value, str) else None
     return translated if translated in choices else value

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from search.errors import UserError, no_trial
+from search.loading import vocabulary_of
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 from search.spec.source import show
 
@@ -41,8 +42,9 @@ def read_sides(a: str, b: str, runs: Path, open_study: Callable[[], "Study"]) ->
     if folder_a and folder_b:
         return Sides(read_run(folder_a), read_run(folder_b), None)
     study = open_study()
-    recorded_a = read_run(folder_a) if folder_a else _imported(study, a)
-    recorded_b = read_run(folder_b) if folder_b else _imported(study, b)
+    vocabulary = vocabulary_of(study.spec.objective)
+    recorded_a = read_run(folder_a, vocabulary=vocabulary) if folder_a else _imported(study, a)
+    recorded_b = read_run(folder_b, vocabulary=vocabulary) if folder_b else _imported(study, b)
     # What stands beside a folder must have the folder's names.
     from_files = any(side and side.metric != OWN for side in (recorded_a, recorded_b))
     return Sides(
@@ -84,7 +86,8 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
     unfinished = None if record.state == "complete" else record.state
     if from_files:
         folder = runs / study.name / f"trial-{record.number:04d}"
-        return replace(read_run(folder, _called(record)), unfinished=unfinished)
+        run = read_run(folder, _called(record), vocabulary_of(study.spec.objective))
+        return replace(run, unfinished=unfinished)
     run = stored_run(study, record)
     if not run.finite:
         raise UserError(f"compare: trial {record.number} ({record.state}) has no score yet")
@@ -100,6 +103,7 @@ def stored_run(study: "Study", record: "Record") -> RecordedRun:
         metric=OWN,
         direction=study.spec.study.direction,
         unfinished=None if record.state == "complete" else record.state,
+        vocabulary=vocabulary_of(study.spec.objective),
     )
 
 

@@ -7,7 +7,7 @@ of a report.
 from collections.abc import Iterator, Sequence
 
 from search import formatting
-from search.analysis.comparison import WINDOWS, Comparison, RunSide, what_matters_first
+from search.analysis.comparison import WINDOWS, Comparison, RunSide
 from search.analysis.noise import Evidence
 from search.analysis.stages import TrainingStage
 from search.render.document import (
@@ -52,17 +52,18 @@ def verdict(evidence: Evidence, names: Names) -> Headline:
     """Which of the two is better, as far as their own noise tells."""
     a, b = names
     text = {
-        "a better": f"{a} is better than {b}",
-        "b better": f"{b} is better than {a}",
-        "not distinguishable": f"{a} and {b} are not distinguishable",
+        "a better": f"{a} is better",
+        "b better": f"{b} is better",
+        "not distinguishable": "Not distinguishable by these runs",
     }[evidence.verdict]
     status: Status = "open" if evidence.verdict == "not distinguishable" else "good"
     if evidence.difference is None or evidence.low is None or evidence.high is None:
-        return Headline(text, "open", "the runs are too short to know their noise")
+        return Headline(text, "open", "they are too short to know their noise")
     return Headline(
         text,
         status,
-        f"{b} − {a} {evidence.difference:+.4f}, 95 % interval {evidence.low:+.4f} to {evidence.high:+.4f}",
+        f"{b.lower()} − {a.lower()} {evidence.difference:+.4f}, 95 % interval {evidence.low:+.4f} to "
+        f"{evidence.high:+.4f}",
     )
 
 
@@ -108,7 +109,8 @@ def equal_settings(comparison: Comparison, limit: int | None = None) -> Settings
     Args:
         limit: how many are listed at most; what matters is listed in any case.
     """
-    first, rest = what_matters_first(comparison.equal)
+    first = comparison.equal_first
+    rest = [leaf for leaf in comparison.equal if leaf not in first]
     listed = [*first, *rest] if limit is None else [*first, *rest[: max(0, limit - len(first))]]
     values = {leaf: formatting.parameter(comparison.equal[leaf]) for leaf in listed}
     more = len(comparison.equal) - len(listed)
@@ -151,7 +153,9 @@ def _scores(comparison: Comparison) -> Table:
 
 
 def _both(of_a: float, of_b: float, names: Names) -> str:
-    return f"{formatting.score(of_a)} ({names[0]}) and {formatting.score(of_b)} ({names[1]})"
+    return (
+        f"{formatting.score(of_a)} ({names[0].lower()}) and {formatting.score(of_b)} ({names[1].lower()})"
+    )
 
 
 def _told_apart(old: object, new: object) -> tuple[str, str]:

@@ -18,9 +18,9 @@ from search import formatting
 from search.analysis.classes import ClassRow
 from search.analysis.importance import Importance
 from search.analysis.stages import TrainingStage
-from search.recorded_run import TRAIN_SCORE, RecordedRun
+from search.recorded_run import RecordedRun
 from search.records import Record
-from search.report.faces import Face
+from search.report.examples import ExamplePair
 from search.scoring import Direction, trailing_means
 from search.spec.parameter import Parameter
 
@@ -68,7 +68,7 @@ def four_panels(path: Path, run: RecordedRun, smooth: int) -> None:
         score, loss, rate, gap = figure.subplots(4, 1, sharex=True, height_ratios=(3, 2, 1.4, 2))
         _score(score, run, smooth)
         _lines(loss, run, {"train_loss": (TRAIN, "training"), "val_loss": (BEST, "validation")})
-        _lines(rate, run, {"lr": ("#555555", "")})
+        _lines(rate, run, {run.vocabulary.rate_column: ("#555555", "")})
         rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
         _gap(gap, run)
         for axes, title in (
@@ -199,13 +199,13 @@ def classes(path: Path, rows: Sequence[ClassRow], before: str, after: str) -> No
         axes.set(xlabel=f"F by class: open {before}, filled {after}", ylim=(-0.7, len(rows) - 0.3))
 
 
-def faces(path: Path, shown: Sequence[Face]) -> None:
-    """A row for every face: image, truth, and what the baseline and the best made of it."""
-    with _figure(path, 1.75 * len(shown) + 0.3) as figure:
-        for row, face in zip(figure.subplots(len(shown), 4, squeeze=False), shown, strict=True):
-            name = face.name if len(face.name) <= LONGEST else f"{face.name[: LONGEST - 1]}…"
-            titles = (name, "truth", f"baseline {face.before:.3f}", f"best {face.after:.3f}")
-            pictures = (face.image, face.truth, face.old, face.new)
+def examples(path: Path, pairs: Sequence[ExamplePair]) -> None:
+    """A row for every example: image, truth, and what the baseline and the best made of it."""
+    with _figure(path, 1.75 * len(pairs) + 0.3) as figure:
+        for row, pair in zip(figure.subplots(len(pairs), 4, squeeze=False), pairs, strict=True):
+            name = pair.name if len(pair.name) <= LONGEST else f"{pair.name[: LONGEST - 1]}…"
+            titles = (name, "truth", f"baseline {pair.before:.3f}", f"best {pair.after:.3f}")
+            pictures = (pair.image, pair.truth, pair.old, pair.new)
             for axes, title, picture in zip(row, titles, pictures, strict=True):
                 axes.imshow(picture)
                 axes.set_title(title, fontsize=9)
@@ -216,7 +216,7 @@ def gap(path: Path, run: RecordedRun) -> None:
     """The gap of every epoch twice: by learning rate and by epoch."""
     with _figure(path, 3.0) as figure:
         by_rate, by_epoch = figure.subplots(1, 2, sharey=True)
-        gaps, rates = _gaps(run), run.columns["lr"]
+        gaps, rates = _gaps(run), run.rates
         epochs = [epoch for epoch in gaps if rates[epoch - 1] is not None]
         by_rate.scatter(
             [rates[e - 1] for e in epochs], [gaps[e] for e in epochs], c=epochs, cmap="viridis", s=14
@@ -233,7 +233,7 @@ def gap(path: Path, run: RecordedRun) -> None:
 
 def _score(axes: Axes, run: RecordedRun, smooth: int) -> None:
     epochs, scores = list(run.finite), list(run.finite.values())
-    train = run.columns.get(TRAIN_SCORE)
+    train = run.train_scores
     if train:
         axes.plot(range(1, len(train) + 1), _floats(train), color=TRAIN, linewidth=1.2, label="training")
     axes.plot(epochs, scores, color=PALE, linewidth=1, label="validation")
@@ -267,7 +267,7 @@ def _gap(axes: Axes, run: RecordedRun) -> None:
 
 def _gaps(run: RecordedRun) -> dict[int, float]:
     """Training less validation score in points by epoch, where there are both."""
-    pairs = enumerate(zip(run.columns.get(TRAIN_SCORE, ()), run.scores, strict=False), 1)
+    pairs = enumerate(zip(run.train_scores, run.scores, strict=False), 1)
     return {epoch: 100 * (train - score) for epoch, (train, score) in pairs if None not in (train, score)}
 
 

@@ -11,7 +11,7 @@ from search.analysis.pruning_audit import audit, sentences
 from search.analysis.training import peak
 from search.render.document import Block, Bullets, Figure, Paragraph, Section, Table, code, literal
 from search.report import figures
-from search.report.faces import FACES, changed
+from search.report.examples import example_changes
 from search.report.figures import FOLDER
 from search.report.material import Material
 
@@ -168,29 +168,35 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(literal, names)) or "none"
 
 
-def face_changes(material: Material, folder: Path) -> Section:
-    """The validation faces that changed most, side by side."""
-    title = "Faces"
+def examples(material: Material, folder: Path) -> Section:
+    """The validation examples that changed most, side by side."""
+    vocabulary = material.best.run.vocabulary
+    one, several = vocabulary.example_words
+    title = several.capitalize()
     if material.baseline is None or material.is_own_baseline:
-        return Section(title, [Paragraph("There are no two runs to compare by face.")])
-    found = changed(material.baseline.folder, material.best.folder)
-    if found is None:
-        said = f"The two have not kept the same validation faces ({code(FACES)}) on this machine."
-        return Section(title, [Paragraph(said)])
-    said = (
-        f"Of {found.count} validation faces that were kept, {found.better} have a higher F in the best "
-        f"than in the baseline, and {found.worse} a lower one. Those that changed most, losses first:"
+        return Section(title, [Paragraph(f"There are no two runs to compare by {one}.")])
+    changes = example_changes(material.baseline.folder, material.best.folder, vocabulary)
+    if changes is None:
+        where = f" ({code(vocabulary.examples_file)})" if vocabulary.examples_file else ""
+        text = f"The two have not kept the same validation {several}{where} on this machine."
+        return Section(title, [Paragraph(text)])
+    text = (
+        f"Of the {changes.count} validation {several} that were kept, {changes.better} have a higher score "
+        f"in the best than in the baseline, and {changes.worse} a lower one. Those that changed most, "
+        "losses first:"
     )
-    blocks: list[Block] = [Paragraph(said)]
-    if found.faces:
-        path = FOLDER / "faces.png"
-        figures.faces(folder / path, found.faces)
-        shows = "The faces that changed most: image, truth, baseline and best"
-        blocks.append(Figure(path, shows, "With the F of the face. Each run is shown at its best epoch."))
+    blocks: list[Block] = [Paragraph(text)]
+    if changes.pairs:
+        path = FOLDER / f"{several}.png"
+        figures.examples(folder / path, changes.pairs)
+        shows = f"The {several} that changed most: image, truth, baseline and best"
+        caption = f"With the score of the {one}. Each run is shown at its best epoch."
+        blocks.append(Figure(path, shows, caption))
         rows = [
-            [literal(face.name), *map(formatting.score, (face.before, face.after))] for face in found.faces
+            [literal(pair.name), *map(formatting.score, (pair.before, pair.after))]
+            for pair in changes.pairs
         ]
-        blocks.append(Table(["face", "baseline", "best"], rows, numeric=2))
+        blocks.append(Table([one, "baseline", "best"], rows, numeric=2))
     return Section(title, blocks)
 
 

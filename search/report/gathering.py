@@ -9,7 +9,7 @@ from search.analysis.importance import importance_of
 from search.errors import UserError, no_trial, none_complete
 from search.imports.imported_runs import read_imported
 from search.imports.lookup import stored_run, trial_number
-from search.recorded_run import CONFIG, HISTORY, SCORE, RecordedRun, read_run
+from search.recorded_run import CONFIG, HISTORY, RecordedRun, read_run
 from search.records import Record
 from search.render.document import literal
 from search.report.material import Material, Trial
@@ -70,7 +70,7 @@ def read_trial(study: Study, record: Record, runs: Path) -> Trial:
     try:
         if folder.is_dir() and not any((folder / name).exists() for name in (CONFIG, HISTORY)):
             raise UserError(f"the trials' folders have no {CONFIG} and no {HISTORY}")
-        files = read_run(folder)
+        files = read_run(folder, vocabulary=stored.vocabulary)
     except UserError as error:
         return Trial(
             record=record,
@@ -90,8 +90,8 @@ def read_trial(study: Study, record: Record, runs: Path) -> Trial:
         missing=missing,
         metric=files.metric,
         provenance={name.removeprefix(PROVENANCE): value for name, value in provenance.items()},
-        data=leaves.get("data.root"),
-        classes=[str(name) for name in leaves.get("data.classes") or ()],
+        data=leaves.get(stored.vocabulary.data_setting),
+        classes=[str(name) for name in leaves.get(stored.vocabulary.classes_setting) or ()],
     )
 
 
@@ -107,9 +107,10 @@ def _difference(stored: RecordedRun, files: RecordedRun) -> str | None:
     path = f"{files.folder}/history.json"
     if len(stored.scores) != len(files.scores):
         return f"{path}: has {len(files.scores)} epochs and the database {len(stored.scores)}; not used"
+    column = files.vocabulary.score_column
     for epoch, (ours, theirs) in enumerate(zip(stored.scores, files.scores, strict=True), 1):
         if _differ(ours, theirs):
-            return f"{path}: {SCORE} of epoch {epoch} is {theirs}, the database has {ours}; not used"
+            return f"{path}: {column} of epoch {epoch} is {theirs}, the database has {ours}; not used"
     return None
 
 

@@ -2,7 +2,6 @@
 
 from search import formatting
 from search.imports.listing import imported_table
-from search.recorded_run import POOLED, POOLED_F
 from search.render.document import Paragraph, Section, literal
 from search.report.material import Material
 from search.scoring import best_mean, epoch_of_best
@@ -23,7 +22,7 @@ def imported(material: Material) -> list[Section]:
 def _of_best(material: Material) -> list[list[str]]:
     """The best trial by the study's own metric, and by the older runs' where it recorded that too."""
     best = material.best
-    by_metric = {best.metric: best.run.scores, POOLED_F: best.run.columns.get(POOLED, ())}
+    by_metric = {best.metric: best.run.scores, best.run.vocabulary.older_score_words: best.run.older_scores}
     rows = []
     for metric, column in by_metric.items():
         scores = {epoch: score for epoch, score in enumerate(column, 1) if score is not None}

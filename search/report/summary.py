@@ -9,7 +9,8 @@ from search.report.material import NOT_RECORDED, Material, Trial
 from search.report.test_split import on_test
 from search.retraining.answers import headline
 
-NAMES = ("the baseline", "the best")
+NAMES = ("The baseline", "The best")
+ROLES = ("baseline", "best")
 
 SHOWN_EQUAL = 12
 """Settings that did not change and are listed, those first that write-ups like to name."""
@@ -90,9 +91,13 @@ def performance(material: Material, comparison: Comparison | None) -> Section:
     if comparison is not None:
         evidence = comparison.evidence
         count = len(material.complete)
-        picked = f"Nor is it that the best was picked out of {count} complete trials; fresh seeds tell."
         blocks.append(verdict(evidence, NAMES))
-        blocks += map(Paragraph, (*reasons(evidence, NAMES), picked, *map(literal, comparison.notes)))
+        blocks += map(Paragraph, (*reasons(evidence, NAMES), *map(literal, comparison.notes)))
+        if evidence.difference is not None:
+            picked = (
+                f"that the best was picked out of {count} complete trials; fresh seeds show by how much"
+            )
+            blocks.append(Paragraph(f"The interval leaves out {picked} that flatters it."))
     said = dict.fromkeys(literal(trial.missing) for trial, _ in sides if trial.missing)
     if unknown:
         said[f"Not recorded: {', '.join(unknown)}"] = None
@@ -115,9 +120,9 @@ LABELS = (
 
 
 def _facts(material: Material, trial: Trial, at: Peak) -> list[str]:
-    pooled = NOT_RECORDED
-    if at.pooled is not None:
-        pooled = f"{formatting.score(at.pooled)} at epoch {at.pooled_epoch}"
+    older = NOT_RECORDED
+    if at.older is not None:
+        older = f"{formatting.score(at.older)} at epoch {at.older_epoch}"
     return [
         formatting.score(at.value),
         f"{at.first}–{at.last}",
@@ -127,7 +132,7 @@ def _facts(material: Material, trial: Trial, at: Peak) -> list[str]:
         NOT_RECORDED if at.gap is None else f"{at.gap:.2f}",
         NOT_RECORDED if at.lr is None else formatting.rate(at.lr),
         f"{at.epochs}{_ended(trial)}",
-        pooled,
+        older,
         to_target(material, at.value) or "no target",
     ]
 
@@ -146,7 +151,7 @@ def changes(material: Material, comparison: Comparison | None) -> Section:
         none = Paragraph("There are no two configs to compare. What was searched, in the best trial:")
         return Section(title, [none, Table(["setting", "best"], rows, numeric=1)])
     count = len(comparison.changed)
-    blocks: list[Block] = [changed_settings(comparison, NAMES)]
+    blocks: list[Block] = [changed_settings(comparison, ROLES)]
     if not count:
         blocks.append(Paragraph("The two are runs of one config."))
     elif count == 1:

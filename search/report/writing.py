@@ -79,7 +79,7 @@ def compose(material: Material, folder: Path) -> Document:
             findings.pruning(material),
             findings.importances(material, folder),
             findings.per_class(material, folder),
-            findings.face_changes(material, folder),
+            findings.examples(material, folder),
             findings.beliefs(material),
             ending.next_steps(material, folder),
             ending.reproduction(material, folder, versions),

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from search.mseg import vocabulary
 from search.objective import Description, EpochResult, Run
+
+__all__ = ["configure", "describe", "train", "vocabulary"]  # folders of the toy have the stock layout
 
 
 def configure(params: Mapping[str, Any]) -> dict[str, Any]:

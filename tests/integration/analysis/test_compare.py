@@ -20,6 +20,7 @@ from search.analysis.claims import check_claim, parse_claim
 from search.analysis.comparison import compare, differences
 from search.analysis.stages import boundaries, parse_ends, stages
 from search.errors import UserError
+from search.loading import vocabulary_of
 from search.recorded_run import RecordedRun, read_run
 from search.render.terminal import Blocks
 from search.report.comparison import comparison_blocks
@@ -308,7 +309,7 @@ NEW = {**OLD, "training.epochs": 200, "model.dropout": 0.1503, "gpu_augmentation
     ],
 )
 def test_claims(text: str, found: bool, said: str) -> None:
-    finding = check_claim(parse_claim(text), OLD, NEW)
+    finding = check_claim(parse_claim(text), OLD, NEW, vocabulary_of())
     assert (finding.text, finding.found) == (text, found) and said in finding.said, finding
 
 
@@ -357,7 +358,7 @@ def test_it_fits(tmp_path: Path, width: int) -> None:
     console.print(Blocks(comparison_blocks(found)))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= width
-    for part in ("not distinguishable", "300", "learning_rate 8e-4", "fast learning", "not found", "seeds"):
+    for part in ("Not distinguishable", "300", "learning_rate 8e-4", "fast learning", "not found", "seeds"):
         assert part in text, part
 
 

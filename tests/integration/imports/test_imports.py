@@ -18,8 +18,8 @@ from sqlalchemy import inspect
 from search.errors import UserError
 from search.imports.csv_runs import read_csv
 from search.imports.imported_runs import read_imported, read_imported_run
-from search.imports.known_config import RECORDED_VALUES, known_from
-from search.mseg.recording import RECORDED_NAMES
+from search.imports.known_config import known_from
+from search.loading import vocabulary_of
 from search.recorded_run import RecordedRun, read_run
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
@@ -101,7 +101,7 @@ def test_folders_and_csv_stand_beside_the_trials(study: Search, command: Command
     assert (second["best_epoch"], second["epochs"]) == (None, None)
     for name in ("status", "trials"):
         shown = command(name).out
-        assert "hand" in shown and "second, later" in shown and "never in the search" in shown
+        assert "hand" in shown and "second, later" in shown and "never part of the search" in shown
     assert command("trials", "--json").json == []
 
 
@@ -275,10 +275,6 @@ def test_the_hand_runs_become_known_configs() -> None:
     assert "it has no name for" in entry.left_out and "loss.use_focal" in entry.left_out
 
 
-def test_recorded_names_are_those_that_are_written() -> None:
-    assert {ours: recorded for recorded, ours in RECORDED_VALUES.items()} == RECORDED_NAMES
-
-
 def test_a_trial_of_ours_becomes_a_known_config(tmp_path: Path) -> None:
     """Every parameter is found again by the name under which a trial records it."""
     names = {
@@ -331,7 +327,7 @@ FILES: dict[str, tuple[str | bytes, list[str]]] = {
     "nothing.csv": ("epoch,score\n1,nan\n2,\n", ["score holds no score"]),
     "quote.csv": ('epoch,score\n1,"0.2\n', ["quote.csv", "not CSV"]),
     "bytes.csv": (b"\xff\xfe\x00", ["bytes.csv", "not a text in UTF-8"]),
-    "infinite.csv": (changed("0.71", "inf", ROWS), ["infinite.csv:2: score is 'inf'", "leave the row out"]),
+    "infinite.csv": (changed("0.71", "inf", ROWS), ["infinite.csv:2: score is 'inf'", "remove the row"]),
     "epochs.csv": (changed("9,20", "9,-20", ROWS), ["epochs.csv:2: epochs is '-20'"]),
     "number.csv": (changed("first", "17", ROWS), ["'17' is what a trial is called", "--name"]),
     "unnamed.csv": (changed("first", "", ROWS), ["is no name for a run", "--name"]),
@@ -429,5 +425,5 @@ def test_a_name_that_is_no_text(search: Search, command: Command) -> None:
 def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbf" + CURVE.replace("\n", "\r\n").encode() + b",,\r\n")
-    (found,) = read_csv(path)
+    (found,) = read_csv(path, vocabulary_of())
     assert found.run.scores == [0.2, None, 0.6, 0.5] and found.run.name == "a"

@@ -37,6 +37,7 @@ from search.analysis.training import decline, gap_by_rate, peak
 from search.cli.app import app
 from search.errors import UserError
 from search.imports.imported_runs import read_paths, store
+from search.loading import vocabulary_of
 from search.recorded_run import RecordedRun
 from search.records import Record
 from search.render import document as blocks
@@ -44,7 +45,7 @@ from search.render import html, markdown
 from search.report import fresh_seeds
 from search.report import next_steps as ending
 from search.report.advice import Hit, hits, widened
-from search.report.faces import changed
+from search.report.examples import example_changes
 from search.report.gathering import gather
 from search.report.writing import Written, write_report
 from search.retraining import ablate
@@ -608,23 +609,23 @@ def test_the_faces_that_changed_most(copied: Search, reported: Any) -> None:
     before = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
     after = [0.5, 0.4, 0.9, 0.3, 0.6, 0.2, 0.7, 0.8, 0.49]
     keep_faces(folders[0], before)
-    assert changed(*folders) is None, "the best has kept none"
+    assert example_changes(*folders, vocabulary_of()) is None, "the best has kept none"
     keep_faces(folders[1], after)
-    found = changed(*folders)
+    found = example_changes(*folders, vocabulary_of())
     assert found is not None
-    assert [face.name for face in found.faces] == ["face5", "face3", "face1", "face2", "face7", "face6"]
+    assert [face.name for face in found.pairs] == ["face5", "face3", "face1", "face2", "face7", "face6"]
     assert (found.count, found.better, found.worse) == (9, 4, 4)
-    first = found.faces[0]
+    first = found.pairs[0]
     assert (first.before, first.after) == pytest.approx((0.5, 0.2))
     assert abs(first.image.astype(int) - 50).max() <= 2
     assert (first.truth == [250, 0, 0]).all() and (first.new == 0).all()
     report = written(copied)
-    assert "4 have a higher F" in report.paths[0].read_text()
+    assert "4 have a higher score" in report.paths[0].read_text()
     assert "faces.png" in {figure.path.name for figure in report.document.figures}
     keep_faces(folders[1], after, [f"other{n}" for n in range(9)])
-    assert changed(*folders) is None, "other faces"
+    assert example_changes(*folders, vocabulary_of()) is None, "other faces"
     (folders[1] / "faces.npz").write_bytes((folders[0] / "faces.npz").read_bytes()[:300])
-    assert changed(*folders) is None, "half a file"
+    assert example_changes(*folders, vocabulary_of()) is None, "half a file"
 
 
 WEIGHT = Parameter(name="loss.weight", low=0.5, high=3.0)
