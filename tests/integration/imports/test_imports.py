@@ -389,7 +389,7 @@ CALLS = {
     "a path that is not there": (["import", "nowhere"], ["nowhere: no such folder or file"]),
     "one name for two": (["import", "hand", "night.csv", "--name", "x"], ["--name 'x'", "2 runs"]),
     "a number for a name": (["import", "hand", "--name", "3"], ["'3' is what a trial is called"]),
-    "known, and stored": (["import", "hand", "--as-known", "--update"], ["--as-known", "leave"]),
+    "known, and stored": (["import", "hand", "--as-known", "--update"], ["--as-known", "omit"]),
     "no such study": (["import", "hand", "--study", "mseg"], ["no study 'mseg'", "toy"]),
     "a setting beside that is none": (["import", "broken.csv"], ["broken.yaml", "not YAML"]),
 }
