@@ -385,7 +385,7 @@ def test_folders_that_are_no_run(search: Search, command: Command, name: str) ->
 
 CALLS = {
     "no path": (["import"], ["PATH", "--remove NAME"]),
-    "removed, and stored": (["import", "hand", "--remove", "hand"], ["--remove", "leave paths"]),
+    "removed, and stored": (["import", "hand", "--remove", "hand"], ["--remove", "omit paths"]),
     "a path that is not there": (["import", "nowhere"], ["nowhere: no such folder or file"]),
     "one name for two": (["import", "hand", "night.csv", "--name", "x"], ["--name 'x'", "2 runs"]),
     "a number for a name": (["import", "hand", "--name", "3"], ["'3' is what a trial is called"]),
