@@ -1,15 +1,15 @@
-"""A storm over a search: workers killed, stopped and asked to leave, the database restarted and gone.
+"""Chaos testing of a search: workers are killed, frozen and terminated, the database comes and goes.
 
     python benchmarks/chaos.py --seed 1                        # PostgreSQL, 16 workers on two hosts; root
     python benchmarks/chaos.py --seed 1 --database sqlite      # 8 workers on one host
 
-The hosts have namespaces, a `runs` folder and a network cable of their own (`cluster.py`), and share an
-artifact store. An event happens when the search has come to a share of its epochs that the seed draws,
-so that a slow machine sees the same storm; a few of the kills fall into the outages. Who was killed or
-has left is replaced at once.
+The hosts have their own namespaces, `runs` folder and network cable (`harness/hosts.py`), and share an
+artifact store. Each event happens when the search reaches a share of its epochs that is drawn from the
+seed, so that a slow machine sees the same storm; a few of the kills fall into the outages. A worker that
+was killed or has left is replaced at once.
 
-Afterwards the database is read by raw SQL (`audit.py`) and the counts are printed. Exit code 1: a
-promise is broken.
+Afterwards the database is read by raw SQL (`harness/invariants.py`) and the counts are printed. Exit code
+1: a promise is broken.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit import Auditor, Budget, Repeat, repeats
-from clockwork import SPACE
-from cluster import Host, Server
+from harness.hosts import Host, Server
+from harness.invariants import Auditor, Budget, Repeat, repeats
+from harness.sleeping_objective import SPACE
 
 from search.launcher.creation import StartOptions, open_or_create
 
@@ -55,10 +55,12 @@ WORDS = {
 
 @dataclass
 class Life:
-    """One worker process: where, since when, what was done to it.
+    """One worker process, and what was done to it.
 
     Attributes:
-        since: when it was disturbed first.
+        place: of the workers that replace each other there.
+        hits: what was done to it, in order.
+        since: when it was first disturbed.
         asked: when it was asked to leave.
     """
 
@@ -72,7 +74,7 @@ class Life:
 
 
 class Storm:
-    """One search under fire."""
+    """One search, and what is done to it."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options = options
@@ -80,11 +82,11 @@ class Storm:
         self.folder = folder
         self.log = folder / "epochs.log"
         self.log.touch()
-        environment = {"SEARCH_LEASE_SECONDS": str(options.lease), "CLOCKWORK_LOG": str(self.log)}
+        environment = {"SEARCH_LEASE_SECONDS": str(options.lease), "EPOCH_LOG": str(self.log)}
         names = ("alpha", "beta")[: options.hosts]
         if len(names) > 1:  # what the hosts share besides the database
             environment["SEARCH_ARTIFACTS"] = str(folder / "artifacts")
-        self.hosts = [Host(name, folder, environment, alone=len(names) > 1) for name in names]
+        self.hosts = [Host(name, folder, environment, isolated=len(names) > 1) for name in names]
         self.server: Server | None = None
         if options.database == "postgresql":
             self.server = Server(folder / "pg", [host.address for host in self.hosts if host.address])
@@ -99,7 +101,7 @@ class Storm:
         self.faults: list[str] = []
 
     def run(self) -> None:
-        """Creates the study and works on it until all workers have left of their own accord."""
+        """Create the study and work on it until all workers have left by themselves."""
         o = self.options
         space = self.folder / "space.yaml"
         space.write_text(SPACE.format(trials=o.trials, seed=o.seed, epochs=o.epochs, seconds=o.seconds))
@@ -134,13 +136,13 @@ class Storm:
         return len(self.unreachable) == len(self.hosts)
 
     def _plan(self) -> list[tuple[float, str]]:
-        """When what happens: shares of the search's epochs, ascending."""
+        """The events and when they happen, as ascending shares of the search's epochs."""
         counts = {kind: getattr(self.options, f"{kind}s") for kind in STORM}
         counts["kill"] -= KILLS_PER_OUTAGE * counts["outage"]
         return sorted((self.dice.uniform(0.02, 0.9), kind) for kind in STORM for _ in range(counts[kind]))
 
     def _poll(self) -> float:
-        """The share of its epochs that the search has come to; counts must add up at every look."""
+        """The share of its epochs that the search has reached; the counts must add up at every poll."""
         self.polls += 1
         found = self.auditor.budget()
         if found is None:
@@ -169,32 +171,34 @@ class Storm:
 
     def _look_after_workers(self) -> None:
         for host in self.hosts:
-            for name, code in host.look():
+            for name, code in host.ended_workers():
                 life = self.lives[name]
                 life.code = code
-                self._judge(name, life)
+                self._check_exit(name, life)
                 if code != 0:  # 0: the budget is used up
                     pause = 1.0 if code == 2 else 0.0
                     self._later(pause, lambda life=life: self._start(life.host, life.place))
 
-    def _judge(self, name: str, life: Life) -> None:
-        """Whether a worker ended as it may: when it was killed, when it was asked to, or at the end."""
+    def _check_exit(self, name: str, life: Life) -> None:
+        """Record a fault unless the worker was killed, was asked to leave, or used up the budget."""
         if life.asked is not None:
             self.slowest = max(self.slowest, time.monotonic() - life.asked)
         if life.code == 0 or (life.code == -signal.SIGKILL and "kill" in life.hits):
             return
         if life.code == 128 + signal.SIGTERM and life.asked is not None:
             return
-        said = life.host.log(name).read_text().splitlines()
-        if life.code == 2 and all(line.startswith("storage:") for line in said):
+        lines = life.host.log(name).read_text().splitlines()
+        if life.code == 2 and all(line.startswith("storage:") for line in lines):
             self.refused += 1  # it had not joined yet; who starts it tries again
         else:
-            self.faults.append(f"worker {name} ended with {life.code}: {said[-1] if said else 'no word'}")
+            self.faults.append(
+                f"worker {name} ended with {life.code}: {lines[-1] if lines else 'no output'}"
+            )
 
     def _victim(self) -> tuple[str, Life] | None:
-        """One that is at work: it has begun an epoch, and nothing was done to it that still lasts."""
+        """A worker to hit: it has begun an epoch, and is not stopped, killed or on its way out."""
         begun = {line.split()[0] for line in self.log.read_text().splitlines()}
-        there = [
+        candidates = [
             name
             for name, life in self.lives.items()
             if name in begun
@@ -202,9 +206,9 @@ class Storm:
             and not life.stopped
             and life.hits[-1:] not in (["kill"], ["term"])
         ]
-        if not there:
+        if not candidates:
             return None
-        name = self.dice.choice(there)
+        name = self.dice.choice(candidates)
         return name, self.lives[name]
 
     # -- the storm -------------------------------------------------------------------------------
@@ -213,7 +217,7 @@ class Storm:
         action = getattr(self, f"_{kind}")
         if action():
             self.happened[kind] += 1
-        else:  # nobody to hit just now
+        else:  # no worker to hit just now
             self._later(0.5, lambda: self._do(kind))
 
     def _hit(self, kind: str, number: signal.Signals) -> tuple[str, Life] | None:
@@ -235,7 +239,7 @@ class Storm:
         return True
 
     def _stop(self) -> bool:
-        """Longer than its lease: it is taken for dead, and wakes up."""
+        """Frozen for longer than its lease: it is taken for dead, and then wakes up."""
         if (found := self._hit("stop", signal.SIGSTOP)) is None:
             return False
         name, life = found
@@ -270,7 +274,7 @@ class Storm:
         self.unreachable = set()
 
     def _cut(self) -> bool:
-        """One host loses the database; the other takes its trials over."""
+        """One host loses the database; the other takes over its trials."""
         if self.unreachable:
             return False
         host = self.hosts[self.happened["cut"] % len(self.hosts)]
@@ -290,7 +294,7 @@ class Storm:
     # -- the verdict -----------------------------------------------------------------------------
 
     def verdict(self) -> list[str]:
-        """What is broken; nothing where all promises were kept. Prints the counts."""
+        """What is broken, a sentence each; prints the counts."""
         o = self.options
         found = self.auditor.budget() or Budget(*[0] * 8)
         faults = [*self.faults, *self.auditor.faults()]
@@ -302,7 +306,7 @@ class Storm:
         }
         for repeat in sorted(repeats(self.log, hit), key=lambda repeat: len(repeat.causes)):
             if not repeat.causes or repeat.before == repeat.after:
-                faults.append(f"nobody was disturbed: {repeat}")
+                faults.append(f"repeated though no worker was disturbed: {repeat}")
                 continue
             cut_off = any("cut" in self.lives[name].hits for name in repeat.causes)
             cost = costs["cut off" if cut_off else "other host" if repeat.far else "same host"]
@@ -317,7 +321,7 @@ class Storm:
         for name, life in self.lives.items():
             if "Traceback" in life.host.log(name).read_text():
                 faults.append(f"worker {name} has a traceback in its log")
-        if self.server is not None and (waits := self.server.said().count("deadlock detected")):
+        if self.server is not None and (waits := self.server.log_text().count("deadlock detected")):
             faults.append(f"{waits} deadlocks")
         if self.slowest > GRACE_SECONDS:
             faults.append(f"a worker took {self.slowest:.1f} s to leave")

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from cluster import Server
+from harness.hosts import Server
 from optuna.distributions import distribution_to_json
 from sqlalchemy import Engine, insert, select
 

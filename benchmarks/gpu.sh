@@ -8,11 +8,11 @@ cd "$(dirname "$0")/.."
 
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
 "$python" -m pytest -q -m gpu
-"$python" benchmarks/floor.py --device cuda
-"$python" benchmarks/training.py --device cuda --data "$data" --sizes 512 --rounds 5
-"$python" benchmarks/workers.py
-"$python" benchmarks/protocol.py --data "$data"
-"$python" benchmarks/protocol.py --data "$data" --no-exchange
+"$python" benchmarks/roofline.py --device cuda
+"$python" benchmarks/training_speed.py --device cuda --data "$data" --sizes 512 --rounds 5
+"$python" benchmarks/worker_time.py
+"$python" benchmarks/full_training.py --data "$data"
+"$python" benchmarks/full_training.py --data "$data" --no-exchange
 trace=$(mktemp -d)
 root=$PWD
 cd "$trace"

@@ -21,8 +21,8 @@ takes the best of many epochs takes the luckiest. Both are accounted for:
        interval   = difference -+ 1.96 error
 
 One run is called better at the 1 % level, where `difference -+ 2.58 error` leaves out zero: who compares
-two runs of many has picked them because they look different. `benchmarks/evidence.py` holds all this
-against simulated runs. What no pair of runs can tell is how much another seed would change either of
+two runs of many has picked them because they look different. `benchmarks/compare_calibration.py` holds all
+this against simulated runs. What no pair of runs can tell is how much another seed would change either of
 them: the interval is about these two runs, and the number of seeds it would take is a lower bound.
 """
 

@@ -33,8 +33,8 @@ from search.spec.spec import Spec
 from search.worker.workspace import CHECKPOINTS, KEPT
 
 SIMULATED: Mapping[str, float] = {"median": 0.46}
-"""Share of epochs left out by pruner, in the fitted family of `benchmarks/studies.py`: 0.46 +- 0.01 of 200
-studies of 60 random trials, the control group included (docs/pruning.md)."""
+"""Share of epochs saved by pruner, in the fitted family of `benchmarks/simulated_studies.py`: 0.46 +- 0.01
+in 200 studies of 60 random trials, the control group included (docs/pruning.md)."""
 
 WORKERS = (1, 2, 4, 8)
 BEST_SHARE = 0.05
@@ -154,7 +154,7 @@ def expected_saving(spec: Spec, study: Snapshot | None) -> ExpectedSaving:
         return ExpectedSaving(0.0, "nothing is pruned")
     if kind not in SIMULATED:
         return ExpectedSaving(0.0, f"nothing is known of what the {kind} pruner saves")
-    return ExpectedSaving(SIMULATED[kind], "as in simulated studies, benchmarks/studies.py")
+    return ExpectedSaving(SIMULATED[kind], "as in simulated studies, benchmarks/simulated_studies.py")
 
 
 def measure(spec: Spec, data: Path | None, device: str) -> TrainingCost:

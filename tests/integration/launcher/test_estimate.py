@@ -99,7 +99,7 @@ def test_where_the_saving_is_from(search: Search) -> None:
     assert saving.share == pytest.approx(0.4) and "10 trials of study" in saving.source
     for study in (None, pictured(finished=[*ended[1:], failed])):
         saving = expected_saving(spec, study)
-        assert 0.3 < saving.share < 0.6 and "benchmarks/studies.py" in saving.source
+        assert 0.3 < saving.share < 0.6 and "benchmarks/simulated_studies.py" in saving.source
     for pruner, source in (("none", "nothing is pruned"), ("hyperband", "nothing is known")):
         spec = load_spec(search.folder / "space.yaml", overrides=[f"study.pruner={{kind: {pruner}}}"])
         saving = expected_saving(spec, None)

@@ -92,7 +92,7 @@ def holds(estimate: Estimate | None, truth: float) -> bool:
 
 
 def test_two_changes_and_what_they_do_together() -> None:
-    """benchmarks/retraining.py does it at length."""
+    """benchmarks/confirm_calibration.py does it at length."""
     found = [ablated(seed, [0.009, 0.001], {(0, 1): 0.012})[0] for seed in range(40)]
     assert sum(holds(each.alone[0], 0.009) for each in found) >= 34
     assert sum(holds(each.alone[1], 0.001) for each in found) >= 34

@@ -105,7 +105,7 @@ def test_curves_without_noise() -> None:
 
 
 def test_equal_runs_are_seldom_called_different() -> None:
-    """At most 3 of 60, and intervals hold the truth; benchmarks/evidence.py does it at length."""
+    """At most 3 of 60, and intervals hold the truth; at length in benchmarks/compare_calibration.py."""
     pairs = [compare(run(2 * seed), run(2 * seed + 1, epochs=110)) for seed in range(60)]
     assert sum(pair.verdict != "not distinguishable" for pair in pairs) <= 3
     covered = sum((pair.low or 1) <= 0 <= (pair.high or -1) for pair in pairs)

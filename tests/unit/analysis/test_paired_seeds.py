@@ -104,7 +104,7 @@ def race(seed: int, gains: tuple[float, ...], first: int = 3, last: int = 6) -> 
 
 
 def test_races_of_equals_call_nobody() -> None:
-    """In at most 5 of 100; benchmarks/retraining.py does it at length."""
+    """In at most 5 of 100; benchmarks/confirm_calibration.py does it at length."""
     assert sum(any(race(seed, (0.0, 0.0, 0.0))) for seed in range(200)) <= 16
     assert sum(race(seed, (0.02,)) == ["higher"] for seed in range(50)) >= 40
     assert sum(race(seed, (-0.02,)) == ["lower"] for seed in range(50)) >= 40

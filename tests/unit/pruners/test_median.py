@@ -495,10 +495,8 @@ def test_options_say_what_an_objective_without_a_vocabulary_does_not() -> None:
 # Simulated studies
 
 
-import learning_curves  # noqa: E402
-import pruners  # noqa: E402
-import samplers  # noqa: E402
-import studies  # noqa: E402
+from simulation import learning_curves, pruners, samplers  # noqa: E402
+from simulation.study import Study  # noqa: E402
 
 STOCK_SHAPE = vocabulary_of().curve
 
@@ -522,7 +520,7 @@ def simulate(
     found = []
     for seed in range(seeds):
         build = pruners.Median(MedianSettings(seed=seed, **options), shape) if options else None
-        study = studies.Study(
+        study = Study(
             chosen,
             seed,
             samplers.SAMPLERS["random"](chosen, seed),

@@ -1,8 +1,9 @@
 """Our trainer beside the loop it replaces: same model, data, batch, size and epochs, in turn.
 
-    python benchmarks/training.py                        # 128, 256 and 512 px on this machine's device
-    python benchmarks/training.py --sizes 256 --rounds 5 --data celebamask-mini
-    python benchmarks/training.py --seeds 3 --sizes 96 --epochs 15       # do both learn the same?
+    python benchmarks/training_speed.py             # 128, 256 and 512 px on this machine's
+    device
+    python benchmarks/training_speed.py --sizes 256 --rounds 5 --data celebamask-mini
+    python benchmarks/training_speed.py --seeds 3 --sizes 96 --epochs 15   # do both learn the same?
 
 The reference is a plain loop of the kind that hand runs use, written here: a DataLoader with two
 workers that decode JPEGs with PIL in every epoch and augment one image at a time (flip, rotation, scale

@@ -1,7 +1,7 @@
 """What a worker does with its time, and how much several workers of one machine train together.
 
-    python benchmarks/workers.py                         # drawn faces, this machine's device
-    python benchmarks/workers.py --size 128 --images 160
+    python benchmarks/worker_time.py                         # drawn faces, this machine's device
+    python benchmarks/worker_time.py --size 128 --images 160
 
 First, one worker through ten trials of ten epochs, as `search worker` runs them on a SQLite file, with
 every phase of a trial timed where it is entered and left. A phase counts without the phases inside it,

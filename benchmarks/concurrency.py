@@ -1,11 +1,11 @@
-"""Many at once: workers that race for a budget, and processes that meet an empty database together.
+"""Many processes at once: workers that race for a budget, and commands that start on an empty database.
 
-    python benchmarks/race.py claims              # 64 workers, 100 trials of two epochs, ten times
-    python benchmarks/race.py starts              # 8 searches and the dashboard on nothing, 20 times
+    python benchmarks/concurrency.py claims              # 64 workers, 100 trials of two epochs, ten times
+    python benchmarks/concurrency.py starts              # 8 searches and the dashboard on nothing, 20 times
 
-Processes are forked (`forked.py`) and run real code: `claims` the leases of a
-worker, `starts` the commands. `--database sqlite` for the other one. Exit code 1: a count is wrong, or
-somebody crashed.
+Processes are forked (`harness/fork.py`) and run real code: `claims` a worker's leases, `starts` the
+commands. `--database sqlite` uses SQLite in place of PostgreSQL. Exit code 1: a count is wrong, or a
+process crashed.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 
 import optuna
-from clockwork import SPACE
-from cluster import Server
-from forked import forked
+from harness.fork import fork
+from harness.hosts import Server
+from harness.sleeping_objective import SPACE
 from sqlalchemy import text
 
 from search.cli.app import main as command
@@ -43,7 +43,7 @@ def code_of(pid: int) -> int:
 
 
 def claims(url: str, folder: Path, workers: int, trials: int) -> str:
-    """One race; returns what is wrong with it."""
+    """One race for a budget; returns what went wrong, empty where nothing did."""
     space = folder / "space.yaml"
     space.write_text(SPACE.format(trials=trials, seed=1, epochs=2, seconds=0))
     study, _ = open_or_create(StartOptions(study=STUDY, url=url, runs=folder, data=None, space=space))
@@ -62,20 +62,20 @@ def claims(url: str, folder: Path, workers: int, trials: int) -> str:
                 return 1
         return 0
 
-    said = folder / "said.log"
-    pids = [forked(lambda name=f"w{n}": work(name), said) for n in range(workers)]
+    log = folder / "processes.log"
+    pids = [fork(lambda name=f"w{n}": work(name), log) for n in range(workers)]
     codes = [code_of(pid) for pid in pids]
     engine = engines.connect(url)
     with engine.connect() as connection:
         counts = connection.execute(COUNTS).one()
     engine.dispose()
     if any(codes) or tuple(counts) != (trials, trials, trials, trials, 2 * trials):
-        return f"exit codes {sorted(set(codes))}, counts {tuple(counts)}; {last_words(said)}"
+        return f"exit codes {sorted(set(codes))}, counts {tuple(counts)}; {last_lines(log)}"
     return ""
 
 
 def starts(url: str, folder: Path, workers: int, trials: int) -> str:
-    """One start of everybody on an empty database; returns what is wrong with it."""
+    """One start of all commands on an empty database; returns what went wrong."""
     space = folder / "space.yaml"
     space.write_text(SPACE.format(trials=trials, seed=1, epochs=2, seconds=0))
     about = ["--study", STUDY, "--storage", url, "--runs", str(folder)]
@@ -84,26 +84,24 @@ def starts(url: str, folder: Path, workers: int, trials: int) -> str:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     show = ["dashboard", "--storage", url, "--runs", str(folder), "--port", str(port)]
-    said = folder / "said.log"
-    shown = forked(lambda: command(show), folder / "dashboard.log")
-    codes = [
-        code_of(forked_pid) for forked_pid in [forked(lambda: command(start), said) for _ in range(workers)]
-    ]
+    log = folder / "processes.log"
+    dashboard = fork(lambda: command(show), folder / "dashboard.log")
+    codes = [code_of(pid) for pid in [fork(lambda: command(start), log) for _ in range(workers)]]
     time.sleep(0.2)
-    ended, status = os.waitpid(shown, os.WNOHANG)
+    ended, status = os.waitpid(dashboard, os.WNOHANG)
     if not ended:
-        os.kill(shown, signal.SIGKILL)
-        os.waitpid(shown, 0)
-    # It may have looked before there was a study, and then says so; it may not crash.
+        os.kill(dashboard, signal.SIGKILL)
+        os.waitpid(dashboard, 0)
+    # It may have found no study yet, which it says in one line; it must not crash.
     fine = not ended or os.waitstatus_to_exitcode(status) == 2
-    words = said.read_text() + (folder / "dashboard.log").read_text()
-    if any(codes) or not fine or "Traceback" in words:
-        return f"exit codes {codes}, the dashboard's {status}; {last_words(said)}"
+    output = log.read_text() + (folder / "dashboard.log").read_text()
+    if any(codes) or not fine or "Traceback" in output:
+        return f"exit codes {codes}, the dashboard's {status}; {last_lines(log)}"
     return ""
 
 
-def last_words(said: Path) -> str:
-    return " / ".join(said.read_text().splitlines()[-2:]) if said.exists() else "no word"
+def last_lines(log: Path) -> str:
+    return " / ".join(log.read_text().splitlines()[-2:]) if log.exists() else "no output"
 
 
 def main() -> int:
@@ -127,9 +125,9 @@ def main() -> int:
                 folder.mkdir()
                 url = server.database(f"race{number}") if server else f"sqlite:///{folder / 'study.db'}"
                 begun = time.monotonic()
-                found = race(url, folder, processes, 100)
-                wrong += bool(found)
-                print(f"{number + 1}: {found or 'right'}, {time.monotonic() - begun:.1f} s", flush=True)
+                fault = race(url, folder, processes, 100)
+                wrong += bool(fault)
+                print(f"{number + 1}: {fault or 'right'}, {time.monotonic() - begun:.1f} s", flush=True)
         finally:
             if server:
                 server.stop()

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import optuna
-from learning_curves import Family
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.objective import Params
 from search.samplers.ask import DrawHistory, choose, trial_of
+from simulation.learning_curves import Family
 
 
 class Sampler(Protocol):

@@ -1,7 +1,7 @@
-"""An objective that only takes its time, for `chaos.py` and `race.py`.
+"""An objective that only sleeps, for `chaos.py` and `concurrency.py`.
 
-Each epoch sleeps, scores a known curve and keeps a checkpoint of one number. The trainer's own log
-(CLOCKWORK_LOG, a line for every epoch that is begun) says what was really trained, and by whom.
+Each epoch sleeps, scores a known curve and saves a checkpoint of one number. The objective's own log (the
+file EPOCH_LOG, a line for every epoch that begins) shows what was really trained, and by which worker.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 from search.objective import EpochResult, Run
 
 SPACE = """\
-objective: clockwork
+objective: harness.sleeping_objective
 study:
   trials: {trials}
   smooth: 2
@@ -27,7 +27,7 @@ space:
 
 
 def score(x: float, epoch: int) -> float:
-    """Rises from zero to its config's quality, half of the way every two epochs."""
+    """Rises from zero to the quality of its config; the distance halves every two epochs."""
     return (1.0 - abs(x - 0.3)) * (1.0 - 0.5 ** (epoch / 2))
 
 
@@ -40,20 +40,20 @@ def train(config: Mapping[str, Any], run: Run) -> Iterator[EpochResult]:
         yield EpochResult(epoch=done, epochs=epochs, score=score(x, done), resumed=True)
         first = done + 1
     for epoch in range(first, epochs + 1):
-        begin(run.dir.name, epoch)
+        log_begin(run.dir.name, epoch)
         end = time.monotonic() + float(config["trainer.seconds"])
         while time.monotonic() < end:
             if run.should_stop():
                 return
             time.sleep(0.01)
-        beside = checkpoint.with_suffix(".tmp")
-        beside.write_text(json.dumps({"epoch": epoch}))
-        beside.replace(checkpoint)
+        temporary = checkpoint.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"epoch": epoch}))
+        temporary.replace(checkpoint)
         yield EpochResult(epoch=epoch, epochs=epochs, score=score(x, epoch))
 
 
-def begin(trial: str, epoch: int) -> None:
-    """Notes the epoch; a line of this length is written whole or not at all."""
-    line = f"{os.environ['CLOCKWORK_WORKER']} {int(trial.removeprefix('trial-'))} {epoch} {time.time()}\n"
-    with Path(os.environ["CLOCKWORK_LOG"]).open("a") as log:
+def log_begin(trial: str, epoch: int) -> None:
+    """Logs that an epoch begins; a line this short is written whole or not at all."""
+    line = f"{os.environ['EPOCH_LOG_WORKER']} {int(trial.removeprefix('trial-'))} {epoch} {time.time()}\n"
+    with Path(os.environ["EPOCH_LOG"]).open("a") as log:
         log.write(line)

@@ -1,6 +1,6 @@
 """Is `search report` right about which parameters matter? Simulated studies whose truth is known.
 
-    python benchmarks/importances.py --studies 30
+    python benchmarks/importance_calibration.py --studies 30
 
 A study has 40 complete trials of four parameters, drawn evenly or by TPE. A value is 0.66 with noise of
 0.005, less a hill's slope along the first parameter: `drop` from its top, at 0.3, to the far end of its
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from shares import share
+from simulation.percentages import percentage
 
 from search.analysis import importance
 from search.records import Record
@@ -116,14 +116,14 @@ def main() -> None:
     for family in FAMILIES:
         count = arguments.studies if family.drop else 4 * arguments.studies
         found = [simulate(family, seed) for seed in range(count)]
-        wrong = share([any(name != HILL or not family.drop for name in each.above) for each in found])
+        wrong = percentage([any(name != HILL or not family.drop for name in each.above) for each in found])
         right = ["-", "-"]
         if family.drop:
             right = [
-                share([each.first == HILL for each in found]),
-                share([HILL in each.above for each in found]),
+                percentage([each.first == HILL for each in found]),
+                percentage([HILL in each.above for each in found]),
             ]
-        called = share([bool(each.above) for each in found])
+        called = percentage([bool(each.above) for each in found])
         print(f"| {family.name} | {count} | {called} | {wrong} | {' | '.join(right)} |", flush=True)
 
 

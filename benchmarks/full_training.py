@@ -1,7 +1,7 @@
 """The full protocol, once: the hand-tuned config of space.yaml on real faces, on this machine's GPU.
 
-    python benchmarks/protocol.py --data celebamask-mini
-    python benchmarks/protocol.py --data celebamask-mini --set trainer.epochs=2 --device cpu
+    python benchmarks/full_training.py --data celebamask-mini
+    python benchmarks/full_training.py --data celebamask-mini --set trainer.epochs=2 --device cpu
 
 It says what val F it reached by both metrics, in how many seconds, and how busy nvidia-smi found the GPU
 meanwhile. `--no-exchange` leaves left and right labels as they are in mirror images, as the hand runs did.

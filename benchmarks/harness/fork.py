@@ -1,4 +1,4 @@
-"""A process forked from one that has imported everything: what is measured, or killed, is at work."""
+"""Processes forked from one that has imported everything, so that what is measured or killed is at work."""
 
 import os
 import sys
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def forked(work: Callable[[], int], said: Path) -> int:
-    """Runs `work` in a process of its own, whose output goes to the file `said`; returns its pid.
+def fork(work: Callable[[], int], log: Path) -> int:
+    """Runs `work` in a process of its own, whose output is appended to the file `log`; returns its pid.
 
     Its exit code is what `work` returns or exits with, 70 after any other exception.
     """
     pid = os.fork()
     if pid:
         return pid
-    output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     code = 70

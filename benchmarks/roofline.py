@@ -1,6 +1,6 @@
 """How far a training step is from what the device could do: operations and bytes over measured rates.
 
-    python benchmarks/floor.py                           # 128, 256 and 512 px on this machine's device
+    python benchmarks/roofline.py                           # 128, 256 and 512 px on this machine's device
 
 Operations are those of matrix products and convolutions, forward and backward, as PyTorch counts them.
 Bytes are what every kernel reads and writes if nothing stays in a cache between two kernels; a fused step

@@ -1,6 +1,6 @@
 """Is `search compare` right about how much two runs differ? Simulated pairs whose truth is known.
 
-    python benchmarks/evidence.py --pairs 2000
+    python benchmarks/compare_calibration.py --pairs 2000
 
 A run's scores are a trend and AR(1) noise, as in the recorded hand runs: the trend climbs to 0.66 by
 epoch 95 and then falls a little, the noise has a standard deviation of 0.017 an epoch. A pair differs by
@@ -22,7 +22,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from shares import share
+from simulation.percentages import percentage
 
 from search.analysis.noise import autoregressive, compare, moving_means
 
@@ -119,9 +119,9 @@ def main() -> None:
         pairs = [simulate(family, autocorrelation, rng) for _ in range(arguments.pairs)]
         print(
             f"| {family.name} | {autocorrelation} "
-            f"| {share([pair.called for pair in pairs])} "
-            f"| {share([pair.wrong for pair in pairs])} "
-            f"| {share([pair.covered for pair in pairs])} "
+            f"| {percentage([pair.called for pair in pairs])} "
+            f"| {percentage([pair.wrong for pair in pairs])} "
+            f"| {percentage([pair.covered for pair in pairs])} "
             f"| {100 * np.mean([pair.reported for pair in pairs]):.0f} "
             f"| {np.mean([pair.luck for pair in pairs]):+.4f} |",
             flush=True,

@@ -1,6 +1,6 @@
 """Are `search confirm` and `search ablate` right? Simulated races, searches, ablations with known truth.
 
-    python benchmarks/retraining.py --races 2000 --searches 200
+    python benchmarks/confirm_calibration.py --races 2000 --searches 200
 
 A score of a race is a config, a seed's part that all configs share (standard deviation 0.003) and noise
 (0.005). The first table has by family: `called`, races in % in which any contender was called better or
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtr
-from shares import share
+from simulation.percentages import percentage
 
 from search.analysis.changes import combinations
 from search.analysis.effects import Effects
@@ -231,10 +231,10 @@ def ablations(count: int) -> None:
         rng = np.random.default_rng(2000 + row)
         found = [ablate(path, rng) for _ in range(count)]
         shares = [
-            share([held for each in found for held in getattr(each, name)] or [True])
+            percentage([held for each in found for held in getattr(each, name)] or [True])
             for name in ("alone", "total", "pairs", "unexplained")
         ]
-        told = share([each.found for each in found]) if path.interactions else "-"
+        told = percentage([each.found for each in found]) if path.interactions else "-"
         mean = np.mean([each.trainings for each in found])
         print(f"| {path.name} | {' | '.join(shares)} | {told} | {mean:.1f} |", flush=True)
 
@@ -255,10 +255,10 @@ def main() -> None:
         found = [race(family, rng) for _ in range(arguments.races)]
         most = (len(family.gains) + 1) * family.last
         print(
-            f"| {family.name} | {share([each.called for each in found])} "
-            f"| {share([each.wrong for each in found])} "
-            f"| {share([held for each in found for held in each.differences])} "
-            f"| {share([held for each in found for held in each.means])} "
+            f"| {family.name} | {percentage([each.called for each in found])} "
+            f"| {percentage([each.wrong for each in found])} "
+            f"| {percentage([held for each in found for held in each.differences])} "
+            f"| {percentage([held for each in found for held in each.means])} "
             f"| {np.mean([each.trainings for each in found]):.1f} of {most} |",
             flush=True,
         )

@@ -1,4 +1,4 @@
-"""What was promised, held against the database by raw SQL and against the trainers' own log."""
+"""What must hold of a study after a storm, checked by raw SQL and against the objective's own log."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ BUDGET = text("""
            sum(CASE WHEN l.finished_at IS NULL THEN l.epochs ELSE :epochs END) AS epochs
     FROM trials t LEFT JOIN search_leases l ON l.trial_id = t.trial_id
 """)
-"""One statement: one snapshot of everything that must add up."""
+"""One statement, so that all of it is one snapshot, which must add up."""
 
 CURVES = text("""
     SELECT t.number, t.state, count(i.step) AS reports, count(DISTINCT i.step) AS distinct_steps,
@@ -36,7 +36,7 @@ SCORES = text("""
     JOIN trial_params p ON p.trial_id = i.trial_id AND p.param_name = 'x'
     WHERE abs(i.intermediate_value - (1 - abs(p.param_value - 0.3)) * (1 - power(0.5, i.step / 2.0))) > 1e-9
 """)
-"""Reports that are not the score of their trial's parameters at their epoch; see clockwork.py."""
+"""Reports that are not the score of their trial's parameters at their epoch; see sleeping_objective.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ class Auditor:
         return Budget(*(int(value or 0) for value in row))
 
     def faults(self) -> Iterator[str]:
-        """What is wrong with the trials of a study that has ended."""
+        """What is wrong with the trials of a study that has ended, a sentence each."""
         with self._engine.connect() as connection:
             rows = connection.execute(CURVES).all()
-            strange = connection.scalar(SCORES)
+            wrong_scores = connection.scalar(SCORES)
         if [row.number for row in rows] != list(range(len(rows))):
             yield "the trials are not numbered one after another"
         if sorted(row.slot for row in rows) != list(range(len(rows))):
@@ -100,8 +100,8 @@ class Auditor:
                 yield f"{name} has a hole in its curve: {row.reports} reports up to epoch {row.last}"
             if row.state == "COMPLETE" and row.last != self._epochs:
                 yield f"{name} ends at epoch {row.last} of {self._epochs}"
-        if strange:
-            yield f"{strange} reports are not their trial's scores"
+        if wrong_scores:
+            yield f"{wrong_scores} reports are not their trial's scores"
 
     def owners(self) -> tuple[int, int]:
         """How many trials changed hands, and how often all of them together."""
@@ -112,7 +112,7 @@ class Auditor:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """An epoch that was begun again: by whom before and after, and which of them was disturbed before."""
+    """An epoch that began twice: which workers began it, and which of them had been disturbed before."""
 
     trial: int
     epoch: int
@@ -125,23 +125,23 @@ class Repeat:
 
     @property
     def far(self) -> bool:
-        """Whether the trial went to another host, which has of its files what is in the store."""
+        """Whether the trial went to another host, which has only the files in the store."""
         return self.before.split("-")[0] != self.after.split("-")[0]
 
 
 def repeats(log: Path, disturbed: Mapping[str, float]) -> list[Repeat]:
-    """Epochs that were begun more than once, by the trainers' own log.
+    """Epochs that began more than once, by the objective's own log.
 
-    Of two workers that begin the same epoch one was disturbed before (`disturbed`: when): the first was
-    killed, or the second was taken for dead while it was stopped or cut off.
+    Of two workers that begin the same epoch, one must have been disturbed before (`disturbed`: when): the
+    first was killed, or the second was taken for dead while it was stopped or cut off.
     """
-    begun: dict[tuple[int, int], list[tuple[str, float]]] = {}
+    beginnings: dict[tuple[int, int], list[tuple[str, float]]] = {}
     for line in log.read_text().splitlines():
         worker, trial, epoch, when = line.split()
-        begun.setdefault((int(trial), int(epoch)), []).append((worker, float(when)))
-    found = []
-    for (trial, epoch), beginnings in begun.items():
-        for (before, _), (after, when) in pairwise(beginnings):
+        beginnings.setdefault((int(trial), int(epoch)), []).append((worker, float(when)))
+    repeated = []
+    for (trial, epoch), workers in beginnings.items():
+        for (before, _), (after, when) in pairwise(workers):
             causes = [worker for worker in (before, after) if disturbed.get(worker, when) < when]
-            found.append(Repeat(trial, epoch, before, after, causes))
-    return found
+            repeated.append(Repeat(trial, epoch, before, after, causes))
+    return repeated

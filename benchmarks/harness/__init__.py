@@ -1,0 +1,1 @@
+"""Shared by the benchmarks that break things: hosts and a server to break, and what must hold after."""
