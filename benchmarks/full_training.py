@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from search.mseg import configure, trainer
-from search.mseg.data.data import SegmentationData
+from search.mseg.data.dataset import SegmentationData
 from search.objective import EpochResult, Run
 from search.scoring import best_mean
 from search.spec.spec import load_spec, stock_space

@@ -42,7 +42,7 @@ from torch.utils.data import DataLoader, Dataset
 from search.mseg import configure, train
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
 from search.mseg.data.drawn_faces import draw
-from search.mseg.data.folder import Pair, scan
+from search.mseg.data.layout import ImageFiles, scan
 from search.mseg.models.microsegformer import STAGES
 from search.objective import Run
 
@@ -56,7 +56,7 @@ BATCH = {128: 32, 256: 16, 512: 8}
 class Faces(Dataset[tuple[Tensor, Tensor]]):
     """Pairs decoded from their files each time, and augmented one by one."""
 
-    def __init__(self, pairs: list[Pair], size: int, augmented: bool) -> None:
+    def __init__(self, pairs: list[ImageFiles], size: int, augmented: bool) -> None:
         self.pairs, self.size, self.augmented = pairs, size, augmented
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from search.mseg import configure, overlay
-from search.mseg.data.data import load
+from search.mseg.data.sources import load
 from search.mseg.learner import build
 from search.objective import WEIGHTS
 from search.study.open import open_study

@@ -34,11 +34,11 @@ def train(config: "Config", run: Run) -> Iterator[EpochResult]:
 
 def describe(config: "Config", data: Path | None) -> Description:
     """What there is to train, and on what; DataError if a file is missing or inconsistent."""
-    from search.mseg.data import data as sources
-    from search.mseg.models import microsegformer
+    from search.mseg.data import sources
+    from search.mseg.models.registry import parameters
 
     description = sources.describe(config.data, data)
-    return replace(description, parameters=microsegformer.parameters(config.model, description.classes))
+    return replace(description, parameters=parameters(config.model, description.classes))
 
 
 def describe_test(config: "Config", data: Path | None) -> LabelledTest:

@@ -1,21 +1,23 @@
 """All settings of one training, typed: a section of space.yaml is a file of this package.
 
-`Config.from_params` is the only way from flat dotted names to a `Config`. A `Config` that exists is
-valid on its own; what depends on the data (a batch larger than the training set) is said by `train`.
+`Config.from_params` is the only way from flat dotted names to a `Config`. A `Config` is always valid in
+itself; what depends on the data (a batch larger than the training set) is reported by `train`.
 """
 
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search.errors import SpaceError
 from search.mseg.augment import AugmentConfig
-from search.mseg.data.data import DataConfig
+from search.mseg.data.sources import DataConfig
 from search.mseg.losses import LossConfig
-from search.mseg.models.microsegformer import ModelConfig
+from search.mseg.models.registry import ModelConfig
 from search.mseg.optimizers import OptimizerConfig
 from search.mseg.schedulers import ScheduleConfig
+from search.mseg.section import Section
 from search.objective import Params
 
 
@@ -48,51 +50,77 @@ class TrainerConfig(BaseModel):
     )
 
 
-class Config(BaseModel):
-    """Everything that changes what a training gives, but its seed."""
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that changes what a training gives, except its seed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    data: DataConfig = Field(default_factory=DataConfig)
-    augment: AugmentConfig = Field(default_factory=AugmentConfig)
-    model: ModelConfig = Field(default_factory=ModelConfig)
-    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
-    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
-    loss: LossConfig = Field(default_factory=LossConfig)
-    trainer: TrainerConfig = Field(default_factory=TrainerConfig)
+    data: DataConfig
+    augment: AugmentConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    loss: LossConfig
+    trainer: TrainerConfig
 
     @classmethod
-    def from_params(cls, params: Params) -> "Config":
+    def from_params(cls, params: Params) -> Self:
         """The config of flat parameters by dotted name; what is absent has its default.
 
         Raises:
             SpaceError: an unknown name, a wrong type or a value out of range, in one line.
         """
-        sections: dict[str, dict[str, Any]] = {}
+        given: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
         for name, value in params.items():
             if name not in SETTINGS:
                 raise SpaceError(f"{name}: no such setting{_nearest(name)}", parameter=name)
             section, leaf = name.split(".")
-            sections.setdefault(section, {})[leaf] = value
-        try:
-            return cls.model_validate(sections, strict=True)
-        except ValidationError as error:
-            raise _one_line(error) from None
+            given[section][leaf] = value
+        return cls(**{name: _section(name, values) for name, values in given.items()})
 
     def to_params(self) -> dict[str, Any]:
         """The inverse of `from_params`, every setting named."""
-        sections = self.model_dump()
+        sections = self.sections()
         return {name: sections[section][leaf] for name in SETTINGS for section, leaf in [name.split(".")]}
 
-    @model_validator(mode="after")
-    def _warms_up_in_time(self) -> "Config":
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """Every setting by section and name."""
+        return {name: getattr(self, name).model_dump() for name in SECTIONS}
+
+    def __post_init__(self) -> None:
         warmup, epochs = self.schedule.warmup_epochs, self.trainer.epochs
         if warmup >= epochs:
             raise SpaceError(
                 f"schedule.warmup_epochs: {warmup} is not below trainer.epochs {epochs}; make it shorter",
                 parameter="schedule.warmup_epochs",
             )
-        return self
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "data": DataConfig,
+    "augment": AugmentConfig,
+    "model": ModelConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": ScheduleConfig,
+    "loss": LossConfig,
+    "trainer": TrainerConfig,
+}
+
+SETTINGS = tuple(
+    f"{name}.{leaf}"
+    for name, section in SECTIONS.items()
+    for leaf in (section.settings() if issubclass(section, Section) else section.model_fields)
+)
+"""The dotted name of every setting there is."""
+
+
+def _section(name: str, values: dict[str, Any]) -> Any:
+    section = SECTIONS[name]
+    try:
+        if issubclass(section, Section):
+            return section.of(**values)
+        return section.model_validate(values, strict=True)
+    except ValidationError as error:
+        raise _one_line(name, error) from None
 
 
 def _nearest(name: str) -> str:
@@ -104,23 +132,14 @@ def _nearest(name: str) -> str:
         return f" (did you mean {near[0]!r}?)"
     if leaves:
         return f"; {section} has {', '.join(leaves)}"
-    return f"; there are the sections {', '.join(Config.model_fields)}"
+    return f"; there are the sections {', '.join(SECTIONS)}"
 
 
-def _one_line(error: ValidationError) -> SpaceError:
-    """Pydantic's findings about the first setting that is wrong: place, value, remedy."""
+def _one_line(section: str, error: ValidationError) -> SpaceError:
+    """Pydantic's complaints about the first setting that is wrong: place, value, remedy."""
     first, *others = error.errors()
-    place = first["loc"][:2]  # what follows are the members of a union
-    findings = [first, *(other for other in others if other["loc"][:2] == place)]
-    remedy = " or ".join(finding["msg"].removeprefix("Input ") for finding in findings)
-    name = ".".join(str(part) for part in place)
+    leaf = first["loc"][0]  # what follows are the members of a union
+    complaints = [first, *(other for other in others if other["loc"][0] == leaf)]
+    remedy = " or ".join(each["msg"].removeprefix("Input ") for each in complaints)
+    name = f"{section}.{leaf}"
     return SpaceError(f"{name}: {first['input']!r} {' '.join(remedy.split())}", parameter=name)
-
-
-SETTINGS = tuple(
-    f"{section}.{leaf}"
-    for section, field in Config.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-    for leaf in field.annotation.model_fields
-)
-"""The dotted name of every setting there is."""

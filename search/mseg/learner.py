@@ -13,11 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from search.mseg import losses, optimizers, schedulers
+from search.mseg import optimizers, schedulers
 from search.mseg.config import Config
-from search.mseg.models import microsegformer
-from search.mseg.models.microsegformer import SegmentationModel
+from search.mseg.losses import WHOLE_BATCH, LossConfig
+from search.mseg.models import registry as models
+from search.mseg.models.model import SegmentationModel, upsample
 from search.mseg.optimizers import MovingAverage
+from search.mseg.schedulers import LearningRate
+from search.mseg.section import applied
 from search.objective import Value
 
 LOGITS = {"cpu": 2**20, "cuda": 2**27}
@@ -29,8 +32,9 @@ class Learner:
     """The live objects of one run.
 
     Attributes:
-        average: the moving average of the weights, where the config asks for one.
-        criterion: (logits, target) -> loss.
+        rate: the schedule.
+        average: the moving average of the weights; None unless the config asks for one.
+        criterion: (logits, target) -> loss: an entry of LOSSES with its options.
         precision: of the forward pass; weights, loss and optimiser are float32.
     """
 
@@ -38,6 +42,7 @@ class Learner:
     device: torch.device
     model: SegmentationModel
     optimizer: Optimizer
+    rate: LearningRate
     average: MovingAverage | None
     criterion: partial[Tensor]
     precision: torch.dtype
@@ -47,24 +52,12 @@ class Learner:
         """The model that is validated and kept: the averaged one where there is one."""
         return self.average.model if self.average else self.model
 
-    def set_epoch(self, epoch: int) -> float:
-        """Sets, and returns, the learning rate of an epoch."""
-        rate = schedulers.learning_rate(
-            epoch,
-            self.config.trainer.epochs,
-            self.config.optimizer.learning_rate,
-            self.config.schedule,
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        return rate
-
     def step(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """One step of training.
 
-        Logits are upsampled, scored and derived a few images at a time: of all tensors of a step those
-        at the size of the masks are the largest, and so they stay in a CPU's cache and cost no memory.
-        A loss is a mean over images, so that its parts add up to the whole.
+        Logits are upsampled, scored and derived a few images at a time: those at the size of the masks are
+        the largest tensors of a step, and this way they stay in a CPU's cache and cost no memory. Losses of
+        the parts, weighted by their images, add up to the batch's: see LOSSES.
 
         Args:
             images: (B, 3, S, S) float in [0, 1]. masks: (B, S, S) classes.
@@ -75,10 +68,12 @@ class Learner:
         with self._autocast():
             coarse = self.model.coarse(images)
         at_once = self.images_at_once(coarse.shape[1], masks.shape[1:])
+        if self.criterion.func in WHOLE_BATCH:
+            at_once = len(images)
         total, gradients, predictions = images.new_zeros(()), [], []
         for part, target in zip(coarse.detach().split(at_once), masks.split(at_once), strict=True):
             leaf = part.requires_grad_()
-            logits = microsegformer.upsample(leaf, target.shape[1:])
+            logits = upsample(leaf, target.shape[1:])
             value = self.criterion(logits, target) * (len(part) / len(images))
             gradients += torch.autograd.grad(value, leaf)
             total += value.detach()
@@ -125,33 +120,34 @@ class Learner:
         if self.average:
             self.average.load_state_dict(state["average"])
 
-    def applied(self) -> dict[str, Value]:
-        """What is in use, read back from the live objects, by parameter name."""
+    def applied(self, epoch: int) -> dict[str, Value]:
+        """What the steps of an epoch, the last one trained, really used, by parameter name."""
         return {
-            **microsegformer.applied(self.model),
-            **optimizers.applied(self.optimizer),
-            **schedulers.applied(self.config.schedule),
-            "loss.dice_weight": self.criterion.keywords["config"].dice_weight,
+            **{f"model.{name}": value for name, value in self.model.applied().items()},
+            **optimizers.applied(self.config.optimizer, self.optimizer),
+            **self.rate.applied(self.optimizer, epoch),
+            **applied(LossConfig, self.criterion),
         }
 
 
 def build(config: Config, classes: int, device: torch.device) -> Learner:
     """A learner whose weights come from PyTorch's global generator."""
-    network = microsegformer.build(config.model, classes).to(device)
+    network = models.build(config.model, classes).to(device)
     decay = config.trainer.ema
     return Learner(
         config=config,
         device=device,
         model=network,
         optimizer=optimizers.build(config.optimizer, network),
+        rate=schedulers.build(config.schedule, config.trainer.epochs, config.optimizer.learning_rate),
         average=None if decay is None else MovingAverage(network, decay),
-        criterion=partial(losses.compute, config=config.loss),
+        criterion=config.loss.bound(),
         precision=_precision(config.trainer.precision, device),
     )
 
 
-def _precision(asked: str, device: torch.device) -> torch.dtype:
-    if asked == "auto":
+def _precision(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[asked]
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]

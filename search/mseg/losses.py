@@ -1,58 +1,52 @@
-"""The training loss: cross-entropy plus a weighted Dice loss.
+"""The training loss: one of LOSSES.
 
-Notable: the loss sees C channels at full resolution and would be the largest part of a training step's
-memory, and on a CPU a third of its time. Written as one autograd function it keeps the probabilities and
-nothing else of that size, and needs no one-hot target.
+Cross-entropy with Dice sees C channels at full resolution and would take most of a training step's memory,
+and on a CPU a third of its time. Written as one autograd function it keeps the probabilities and nothing
+else of that size, and needs no one-hot target.
 
 B batch, C classes, H and W the sides of a mask, N = H W pixels.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from search.errors import SpaceError, unknown_name
+from search.mseg.section import Section
 
 EPS = 1e-8
 
+Loss = Callable[..., Tensor]
 
-class LossConfig(BaseModel):
-    """The section `loss` of space.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: str = Field("ce_dice", description="a name in LOSSES")
-    dice_weight: float = Field(
-        1.5,
-        ge=0.0,
-        allow_inf_nan=False,
-        description="of the Dice loss beside a cross-entropy of weight 1; from 0",
-    )
-
-    @field_validator("kind")
-    @classmethod
-    def _known(cls, kind: str) -> str:
-        if kind not in LOSSES:
-            raise SpaceError(unknown_name("loss.kind", kind, LOSSES), parameter="loss.kind")
-        return kind
+WHOLE_BATCH: set[Loss] = set()
 
 
-def compute(logits: Tensor, target: Tensor, config: LossConfig) -> Tensor:
-    """The loss `config` names, a scalar.
+def whole_batch(loss: Loss) -> Loss:
+    """Decorates a loss that is no mean over images: a step calls it once, on all images of the batch.
 
-    Args:
-        logits: (B, C, H, W); under autocast too the loss is computed in float32.
-        target: (B, H, W), integers from 0 to C - 1.
+    That takes the memory of all their logits at full resolution.
     """
-    return LOSSES[config.kind](logits, target, config)
+    WHOLE_BATCH.add(loss)
+    return loss
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, dice_weight: float) -> Tensor:
+def ce_dice(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    dice_weight: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            allow_inf_nan=False,
+            description="of the Dice loss beside a cross-entropy of weight 1; from 0",
+        ),
+    ] = 1.5,
+) -> Tensor:
     """Cross-entropy, the plain mean over pixels, plus `dice_weight` times the soft Dice loss.
 
     Dice is per image and class, absent classes too (after Milletari et al. 2016, arXiv:1606.04797, with
@@ -63,10 +57,6 @@ def segmentation_loss(logits: Tensor, target: Tensor, dice_weight: float) -> Ten
     with p the softmax, g the one-hot target, sums over the pixels of an image and eps = 1e-8.
     """
     return _CrossEntropyDice.apply(logits, target, dice_weight)
-
-
-def _ce_dice(logits: Tensor, target: Tensor, config: LossConfig) -> Tensor:
-    return segmentation_loss(logits, target, config.dice_weight)
 
 
 class _CrossEntropyDice(torch.autograd.Function):
@@ -111,4 +101,23 @@ class _CrossEntropyDice(torch.autograd.Function):
         return grad.permute(0, 3, 1, 2).to(ctx.dtype), None, None
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, LossConfig], Tensor]] = {"ce_dice": _ce_dice}
+LOSSES: dict[str, Loss] = {"ce_dice": ce_dice}
+"""(logits, target, *, options) -> a scalar float32 loss that autograd can derive by the logits.
+
+logits: (B, C, H, W), float32, or bfloat16 under autocast; the loss computes in float32 either way.
+target: (B, H, W), integers from 0 to C - 1.
+
+A step calls a loss on a few images of its batch at a time and weights each part by its share of the images.
+So it must be a MEAN OVER IMAGES of something that depends on one image alone, as a mean over equally many
+pixels per image is. Any other loss (one that pools counts over the batch, say) needs `@whole_batch`.
+Validation calls it on as many images as fit and averages likewise; that loss is a curve to look at.
+"""
+
+
+class LossConfig(Section):
+    """The section `loss` of space.yaml."""
+
+    section: ClassVar = "loss"
+    registry: ClassVar = LOSSES
+
+    kind: str = Field("ce_dice", description="a name in LOSSES")

@@ -70,6 +70,12 @@ RECORDED_KINDS = {
 }
 """An optimiser's or a schedule's name in a registry -> what the hand runs' `config.yaml` calls it."""
 
+RECORDED_OPTIONS = {"lmsa": "use_lmsa"}
+"""A model's option -> what the hand runs' `config.yaml` calls it."""
+
+RECORDED_LOSSES = {"ce_dice": {"ce_weight": 1.0, "use_class_weights": False, "use_focal": False}}
+"""What the hand runs' `config.yaml` says about a loss that we have no settings for."""
+
 FIRST = (
     "learning_rate",
     "weight_decay",

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from search.mseg import gallery
-from search.mseg.data.data import SegmentationData
+from search.mseg.data.dataset import SegmentationData
 from search.mseg.files import publish
 from search.mseg.inference import forward
 from search.mseg.learner import Learner

@@ -16,10 +16,9 @@ import torch
 import yaml
 
 from search.mseg.config import Config
-from search.mseg.data.data import SegmentationData
+from search.mseg.data.dataset import SegmentationData
 from search.mseg.files import publish
-from search.mseg.naming import RECORDED_KINDS
-from search.mseg.schedulers import applied
+from search.mseg.naming import RECORDED_KINDS, RECORDED_LOSSES, RECORDED_OPTIONS
 from search.objective import Run
 
 History = dict[str, list[Any]]
@@ -49,12 +48,8 @@ def empty_history() -> History:
 
 def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.dtype) -> dict[str, Any]:
     """`config` in the layout of the recorded hand runs."""
-    sections = config.model_dump(mode="json")
-    trainer, optimizer = sections["trainer"], sections["optimizer"]
-    kind = optimizer.pop("kind")
-    # Only the settings that this kind of schedule reads: the others change nothing.
-    schedule = {name.partition(".")[2]: value for name, value in applied(config.schedule).items()}
-    scheduler = str(schedule.pop("kind"))
+    sections = config.sections()
+    augmentation, trainer = sections["augment"], sections["trainer"]
     return {
         "experiment": {"name": run.dir.name, "description": f"a run of search.mseg on {data.source}"},
         "data": {
@@ -64,34 +59,34 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
             "num_train": len(data.train.images),
             "num_val": len(data.val.images),
             "classes": list(data.classes),
-            **sections["data"],
+            **sections["data"],  # options of other sources too, as runs have always recorded them
         },
         "gpu_augmentation": {
-            "horizontal_flip_prob": sections["augment"].pop("flip"),
+            "horizontal_flip_prob": augmentation.pop("flip"),
             "mirror_pairs": [list(pair) for pair in data.mirror_pairs],
-            **sections["augment"],
+            **augmentation,
         },
         "model": {
-            "name": sections["model"].pop("kind"),
+            "name": config.model.kind,
             "num_classes": len(data.classes),
-            "use_lmsa": sections["model"].pop("lmsa"),
-            **sections["model"],
+            **{RECORDED_OPTIONS.get(name, name): value for name, value in config.model.options.items()},
         },
         "loss": {
-            "ce_weight": 1.0,
-            "use_class_weights": False,
-            "use_focal": False,
-            **sections["loss"],
+            **RECORDED_LOSSES.get(config.loss.kind, {}),
+            "kind": config.loss.kind,
+            **config.loss.options,
         },
         "training": {
-            "optimizer": RECORDED_KINDS.get(kind, kind),
-            "scheduler": RECORDED_KINDS.get(scheduler, scheduler),
+            "optimizer": RECORDED_KINDS.get(config.optimizer.kind, config.optimizer.kind),
+            "scheduler": RECORDED_KINDS.get(config.schedule.kind, config.schedule.kind),
             "early_stopping_patience": trainer.pop("patience"),
             "max_grad_norm": trainer.pop("grad_clip"),
             "use_amp": precision != torch.float32,
             "use_gpu_augmentation": True,
-            **optimizer,
-            **schedule,
+            "learning_rate": config.optimizer.learning_rate,
+            **config.optimizer.options,
+            "warmup_epochs": config.schedule.warmup_epochs,
+            **config.schedule.options,
             **trainer,
         },
         "provenance": {

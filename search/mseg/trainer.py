@@ -27,11 +27,13 @@ from search.errors import DataError, SpaceError
 from search.mseg import checkpoint, overlay
 from search.mseg.augment import augment
 from search.mseg.config import Config
-from search.mseg.data.data import SegmentationData, load
+from search.mseg.data.dataset import SegmentationData
+from search.mseg.data.sources import load
 from search.mseg.inference import as_float, forward
 from search.mseg.learner import Learner, build
 from search.mseg.metrics import Scores
 from search.mseg.recording import History, Row, empty_history, recorded, write_config, write_history
+from search.mseg.schedulers import used_rate
 from search.objective import EpochResult, Run
 from search.scoring import trailing_means
 
@@ -105,7 +107,7 @@ def _over(history: History, config: Config, smooth: int) -> bool:
 def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> Row | None:
     """Trains one epoch: its columns of the history, or None where it was told to stop."""
     started = time.perf_counter()
-    rate = learner.set_epoch(epoch)
+    learner.rate.set(learner.optimizer, epoch)
     done = _pass(learner, data, epoch, run)
     if done is None:
         return None
@@ -116,7 +118,7 @@ def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> Ro
         "train_loss": loss if math.isfinite(norm) else math.nan,
         "train_f_score": result["val_fscore"],
         "train_accuracy": result["accuracy"],
-        "lr": rate,
+        "lr": used_rate(learner.optimizer),
         "epoch_seconds": time.perf_counter() - started,
     }
 
@@ -252,7 +254,7 @@ def _result(learner: Learner, history: History, *, resumed: bool = False) -> Epo
         score=score,
         lr=rate,
         metrics=last,
-        applied=learner.applied(),
+        applied=learner.applied(len(history["lr"])),
         resumed=resumed,
     )
 

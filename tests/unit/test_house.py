@@ -237,8 +237,8 @@ def test_pruners_are_accepted(tmp_path: Path, kind: str) -> None:
 
 
 REGISTRIES = [
-    ("data.source", "data.data", "SOURCES"),
-    ("model.kind", "models.microsegformer", "MODELS"),
+    ("data.source", "data.sources", "SOURCES"),
+    ("model.kind", "models.registry", "MODELS"),
     ("optimizer.kind", "optimizers", "OPTIMIZERS"),
     ("schedule.kind", "schedulers", "SCHEDULES"),
     ("loss.kind", "losses", "LOSSES"),

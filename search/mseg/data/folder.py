@@ -1,258 +1,113 @@
-"""A data folder in CelebAMask-HQ mini's layout.
+"""The source `folder`: images and masks in files, decoded once per machine and memory-mapped."""
 
-    train/images/*.jpg, *.jpeg, *.png   any size and mode, read as RGB
-    train/masks/*.png                   named like the images and of their size
-    val/images, val/masks               if there is a validation set; else one is split off
-    test/images, test/masks             if there is a labelled test split; read by `labelled_test` alone
-    dataset.yaml                        if the classes are not CelebAMask-HQ's
-
-A mask's pixel is a class: the palette INDEX in a palette PNG, the value in a greyscale one. The palette's
-colours mean nothing. dataset.yaml has `classes: [name, ...]`, class 0 (what augmentation fills with) first,
-and `mirror_pairs: [[4, 5], ...]`, the numbers of classes that change places in a mirror image; `[]` says
-that none do.
-"""
-
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-import numpy as np
-import yaml
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import torch
 
-from search.errors import DataError
-from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
+from search.mseg.data import cache
+from search.mseg.data.contents import Content, contents, digest
+from search.mseg.data.dataset import LabelledSplit, Pixels, SegmentationData, Source, Split
+from search.mseg.data.layout import TEST, DataFolder, ImageFiles, decode, labelled_test, scan
+from search.mseg.data.problems import leaks, unnamed_pairs
+from search.objective import LabelledTest
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-
-MASK_SUFFIXES = (".png",)
-
-TEST = "test"
-
-AHEAD = 64
-"""How many decoded pairs may wait for whoever stores them."""
-
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-"""What Pillow raises on damaged files; a SyntaxError is a broken PNG's."""
+STORED_AS = "1"
+"""Version of what the cache holds; another decoder needs another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """An image and its mask."""
+class Folder(Source):
+    """A folder in the layout of `search/mseg/data/layout.py`."""
 
-    name: str
-    image: Path
-    mask: Path
+    @cached_property
+    def files(self) -> DataFolder:
+        return scan(self.root)
 
+    def load(self) -> SegmentationData:
+        config, files = self.config, self.files
+        known = _contents(files.root, (*files.train, *(files.val or ())))
+        if files.val is None:
+            train, val = ([files.train[i] for i in part] for part in config.split(len(files.train)))
+        else:  # shuffled here too, so that train_limit takes a fair sample
+            train, val = [files.train[i] for i in config.order(len(files.train))], list(files.val)
+        limit = config.limited(len(train))
+        scored_at = None if config.eval_size == "train" else config.eval_size
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """What a data folder holds.
+        def stored(
+            part: str, images: list[ImageFiles], eval_size: int | Literal["native"] | None
+        ) -> cache.Table:
+            size, classes = config.image_size, len(files.classes)
+            hashes = [(known[each.image].sha256, known[each.mask].sha256) for each in images]
+            key = f"{part}-{digest([STORED_AS, size, classes, eval_size, *hashes])}"
+            return cache.table(key, len(images), lambda: decode(images, size, classes, eval_size))
 
-    Attributes:
-        train: sorted by file name. val: the same of `val`, None where there is no such folder.
-        mirror_pairs: None where dataset.yaml is silent on them.
-    """
-
-    root: Path
-    train: tuple[Pair, ...]
-    val: tuple[Pair, ...] | None
-    classes: tuple[str, ...]
-    mirror_pairs: tuple[tuple[int, int], ...] | None
-
-
-def scan(root: Path | None) -> Folder:
-    """Finds the pairs and classes of a folder, without opening an image.
-
-    Raises:
-        DataError: no folder, no images, an image or a mask without its other half, a wrong dataset.yaml.
-    """
-    if root is None:
-        raise DataError("no data folder: name one with --data or SEARCH_DATA")
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; name one with --data or SEARCH_DATA")
-    dataset = _dataset(root / "dataset.yaml")
-    return Folder(
-        root=root,
-        train=_pairs(root / "train"),
-        val=_pairs(root / "val") if (root / "val").exists() else None,
-        classes=dataset.classes,
-        mirror_pairs=dataset.mirror_pairs,
-    )
-
-
-class _Dataset(BaseModel):
-    """dataset.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    classes: tuple[str, ...] = Field(min_length=2, max_length=256)
-    mirror_pairs: tuple[tuple[int, int], ...] | None = None
-
-    @model_validator(mode="after")
-    def _each_class_once(self) -> Self:
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("two classes have one name")
-        paired = [number for pair in self.mirror_pairs or () for number in pair]
-        if any(not 0 <= number < len(self.classes) for number in paired):
-            raise ValueError(f"mirror_pairs has a number outside 0 to {len(self.classes) - 1}")
-        if len(set(paired)) < len(paired):
-            raise ValueError("a class is twice in mirror_pairs")
-        return self
-
-
-def _dataset(path: Path) -> _Dataset:
-    if not path.exists():
-        return _Dataset(classes=CLASSES, mirror_pairs=MIRROR_PAIRS)
-    try:
-        return _Dataset.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        what = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"{path}: {place + ': ' if place else ''}{what}") from error
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
-
-
-def labelled_test(root: Path) -> tuple[Pair, ...]:
-    """The pairs of the labelled test split, sorted by the image's file name.
-
-    Raises:
-        DataError: there is none; images without masks are none.
-    """
-    part = root / TEST
-    if not _holds(part / "masks", MASK_SUFFIXES):
-        masks = f"put them into {part / 'masks'}, named like the images, or leave --final away"
-        if _holds(part / "images", IMAGE_SUFFIXES):
-            raise DataError(f"{part}: images without masks are no labelled test split; {masks}")
-        raise DataError(f"{part}: no labelled test split: no images with masks; {masks}")
-    return _pairs(part)
-
-
-def _holds(directory: Path, suffixes: Sequence[str]) -> bool:
-    return directory.is_dir() and any(path.suffix.lower() in suffixes for path in directory.iterdir())
-
-
-def _pairs(part: Path) -> tuple[Pair, ...]:
-    """The pairs of `train`, `val` or `test`, sorted by the image's file name."""
-    images, masks = _by_stem(part / "images", IMAGE_SUFFIXES), _by_stem(part / "masks", MASK_SUFFIXES)
-    if not images:
-        raise DataError(f"{part / 'images'}: no {', '.join(IMAGE_SUFFIXES)} file in it")
-    for stem in sorted(images.keys() ^ masks.keys()):
-        if stem in images:
-            raise DataError(
-                f"{images[stem]}: no mask {part / 'masks' / stem}.png; add it or remove the image"
-            )
-        raise DataError(
-            f"{masks[stem]}: no image {part / 'images' / stem}.jpg or .png; add it or remove the mask"
+        trained, validated = stored("train", train, None), stored("val", val, scored_at)
+        targets = validated["masks" if scored_at is None else "targets"]
+        shuffle = f"seed {config.split_seed}" + (", val folder" if files.val else "")
+        return SegmentationData(
+            train=Split.of(trained, [each.name for each in train[:limit]]),
+            val=Split.of(validated, [each.name for each in val]),
+            val_targets=torch.from_numpy(targets),
+            classes=files.classes,
+            mirror_pairs=files.mirror_pairs or (),
+            source=str(files.root),
+            fingerprint={
+                **_identity(files, known),
+                "split": f"{limit} + {len(val)}, {shuffle}",
+                "eval_size": " x ".join(map(str, targets.shape[1:])),
+            },
+            problems=(*leaks(train, val, known), *unnamed_pairs(files, trained["masks"])),
         )
-    return tuple(Pair(path.stem, path, masks[path.stem]) for path in sorted(images.values()))
+
+    def test_split(self) -> LabelledSplit:
+        """What is in `test/images` and `test/masks`. Nothing of it is kept: no array, no name of a file."""
+        images = labelled_test(self.files.root)
+        return LabelledSplit(
+            self.files.classes, lambda: self._describe_test(images), lambda: self._test(images)
+        )
+
+    def _test(self, images: Sequence[ImageFiles]) -> Iterator[tuple[Pixels, Pixels]]:
+        config = self.config
+        size = config.image_size if config.eval_size == "train" else config.eval_size
+        for row in decode(images, config.image_size, len(self.files.classes), size):
+            yield row["images"], row["targets"]
+
+    def _describe_test(self, images: Sequence[ImageFiles]) -> LabelledTest:
+        files, config = self.files, self.config
+        known = _contents(files.root / TEST, images)
+        for _ in self._test(images):  # every fault shows up here
+            pass
+        seen = _contents(files.root, (*files.train, *(files.val or ()))).values()
+        hashes = {content.sha256 for content in seen}
+        leaked = sum(known[each.image].sha256 in hashes for each in images)
+        return LabelledTest(
+            images=len(images),
+            fingerprint={
+                "names": digest(each.image.name for each in images),
+                "contents": digest((known[each.image].sha256, known[each.mask].sha256) for each in images),
+                "classes": digest(files.classes),
+                "eval_size": str(config.image_size if config.eval_size == "train" else config.eval_size),
+            },
+            problems=[f"{leaked} of {len(images)} test images are training or validation images, too."]
+            if leaked
+            else [],
+        )
 
 
-def _by_stem(directory: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    try:
-        for path in sorted(directory.iterdir()):
-            if path.suffix.lower() in suffixes and not path.name.startswith("."):
-                if path.stem in found:
-                    raise DataError(
-                        f"{path}: {found[path.stem].name} has the same name; remove one of them"
-                    )
-                found[path.stem] = path
-    except OSError as error:
-        layout = "the layout is train/images/*.jpg with train/masks/*.png"
-        raise DataError(f"{directory}: {error.strerror or error}; {layout}") from error
-    return found
+def _contents(root: Path, images: Sequence[ImageFiles]) -> dict[Path, Content]:
+    """What the files of these images hold; all of them are under `root`."""
+    files = [file for each in images for file in (each.image, each.mask)]
+    return dict(zip(files, contents(root, files), strict=True))
 
 
-def decode(
-    pairs: Sequence[Pair], image_size: int, classes: int, eval_size: int | Literal["native"] | None = None
-) -> Iterator[dict[str, NDArray[np.uint8]]]:
-    """Reads pairs in order, by several threads.
-
-    Args:
-        image_size: side of images and masks in pixels; other sizes and shapes are resized to it.
-        classes: how many there are; a mask's values are below.
-        eval_size: side of `targets`, the masks to be scored against; `native` leaves them at their own
-            size, which must be the same for all; None gives none.
-
-    Yields:
-        images (3, S, S) RGB, masks (S, S), and targets (He, We) where asked for; all uint8.
-
-    Raises:
-        DataError: a file that cannot be read, is no mask, has a class out of range, or differs in size.
-    """
-    size_of_targets = None if eval_size == "native" else eval_size
-
-    def read(pair: Pair) -> dict[str, NDArray[np.uint8]]:
-        image, mask = _open(pair.image), _open_mask(pair.mask, classes)
-        if image.size != mask.size:
-            raise DataError(f"{pair.mask}: {_size(mask)}, its image {_size(image)}; make them the same")
-        row = {"images": _rgb(image, image_size), "masks": _labels(mask, image_size)}
-        if eval_size is not None:
-            row["targets"] = _labels(mask, size_of_targets)
-        return row
-
-    first: tuple[int, ...] | None = None
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(pairs), AHEAD):
-            some = pairs[start : start + AHEAD]
-            for pair, row in zip(some, pool.map(read, some), strict=True):
-                if eval_size is not None:
-                    shape = row["targets"].shape
-                    first = first or shape
-                    if shape != first:
-                        raise DataError(
-                            f"{pair.mask}: {shape[1]} x {shape[0]} pixels, but {pairs[0].mask} has "
-                            f"{first[1]} x {first[0]}; set data.eval_size to a number"
-                        )
-                yield row
-
-
-def read_image(path: Path, size: int) -> NDArray[np.uint8]:
-    """An image as RGB (3, size, size) uint8, resized bilinearly with antialiasing to a square.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    return _rgb(_open(path), size)
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path}: not an image; replace or remove it") from error
-    except UNREADABLE as error:
-        raise DataError(f"{path}: a damaged image ({error}); replace or remove it") from error
-
-
-def _open_mask(path: Path, classes: int) -> Image.Image:
-    """A mask as an image of mode L whose values are the classes."""
-    mask = _open(path)
-    if mask.mode not in ("P", "L", "1"):
-        raise DataError(f"{path}: a mask of mode {mask.mode}; save classes as palette indices or greyscale")
-    labels = np.asarray(mask).astype(np.uint8)  # indices of a palette, which convert("L") would look up
-    if labels.max() >= classes:
-        raise DataError(f"{path}: class {labels.max()}; the {classes} classes are 0 to {classes - 1}")
-    return Image.fromarray(labels)
-
-
-def _rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
-
-
-def _labels(mask: Image.Image, size: int | None) -> NDArray[np.uint8]:
-    return np.asarray(mask if size is None else mask.resize((size, size), Image.Resampling.NEAREST))
-
-
-def _size(image: Image.Image) -> str:
-    return f"{image.width} x {image.height}"
+def _identity(files: DataFolder, known: Mapping[Path, Content]) -> dict[str, str]:
+    """What must be the same on every machine of a study, wherever its copy of the folder is."""
+    images = (*files.train, *(files.val or ()))
+    return {
+        "names": digest(each.image.name for each in images),
+        "sizes": digest(known[each.image].size for each in images),
+        "masks": digest(known[each.mask].sha256 for each in images),
+        "classes": digest((files.classes, files.mirror_pairs)),
+    }

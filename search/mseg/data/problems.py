@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.mseg.data.contents import Content
-from search.mseg.data.folder import Folder, Pair
+from search.mseg.data.layout import DataFolder, ImageFiles
 
 LOOK_AT = 200  # masks
 RESOLUTION = 128  # pixels to a side
@@ -22,7 +22,9 @@ ALIKE = 2.0  # largest ratio of their areas
 AGREE = 0.8  # smallest share of the images showing both that have them on the same sides
 
 
-def leaks(train: Sequence[Pair], val: Sequence[Pair], known: Mapping[Path, Content]) -> list[str]:
+def leaks(
+    train: Sequence[ImageFiles], val: Sequence[ImageFiles], known: Mapping[Path, Content]
+) -> list[str]:
     """Says which validation images are trained on."""
     trained_on = {known[pair.image].sha256 for pair in train}
     leaked = [pair.image for pair in val if known[pair.image].sha256 in trained_on]
@@ -31,7 +33,7 @@ def leaks(train: Sequence[Pair], val: Sequence[Pair], known: Mapping[Path, Conte
     return [f"{len(leaked)} of {len(val)} validation images are training images too, {leaked[0]} for one"]
 
 
-def unnamed_pairs(folder: Folder, masks: NDArray[np.uint8]) -> list[str]:
+def unnamed_pairs(folder: DataFolder, masks: NDArray[np.uint8]) -> list[str]:
     """Says which classes a flip would confuse, where dataset.yaml is silent on it."""
     if folder.mirror_pairs is not None:
         return []

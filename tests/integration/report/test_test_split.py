@@ -27,9 +27,10 @@ from search.analysis.test_split import HeldOut
 from search.errors import DataError
 from search.mseg import configure, describe, describe_test, score_test, test_split
 from search.mseg.checkpoint import settle_weights, write_weights
-from search.mseg.data import data, drawn_faces
+from search.mseg.data import data, drawn, drawn_faces
 from search.mseg.data.celebamask import CLASSES
-from search.mseg.data.data import MOST_DRAWN, DataConfig, load
+from search.mseg.data.drawn import MOST_DRAWN
+from search.mseg.data.sources import load, source
 from search.mseg.learner import LOGITS, build
 from search.objective import WEIGHTS
 from search.render import markdown
@@ -542,21 +543,21 @@ def test_damaged_weights_are_one_line(root: Path, weights: Path) -> None:
 def test_drawn_faces_for_the_test_are_never_trained_on(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(test_split, "DRAWN", 6)
+    monkeypatch.setattr(drawn, "TEST_FACES", 6)
     split = describe_test(DRAWN, None)
     assert split.images == len(score_test(DRAWN, weights, None, "cpu").scores) == 6
-    tested = [image for image, _ in test_split._drawn(DRAWN.data)]
+    tested = [image for image, _ in source(DRAWN.data, None).test_split().images()]
     used = load(DRAWN.data, None)
     others = {image.numpy().tobytes() for part in (used.train, used.val) for image in part.images}
     assert len(others) == 10 and not others & {image.tobytes() for image in tested}
     numbers = np.array([int(name.split("-")[1]) for name in (*used.train.names, *used.val.names)])
-    assert numbers.max() < MOST_DRAWN == DataConfig.model_fields["drawn_images"].metadata[1].le
+    assert numbers.max() < MOST_DRAWN == type(DRAWN.data).model_fields["drawn_images"].metadata[1].le
 
 
 def test_the_stock_objective_end_to_end(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     """A training of one epoch on drawn faces, and its test."""
     (search.folder / "space.yaml").write_text(MSEG)
-    monkeypatch.setattr(test_split, "DRAWN", 8)
+    monkeypatch.setattr(drawn, "TEST_FACES", 8)
     study = search.create()
     assert Worker(study, search.folder / "runs", None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
     before = study.row.fingerprint

@@ -74,7 +74,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"model.lmsa": "yes"}, "model.lmsa", "'yes' should be a valid boolean"),
     ({"loss.kind": "focal"}, "loss.kind", "'focal' is not one of ce_dice"),
     ({"loss.dice_weight": -0.5}, "loss.dice_weight", "-0.5 should be"),
-    ({"data.source": "web"}, "data.source", "'web' should be 'folder' or 'drawn'"),
+    ({"data.source": "web"}, "data.source", "'web' is not one of drawn, folder"),
     ({"data.image_size": 100}, "data.image_size", "100 should be a multiple of 32"),
     ({"data.eval_size": "big"}, "data.eval_size", "integer or should be 'train' or 'native'"),
     ({"data.train_limit": 0}, "data.train_limit", "0 should be"),

@@ -1,6 +1,7 @@
 """The data: split, decoding, faults, fingerprint; on small folders of drawn faces, and the real set."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +10,22 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from search.errors import DataError
-from search.mseg.data import data, drawn_faces
+from search.errors import DataError, SpaceError
+from search.mseg.data import cache, drawn_faces, folder, sources
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
-from search.mseg.data.data import DataConfig, describe, load
-from search.mseg.data.folder import read_image
+from search.mseg.data.layout import ImageFiles, decode
 from search.mseg.data.problems import mirror_pairs
+from search.mseg.data.sources import DataConfig, describe, load
 
 COUNT, SIDE = 20, 64
 IMAGES, MASKS = drawn_faces.draw(COUNT, SIDE, seed=0)
-SMALL = DataConfig(image_size=32)
+SMALL = DataConfig.of(image_size=32)
 
 
 @pytest.fixture(autouse=True)
 def fresh():
     """No test finds another's data in the process."""
-    data._load.cache_clear()
+    sources._load.cache_clear()
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_the_split_is_that_of_the_history(root):
 
 
 def test_images_and_masks_are_what_the_files_hold(root):
-    loaded = load(DataConfig(image_size=32, eval_size="native"), root)
+    loaded = load(DataConfig.of(image_size=32, eval_size="native"), root)
     for part in (loaded.train, loaded.val):
         assert part.images.dtype == part.masks.dtype == torch.uint8
         assert part.images.shape == (len(part.names), 3, 32, 32)
@@ -93,7 +94,7 @@ def test_images_and_masks_are_what_the_files_hold(root):
 
 @pytest.mark.parametrize(("eval_size", "side"), [("train", 32), ("native", 64), (48, 48), (32, 32)])
 def test_targets_have_the_evaluation_size(root, eval_size, side):
-    loaded = load(DataConfig(image_size=32, eval_size=eval_size), root)
+    loaded = load(DataConfig.of(image_size=32, eval_size=eval_size), root)
     assert loaded.val_targets.shape == (2, side, side) and loaded.val_targets.dtype == torch.uint8
     if side == 32:
         assert torch.equal(loaded.val_targets, loaded.val.masks)
@@ -106,7 +107,7 @@ def test_greyscale_masks_are_the_same_as_palette_masks(root):
         Image.fromarray(np.asarray(Image.open(path))).save(path)
     with Image.open(path) as image:
         assert image.mode == "L"
-    data._load.cache_clear()
+    sources._load.cache_clear()
     after = load(SMALL, root)
     assert torch.equal(before.train.masks, after.train.masks)
     assert torch.equal(before.val_targets, after.val_targets)
@@ -149,12 +150,12 @@ def test_data_stay_in_the_process(root, tmp_path):
 
 def test_a_second_process_reads_no_image(root, monkeypatch):
     before = load(SMALL, root)
-    data._load.cache_clear()
+    sources._load.cache_clear()
 
     def decode(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(data, "decode", decode)
+    monkeypatch.setattr(folder, "decode", decode)
     after = load(SMALL, root)
     assert torch.equal(before.train.images, after.train.images)
 
@@ -162,7 +163,7 @@ def test_a_second_process_reads_no_image(root, monkeypatch):
 def test_a_changed_image_is_decoded_again(root):
     before = load(SMALL, root)
     Image.new("RGB", (SIDE, SIDE), "white").save(first(root, "images"))
-    data._load.cache_clear()
+    sources._load.cache_clear()
     after = load(SMALL, root)
     assert not torch.equal(before.train.images, after.train.images) or not torch.equal(
         before.val.images, after.val.images
@@ -180,7 +181,7 @@ def test_other_classes_come_from_dataset_yaml(root):
 
 
 def test_drawn_faces_need_no_folder():
-    config = DataConfig(source="drawn", image_size=32, drawn_images=20, drawn_seed=1, train_limit=10)
+    config = DataConfig.of(source="drawn", image_size=32, drawn_images=20, drawn_seed=1, train_limit=10)
     loaded = load(config, None)
     images, masks = drawn_faces.draw(20, 32, seed=1)
     order = np.random.RandomState(42).permutation(20)
@@ -196,7 +197,7 @@ def test_drawn_faces_need_no_folder():
 
 
 def test_drawn_faces_are_scored_at_any_size():
-    config = DataConfig(source="drawn", image_size=32, drawn_images=10, eval_size=64)
+    config = DataConfig.of(source="drawn", image_size=32, drawn_images=10, eval_size=64)
     loaded = load(config, None)
     assert torch.equal(loaded.val_targets[:, ::2, ::2], loaded.val.masks)
 
@@ -205,7 +206,7 @@ def test_drawn_faces_are_scored_at_any_size():
 
 
 def test_describe_says_what_load_loads(root):
-    said = describe(DataConfig(image_size=32, train_limit=7), root)
+    said = describe(DataConfig.of(image_size=32, train_limit=7), root)
     assert (said.train, said.val, said.classes, said.image_size) == (7, 2, 19, 32)
     assert said.source == str(root) and list(said.problems) == []
 
@@ -216,15 +217,15 @@ def test_the_fingerprint_is_of_content_not_of_place(root, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(root, copy)
     assert dict(describe(SMALL, copy).fingerprint) == before
-    assert dict(describe(DataConfig(image_size=64), root).fingerprint) == before
+    assert dict(describe(DataConfig.of(image_size=64), root).fingerprint) == before
 
     def parts_that_differ(config: DataConfig = SMALL) -> set[str]:
-        data._load.cache_clear()
+        sources._load.cache_clear()
         after = describe(config, copy).fingerprint
         return {name for name in before if after[name] != before[name]}
 
-    assert parts_that_differ(DataConfig(image_size=32, split_seed=1)) == {"split"}
-    assert parts_that_differ(DataConfig(image_size=32, eval_size="train")) == {"eval_size"}
+    assert parts_that_differ(DataConfig.of(image_size=32, split_seed=1)) == {"split"}
+    assert parts_that_differ(DataConfig.of(image_size=32, eval_size="train")) == {"eval_size"}
     mask = first(copy, "masks")
     save_palette(np.zeros((SIDE, SIDE), np.uint8), mask)
     assert parts_that_differ() == {"masks"}
@@ -235,14 +236,14 @@ def test_the_fingerprint_is_of_content_not_of_place(root, tmp_path):
 
 def test_classes_that_sit_mirror_wise_are_pointed_out(root):
     (root / "dataset.yaml").write_text(f"classes: {list(CLASSES)}\n")
-    said = describe(DataConfig(image_size=64), root)
-    assert load(DataConfig(image_size=64), root).mirror_pairs == ()
+    said = describe(DataConfig.of(image_size=64), root)
+    assert load(DataConfig.of(image_size=64), root).mirror_pairs == ()
     (problem,) = said.problems
     assert "[4, 5]" in problem and "[6, 7]" in problem and "left eye and right eye" in problem
 
     (root / "dataset.yaml").write_text(f"classes: {list(CLASSES)}\nmirror_pairs: []\n")
-    data._load.cache_clear()
-    assert not describe(DataConfig(image_size=64), root).problems  # the user says there are none
+    sources._load.cache_clear()
+    assert not describe(DataConfig.of(image_size=64), root).problems  # the user says there are none
 
 
 def test_the_pairs_found_are_the_pairs_there_are():
@@ -272,7 +273,7 @@ def test_images_on_both_sides_of_the_split_are_pointed_out(tmp_path):
 
 def test_no_folder():
     with pytest.raises(DataError) as error:
-        load(DataConfig(), None)
+        load(DataConfig.of(), None)
     assert "--data" in one_line(error) and "SEARCH_DATA" in one_line(error)
 
 
@@ -383,7 +384,7 @@ def test_a_fault_is_one_line_that_names_the_file(root, fault, ask):
         ask(SMALL, root)
     message = one_line(error)
     assert message.startswith(f"{place}: ") and what in message
-    entries = Path(data.cache.folder()).glob("*.npy")
+    entries = Path(cache.folder()).glob("*.npy")
     assert not [path for path in entries if path.name.startswith("train")]
 
 
@@ -414,7 +415,7 @@ def test_native_masks_of_several_sizes_need_a_number(root):
     for kind, mode in (("images", Image.Resampling.BILINEAR), ("masks", Image.Resampling.NEAREST)):
         for path in sorted((root / "train" / kind).iterdir())[::2]:
             Image.open(path).resize((48, 40), mode).save(path)
-    config = DataConfig(image_size=32, val_share=0.5)
+    config = DataConfig.of(image_size=32, val_share=0.5)
     with pytest.raises(DataError) as error:
         load(config, root)
     message = one_line(error)
@@ -433,7 +434,7 @@ def test_more_is_asked_than_there_is(root):
             load(SMALL.model_copy(update=change), root)
         assert what in one_line(error) and f"data.{next(iter(change))}" in one_line(error)
     with pytest.raises(DataError):
-        describe(DataConfig(source="drawn", drawn_images=3), None)
+        describe(DataConfig.of(source="drawn", drawn_images=3), None)
 
 
 @pytest.mark.parametrize(
@@ -443,18 +444,21 @@ def test_more_is_asked_than_there_is(root):
      {"size": 64}],
 )  # fmt: skip
 def test_wrong_settings_are_refused(wrong):
-    with pytest.raises(ValidationError):
-        DataConfig(**wrong)
+    with pytest.raises((ValidationError, SpaceError)):
+        DataConfig.of(**wrong)
 
 
-def test_read_image_resizes_with_antialiasing(root, tmp_path):
+def test_images_are_resized_with_antialiasing(tmp_path):
     stripes = np.zeros((64, 64), np.uint8)
     stripes[:, ::2] = 255
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    image = read_image(tmp_path / "stripes.png", 32)
+    Image.fromarray(np.zeros_like(stripes)).save(tmp_path / "mask.png")
+    files = ImageFiles("stripes", tmp_path / "stripes.png", tmp_path / "mask.png")
+    (row,) = decode([files], 32, 19)
+    image = row["images"]
     assert image.shape == (3, 32, 32) and abs(image[:, :, 2:-2].astype(int) - 127).max() <= 1
     with pytest.raises(DataError):
-        read_image(tmp_path / "none.png", 32)
+        list(decode([replace(files, image=tmp_path / "none.png")], 32, 19))
 
 
 # Where it lies
@@ -469,8 +473,8 @@ def test_a_gpu_that_is_too_full_gets_pinned_memory(root, monkeypatch):
     needed += loaded.val_targets.nbytes
     for free, where in ((2 * needed, "device"), (2 * needed - 2, "pinned")):
         moved.clear()
-        monkeypatch.setattr(data, "_free", lambda device, free=free: free)
-        data._placed(loaded, torch.device("cuda:0"))
+        monkeypatch.setattr(sources, "_free", lambda device, free=free: free)
+        sources._placed(loaded, torch.device("cuda:0"))
         assert moved == [where] * 5
 
 
@@ -479,7 +483,7 @@ def test_a_gpu_that_is_too_full_gets_pinned_memory(root, monkeypatch):
 
 @pytest.mark.nightly
 def test_celebamask_mini(real_data):
-    loaded = load(DataConfig(image_size=64, eval_size="native"), real_data)
+    loaded = load(DataConfig.of(image_size=64, eval_size="native"), real_data)
     assert len(loaded.train.names) == 900 and len(loaded.val.names) == 100
     assert loaded.val_targets.shape == (100, 512, 512) and not loaded.problems
     masks = torch.cat([loaded.train.masks, loaded.val.masks])

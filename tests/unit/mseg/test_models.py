@@ -8,18 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search.errors import SpaceError
-from search.mseg.models.microsegformer import (
-    Attention,
-    Dropout,
-    MicroSegFormer,
-    ModelConfig,
-    Pointwise,
-    Reduction,
-    Stage,
-    applied,
-    build,
-    parameters,
-)
+from search.mseg.models.layers import Attention, Dropout, Pointwise, Reduction
+from search.mseg.models.microsegformer import EncoderStage, MicroSegFormer
+from search.mseg.models.model import SegmentationModel
+from search.mseg.models.registry import ModelConfig, build, parameters
 
 REDUCTIONS = (8, 4, 2, 1)
 STRIDES = (4, 2, 2, 2)
@@ -94,9 +86,9 @@ def reference(weights: dict[str, Tensor], images: Tensor) -> Tensor:
     return pointwise("head", up(x, (4 * height, 4 * width)))
 
 
-def example(classes: int = 19, seed: int = 0, **settings: object) -> nn.Module:
+def example(classes: int = 19, seed: int = 0, **settings: object) -> SegmentationModel:
     torch.manual_seed(seed)
-    return build(ModelConfig.model_validate(settings), classes)
+    return build(ModelConfig.of(**settings), classes)
 
 
 def shaken(model: nn.Module) -> nn.Module:
@@ -192,13 +184,13 @@ def test_wrong_settings() -> None:
     with pytest.raises(
         SpaceError, match=r"^model\.kind: 'segformer' is not one of microsegformer"
     ) as wrong:
-        ModelConfig(kind="segformer")
+        ModelConfig.of(kind="segformer")
     assert wrong.value.parameter == "model.kind"
     for dropout in (-0.01, 0.71, float("nan")):
         with pytest.raises(ValidationError):
-            ModelConfig(dropout=dropout)
+            ModelConfig.of(dropout=dropout)
     with pytest.raises(ValidationError):
-        ModelConfig.model_validate({"width": 32})
+        ModelConfig.of(width=32)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
@@ -228,7 +220,7 @@ def test_dropout_varies_by_stage_and_acts_in_four_places() -> None:
     """
     model = example(dropout=0.4)
     dropped: dict[int, list[float]] = {i: [] for i in range(4)}
-    for i, stage in enumerate(module for module in model.modules() if isinstance(module, Stage)):
+    for i, stage in enumerate(module for module in model.modules() if isinstance(module, EncoderStage)):
         for module in stage.modules():
             if isinstance(module, Dropout):
                 module.register_forward_hook(
@@ -310,7 +302,7 @@ def test_dropout_follows_the_global_seed() -> None:
 @pytest.mark.parametrize("lmsa", [True, False])
 @pytest.mark.parametrize("dropout", [0.0, 0.15, 0.7])
 def test_applied_is_what_was_asked_for(lmsa: bool, dropout: float) -> None:
-    assert applied(example(lmsa=lmsa, dropout=dropout)) == {"model.dropout": dropout, "model.lmsa": lmsa}
+    assert example(lmsa=lmsa, dropout=dropout).applied() == {"dropout": dropout, "lmsa": lmsa}
 
 
 @pytest.mark.parametrize("stage", range(4))
@@ -320,7 +312,7 @@ def test_applied_notices_a_stage_that_has_another_dropout(stage: int) -> None:
     attention = [module for module in model.stages[stage].modules() if isinstance(module, Attention)]
     attention[-1].dropout.p = 0.01
     with pytest.raises(RuntimeError, match="dropout by stage"):
-        applied(model)
+        model.applied()
 
 
 def test_bf16_autocast_gives_float32_logits_close_to_full_precision() -> None:
@@ -343,6 +335,6 @@ def test_nothing_is_fetched_from_the_device() -> None:
 
 def test_counting_allocates_nothing_and_draws_nothing():
     before = torch.get_rng_state()
-    assert parameters(ModelConfig(), 19) == 1_747_923
-    assert parameters(ModelConfig(lmsa=False), 19) == 1_721_939
+    assert parameters(ModelConfig.of(), 19) == 1_747_923
+    assert parameters(ModelConfig.of(lmsa=False), 19) == 1_721_939
     assert torch.equal(torch.get_rng_state(), before)

@@ -12,7 +12,7 @@ from PIL import Image
 from trainings import small
 
 from search.mseg import gallery, overlay, train
-from search.mseg.data.data import load
+from search.mseg.data.sources import load
 from search.mseg.inference import forward
 from search.mseg.learner import Learner, build
 from search.objective import Run

@@ -9,12 +9,12 @@ import torch
 from pydantic import ValidationError
 
 from search.errors import SpaceError
-from search.mseg.schedulers import SCHEDULES, ScheduleConfig, applied, learning_rate
+from search.mseg.schedulers import SCHEDULES, ScheduleConfig, build
 
 
 def curve(epochs: int, base: float = 1.0, **settings: Any) -> np.ndarray:
-    config = ScheduleConfig(**settings)
-    return np.array([learning_rate(epoch, epochs, base, config) for epoch in range(1, epochs + 1)])
+    schedule = build(ScheduleConfig.of(**settings), epochs, base)
+    return np.array([schedule.rate(epoch) for epoch in range(1, epochs + 1)])
 
 
 @pytest.mark.parametrize(
@@ -89,16 +89,16 @@ def test_one_cycle_warms_up_to_where_it_starts() -> None:
 
 def test_an_unknown_kind_is_said_with_the_nearest() -> None:
     with pytest.raises(SpaceError, match=r"^schedule\.kind: 'cosin' is not one of .*mean 'cosine'\?\)$"):
-        ScheduleConfig(kind="cosin")
+        ScheduleConfig.of(kind="cosin")
 
 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: ScheduleConfig(warmup_epochs=-1),
-        lambda: ScheduleConfig(restart_epochs=0),
-        lambda: ScheduleConfig(restart_factor=0),
-        lambda: ScheduleConfig(power=0.0),
+        lambda: ScheduleConfig.of(warmup_epochs=-1),
+        lambda: ScheduleConfig.of(restart_epochs=0),
+        lambda: ScheduleConfig.of(restart_factor=0),
+        lambda: ScheduleConfig.of(power=0.0),
     ],
 )
 def test_values_out_of_range_are_refused(build: Callable[[], ScheduleConfig]) -> None:
@@ -106,12 +106,43 @@ def test_values_out_of_range_are_refused(build: Callable[[], ScheduleConfig]) ->
         build()
 
 
-def test_applied_names_the_function_that_runs() -> None:
+def applied(config: ScheduleConfig) -> dict[str, Any]:
+    schedule = build(config, 20, 1e-3)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule.set(optimizer, 7)
+    return schedule.applied(optimizer, 7)
+
+
+def test_applied_names_the_function_that_runs_and_its_options() -> None:
     for kind in SCHEDULES:
-        assert applied(ScheduleConfig(kind=kind))["schedule.kind"] == kind
-    assert applied(ScheduleConfig(kind="warm_restarts", restart_epochs=7)) == {
+        assert applied(ScheduleConfig.of(kind=kind))["schedule.kind"] == kind
+    assert applied(ScheduleConfig.of(kind="warm_restarts", restart_epochs=7)) == {
+        "optimizer.learning_rate": 1e-3,
         "schedule.kind": "warm_restarts",
         "schedule.warmup_epochs": 5,
         "schedule.restart_epochs": 7,
         "schedule.restart_factor": 1,
     }
+
+
+def test_applied_reads_the_rate_from_the_optimizer() -> None:
+    schedule = build(ScheduleConfig.of(kind="polynomial", power=2.0, warmup_epochs=0), 10, 1e-3)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule.set(optimizer, 4)
+    optimizer.param_groups[0]["lr"] *= 3
+    assert schedule.applied(optimizer, 4)["optimizer.learning_rate"] == pytest.approx(3e-3)
+
+
+def test_a_schedule_that_ends_at_zero_is_read_back() -> None:
+    schedule = build(ScheduleConfig.of(kind="polynomial", power=1e4, warmup_epochs=0), 10, 1e-3)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule.set(optimizer, 10)
+    assert optimizer.param_groups[0]["lr"] == 0
+    assert schedule.applied(optimizer, 10)["optimizer.learning_rate"] == 1e-3
+
+
+def test_groups_with_different_rates_are_refused() -> None:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in (0.1, 0.2)]
+    schedule = build(ScheduleConfig.of(), 10, 1e-3)
+    with pytest.raises(RuntimeError, match="several learning rates"):
+        schedule.applied(torch.optim.SGD(groups), 1)

@@ -17,13 +17,13 @@ import yaml
 from trainings import SMALL, TIMINGS, assert_same, assert_same_run, best, history, last, small
 
 from search.errors import DataError, SpaceError
-from search.mseg import configure, train, trainer
+from search.mseg import configure, schedulers, train, trainer
 from search.mseg.config import Config
-from search.mseg.data.data import load
+from search.mseg.data.sources import load
 from search.mseg.learner import Learner, build
 from search.mseg.metrics import Scores
 from search.mseg.optimizers import MovingAverage
-from search.mseg.schedulers import learning_rate
+from search.mseg.schedulers import LearningRate
 from search.objective import EpochResult, Run
 from search.recorded_run import flat, read_run
 
@@ -50,7 +50,7 @@ def test_every_epoch_is_saved_before_it_is_told(tmp_path: Path) -> None:
         assert len(history(folder)["lr"]) == result.epoch
         assert (result.epochs, result.resumed) == (4, False)
         assert 0 <= result.score <= 1
-        assert result.lr == learning_rate(result.epoch, 4, 2e-3, config.schedule)
+        assert result.lr == schedulers.build(config.schedule, 4, 2e-3).rate(result.epoch)
         assert {"train_loss", "train_f_score", "val_loss", "val_fscore_batch32"} <= set(result.metrics)
         assert all(isinstance(value, float) for value in result.metrics.values())
     assert seen == [1, 2, 3, 4]
@@ -233,8 +233,7 @@ def test_divergence_is_told_once_and_leaves_no_checkpoint(tmp_path: Path) -> Non
 
 
 def test_divergence_keeps_the_epochs_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rate = "search.mseg.schedulers.learning_rate"
-    monkeypatch.setattr(rate, lambda epoch, *_: 1e-3 if epoch < 3 else math.inf)
+    monkeypatch.setattr(LearningRate, "rate", lambda _, epoch: 1e-3 if epoch < 3 else math.inf)
     results = list(train(small(), Run(tmp_path)))
     assert [result.finite for result in results] == [True, True, False]
     assert saved_epoch(tmp_path) == 2

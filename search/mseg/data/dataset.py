@@ -1,0 +1,158 @@
+"""What a data source gives: images and masks of a study, split, with names and fingerprint.
+
+Everything is uint8 from the file to the batch. B batch, S the training size, He and We the evaluation size.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from search.errors import DataError
+from search.mseg.data.cache import Table
+from search.mseg.section import Section
+from search.objective import Description, LabelledTest
+
+Pixels = NDArray[np.uint8]
+
+
+class DataSettings(Section):
+    """The settings of the section `data` that every source follows."""
+
+    section: ClassVar = "data"
+    selector: ClassVar = "source"
+
+    source: str = Field("folder", description="a name in SOURCES")
+    image_size: int = Field(
+        512, ge=32, multiple_of=32, description="side of a training image in pixels, a multiple of 32"
+    )
+    eval_size: Annotated[int, Field(ge=8, le=8192)] | Literal["train", "native"] = Field(
+        "native",
+        description="side in pixels at which predictions are scored, 8 to 8192; "
+        "`train`: image_size; `native`: the masks' own, which must be one for all",
+    )
+    train_limit: int | None = Field(
+        None, ge=1, description="train on the first so many images of the split, at least 1; null: on all"
+    )
+    val_share: float = Field(
+        0.1, gt=0, lt=1, description="share of the images that validates if there is no `val` folder"
+    )
+    split_seed: int = Field(
+        42, ge=0, lt=2**32, description="seed of the order before the split, 0 to 2^32 - 1"
+    )
+
+    def split(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which of `count` sorted images train and which validate, in this order; without `train_limit`.
+
+        Raises:
+            DataError: either part would be empty.
+        """
+        order = self.order(count)
+        train = count - round(count * self.val_share)
+        if not 0 < train < count:
+            raise DataError(
+                f"data.val_share: {self.val_share} of {count} images leaves {train} to train on and "
+                f"{count - train} to validate; change it or add images"
+            )
+        return order[:train], order[train:]
+
+    def order(self, count: int) -> NDArray[np.int64]:
+        """`count` indices in the order of `split_seed`."""
+        return np.random.RandomState(self.split_seed).permutation(count)
+
+    def limited(self, count: int) -> int:
+        """How many of `count` training images are used; DataError if `train_limit` is more."""
+        if self.train_limit is None:
+            return count
+        if self.train_limit > count:
+            raise DataError(f"data.train_limit: {self.train_limit}, but there are {count} training images")
+        return self.train_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A part of the data at the training size.
+
+    Attributes:
+        images: (N, 3, S, S) uint8 RGB. masks: (N, S, S) uint8 classes.
+        names: file names without their suffix.
+    """
+
+    images: Tensor
+    masks: Tensor
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, table: Table | Mapping[str, Pixels], names: Sequence[str]) -> "Split":
+        """The first images of `table`, as many as there are names; views of its arrays."""
+        images, masks = (torch.from_numpy(table[kind][: len(names)]) for kind in ("images", "masks"))
+        return cls(images, masks, tuple(names))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentationData:
+    """All data of a study.
+
+    Attributes:
+        val_targets: (N, He, We) uint8, the masks of `val` at the evaluation size.
+        mirror_pairs: classes that change places in a mirror image.
+        source: where the data come from, in words: `drawn`, or the folder.
+        fingerprint, problems: as in `search.objective.Description`.
+    """
+
+    train: Split
+    val: Split
+    val_targets: Tensor
+    classes: tuple[str, ...]
+    mirror_pairs: tuple[tuple[int, int], ...]
+    source: str
+    fingerprint: Mapping[str, str]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSplit:
+    """A labelled test split, of which nothing has been read yet.
+
+    Attributes:
+        describe: checks every image of it; DataError if one cannot be scored.
+        images: yields an image (3, S, S), RGB, and its mask (He, We) as it is scored, in a fixed order.
+    """
+
+    classes: tuple[str, ...]
+    describe: Callable[[], LabelledTest]
+    images: Callable[[], Iterator[tuple[Pixels, Pixels]]]
+
+
+class Source(ABC):
+    """Where images and masks come from: what SOURCES builds. Only `load` is required.
+
+    Every method raises DataError if the data are missing, unreadable or inconsistent.
+
+    Attributes:
+        config: what every source must follow: sizes, split and limit.
+        root: the data folder given on this machine, absolute; None if none was given.
+    """
+
+    def __init__(self, config: DataSettings, root: Path | None) -> None:
+        self.config = config
+        self.root = root
+
+    @abstractmethod
+    def load(self) -> SegmentationData:
+        """The data, on the CPU."""
+
+    def describe(self) -> Description | None:
+        """What the data are, if that is known without loading them."""
+        return None
+
+    def test_split(self) -> LabelledSplit:
+        """The labelled test split, which neither `load` nor `describe` may read."""
+        raise DataError(f"data.source: {self.config.source} has no labelled test split")

@@ -1,0 +1,97 @@
+"""The data sources there are, the section `data` of space.yaml, and the data on their device.
+
+On a CPU the tensors are views of a memory-mapped cache that all workers of the machine share (`cache`); a
+GPU holds all of them for the whole process if that takes less than half of its free memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from search.mseg.data.dataset import DataSettings, SegmentationData, Source
+from search.mseg.data.drawn import DrawnFaces
+from search.mseg.data.folder import Folder
+from search.objective import Description
+
+SOURCES: dict[str, Callable[..., Source]] = {"folder": Folder, "drawn": DrawnFaces}
+"""(config: DataSettings, root: Path | None, *, options) -> a Source. Building it reads no data."""
+
+
+class DataConfig(DataSettings):
+    """The section `data` of space.yaml."""
+
+    registry: ClassVar = SOURCES
+
+
+def source(config: DataConfig, root: Path | None) -> Source:
+    """The source that `config` names, with the data folder `root` if one was given."""
+    built: Source = config.bound()(config, root and root.resolve())
+    return built
+
+
+def load(config: DataConfig, root: Path | None, device: str = "cpu") -> SegmentationData:
+    """The data of `config`, once per process: the last ones loaded are kept for the next trial.
+
+    Args:
+        root: the data folder, for sources that need one.
+        device: a torch device. On CUDA, data that need half of the free memory or more stay on the host
+            in pinned memory, and the trainer sends batches.
+
+    Raises:
+        DataError: the data are missing, unreadable or inconsistent.
+    """
+    return _load(config, root and root.resolve(), device)
+
+
+def describe(config: DataConfig, root: Path | None) -> Description:
+    """What the data are. Unless that is known without, they are loaded, so that every fault shows up here.
+
+    Raises:
+        DataError: as `load`.
+    """
+    known = source(config, root).describe()
+    if known is not None:
+        return known
+    data = load(config, root)
+    return Description(
+        train=len(data.train.names),
+        val=len(data.val.names),
+        classes=len(data.classes),
+        image_size=config.image_size,
+        source=data.source,
+        fingerprint=data.fingerprint,
+        problems=data.problems,
+    )
+
+
+@lru_cache(maxsize=1)
+def _load(config: DataConfig, root: Path | None, device: str) -> SegmentationData:
+    return _placed(source(config, root).load(), torch.device(device))
+
+
+def _placed(data: SegmentationData, device: torch.device) -> SegmentationData:
+    """The same data on `device`, or in pinned memory if they would fill it."""
+    if device.type == "cpu":
+        return data
+    tensors = (data.train.images, data.train.masks, data.val.images, data.val.masks, data.val_targets)
+    tight = device.type == "cuda" and sum(each.nbytes for each in tensors) > _free(device) / 2
+
+    def place(tensor: Tensor) -> Tensor:
+        return tensor.contiguous().pin_memory() if tight else tensor.to(device)
+
+    return replace(
+        data,
+        train=replace(data.train, images=place(data.train.images), masks=place(data.train.masks)),
+        val=replace(data.val, images=place(data.val.images), masks=place(data.val.masks)),
+        val_targets=place(data.val_targets),
+    )
+
+
+def _free(device: torch.device) -> int:
+    """Bytes of memory free on a CUDA device."""
+    return torch.cuda.mem_get_info(device)[0]
