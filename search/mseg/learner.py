@@ -52,6 +52,10 @@ class Learner:
         """The model that is validated and kept: the averaged one where there is one."""
         return self.average.model if self.average else self.model
 
+    def set_epoch(self, epoch: int) -> None:
+        """Set the learning rate of an epoch, counted from 1."""
+        self.rate.set(self.optimizer, epoch)
+
     def step(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """One step of training.
 

@@ -107,7 +107,7 @@ def _over(history: History, config: Config, smooth: int) -> bool:
 def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> Row | None:
     """Trains one epoch: its columns of the history, or None where it was told to stop."""
     started = time.perf_counter()
-    learner.rate.set(learner.optimizer, epoch)
+    learner.set_epoch(epoch)
     done = _pass(learner, data, epoch, run)
     if done is None:
         return None

@@ -18,7 +18,6 @@ from trainings import SMALL, TIMINGS, assert_same, assert_same_run, best, histor
 
 from search.errors import DataError, SpaceError
 from search.mseg import configure, schedulers, train, trainer
-from search.mseg.config import Config
 from search.mseg.data.sources import load
 from search.mseg.learner import Learner, build
 from search.mseg.metrics import Scores
@@ -63,33 +62,6 @@ def test_every_epoch_is_saved_before_it_is_told(tmp_path: Path) -> None:
         "faces.npz",
         "overlay.png",
     }
-
-
-def test_what_is_applied_is_read_from_the_live_objects(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = {
-        "optimizer.learning_rate": 1.5e-3,
-        "optimizer.weight_decay": 3e-4,
-        "model.dropout": 0.25,
-        "model.lmsa": False,
-        "loss.dice_weight": 0.75,
-        "schedule.kind": "warm_restarts",
-        "schedule.warmup_epochs": 2,
-        "schedule.restart_epochs": 7,
-        "schedule.restart_factor": 2,
-    }
-    result = next(train(configure(SMALL | asked), Run(tmp_path / "as asked")))
-    assert result.applied == asked
-
-    def meddle(config: Config, classes: int, device: torch.device) -> Learner:
-        learner = build(config, classes, device)
-        learner.optimizer.param_groups[0]["weight_decay"] = 0.5
-        return learner
-
-    monkeypatch.setattr(trainer, "build", meddle)
-    result = next(train(configure(SMALL | asked), Run(tmp_path / "meddled with")))
-    assert result.applied == asked | {"optimizer.weight_decay": 0.5}
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
