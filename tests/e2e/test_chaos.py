@@ -4,17 +4,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
-SMALL = (
-    "--database sqlite --workers 3 --trials 9 --epochs 6 --seconds 0.1 --lease 3 --patience 120 "
-    "--kills 6 --terms 2 --stops 1"
+STORM = "--database sqlite --workers 3 --epochs 6 --seconds 0.1 --lease 3 --patience 120"
+
+
+@pytest.mark.parametrize(
+    ("trials", "kills", "terms"),
+    [(6, 3, 1), pytest.param(9, 6, 2, marks=pytest.mark.nightly)],
 )
-
-
-def test_a_small_storm(tmp_path: Path) -> None:
-    command = [sys.executable, CHAOS, "--seed", "3", "--keep", tmp_path, *SMALL.split()]
+def test_a_storm_of_kills_breaks_no_promise(tmp_path: Path, trials: int, kills: int, terms: int) -> None:
+    size = f"--trials {trials} --kills {kills} --terms {terms} --stops 1"
+    command = [sys.executable, CHAOS, "--seed", "3", "--keep", tmp_path, *STORM.split(), *size.split()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 kill -9, 2 SIGTERM, 1 SIGSTOP" in done.stdout
-    assert "trials   9 of 9:" in done.stdout and "0 running" in done.stdout
+    assert f"{kills} kill -9, {terms} SIGTERM, 1 SIGSTOP" in done.stdout
+    assert f"trials   {trials} of {trials}:" in done.stdout and "0 running" in done.stdout
     assert "every promise held" in done.stdout

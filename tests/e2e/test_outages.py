@@ -30,10 +30,8 @@ def test_a_database_that_restarts_costs_nothing(search_on_postgres: Search) -> N
     search = search_on_postgres
     search.environment["SEARCH_LEASE_SECONDS"] = "6"  # looks for the database every second
     process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.2, 8))
-    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) == 2)
-    for _ in range(2):
-        restart(search.url)
-        time.sleep(1.0)
+    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) >= 2)
+    restart(search.url)
     search.ends(process)
     uninterrupted(search, trials=4, epochs=8)
 
@@ -42,8 +40,8 @@ def test_a_database_that_is_away_for_three_leases(search_on_postgres: Search) ->
     """Training goes on meanwhile, and who starts then waits."""
     search = search_on_postgres
     search.environment["SEARCH_LEASE_SECONDS"] = "2"
-    process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.4, 12))
-    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) == 2)
+    process = search.spawn("start", "--workers", "2", "--trials", "3", *pauses(0.4, 12))
+    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) >= 2)
     trained = []
 
     def meanwhile() -> None:
@@ -58,7 +56,7 @@ def test_a_database_that_is_away_for_three_leases(search_on_postgres: Search) ->
     search.ends(process)
     before, after = trained
     assert after - before >= 6, "nobody trained"
-    uninterrupted(search, trials=4, epochs=12)
+    uninterrupted(search, trials=3, epochs=12)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -18,6 +18,20 @@ import pytest
 from service import Search, runs
 from toy_studies import pauses, right
 
+from search.launcher.supervisor import MAX_CRASHES
+from search.records import Record
+from search.worker.outcome import MAX_DEATHS
+
+
+def running(records: list[Record]) -> list[Record]:
+    """The trials that are being trained and have reported an epoch."""
+    return [record for record in records if record.state == "running" and record.epochs]
+
+
+def attempts_after(killed: list[Record]) -> dict[int, int]:
+    """The attempts that each trial has once the trials of killed workers are taken over."""
+    return {record.number: record.attempts + (record.state == "running") for record in killed}
+
 
 def at_most_one_again(search: Search, kills: int) -> None:
     """A killed worker costs the epoch it was in, and no other."""
@@ -45,9 +59,8 @@ def test_a_search_uses_its_budget_and_ends(search_on_each: Search) -> None:
 # -- kill -9 ---------------------------------------------------------------------------------------
 
 
-def test_a_killed_worker_costs_its_epoch(search_on_each: Search) -> None:
-    search = search_on_each
-    process = search.spawn("start", "--trials", "2", *pauses(0.4, 5))
+def test_a_killed_worker_costs_the_epoch_it_was_in(search: Search) -> None:
+    process = search.spawn("start", "--workers", "1", "--trials", "2", *pauses(0.3, 5))
     search.wait_for_epoch(0, 2)
     (worker,) = search.pids()
     time.sleep(0.15)
@@ -60,36 +73,48 @@ def test_a_killed_worker_costs_its_epoch(search_on_each: Search) -> None:
     assert set(search.trained().values()) <= {1, 2}
 
 
-def test_a_killed_supervisor_leaves_no_worker(search: Search) -> None:
-    process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.6, 5))
-    search.wait(lambda: len([record for record in search.records() if record.epochs]) == 2)
+def test_a_killed_supervisor_leaves_no_worker_behind(search: Search) -> None:
+    process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.4, 5))
+    search.wait(lambda: len(running(search.records())) == 2)
     workers = search.pids()
     assert len(workers) == 2
     process.kill()
-    search.wait(lambda: not any(runs(pid) for pid in workers), seconds=30)
+    search.wait(lambda: not any(runs(pid) for pid in workers))
     before = search.records()
-    assert {(record.state, record.worker) for record in before} == {("running", None)}, "not given back"
-    search.run("start")
+    interrupted = [record for record in before if record.state == "running"]
+    assert interrupted and {record.worker for record in interrupted} == {None}, "not given back"
+    search.run("start", "--workers", "2")
     after = search.finished(4, epochs=5)
-    assert [record.attempts for record in after] == [2, 2, 1, 1]
-    assert [record.params for record in after[:2]] == [record.params for record in before]
+    expected = attempts_after(before)
+    assert [record.attempts for record in after] == [expected.get(number, 1) for number in range(4)]
+    for record in interrupted:
+        assert after[record.number].params == record.params
     assert set(search.trained().values()) == {1}
 
 
-def test_killed_with_all_its_workers(search: Search) -> None:
-    """As when a machine loses its power: nobody says goodbye, the same command goes on."""
+def test_after_a_power_cut_the_same_command_goes_on(search: Search) -> None:
+    """The supervisor and all its workers die at once, and nobody gives anything back."""
     process = search.spawn("start", "--workers", "2", "--trials", "3", *pauses(0.3, 5))
-    search.wait(lambda: len([record for record in search.records() if record.epochs >= 2]) == 2)
+    search.wait(lambda: len(running(search.records())) == 2)
     for pid in [process.pid, *search.pids()]:
         os.kill(pid, signal.SIGKILL)
     process.wait()
-    search.run("start")
-    records = search.finished(3, epochs=5)
-    assert [record.attempts for record in records] == [2, 2, 1]
-    assert all(right(record) for record in records)
+    before = search.records()
+    search.run("start", "--workers", "2")
+    after = search.finished(3, epochs=5)
+    expected = attempts_after(before)
+    assert 2 in expected.values(), "no trial was running"
+    assert [record.attempts for record in after] == [expected.get(number, 1) for number in range(3)]
+    assert all(right(record) for record in after)
     at_most_one_again(search, kills=2)
 
 
+def test_a_worker_may_crash_more_often_than_a_trial_may_kill_its_worker() -> None:
+    """Otherwise one deadly trial would end the search before the trial is given up."""
+    assert MAX_CRASHES > MAX_DEATHS
+
+
+@pytest.mark.nightly
 def test_a_trial_that_kills_its_workers_does_not_take_the_search_with_it(search: Search) -> None:
     document = (search.folder / "space.yaml").read_text()
     document = document.replace("trouble: null", "trouble: {choices: [none, death]}")
@@ -121,17 +146,14 @@ def test_a_trial_that_kills_its_workers_does_not_take_the_search_with_it(search:
 # -- signals ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 143)])
-def test_a_signal_gives_the_trial_back(search: Search, number: signal.Signals, code: int) -> None:
-    start = ["start", "--trials", "2", *pauses(0.3, 5)]
+def test_ctrl_c_gives_the_trial_back(search: Search) -> None:
+    start = ["start", "--workers", "1", "--trials", "2", *pauses(0.3, 5)]
     process = search.spawn(*start)
     search.wait_for_epoch(0, 2)
-    begun = time.monotonic()
-    process.send_signal(number)
-    search.ends(process, code)
-    assert time.monotonic() - begun < 10, "it waited for more than a batch"
+    process.send_signal(signal.SIGINT)
+    search.ends(process, 130)
     (record,) = search.records()
-    assert (record.state, record.worker) == ("running", None)
+    assert (record.state, record.worker) == ("running", None), "it trained on to the end"
     assert search.run("status", "--json").json["workers"] == []
     search.run(*start)
     first, second = search.finished(2, epochs=5)
@@ -140,7 +162,7 @@ def test_a_signal_gives_the_trial_back(search: Search, number: signal.Signals, c
     assert set(search.trained().values()) == {1}, "an epoch was trained again"
 
 
-def test_a_signal_while_nothing_is_there_yet(search: Search) -> None:
+def test_a_signal_while_the_study_is_created_loses_nothing(search: Search) -> None:
     process = search.spawn("start", "--trials", "1")
     search.wait(lambda: runs(process.pid) and (search.folder.parent / "study.db").exists())
     process.send_signal(signal.SIGINT)
@@ -163,27 +185,29 @@ def test_a_second_signal_ends_it_at_once(search: Search) -> None:
     (search.folder / "stubborn.py").write_text(STUBBORN)
     document = (search.folder / "space.yaml").read_text()
     (search.folder / "space.yaml").write_text(document.replace("objective: toy", "objective: stubborn"))
-    process = search.spawn("start")
+    process = search.spawn("start", "--workers", "1")
     search.wait(lambda: [record for record in search.records() if record.params])
     (worker,) = search.pids()
     process.send_signal(signal.SIGINT)
     time.sleep(1.0)
     assert process.poll() is None, "it left without its worker"
     process.send_signal(signal.SIGINT)
-    begun = time.monotonic()
     search.ends(process, 130)
-    assert time.monotonic() - begun < 5
     os.kill(worker, signal.SIGTERM)  # it has heard the first; its own second
-    search.wait(lambda: not runs(worker), seconds=10)
+    search.wait(lambda: not runs(worker))
 
 
 # -- several at once -------------------------------------------------------------------------------
 
 
-def test_two_starts_with_eight_workers_on_an_empty_database(search_on_each: Search) -> None:
+@pytest.mark.parametrize(
+    ("workers", "trials"), [(2, 12), pytest.param(4, 24, marks=pytest.mark.nightly)], ids=["four", "eight"]
+)
+def test_two_starts_on_an_empty_database_share_the_work(
+    search_on_each: Search, workers: int, trials: int
+) -> None:
     search = search_on_each
-    trials = 24
-    start = ["start", "--workers", "4", "--trials", str(trials), *pauses(0.05, 4)]
+    start = ["start", "--workers", str(workers), "--trials", str(trials), *pauses(0.1, 4)]
     processes = [search.spawn(*start), search.spawn(*start)]
     owners = set()
     states: list[Counter[str]] = []
@@ -193,33 +217,26 @@ def test_two_starts_with_eight_workers_on_an_empty_database(search_on_each: Sear
             assert budget["trials"] == trials
             finished = budget["complete"] + budget["pruned"] + budget["failed"]
             assert budget["claimed"] == finished + budget["running"] <= trials
-            assert budget["running"] <= 8
+            assert budget["running"] <= 2 * workers
             states.append(Counter(budget))
             owners |= {worker.id for worker in snapshot.workers}
-        time.sleep(0.05)
+        time.sleep(0.1)
     for process in processes:
         search.ends(process)
-    assert len(states) > 10 and any(state["running"] > 1 for state in states), "nothing was seen of it"
-    assert len(owners) >= 4
+    assert len(states) > 5 and any(state["running"] > 1 for state in states), "nothing was seen of it"
+    claimed = [state["claimed"] for state in states]
+    assert claimed == sorted(claimed)
+    assert len(owners) >= workers
     records = search.finished(trials)
     assert set(search.trained().values()) == {1}, "an epoch was trained twice"
     drawn = [record.params for record in records[:10]]
     assert all(a["x"] != b["x"] for n, a in enumerate(drawn) for b in drawn[:n]), "two drew alike"
     assert records[0].known == "by hand"
-
-
-def test_status_counts_right_while_a_search_is_busy(search: Search) -> None:
-    process = search.spawn("start", "--workers", "2", "--trials", "30", *pauses(0.04, 3))
-    search.wait(search.records)
-    seen = []
-    while process.poll() is None:
-        budget = search.run("status", "--json").json["budget"]
-        finished = budget["complete"] + budget["pruned"] + budget["failed"]
-        assert budget["claimed"] == finished + budget["running"] <= budget["trials"] == 30
-        seen.append(budget["claimed"])
-    search.ends(process)
-    assert seen == sorted(seen) and len(set(seen)) > 1
-    search.finished(30, epochs=3)
+    assert search.run("status", "--json").json["budget"] == budget | {
+        "claimed": trials,
+        "complete": trials,
+        "running": 0,
+    }
 
 
 def test_a_stopped_process_publishes_nothing_when_it_wakes(search: Search) -> None:
@@ -258,25 +275,24 @@ def stopped_between_transactions(search: Search, process: subprocess.Popen[bytes
 
 
 def test_stop_lets_running_trials_end(search: Search) -> None:
-    process = search.spawn("start", "--workers", "2", "--trials", "9", *pauses(0.2, 4))
-    search.wait(lambda: len([record for record in search.records() if record.epochs]) == 2)
+    process = search.spawn("start", "--workers", "2", "--trials", "99", *pauses(0.2, 4))
+    search.wait(lambda: len([record for record in search.records() if record.epochs]) >= 2)
     search.run("stop")
     search.ends(process)
     records = search.records()
-    assert 2 <= len(records) < 9 and {record.state for record in records} == {"complete"}
+    assert 2 <= len(records) < 99 and {record.state for record in records} == {"complete"}
     assert search.run("status", "--json").json["budget"]["running"] == 0
 
 
 def test_stop_now_reaches_every_worker_through_the_database(search: Search) -> None:
-    process = search.spawn("start", "--trials", "4", *pauses(0.5, 60))
+    search.environment["SEARCH_LEASE_SECONDS"] = "6"  # a worker asks the database every second
+    process = search.spawn("start", "--workers", "1", "--trials", "4", *pauses(0.5, 600))
     search.wait_for_epoch(0, 1)
     elsewhere = search.spawn("worker", "--runs", "elsewhere")
     search.wait_for_epoch(1, 1)
-    begun = time.monotonic()
     search.run("stop", "--now", "--runs", "from here")
     search.ends(process, 1)  # no trial completed
     search.ends(elsewhere)
-    assert time.monotonic() - begun < 20
     assert {(record.state, record.worker) for record in search.records()} == {("running", None)}
 
 
@@ -284,7 +300,7 @@ def test_stop_now_reaches_every_worker_through_the_database(search: Search) -> N
 
 
 def test_three_bugs_end_the_search_in_one_line(search: Search) -> None:
-    answer = search.run("start", "--trials", "9", "--set", "trouble=bug", code=1)
+    answer = search.run("start", "--workers", "1", "--trials", "9", "--set", "trouble=bug", code=1)
     last = answer.err.splitlines()[-1]
     assert "three trials failed in a row" in last and "ZeroDivisionError: the objective has a bug" in last
     assert "search trials --study toy" in last and "Traceback" not in answer.err
@@ -299,8 +315,7 @@ def test_three_bugs_end_the_search_in_one_line(search: Search) -> None:
 # -- the README ------------------------------------------------------------------------------------
 
 
-def test_the_worked_example(search: Search) -> None:
-    """The objective of the README runs as it stands there."""
+def test_the_objective_of_the_readme_runs_as_it_stands_there(search: Search) -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text()
     for name in ("parabola.py", "parabola.yaml"):
         found = re.search(rf"```\w+\n# {re.escape(name)}\n(.*?)```", text, re.DOTALL)

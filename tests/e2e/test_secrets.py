@@ -29,7 +29,7 @@ def test_a_password_is_shown_nowhere(search_on_postgres: Search) -> None:
     file.write_text(with_password(search.url) + "\n")
     del search.environment["SEARCH_STORAGE"]
     search.environment |= {"SEARCH_STORAGE_FILE": "../url", "SEARCH_LEASE_SECONDS": "6"}
-    process = search.spawn("start", "--trials", "2", *pauses(0.2, 5))
+    process = search.spawn("start", "--workers", "1", "--trials", "2", *pauses(0.2, 5))
     search.wait_for_epoch(0, 1)
     (worker,) = search.pids()
     for pid in (process.pid, worker):

@@ -10,8 +10,6 @@ from service import Search, runs
 
 from search.runtime.signals import Interrupt, Interrupted, interruptible
 
-SOON = 10.0  # seconds; a busy machine, and still well within anybody's grace period
-
 SLOW_TO_IMPORT = """
 import time
 from pathlib import Path
@@ -26,7 +24,7 @@ from search.objective import EpochResult
 
 def train(config, run):
     for epoch in range(1, 61):
-        time.sleep(1.5)
+        time.sleep(1.0)
         if run.should_stop():
             return
         yield EpochResult(epoch=epoch, epochs=60, score=config["x"])
@@ -49,16 +47,14 @@ def use(search: Search, name: str, objective: str) -> None:
 
 
 def leaves(process: subprocess.Popen[bytes], number: signal.Signals, code: int) -> None:
-    """Signals a process, which must end soon with that code."""
-    begun = time.monotonic()
+    """Signals a process, which must end with that code, long before what it trains would."""
     process.send_signal(number)
     assert process.wait(60) == code
-    assert time.monotonic() - begun < SOON
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_worker_gives_its_trial_back(search: Search, number: signal.Signals) -> None:
-    search.create("seconds=0.4", "epochs=60", trials=2)
+    search.create("seconds=0.4", "epochs=600", trials=2)
     worker = search.spawn("worker")
     search.wait_for_epoch(0, 1)
     leaves(worker, number, 143)
@@ -67,9 +63,8 @@ def test_a_worker_gives_its_trial_back(search: Search, number: signal.Signals) -
     assert search.pids() == []
 
 
-def test_between_trials(search: Search) -> None:
-    """It waits for the last trial of another."""
-    search.create("seconds=0.4", "epochs=60", trials=1)
+def test_a_worker_that_waits_for_the_last_trial_of_another_leaves(search: Search) -> None:
+    search.create("seconds=0.4", "epochs=600", trials=1)
     search.spawn("worker")
     search.wait_for_epoch(0, 1)
     worker = search.spawn("worker")
@@ -80,7 +75,7 @@ def test_between_trials(search: Search) -> None:
     search.run("stop", "--now")
 
 
-def test_while_torch_is_imported(search: Search) -> None:
+def test_a_signal_during_the_imports_ends_the_worker(search: Search) -> None:
     search.create(trials=1)
     (search.folder / "toy.py").write_text(SLOW_TO_IMPORT)
     search.environment["PYTHONPATH"] = str(search.folder)
@@ -91,25 +86,20 @@ def test_while_torch_is_imported(search: Search) -> None:
     assert search.pids() == [] and search.records() == []
 
 
-def test_a_batch_system_signals_everybody(search: Search) -> None:
-    """Slurm signals parent and children alike; what the parent passes on must not count as a second."""
+def test_a_batch_system_may_signal_parent_and_children_at_once(search: Search) -> None:
+    """As Slurm does: what the parent passes on must not count as a second signal."""
     use(search, "sluggish", SLUGGISH)
     process = search.spawn("start", "--workers", "2", "--trials", "2")
     search.wait(lambda: len([record for record in search.records() if record.epochs]) == 2)
     for pid in search.pids():
-        os.kill(pid, signal.SIGTERM)
-    leaves(process, signal.SIGTERM, 143)
+        os.kill(pid, signal.SIGUSR1)
+    leaves(process, signal.SIGUSR1, 143)
     assert {(record.state, record.worker) for record in search.records()} == {("running", None)}
     assert search.said.count("was given back") == 2
 
 
-def test_the_second_signal_is_now(search: Search) -> None:
-    (search.folder / "stubborn.py").write_text(
-        "import time\n\ndef train(config, run):\n    time.sleep(300)\n"
-    )
-    document = (search.folder / "space.yaml").read_text()
-    (search.folder / "space.yaml").write_text(document.replace("objective: toy", "objective: stubborn"))
-    search.environment["PYTHONPATH"] = str(search.folder)
+def test_the_second_signal_ends_it_at_once(search: Search) -> None:
+    use(search, "stubborn", STUBBORN)
     search.run("start", "--workers", "0")
     worker = search.spawn("worker")
     search.wait(lambda: [record for record in search.records() if record.params])
@@ -119,7 +109,7 @@ def test_the_second_signal_is_now(search: Search) -> None:
     leaves(worker, signal.SIGTERM, 143)
 
 
-def test_at_once_is_where_nothing_is_held() -> None:
+def test_only_where_nothing_is_held_a_signal_acts_at_once() -> None:
     before = signal.getsignal(signal.SIGUSR1)
     with interruptible() as interrupt:
         signal.raise_signal(signal.SIGUSR1)

@@ -194,7 +194,7 @@ class Search:
         end = time.monotonic() + seconds
         while not (found := look()):
             assert time.monotonic() < end, f"did not happen in {seconds:.0f} s\n{self.said}"
-            time.sleep(0.05)
+            time.sleep(0.1)  # a look costs as much processor time as it takes
         return found
 
     def wait_for_epoch(self, number: int, epoch: int) -> None:
