@@ -7,6 +7,9 @@ import os
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from search.errors import DataError, SpaceError
 from search.mseg import configure, schedulers, train, trainer
 from search.mseg.data.sources import load
 from search.mseg.learner import Learner, build
+from search.mseg.losses import ce_dice, whole_batch
 from search.mseg.metrics import Scores
 from search.mseg.optimizers import MovingAverage
 from search.mseg.schedulers import LearningRate
@@ -324,12 +328,22 @@ def test_the_average_is_exponential() -> None:
         assert average.model.weight.item() == pytest.approx(expected, abs=1e-6)
 
 
+@whole_batch
+def pooled(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """No mean over images: the likelihood of the batch's rarest class, pooled over its pixels."""
+    rarest = target == target.flatten().bincount(minlength=19).argmin()
+    return -logits.log_softmax(1).gather(1, target.long()[:, None])[:, 0][rarest].mean()
+
+
+@pytest.mark.parametrize("loss", [ce_dice, pooled])
 @pytest.mark.parametrize("at_once", [1, 2, 3, 5])
-def test_a_step_in_parts_is_the_step(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_in_parts_is_the_step(
+    at_once: int, loss: Callable[..., torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Loss, gradients and predictions of a batch, however many of its images are scored at a time."""
     config = small(trainer__grad_clip=None, model__dropout=0.0)
     torch.manual_seed(0)
-    learner = build(config, 19, torch.device("cpu"))
+    learner = replace(build(config, 19, torch.device("cpu")), criterion=partial(loss))
     images, masks = torch.rand(5, 3, 32, 32), torch.randint(19, (5, 32, 32), dtype=torch.uint8)
     learner.model.train()
     logits = learner.model(images)
