@@ -21,9 +21,8 @@ from typing import Any
 from search.errors import UserError
 from search.loading import vocabulary_of
 from search.objective import CurveShape
-from search.pruners.curve_table import CurveTable
 from search.pruners.learning_curve import Curve
-from search.pruners.median_settings import MedianSettings
+from search.pruners.median_rule import CurveTable, MedianSettings
 from search.pruners.pruner import Decision
 from search.recorded_run import RecordedRun, read_run
 from search.scoring import best_mean

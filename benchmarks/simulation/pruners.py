@@ -16,9 +16,8 @@ from optuna.trial import TrialState
 
 from search.loading import vocabulary_of
 from search.objective import CurveShape, Params
-from search.pruners.curve_table import CurveTable
 from search.pruners.learning_curve import Curve
-from search.pruners.median_settings import MedianSettings
+from search.pruners.median_rule import CurveTable, MedianSettings
 
 STOCK_SHAPE = vocabulary_of().curve
 

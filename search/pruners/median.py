@@ -1,4 +1,4 @@
-"""Our median pruner: the rule of `curve_table`, fed from the database."""
+"""Our median pruner: the rule of `median_rule`, fed from the database."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -6,9 +6,8 @@ from typing import Any
 
 from search.loading import vocabulary_of
 from search.objective import EpochResult, Params
-from search.pruners.curve_table import CurveTable
 from search.pruners.learning_curve import Curve
-from search.pruners.median_settings import MedianSettings
+from search.pruners.median_rule import CurveTable, MedianSettings
 from search.pruners.pruner import Decision, Pruner
 from search.spec.spec import Spec
 from search.study.study import Study

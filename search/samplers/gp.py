@@ -8,7 +8,7 @@ from optuna.samplers import GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.samplers.draw import SlotDraw
-from search.samplers.scale import value_at
+from search.samplers.sobol import value_at
 from search.scoring import sign_of
 from search.spec.spec import Spec
 from search.study.optuna_view import Memory, distributions

@@ -1,7 +1,7 @@
 """The median rule: its parts one by one, against a plain reference, and on simulated studies."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -13,13 +13,23 @@ import pytest
 from search.loading import vocabulary_of
 from search.objective import CurveShape, Params
 from search.pruners import thresholds
-from search.pruners.curve_table import CurveTable, decide, in_control
 from search.pruners.learning_curve import Curve
-from search.pruners.median_settings import MedianSettings
+from search.pruners.median_rule import CurveTable, MedianSettings, in_control
+from search.pruners.pruner import Decision
 from search.scoring import Direction
 
 PLAIN = MedianSettings(startup_trials=3, epochs=1, patience=1, margin=0.0, control=0.0, smooth=1)
 """Nothing but the comparison itself, for tests to add to."""
+
+
+def decide(
+    curve: Curve, others: Iterable[Curve], settings: MedianSettings, direction: Direction = "maximize"
+) -> Decision:
+    """The decision at the last epoch of `curve`, with the scores that the others have so far."""
+    table = CurveTable(settings, direction)
+    for each in (*others, curve):
+        table.add(each)
+    return table.decide(curve.number, len(curve.scores))
 
 
 def flat(number: int, level: float, epochs: int = 10, **about: object) -> Curve:
@@ -121,13 +131,13 @@ def test_patience_asks_for_epochs_in_a_row() -> None:
 def test_noise_is_measured_on_the_curves_and_not_on_their_slope() -> None:
     rng = np.random.default_rng(0)
     table = CurveTable(PLAIN)
-    assert table.noise() == 0.0
+    assert table.thresholds.noise() == 0.0
     epochs = np.arange(1, 31)
     for number in range(10):
         scores = 0.7 * (1 - np.exp(-epochs / 4)) + rng.normal(0, 0.01, 30)
         scores[20:] -= 0.5 * (number == 0)  # one of them collapses
         table.add(Curve(number=number, scores=scores.tolist()))
-    assert table.noise() == pytest.approx(0.01, rel=0.2)
+    assert table.thresholds.noise() == pytest.approx(0.01, rel=0.2)
 
 
 def test_the_margin_is_in_standard_deviations_of_the_mean_compared() -> None:
@@ -177,7 +187,6 @@ def test_a_score_left_out_is_missing_and_one_read_already_stays() -> None:
     table.add(Curve(number=0))
     for epoch, score in [(1, 0.1), (3, 0.3), (3, 0.9), (1, 0.9)]:
         table.update(0, epoch, score)
-    assert table.last_epoch(0) == 3
     assert table.decide(0, 3).value == pytest.approx(0.2)
 
 

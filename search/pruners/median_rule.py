@@ -22,11 +22,12 @@ none of 200 (docs/pruning.md):
 
 import hashlib
 import math
-from collections.abc import Callable, Hashable, Iterable
+import sys
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
+from search.objective import CurveShape, Params
 from search.pruners.learning_curve import Curve, SmoothedCurve
-from search.pruners.median_settings import MedianSettings
 from search.pruners.pruner import Decision
 from search.pruners.thresholds import PeerComparison, ReachComparison, Thresholds
 from search.scoring import Direction, sign_of
@@ -34,14 +35,66 @@ from search.scoring import Direction, sign_of
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
-def decide(
-    curve: Curve, others: Iterable[Curve], settings: MedianSettings, direction: Direction = "maximize"
-) -> Decision:
-    """The decision at the last epoch of `curve`, with the scores that the others have so far."""
-    table = CurveTable(settings, direction)
-    for each in (*others, curve):
-        table.add(each)
-    return table.decide(curve.number, len(curve.scores))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MedianSettings:
+    """Options of `study.pruner` in space.yaml for `kind: median`; `smooth` and `seed` are the study's.
+
+    Raises ValueError for a value of the wrong type or out of its range.
+
+    Attributes:
+        startup_trials: how many others must have reached an age before a trial is ended at it, 1 or
+            more; so at least as many run to their end.
+        epochs: no trial is ended earlier than this many epochs after its delay or a restart, 1 or more.
+            None: a tenth of the epochs it has, 5 where that is not known.
+        patience: how many epochs in a row a trial must be below the median, 1 or more.
+        margin: how far below, 0 or more, in standard deviations of the mean that is compared.
+        control: share of would-be-pruned trials that run on, 0 to 1, to show what pruning costs.
+        smooth: how many consecutive scores are averaged, 1 or more; fewer where there are fewer.
+        seed: of the study; with a trial's number it draws the control group.
+        horizon, warmup: the number of epochs a trial has, and of those that delay its curve, or the
+            parameters that hold them; None: what the objective's vocabulary says.
+    """
+
+    startup_trials: int = 3
+    epochs: int | None = None
+    patience: int = 2
+    margin: float = 2.0
+    control: float = 0.1
+    smooth: int = 5
+    seed: int = 0
+    horizon: str | int | None = None
+    warmup: str | int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("startup_trials", "epochs", "patience", "smooth"):
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            if not whole and (name, value) != ("epochs", None):
+                raise ValueError(f"{name}: {value!r} is not a whole number of 1 or more")
+        for name, high in (("margin", sys.float_info.max), ("control", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
+                limits = "of 0 or more" if name == "margin" else "from 0 to 1"
+                raise ValueError(f"{name}: {value!r} is not a number {limits}")
+
+    def shape(self, stated: CurveShape, params: Params) -> CurveShape:
+        """The shape of a trial's curve that its objective `stated`, with what the options say instead."""
+        horizon = params.get(self.horizon) if isinstance(self.horizon, str) else self.horizon
+        delay = params.get(self.warmup) if isinstance(self.warmup, str) else self.warmup
+        return replace(
+            stated,
+            horizon=stated.horizon if horizon is None else horizon,
+            delay=stated.delay if delay is None else delay,
+        )
+
+    def grace(self, horizon: int | None) -> int:
+        """Epochs after a delay or a restart before which a trial of `horizon` epochs is not ended.
+
+        By default not fewer than `patience`: each epoch that counts needs a mean of its own.
+        """
+        if self.epochs is not None:
+            return self.epochs
+        return max(self.patience, horizon // 10) if horizon else 5
 
 
 def in_control(seed: int, number: int, share: float) -> bool:
@@ -71,14 +124,10 @@ class CurveTable:
         self._sign = sign_of(direction)
         self._below = "below" if direction == "maximize" else "above"
         self._entries: dict[int, _Entry] = {}
-        self._thresholds = Thresholds(settings.startup_trials, settings.margin, settings.smooth)
+        self.thresholds = Thresholds(settings.startup_trials, settings.margin, settings.smooth)
 
     def __contains__(self, number: int) -> bool:
         return number in self._entries
-
-    def last_epoch(self, number: int) -> int:
-        """The last epoch of a trial that was read."""
-        return self._entries[number].curve.epoch
 
     def add(self, curve: Curve) -> None:
         """Take in a trial that is not here yet, with the scores it has so far."""
@@ -107,26 +156,22 @@ class CurveTable:
             return Decision(prune=False, text=f"epoch {epoch}: not read yet", epoch=epoch)
         return entry.verdict or self._judge(entry.curve)
 
-    def noise(self) -> float:
-        """Standard deviation of one score about its curve; 0 until there are enough scores to tell."""
-        return self._thresholds.noise()
-
     def _advance(self, entry: _Entry, score: float) -> None:
         curve = entry.curve
         curve.advance(score)
         if not curve.age:
             return
-        self._thresholds.measure_noise(curve.recent)
+        self.thresholds.measure_noise(curve.recent)
         if entry.verdict or math.isnan(curve.means[-1]):
             return
-        self._thresholds.add_last_mean(curve)
+        self.thresholds.add_last_mean(curve)
         decision = self._judge(curve) if entry.in_control else None
         if decision and decision.prune:
             text = f"{decision.text}; runs on as a control"
             entry.verdict = replace(decision, prune=False, control=True, text=text)
 
     def _judge(self, curve: SmoothedCurve) -> Decision:
-        epoch, thresholds = curve.epoch, self._thresholds
+        epoch, thresholds = curve.epoch, self.thresholds
         # After its last epoch a trial has nothing left to save.
         may_end = epoch >= curve.may_end_from and epoch != curve.curve.horizon
         peers = thresholds.compare_with_peers(curve, curve.age)
