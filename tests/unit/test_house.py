@@ -311,6 +311,18 @@ def anchors(markdown: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_examples_in_contributing_are_those_of_the_tests() -> None:
+    tests = [path.read_text() for path in sorted(ROOT.glob("tests/integration/*/test_add_one.py"))]
+    examples = re.findall(r"```python\n(.*?)\n```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    assert len(examples) == 7
+    for example in examples:
+        assert any(unindented(example) in unindented(test) for test in tests), example
+
+
+def unindented(code: str) -> str:
+    return "\n".join(line.strip() for line in code.splitlines())
+
+
 def test_the_map_has_the_rooms_in_their_order() -> None:
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "design.md").read_text(), re.MULTILINE)
     mapped = [set(re.findall(r"`(?:search/)?(\w+)(?:/|\.py)`", row)) for row in rows]
