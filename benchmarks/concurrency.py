@@ -27,7 +27,8 @@ from search.cli.app import main as command
 from search.launcher.creation import StartOptions, open_or_create
 from search.study.open import open_study
 from storage import engine as engines
-from storage.leases import Lease, Leases
+from storage.claims import Lease
+from storage.leases import Leases
 from storage.processes import Process
 
 STUDY = "race"

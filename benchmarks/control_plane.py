@@ -34,9 +34,11 @@ from search.study.create import create_study
 from search.study.open import open_study
 from storage import engine as engines
 from storage import tables
-from storage.leases import Lease, Leases, Status
+from storage.claims import Lease
+from storage.leases import Leases, Status
 from storage.processes import Process
 from storage.tables import now
+from storage.url import parse
 
 EPOCHS, PRUNED = 150, 30
 STUDY = "bench"
@@ -177,7 +179,7 @@ class Stock:
 
     def __init__(self, url: str, spec: Spec) -> None:
         self.spec = spec
-        url = engines.parse(url).render_as_string(hide_password=False)
+        url = parse(url).render_as_string(hide_password=False)
         self.study = optuna.create_study(
             study_name=STUDY, storage=url, direction="maximize", pruner=optuna.pruners.MedianPruner()
         )

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from storage.engine import StorageError
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from optuna.artifacts import Boto3ArtifactStore

@@ -62,7 +62,7 @@ def claim(leases: Leases, wanted: Sequence[DeviceRequest]) -> DeviceRequest | li
         # Before they are judged: a gap that is noticed just now gives every holder a new chance.
         mark_alive(connection, _studies_of(names), leases.seconds)
         holders = _holders(connection, names)
-        gone = [row.worker_id for row in holders if _is_gone(leases, row)]
+        gone = [row.worker_id for row in holders if leases.claimant.finds_dead(row, row.seen_at)]
         connection.execute(delete(devices).where(devices.c.worker_id.in_(gone)))
         live = [row for row in holders if row.worker_id not in gone]
         for item in wanted:
@@ -98,12 +98,6 @@ def _holders(connection: Connection, wanted: Sequence[str]) -> list[Row[Any]]:
         .order_by(workers.c.worker_id)
     )
     return list(connection.execute(query))
-
-
-def _is_gone(leases: Leases, row: Row[Any]) -> bool:
-    if row.left_at is not None or leases.process.sees_gone(row.machine, row.pid, row.started):
-        return True
-    return bool(row.now - max(row.seen_at, row.resumed_at) > leases.seconds)
 
 
 def _take(connection: Connection, worker_id: str, item: DeviceRequest) -> None:

@@ -1,7 +1,8 @@
 """A trial that hung gets one more attempt; a second hang is the trial's own fault."""
 
 from storage.attributes import insert_trial_attributes, trial_attribute
-from storage.leases import Lease, Leases
+from storage.claims import Lease
+from storage.leases import Leases
 
 HUNG = "hung"
 """User attribute of a trial: how it hung the first time."""

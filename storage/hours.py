@@ -57,8 +57,8 @@ def set_limit(engine: Engine, study_id: int, hours: float) -> float:
         return budget
 
 
-def note_takeover(connection: Connection, lease: Row[Any], attempt: int) -> None:
-    """Notes how long a trial waited for the owner that begins `attempt`; `lease` is the row before."""
+def record_takeover(connection: Connection, lease: Row[Any], attempt: int) -> None:
+    """Stores how long a trial waited for the owner that begins `attempt`; `lease` is the row before."""
     connection.execute(
         insert(takeovers).values(
             trial_id=lease.trial_id,

@@ -20,19 +20,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
-from storage import hours, pages, points, reports
+from storage import claims, pages, points, reports
 from storage.attributes import add_trial_attributes
+from storage.claims import Claimant, Lease, Refusal
 from storage.engine import single_statements
 from storage.pages import Page
 from storage.points import Stored
 from storage.processes import Process
-from storage.studies import Stop, lock, mark_alive
+from storage.studies import Stop, mark_alive
 from storage.tables import (
     devices,
-    held,
+    holds_lease,
     insert_or_ignore,
+    is_tied,
     leases,
     now,
     studies,
@@ -46,30 +48,6 @@ LEASE_SECONDS = float(os.environ.get("SEARCH_LEASE_SECONDS", "30"))
 """How long an owner may be silent. The same for all workers of a study; tests shorten it."""
 
 BEATS_PER_LEASE = 6
-
-Refusal = Literal["wait", "spent", "stopped"]
-"""Why there is no lease: others still train the last trials; the budget is used up; asked to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to train one trial.
-
-    Attributes:
-        trial_id, number: Optuna's. slot: position in the budget, from 0.
-        attempt: 1 for the first owner.
-        deaths: owners that died in a row without finishing an epoch.
-        epochs: the last epoch that was reported.
-        left_by: the owner before, unless it gave the trial back.
-    """
-
-    trial_id: int
-    number: int
-    slot: int
-    attempt: int
-    deaths: int
-    epochs: int
-    left_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,17 +65,19 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class BeatReply:
     """The answer to a sign of life.
 
     Attributes:
         held: the lease still holds. stop: what the study asks of its workers.
         has_device: this worker's device is still its own; always true on a CPU.
+        study_deleted: the study is no longer among Optuna's.
     """
 
     held: bool
     stop: Stop | None
     has_device: bool = True
+    study_deleted: bool = False
 
 
 class Leases:
@@ -124,6 +104,7 @@ class Leases:
         self.worker_id = worker_id
         self.process = process
         self.seconds = seconds
+        self.claimant = Claimant(worker_id, process, seconds)
         self.device: str | None = None
 
     @property
@@ -156,7 +137,7 @@ class Leases:
                 .values(left_at=now(), seen_at=now())
             )
 
-    def beat(self, status: Status, lease: Lease | None) -> Beat:
+    def beat(self, status: Status, lease: Lease | None) -> BeatReply:
         """A sign of life: renews `lease` and says what this worker does."""
         with self.engine.begin() as connection:
             mark_alive(connection, [self.study_id], self.seconds)
@@ -176,34 +157,15 @@ class Leases:
                     seen_at=now(),
                 )
             )
-            stop = connection.scalar(select(studies.c.stop).where(studies.c.study_id == self.study_id))
+            query = select(studies.c.stop).where(studies.c.study_id == self.study_id, is_tied())
+            study = connection.execute(query).one_or_none()
             has_device = self.device is None or self._holds_device(connection)
-        return Beat(held, stop, has_device)
+        return BeatReply(held, study.stop if study else None, has_device, study is None)
 
     def claim(self) -> Lease | Refusal:
         """A trial whose owner is gone, else a new one, else why there is none."""
         with self.engine.begin() as connection:
-            connection.execute(lock(self.study_id))
-            mark_alive(connection, [self.study_id], self.seconds)
-            study = connection.execute(select(studies).where(studies.c.study_id == self.study_id)).one()
-            if study.stop is not None:
-                return "stopped"
-            open_leases = self._open(connection)
-            for row in open_leases:
-                if (mine := self._reclaimed(connection, row)) is not None:
-                    return mine
-            for row in open_leases:
-                if (
-                    self._is_free(row, study.resumed_at)
-                    and (taken := self._take(connection, row)) is not None
-                ):
-                    return taken
-            claimed = connection.scalar(
-                select(func.count()).select_from(leases).where(leases.c.study_id == self.study_id)
-            )
-            if (claimed or 0) < study.trials and not hours.spent(connection, self.study_id):
-                return self._create(connection, slot=claimed or 0)
-            return "wait" if open_leases else "spent"
+            return claims.claim(connection, self.study_id, self.claimant)
 
     def sampled(
         self,
@@ -261,6 +223,13 @@ class Leases:
                 pages.write(connection, self.study_id, lease.trial_id, page)
         return True
 
+    def add_attributes(self, lease: Lease, attributes: Mapping[str, Any]) -> None:
+        """Adds user attributes to a running trial; those that exist stay. Nothing without the lease."""
+        query = select(leases.c.trial_id).where(holds_lease(lease.trial_id, self.worker_id, lease.attempt))
+        with self.engine.begin() as connection:
+            if connection.scalar(query.with_for_update()) is not None:
+                add_trial_attributes(connection, lease.trial_id, attributes)
+
     def renew(self, lease: Lease) -> bool:
         """Renews the lease; False without it."""
         with self.engine.begin() as connection:
@@ -289,7 +258,7 @@ class Leases:
     def _renew(self, connection: Connection, lease: Lease, **changes: Any) -> bool:
         done = connection.execute(
             update(leases)
-            .where(held(lease.trial_id, self.worker_id, lease.attempt))
+            .where(holds_lease(lease.trial_id, self.worker_id, lease.attempt))
             .values(renewed_at=now(), **changes)
         )
         return done.rowcount == 1
@@ -306,78 +275,3 @@ class Leases:
             leases.c.finished_at.is_not(None),
         )
         return connection.scalar(query) is not None
-
-    def _open(self, connection: Connection) -> list[Row[Any]]:
-        query = (
-            select(
-                leases,
-                trials.c.number,
-                workers.c.machine,
-                workers.c.pid,
-                workers.c.started,
-                workers.c.left_at,
-                now().label("now"),
-            )
-            .join(trials, trials.c.trial_id == leases.c.trial_id)
-            .outerjoin(workers, workers.c.worker_id == leases.c.owner)
-            .where(leases.c.study_id == self.study_id, leases.c.finished_at.is_(None))
-            .order_by(leases.c.slot)
-        )
-        return list(connection.execute(query))
-
-    def _reclaimed(self, connection: Connection, row: Row[Any]) -> Lease | None:
-        """This worker's own open lease: a claim whose answer was lost on the way."""
-        if row.owner != self.worker_id:
-            return None
-        return Lease(row.trial_id, row.number, row.slot, row.attempt, row.deaths, row.epochs)
-
-    def _is_free(self, row: Row[Any], resumed_at: float) -> bool:
-        if row.owner is None or row.left_at is not None:
-            return True
-        if row.machine is not None and self.process.sees_gone(row.machine, row.pid, row.started):
-            return True
-        return bool(row.now - max(row.renewed_at, resumed_at) > self.seconds)
-
-    def _take(self, connection: Connection, row: Row[Any]) -> Lease | None:
-        """Makes this worker the owner, unless the old one has renewed since the row was read."""
-        deaths = row.deaths + (row.owner is not None)
-        owner = leases.c.owner.is_(None) if row.owner is None else leases.c.owner == row.owner
-        done = connection.execute(
-            update(leases)
-            .where(
-                and_(leases.c.trial_id == row.trial_id, owner),
-                leases.c.attempt == row.attempt,
-                leases.c.renewed_at == row.renewed_at,
-                leases.c.finished_at.is_(None),
-            )
-            .values(owner=self.worker_id, attempt=row.attempt + 1, deaths=deaths, renewed_at=now())
-        )
-        if done.rowcount != 1:
-            return None
-        hours.note_takeover(connection, row, row.attempt + 1)
-        return Lease(row.trial_id, row.number, row.slot, row.attempt + 1, deaths, row.epochs, row.owner)
-
-    def _create(self, connection: Connection, slot: int) -> Lease:
-        number = connection.scalar(
-            select(func.count()).select_from(trials).where(trials.c.study_id == self.study_id)
-        )
-        created = connection.execute(
-            insert(trials).values(
-                study_id=self.study_id, number=number, state="RUNNING", datetime_start=utc()
-            )
-        )
-        trial_id = created.inserted_primary_key[0]  # type: ignore[index]
-        connection.execute(
-            insert(leases).values(
-                trial_id=trial_id,
-                study_id=self.study_id,
-                slot=slot,
-                owner=self.worker_id,
-                attempt=1,
-                deaths=0,
-                epochs=0,
-                renewed_at=now(),
-                started_at=now(),
-            )
-        )
-        return Lease(trial_id, number or 0, slot, attempt=1, deaths=0, epochs=0)

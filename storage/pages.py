@@ -97,7 +97,9 @@ def write_study(connection: Connection, study_id: int, page: Page, ended: int = 
         ended: how many trials of the study it tells of, where several processes write it as these end: one
             that tells of fewer than the page that is there is not stored.
     """
-    connection.execute(lock(study_id))  # two pages at once would be one in parts
+    # Locked, since of two pages at once each would be stored in part.
+    if connection.execute(lock(study_id)).first() is None:
+        return  # the study was deleted
     attribute = study_system_attributes
     mine = attribute.c.study_id == study_id
     if ended < int(study_attribute(connection, study_id, TOLD) or 0):

@@ -6,7 +6,7 @@ has four, which a worker at the other end of a network would pay with every epoc
 
 from sqlalchemy import Engine, case, text, update
 
-from storage.tables import held, insert_or_ignore, intermediates, leases, now
+from storage.tables import holds_lease, insert_or_ignore, intermediates, leases, now
 
 AT_ONCE = text("""
     WITH held AS (
@@ -14,6 +14,11 @@ AT_ONCE = text("""
         SET renewed_at = EXTRACT(EPOCH FROM clock_timestamp()), horizon = :horizon,
             epochs = greatest(epochs, :epoch), deaths = CASE WHEN epochs < :epoch THEN 0 ELSE deaths END
         WHERE trial_id = :trial_id AND owner = :owner AND attempt = :attempt AND finished_at IS NULL
+            AND EXISTS (
+                SELECT 1 FROM search_studies JOIN study_system_attributes USING (study_id)
+                WHERE study_id = search_leases.study_id AND key = 'search:token'
+                    AND value_json = '"' || token || '"'
+            )
         RETURNING trial_id
     ), stored AS (
         INSERT INTO trial_intermediate_values
@@ -41,7 +46,7 @@ def store(
     new = leases.c.epochs < epoch
     renewed = (
         update(leases)
-        .where(held(trial_id, owner, attempt))
+        .where(holds_lease(trial_id, owner, attempt))
         .values(
             renewed_at=now(),
             horizon=horizon,

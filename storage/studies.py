@@ -10,15 +10,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Select, case, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from storage import tables
-from storage.attributes import add_study_attributes, insert_study_attributes, study_attribute
-from storage.tables import leases, now, studies
+from storage.attributes import insert_study_attributes, study_attribute
+from storage.tables import TOKEN, insert_or_ignore, is_tied, leases, now, studies
 
 Stop = Literal["drain", "now", "bugs"]
-
-TOKEN = "search:token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +44,10 @@ class StudyRow:
     stop: Stop | None
 
 
-def register(
+def create(
     engine: Engine,
-    study_id: int,
+    name: str,
+    direction: Literal["minimize", "maximize"],
     *,
     document: Mapping[str, Any],
     fingerprint: Mapping[str, str],
@@ -44,12 +55,21 @@ def register(
     trials: int,
     attributes: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Adds our row and attributes to Optuna's study; False where another process had done so."""
+    """Adds a study to Optuna's tables and ours, in one transaction; False where its name is taken.
+
+    So a study of Optuna's without a row of ours was made by another program.
+    """
     with engine.begin() as connection:
-        # Optuna's row is the lock: it exists, so two creators cannot both find ours missing.
-        connection.execute(lock(study_id))
-        if connection.scalar(select(studies.c.study_id).where(studies.c.study_id == study_id)) is not None:
+        added = insert_or_ignore(connection, tables.optuna_studies).values(study_name=name)
+        if connection.execute(added.execution_options(preserve_rowcount=True)).rowcount == 0:
             return False
+        _drop_orphans(connection)  # before one of their ids is used again
+        query = select(tables.optuna_studies.c.study_id).filter_by(study_name=name)
+        study_id = connection.scalars(query).one()
+        connection.execute(
+            insert(tables.directions).values(study_id=study_id, objective=0, direction=direction.upper())
+        )
+        token = uuid.uuid4().hex
         connection.execute(
             insert(studies).values(
                 study_id=study_id,
@@ -57,23 +77,35 @@ def register(
                 fingerprint=json.dumps(dict(fingerprint)),
                 profile=profile,
                 trials=trials,
+                token=token,
                 beat_at=now(),
                 resumed_at=now(),
             )
         )
-        insert_study_attributes(connection, study_id, attributes or {})
+        insert_study_attributes(connection, study_id, {TOKEN: token, **(attributes or {})})
         return True
+
+
+def _drop_orphans(connection: Connection) -> None:
+    """Removes our rows of studies that were deleted from Optuna's tables."""
+    for study_id in list(connection.scalars(select(studies.c.study_id).where(~is_tied()))):
+        drop_rows(connection, study_id)
+
+
+def drop_rows(connection: Connection, study_id: int) -> None:
+    """Removes our rows of a study, and leaves Optuna's."""
+    its_workers = select(tables.workers.c.worker_id).filter_by(study_id=study_id)
+    connection.execute(delete(tables.devices).where(tables.devices.c.worker_id.in_(its_workers)))
+    for table in reversed(tables.ours.sorted_tables):  # those that refer to others first
+        if "study_id" in table.c:
+            connection.execute(delete(table).where(table.c.study_id == study_id))
 
 
 def find(engine: Engine, name: str) -> StudyRow | None:
     """The study called `name`, if it is one of ours."""
-    query = (
-        select(tables.optuna_studies.c.study_name, studies)
-        .join(studies, studies.c.study_id == tables.optuna_studies.c.study_id)
-        .where(tables.optuna_studies.c.study_name == name)
-    )
     with engine.connect() as connection:
-        row = connection.execute(query).mappings().first()
+        rows = connection.execute(text(f"{OURS} WHERE studies.study_name = :name"), {"name": name})
+        row = next((row for row in rows.mappings() if _is_tied(row)), None)
     if row is None:
         return None
     return StudyRow(
@@ -87,32 +119,39 @@ def find(engine: Engine, name: str) -> StudyRow | None:
     )
 
 
-def token(engine: Engine, study_id: int) -> uuid.UUID:
-    """A random name of this very study, the same for everyone: another database may have one called alike.
+def names(engine: Engine) -> list[str]:
+    """Names of all our studies in this database, sorted."""
+    with engine.connect() as connection:
+        rows = connection.execute(text(OURS)).mappings()
+        return sorted(row["study_name"] for row in rows if _is_tied(row))
 
-    It begins the keys of the study in a store that several share. Made by the first who asks.
+
+# All columns by `*`: a database that nobody has upgraded yet has no token, and is shown all the same.
+OURS = f"""
+    SELECT studies.study_name, attributes.value_json AS tie, search_studies.*
+    FROM studies JOIN search_studies ON search_studies.study_id = studies.study_id
+    LEFT JOIN study_system_attributes AS attributes
+        ON attributes.study_id = studies.study_id AND attributes.key = '{TOKEN}'
+"""
+
+
+def _is_tied(row: RowMapping) -> bool:
+    """As `tables.is_tied`, for a row of `OURS`."""
+    return "token" not in row or row["tie"] == json.dumps(row["token"])
+
+
+def token(engine: Engine, study_id: int) -> uuid.UUID:
+    """A random name of this very study: another database may have a study of the same name.
+
+    It begins the keys of the study in a store that several databases share.
     """
-    with engine.begin() as connection:
-        stored = study_attribute(connection, study_id, TOKEN)
-        if stored is None:
-            add_study_attributes(connection, study_id, {TOKEN: uuid.uuid4().hex})
-            stored = study_attribute(connection, study_id, TOKEN)
-    return uuid.UUID(stored)
+    return uuid.UUID(attribute(engine, study_id, TOKEN))
 
 
 def attribute(engine: Engine, study_id: int, key: str) -> Any:
     """What the study has under `key`; None where it has nothing."""
     with engine.connect() as connection:
         return study_attribute(connection, study_id, key)
-
-
-def names(engine: Engine) -> list[str]:
-    """Names of all our studies in this database, sorted."""
-    query = select(tables.optuna_studies.c.study_name).join(
-        studies, studies.c.study_id == tables.optuna_studies.c.study_id
-    )
-    with engine.connect() as connection:
-        return sorted(connection.scalars(query))
 
 
 def set_budget(engine: Engine, study_id: int, trials: int) -> int:

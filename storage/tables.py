@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    exists,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -46,6 +47,7 @@ studies = Table(
     Column("profile", String(64)),
     Column("trials", Integer, nullable=False),  # the budget
     Column("stop", String(16)),  # drain | now | bugs, once somebody asked
+    Column("token", String(32), nullable=False),  # also an attribute of Optuna's study, see `is_tied`
     # Any worker's last sign of life, and when signs came back after nobody could give one.
     Column("beat_at", Float(53), nullable=False),
     Column("resumed_at", Float(53), nullable=False),
@@ -280,13 +282,31 @@ def _utc_sqlite(element: utc, compiler: SQLCompiler, **kw: object) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 
 
-def held(trial_id: int, owner: str, attempt: int) -> ColumnElement[bool]:
+TOKEN = "search:token"
+"""Key of a study's token among its attributes."""
+
+
+def is_tied() -> ColumnElement[bool]:
+    """Whether a row in `studies` belongs to Optuna's study with its id: both have the same token.
+
+    Optuna's may have been deleted by its own commands, and its id used again for another study.
+    """
+    attribute = study_system_attributes.c
+    return exists().where(
+        attribute.study_id == studies.c.study_id,
+        attribute.key == TOKEN,
+        attribute.value_json == '"' + studies.c.token + '"',
+    )
+
+
+def holds_lease(trial_id: int, owner: str, attempt: int) -> ColumnElement[bool]:
     """The row in `leases` of a trial that has not ended, where `owner` holds it by this attempt."""
     return and_(
         leases.c.trial_id == trial_id,
         leases.c.owner == owner,
         leases.c.attempt == attempt,
         leases.c.finished_at.is_(None),
+        exists().where(studies.c.study_id == leases.c.study_id, is_tied()),
     )
 
 

@@ -86,7 +86,7 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
     """The command's exit code; an expected error is printed as one line, with `debug` as a traceback."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from storage.engine import StorageError
+    from storage.errors import StorageError
 
     try:
         return int(command() or 0)

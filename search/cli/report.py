@@ -58,7 +58,7 @@ def report(
     from search.study.read import read_record
     from search.worker.checkpoint_sync import artifact_place
     from search.worker.workspace import check_folder
-    from storage.engine import StorageError
+    from storage.errors import StorageError
 
     if trial is not None and (against is not None or stage_ends is not None or final):
         raise UserError("--trial: draws one trial; omit --against, --stages and --final")

@@ -48,7 +48,7 @@ def follow(study: "Study") -> int:
     from search.runtime.signals import interruptible
     from search.study.read import read_snapshot, unanswered
     from search.ui.live import view
-    from storage.engine import DATABASE_ERRORS
+    from storage.errors import DATABASE_ERRORS
 
     snapshot = read_snapshot(study)
     with interruptible() as interrupt, view(sys.stderr) as live:

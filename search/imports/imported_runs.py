@@ -18,7 +18,6 @@ from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, re
 from search.records import ImportedRun, finite
 from search.scoring import best_mean
 from search.spec.source import show
-from storage import engine as engines
 from storage import imports
 from storage.imports import ImportedRow
 
@@ -69,7 +68,6 @@ def store(study: "Study", found: Sequence[ReadRun], *, update: bool) -> list[Imp
         UserError: a name is taken, or a score goes the other way than the study's.
     """
     rows = [_row(study, each) for each in found]
-    engines.complete(study.url)
     there = imports.put(study.engine, study.id, rows, replace=update)
     if there:
         raise UserError(

@@ -25,7 +25,6 @@ from search.study.resolve import resolve_study
 from search.study.study import Study
 from search.study.warm_start import check_origin, inherit
 from search.worker.workspace import check_folder
-from storage import engine as engines
 from storage import hours, studies
 from storage.artifacts import check_place
 
@@ -145,7 +144,6 @@ def join(options: StartOptions, study: Study, notes: list[str]) -> tuple[Study, 
     if options.trials is not None:
         studies.set_budget(study.engine, study.id, options.trials)
     if options.gpu_hours is not None:
-        engines.complete(options.url)
         hours.set_limit(study.engine, study.id, options.gpu_hours)
     if study.row.stop is not None:
         studies.set_stop(study.engine, study.id, None)  # starting takes back a request to stop

@@ -11,7 +11,8 @@ from optuna_dashboard import run_server
 from search.errors import UserError
 from search.study.open import study_names
 from storage.artifacts import open_store
-from storage.engine import optuna_storage, redacted
+from storage.engine import optuna_storage
+from storage.url import redacted
 
 
 def serve(url: str, artifacts: str, host: str, port: int) -> None:

@@ -19,7 +19,7 @@ from search.runtime.signals import Interrupt, pass_on
 from search.study.read import read_snapshot, unanswered
 from search.study.resolve import environment_for
 from search.study.study import Study
-from storage.engine import DATABASE_ERRORS
+from storage.errors import DATABASE_ERRORS
 
 POLL_SECONDS = 0.5
 SNAPSHOT_SECONDS = 1.0

@@ -12,8 +12,8 @@ from search.pruners.pruner import Decision, Pruner
 from search.spec.spec import Spec
 from search.study.study import Study
 from storage import reads
-from storage.engine import DATABASE_ERRORS
-from storage.leases import Lease
+from storage.claims import Lease
+from storage.errors import DATABASE_ERRORS
 
 
 class MedianPruner(Pruner):

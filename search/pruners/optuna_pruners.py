@@ -11,7 +11,7 @@ from search.objective import EpochResult, Params
 from search.pruners.pruner import Decision, Pruner
 from search.spec.spec import Spec
 from search.study.study import Study
-from storage.leases import Lease
+from storage.claims import Lease
 
 
 class OptunaPruner(Pruner):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from search.objective import EpochResult, Params
 from search.study.study import Study
-from storage.leases import Lease
+from storage.claims import Lease
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner

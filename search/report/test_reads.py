@@ -31,10 +31,9 @@ from search.runtime.devices import Device
 from search.study.fingerprint import check_data
 from search.study.study import Study
 from search.worker.workspace import KEPT
-from storage import engine as engines
 from storage import studies, test_reads
 from storage.artifacts import open_store, said
-from storage.engine import StorageError
+from storage.errors import StorageError
 from storage.pages import Artifact
 from storage.test_reads import ReadRow
 
@@ -75,7 +74,6 @@ def read_test(
         example = next(study.spec.space.corners())
         check_data(study, describe(objective, configure(objective, example), data))
         split = _split(objective, candidates, data)
-        engines.complete(study.url)
         before = test_reads.reads(study.engine, study.id)
         known = {
             (number, row.document["trials"][number])

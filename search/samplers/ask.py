@@ -30,7 +30,8 @@ from search.spec.registry import options_located
 from search.spec.spec import Spec
 from search.study.optuna_view import Memory, distributions
 from search.study.study import Study
-from storage.leases import Lease, Leases
+from storage.claims import Lease
+from storage.leases import Leases
 from storage.samples import Sample, frozen, rows_of
 
 REDRAWS = 8  # draws of the sampler that may be points drawn before

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from search.errors import StudyError
 from search.objective import NOTHING
 from search.spec.spec import Spec
-from storage import engine as engines
-from storage import studies
+from storage import schema, studies
+from storage.engine import connect
+from storage.url import redacted
 
 
 def create_study(
@@ -19,27 +21,29 @@ def create_study(
 ) -> bool:
     """Creates the study, whose data have `fingerprint`, with attributes by key.
 
-    False where another process had created it before.
-    """
-    import optuna
+    Returns:
+        False where another process has created it before.
 
-    engines.prepare(url)
-    created = optuna.create_study(
-        study_name=name,
-        storage=engines.optuna_storage(url),
-        direction=spec.study.direction,
-        load_if_exists=True,
-    )
-    engine = engines.connect(url)
+    Raises:
+        StudyError: Optuna has a study of this name that was not created by this program.
+    """
+    schema.prepare(url)
+    engine = connect(url)
     try:
-        return studies.register(
+        created = studies.create(
             engine,
-            created._study_id,
+            name,
+            spec.study.direction,
             document=spec.document,
             fingerprint=fingerprint,
             profile=spec.profile,
             trials=trials,
             attributes=attributes,
         )
+        if not created and studies.find(engine, name) is None:
+            raise StudyError(
+                f"--study: {name!r} is a study of another program in {redacted(url)}; use another name"
+            )
+        return created
     finally:
         engine.dispose()

@@ -5,18 +5,23 @@ import re
 from search.errors import StudyError
 from search.spec.spec import Spec
 from search.study.study import Study
-from storage import engine as engines
 from storage import studies
+from storage.schema import open_database
+from storage.url import one_line_errors, redacted
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
 """What a study may be called: its name is a folder's, too, and stands in commands."""
 
 
 def find_study(url: str, name: str, *, read_only: bool = False, flag: str = "--study") -> Study | None:
-    """The study called `name` at `url`, if there is one; raises StudyError for what is no name.
+    """The study called `name` at `url`; None where there is none.
 
     Args:
-        flag: what the name was given by.
+        read_only: nothing will be written: an older database is not upgraded.
+        flag: which flag gave the name.
+
+    Raises:
+        StudyError: `name` can be no study's.
     """
     if not NAME.fullmatch(name):
         shown = name if len(name) <= 60 else f"{name[:57]}..."
@@ -24,10 +29,9 @@ def find_study(url: str, name: str, *, read_only: bool = False, flag: str = "--s
             f"{flag}: {shown!r} is not a study's name; use up to 120 letters, digits, _ - and ., "
             "with no - or . before them"
         )
-    if not engines.exists(url):
+    if (engine := open_database(url, read_only=read_only)) is None:
         return None
-    engine = engines.connect(url, read_only=read_only)
-    with engines.in_one_line(url):
+    with one_line_errors(url):
         row = studies.find(engine, name)
     if row is None:
         engine.dispose()
@@ -41,21 +45,19 @@ def open_study(url: str, name: str, *, read_only: bool = False) -> Study:
     study = find_study(url, name, read_only=read_only)
     if study is not None:
         return study
-    there = study_names(url)
-    others = f"; there are: {', '.join(there)}" if there else ""
+    existing = study_names(url)
+    others = f"; there are: {', '.join(existing)}" if existing else ""
     raise StudyError(
-        f"--study: no study {name!r} in {engines.redacted(url)}{others}; "
-        f"`search start --study {name}` makes it"
+        f"--study: no study {name!r} in {redacted(url)}{others}; `search start --study {name}` makes it"
     )
 
 
 def study_names(url: str) -> list[str]:
     """Names of the studies at `url`; none where there is no database yet."""
-    if not engines.exists(url):
+    if (engine := open_database(url, read_only=True)) is None:
         return []
-    engine = engines.connect(url, read_only=True)
     try:
-        with engines.in_one_line(url):
+        with one_line_errors(url):
             return studies.names(engine)
     finally:
         engine.dispose()

@@ -11,8 +11,9 @@ from search.records import Budget, Reason, Record, Snapshot, State, WorkerView, 
 from search.scoring import best_mean, epoch_of_best
 from search.study.study import Study
 from storage import hours, plans, reads, studies
-from storage.engine import reason, redacted
+from storage.errors import reason
 from storage.reads import TrialRow
+from storage.url import redacted
 
 STATES: Mapping[str, State] = {
     "RUNNING": "running",

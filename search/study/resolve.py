@@ -20,7 +20,7 @@ LOOK_SECONDS = 2.0  # between two looks for a study that is not there yet
 
 def storage_url(given: str | None, runs: Path) -> str:
     """The flag, SEARCH_STORAGE, the content of SEARCH_STORAGE_FILE, or the SQLite file under `runs`."""
-    from storage.engine import parse
+    from storage.url import parse
 
     url = given or os.environ.get(URL) or _from_file() or DEFAULT_STORAGE.format(runs=runs)
     parse(url)
@@ -50,29 +50,25 @@ def resolve_study(url: str, name: str, *, read_only: bool = False) -> "Study":
 
 
 def wait_for_study(url: str, name: str, study_seconds: float, database_seconds: float) -> "Study":
-    """`named`, looking again for a while: a machine may be up before the database or the study is.
+    """As `resolve_study`, but keeps trying: a machine may be up before the database or the study is.
 
-    What an older version's database lacks of our tables is made.
-
-    What is missing is said once, and raised in the end; what does not mend itself, a wrong password for
-    one, is raised at once.
+    Prints once what is missing, and raises it when the time is over. What time does not mend, such as a
+    wrong password, is raised at once.
     """
-    from storage.engine import UnreachableError, complete
+    from storage.errors import UnreachableError
 
-    begun, said = time.monotonic(), ""
+    begun, printed = time.monotonic(), ""
     while True:
         try:
-            study = resolve_study(url, name)
-            complete(url)
-            return study
+            return resolve_study(url, name)
         except (StudyError, UnreachableError) as error:
             patience = database_seconds if isinstance(error, UnreachableError) else study_seconds
             if time.monotonic() - begun >= patience:
                 raise
-            if str(error) != said:
-                said = str(error)
+            if str(error) != printed:
+                printed = str(error)
                 limit = "" if math.isinf(patience) else f" for up to {patience:.0f} s"
-                print(f"{said}; looking again{limit}", file=sys.stderr)
+                print(f"{printed}; looking again{limit}", file=sys.stderr)
         # Jitter: a hundred workers that were started together must not knock in step.
         time.sleep(LOOK_SECONDS * random.uniform(0.5, 1.5))
 

@@ -33,8 +33,8 @@ from search.worker.workspace import Workspace
 from storage import pages, studies
 from storage.artifacts import open_store, said
 from storage.checkpoints import GENERATIONS, Checkpoints
-from storage.engine import DATABASE_ERRORS
-from storage.leases import Lease
+from storage.claims import Lease
+from storage.errors import DATABASE_ERRORS
 from storage.pages import Artifact
 
 log = logging.getLogger(__name__)

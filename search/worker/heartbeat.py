@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from search.objective import EpochResult
-from storage.engine import DATABASE_ERRORS, reason
-from storage.leases import Lease, Leases, Status
+from storage.claims import Lease
+from storage.errors import DATABASE_ERRORS, reason
+from storage.leases import Leases, Status
 from storage.studies import Stop
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ class Heartbeat:
         lease: the lease to renew; None while the worker has none.
         lost: the lease was somebody else's at the last beat: train no further.
         displaced: the device was somebody else's at the last beat: leave.
+        study_deleted: the study is no longer in the database: leave.
         stop: what the study asks of its workers.
         reachable: the last beat went through, and so did everything since.
         beats: how many went through.
@@ -33,6 +35,7 @@ class Heartbeat:
         self.lease: Lease | None = None
         self.lost = False
         self.displaced = False
+        self.study_deleted = False
         self.stop: Stop | None = None
         self.reachable = True
         self.beats = 0
@@ -107,6 +110,7 @@ class Heartbeat:
         self.beats += 1
         self.stop = beat.stop
         self.displaced = not beat.has_device
+        self.study_deleted = beat.study_deleted
         # A beat that was under way while the trial ended says nothing about the next one.
         if lease is not None and self.lease is lease and not beat.held:
             self.lost = True

@@ -15,7 +15,7 @@ from search.pruners.pruner import Decision
 from search.records import ReasonCode
 from search.scoring import best_mean, epoch_of_best
 from search.spec.spec import Spec
-from storage.leases import Lease
+from storage.claims import Lease
 
 MAX_DEATHS = 5  # owners in a row that died in a trial before finishing an epoch of it
 TOLERANCE = 1e-6  # relative: how exactly a live object must hold the value that was sampled

@@ -12,7 +12,7 @@ from sqlalchemy import exc
 from search.runtime.signals import Interrupt
 from search.worker.heartbeat import Heartbeat
 from search.worker.outcome import first_line
-from storage.engine import DATABASE_ERRORS, StorageError, reason
+from storage.errors import DATABASE_ERRORS, StorageError, reason
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ LOOK_SECONDS = 0.2  # between two looks whether the database is back
 AWAY: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StorageInternalError, StorageError)
 """What is raised, by us and by Optuna, while the database is away."""
 
-MISTAKES = (exc.ProgrammingError, exc.DataError, exc.NotSupportedError)
+MISTAKES = (exc.ProgrammingError, exc.DataError, exc.IntegrityError, exc.NotSupportedError)
 """What a database says that is there: a table is gone, a statement is wrong. Asking again is no use."""
 
 Answer = TypeVar("Answer")

@@ -14,7 +14,7 @@ from search.render.document import literal
 from search.worker.checkpoint_sync import CheckpointSync
 from search.worker.outcome import TrialEnd, TrialProgress
 from search.worker.workspace import Workspace
-from storage.leases import Lease
+from storage.claims import Lease
 from storage.pages import Artifact, Page
 
 log = logging.getLogger(__name__)

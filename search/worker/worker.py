@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from search.errors import NoDevice
+from search.errors import NoDevice, StudyError
 from search.loading import configure, describe, load_objective
 from search.objective import EpochResult, Run
 from search.pruners.pruner import Decision, Pruner
@@ -48,11 +48,11 @@ from search.worker.trial_page import build_page
 from search.worker.watchdog import Watchdog, dump
 from search.worker.workspace import KEPT, Workspace, drop_checkpoints
 from storage import reads, studies
-from storage.engine import DATABASE_ERRORS
+from storage.claims import Lease
+from storage.errors import DATABASE_ERRORS
 from storage.hangs import is_first_hang
-from storage.leases import Lease, Leases
+from storage.leases import Leases
 from storage.processes import Process
-from storage.verdicts import note
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,7 @@ class Worker:
         Raises:
             NoDevice: its device is another worker's, at the start or after a time in which it was silent.
             UserError: objective or data are not the study's.
+            StudyError: the study was deleted from the database.
         """
         self.interrupt = interrupt
         try:
@@ -115,7 +116,9 @@ class Worker:
                         try_once(partial(publish_answer, self.study))
                         if goes_on:
                             continue
-                    if lease == "spent" or lease == "stopped":
+                    if lease == "deleted":
+                        self.heartbeat.study_deleted = True
+                    if lease == "spent" or lease == "stopped" or lease == "deleted":
                         break
                     if lease == "wait":
                         interrupt.wait(WAIT_SECONDS)
@@ -127,6 +130,8 @@ class Worker:
             try_once(self.leases.leave)
         if not interrupt:
             self.sync.close()
+        if self.heartbeat.study_deleted:
+            raise StudyError(f"--study: {self.study.name!r} was deleted from the database")
         if self.heartbeat.displaced:
             raise NoDevice(f"{self.device.label} was given to another worker while this one was silent")
         return interrupt.code if interrupt else 0
@@ -239,7 +244,7 @@ class Worker:
         progress.control = decision
         log.info(decision.text)
         if self.heartbeat.reachable:
-            try_once(partial(note, self.leases, lease, verdict(decision)))
+            try_once(partial(self.leases.add_attributes, lease, verdict(decision)))
 
     def _tell(self, lease: Lease, workspace: Workspace, progress: TrialProgress, end: TrialEnd) -> None:
         """Ends the trial in the database, after everything that still waits."""
@@ -319,7 +324,8 @@ class Worker:
     # -- wishes ----------------------------------------------------------------------------------
 
     def _asked_to_go(self) -> bool:
-        return bool(self.interrupt) or self.heartbeat.stop == "now" or self.heartbeat.displaced
+        beat = self.heartbeat
+        return bool(self.interrupt) or beat.stop == "now" or beat.displaced or beat.study_deleted
 
     def _should_stop(self) -> bool:
         return self._asked_to_go() or self.heartbeat.lost

@@ -11,7 +11,8 @@ from sqlalchemy.exc import OperationalError
 
 from search.runtime import threads
 from search.study.open import find_study
-from storage.engine import UnreachableError
+from storage.engine import connect
+from storage.errors import UnreachableError
 
 Command = Callable[..., Answer]
 
@@ -90,7 +91,7 @@ def test_a_database_that_goes_away_between_two_questions_is_waited_for(
     def gone(engine: object, name: str) -> None:
         raise OperationalError("SELECT", {}, Exception("server closed the connection unexpectedly"))
 
-    monkeypatch.setattr("storage.engine.exists", lambda url: True)
+    monkeypatch.setattr("search.study.open.open_database", lambda url, read_only: connect(url))
     monkeypatch.setattr("storage.studies.find", gone)
     with pytest.raises(UnreachableError, match="closed the connection"):
         find_study(postgres_url, "toy")

@@ -2,25 +2,25 @@
 
 import time
 
-import optuna
 from sqlalchemy import Engine
 
-from storage import engine as engines
-from storage import studies
-from storage.leases import Lease, Leases, Status
+from storage import schema, studies
+from storage.claims import Lease
+from storage.engine import connect
+from storage.leases import Leases, Status
 from storage.processes import Process
 
 SECONDS = 1.2
 
 
 def new_study(url: str, trials: int, name: str = "toy") -> tuple[Engine, int]:
-    engines.prepare(url)
-    storage = engines.optuna_storage(url)
-    study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
-    study_id = storage.get_study_id_from_name(study.study_name)
-    engine = engines.connect(url)
-    studies.register(engine, study_id, document={}, fingerprint={}, profile=None, trials=trials)
-    return engine, study_id
+    schema.prepare(url)
+    engine = connect(url)
+    about = {"document": {}, "fingerprint": {}, "profile": None, "trials": trials}
+    assert studies.create(engine, name, "maximize", **about)
+    row = studies.find(engine, name)
+    assert row is not None
+    return engine, row.study_id
 
 
 def worker(engine: Engine, study_id: int, name: str, seconds: float = SECONDS) -> Leases:

@@ -30,7 +30,8 @@ from search.study.study import Study
 from search.worker.worker import Worker
 from storage import engine as engines
 from storage import studies, tables
-from storage.leases import Lease, Leases
+from storage.claims import Lease
+from storage.leases import Leases
 from storage.pages import Artifact
 from storage.processes import Process
 from storage.reads import trial_rows

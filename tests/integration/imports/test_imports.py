@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from old_databases import forget_versions
 from recorded_runs import CONFIG, history, record
 from service import SHARED, Answer, Search
 from sqlalchemy import inspect
@@ -147,8 +148,7 @@ def test_a_database_that_an_older_version_made(search_on_each: Search) -> None:
     search = search_on_each
     study = search.create()
     engine = connect(search.url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE search_imports")
+    forget_versions(search.url, "search_imports")
     assert read_imported(study) == [] and read_imported_run(study, "night") is None
     assert search.run("status", "--json").json["imported"] == []
     (search.folder / "night.csv").write_text(CURVE)

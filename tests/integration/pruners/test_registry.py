@@ -6,7 +6,8 @@ from service import Search
 
 from search.objective import EpochResult
 from search.pruners.registry import build_pruner
-from storage.leases import Lease, Leases
+from storage.claims import Lease
+from storage.leases import Leases
 from storage.processes import Process
 
 

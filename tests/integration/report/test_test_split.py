@@ -18,6 +18,7 @@ import pytest
 import safetensors.torch
 import sqlalchemy
 import torch
+from old_databases import forget_versions
 from PIL import Image
 from scipy.stats import t
 from service import DOCUMENT, PATIENCE, Answer, Search
@@ -45,8 +46,9 @@ from search.study.open import find_study
 from search.worker.worker import Worker
 from storage import test_reads as stored
 from storage.artifacts import open_store
-from storage.engine import connect, prepare
+from storage.engine import connect
 from storage.pages import Artifact
+from storage.schema import prepare
 from storage.studies import token
 
 Command = Callable[..., Answer]
@@ -355,8 +357,7 @@ def test_what_is_stored_names_no_file(copied: Search) -> None:
 
 
 def test_a_database_of_an_older_version(copied: Search) -> None:
-    with closing(sqlite3.connect(copied.folder.with_name("study.db"))) as database:
-        database.execute("DROP TABLE search_test_reads")
+    forget_versions(copied.url, "search_test_reads")
     study = copied.study()
     assert study is not None
     before = gather(study, copied.folder / "runs")

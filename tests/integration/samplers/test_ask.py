@@ -21,7 +21,8 @@ from search.spec.spec import Spec, load_spec
 from search.study.open import open_study
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
-from storage.leases import Lease, Leases
+from storage.claims import Lease
+from storage.leases import Leases
 from storage.processes import Process
 from storage.samples import frozen
 

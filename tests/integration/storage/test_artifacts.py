@@ -13,7 +13,7 @@ import pytest
 
 from storage.artifacts import check_place, open_store
 from storage.checkpoints import Checkpoints
-from storage.engine import StorageError
+from storage.errors import StorageError
 
 BUCKET = "faces"
 

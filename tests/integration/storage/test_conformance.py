@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage
 from optuna.testing.pytest_storages import StorageTestCase
 
 from storage import engine as engines
+from storage import schema
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -21,7 +22,7 @@ def handed_out(
     else:
         server = sqlalchemy.make_url(request.getfixturevalue("postgres"))
         url = server.set(drivername="postgresql").render_as_string(hide_password=False)
-    engines.prepare(url)
+    schema.prepare(url)
     storage = engines.optuna_storage(url)
     yield storage
     storage.remove_session()

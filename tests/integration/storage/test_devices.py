@@ -6,13 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-import sqlalchemy
 from fake_nvml import GPUS, fake_gpus
 from lease_workers import SECONDS, keep_alive, new_study, worker
 from service import Search
 from sqlalchemy import Engine
 
-from storage import engine as engines
 from storage import tables
 from storage.devices import DeviceRequest, Holder, claim
 from storage.leases import Leases, Status
@@ -106,16 +104,6 @@ def test_what_this_machine_sees(study: tuple[Engine, int]) -> None:
             tables.workers.update().where(tables.workers.c.worker_id == "a").values(started=gone.started)
         )
     assert take(b, A) == "GPU-a"
-
-
-def test_an_older_database_gets_the_table(url: str) -> None:
-    study = new_study(url, trials=1)
-    with study[0].begin() as connection:
-        tables.devices.drop(connection)
-    engines.complete(url)
-    engines.complete(url)
-    assert take(worker(*study, "a"), A) == "GPU-a"
-    assert sqlalchemy.inspect(study[0]).has_table("search_devices")
 
 
 # -- real workers ----------------------------------------------------------------------------------

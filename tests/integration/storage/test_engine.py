@@ -11,7 +11,9 @@ import pytest
 import sqlalchemy
 
 from storage import engine as engines
-from storage.engine import DATABASE_ERRORS, StorageError, in_one_line, reason
+from storage import schema
+from storage.errors import DATABASE_ERRORS, StorageError, reason
+from storage.url import one_line_errors
 
 LOCK = sqlalchemy.text("SELECT pg_advisory_xact_lock(7)")
 
@@ -52,7 +54,7 @@ def test_a_connection_to_a_silent_server_counts_as_broken(postgres_url: str) -> 
 
 def test_a_writer_waits_for_another(tmp_path: object) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
-    engines.prepare(url)
+    schema.prepare(url)
     first, second = engines.connect(url), engines.connect(url)
     done: list[float] = []
 
@@ -77,7 +79,7 @@ def test_a_writer_waits_for_another(tmp_path: object) -> None:
 def test_a_file_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a read-only folder (which nothing is for root, hence the patch) no reader may make its files."""
     path = tmp_path / "a study #1.db"  # what a URI would take apart
-    engines.prepare(f"sqlite:///{path}")
+    schema.prepare(f"sqlite:///{path}")
     beside = Path(f"{path}-shm")
     monkeypatch.setattr(os, "access", lambda *_: False)
     reader = engines.connect(f"sqlite:///{path}", read_only=True)
@@ -106,6 +108,6 @@ def test_a_full_disk_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (1 << 40, "--storage"),
     ):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
-        with pytest.raises(StorageError) as told, in_one_line(url):
+        with pytest.raises(StorageError) as told, one_line_errors(url):
             raise error
         assert f"{tmp_path}/x.db: database or disk is full; " in str(told.value) and said in str(told.value)

@@ -7,15 +7,14 @@ from collections.abc import Callable
 import pytest
 from lease_workers import claimed, new_study, worker
 from service import STUDY, Answer, Search
-from sqlalchemy import Engine, delete, update
+from sqlalchemy import Engine, update
 
 from search.records import Budget
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.open import open_study
 from search.worker.worker import Worker
-from storage import engine as engines
-from storage import hours, tables
+from storage import hours
 from storage.tables import leases, now
 
 Command = Callable[..., Answer]
@@ -93,17 +92,6 @@ def test_the_limit_is_never_set_below_what_is_used(url: str) -> None:
     assert hours.set_limit(*study, 3.0) == 3.0
     assert hours.read(*study) == (3.0, pytest.approx(2.0, abs=0.01))
     assert hours.read(*new_study(url, trials=1, name="other")) is None
-
-
-def test_a_study_in_an_older_database_can_have_one(url: str) -> None:
-    study = new_study(url, trials=2)
-    with study[0].begin() as connection:
-        tables.takeovers.drop(connection)
-        tables.points.drop(connection)
-    engines.complete(url)
-    assert hours.set_limit(*study, 1.0) == 1.0
-    with study[0].begin() as connection:
-        connection.execute(delete(tables.takeovers))
 
 
 # -- the commands ----------------------------------------------------------------------------------

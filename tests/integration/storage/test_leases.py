@@ -17,10 +17,13 @@ from lease_workers import SECONDS, claimed, keep_alive, new_study, worker
 from sqlalchemy import Engine
 
 from storage import engine as engines
-from storage import reads, studies, tables
-from storage.leases import Lease, Leases, Status
+from storage import reads, schema, studies, tables
+from storage.claims import Lease
+from storage.errors import StorageError
+from storage.leases import Leases, Status
 from storage.pages import Page
 from storage.processes import Process
+from storage.url import redacted
 
 
 @pytest.fixture
@@ -217,12 +220,9 @@ def test_eight_processes_use_the_budget_exactly(url: str) -> None:
 
 def start_study(url: str, failures: Any) -> None:
     try:
-        engines.prepare(url)
-        storage = engines.optuna_storage(url)
-        optuna.create_study(study_name="toy", storage=storage, load_if_exists=True)
-        study_id = storage.get_study_id_from_name("toy")
+        schema.prepare(url)
         engine = engines.connect(url)
-        studies.register(engine, study_id, document={}, fingerprint={}, profile=None, trials=1)
+        studies.create(engine, "toy", "maximize", document={}, fingerprint={}, profile=None, trials=1)
         failures.put(None)
     except Exception as error:
         failures.put(repr(error))
@@ -269,7 +269,7 @@ def test_the_feed_brings_each_point_of_the_study(study: tuple[Engine, int]) -> N
 
 
 def test_our_description_of_optunas_tables_is_true(url: str) -> None:
-    engines.prepare(url)
+    schema.prepare(url)
     inspector = sqlalchemy.inspect(engines.connect(url))
     for table in tables.optuna_tables.tables.values():
         there = {column["name"]: column["type"] for column in inspector.get_columns(table.name)}
@@ -291,20 +291,20 @@ def test_our_description_of_optunas_tables_is_true(url: str) -> None:
     ],
 )
 def test_a_url_that_does_not_work_is_refused_in_one_line(given: str, text: str) -> None:
-    with pytest.raises(engines.StorageError) as caught:
-        engines.prepare(given)
+    with pytest.raises(StorageError) as caught:
+        schema.prepare(given)
     message = str(caught.value)
     assert text in message and "\n" not in message
     assert "hunter" not in message
 
 
 def test_no_password_is_shown() -> None:
-    shown = engines.redacted("postgresql://u:hunter2@h/d?sslpassword=hunter3&sslmode=require")
+    shown = redacted("postgresql://u:hunter2@h/d?sslpassword=hunter3&sslmode=require")
     assert "hunter" not in shown and "sslmode=require" in shown and "u:***@h" in shown
 
 
 def test_a_file_that_is_no_database(tmp_path: Any) -> None:
     path = tmp_path / "x.db"
     path.write_text("this is not a database, and long enough to be looked at as one" * 20)
-    with pytest.raises(engines.StorageError, match="not a database"):
-        engines.prepare(f"sqlite:///{path}")
+    with pytest.raises(StorageError, match="not a database"):
+        schema.prepare(f"sqlite:///{path}")

@@ -19,7 +19,7 @@ from search.study.study import Study
 from search.study.warm_start import fitted
 from search.worker.worker import Worker
 from storage import tables
-from storage.leases import Lease
+from storage.claims import Lease
 
 Command = Callable[..., Answer]
 

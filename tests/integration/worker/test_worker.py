@@ -29,7 +29,8 @@ from search.worker import worker as worker_module
 from search.worker.worker import Worker
 from search.worker.workspace import KEPT, Workspace
 from storage import reads, studies
-from storage.leases import Lease, Leases
+from storage.claims import Lease
+from storage.leases import Leases
 
 SECONDS = 0.4  # of a lease
 

@@ -17,10 +17,10 @@ from search.runtime.signals import Interrupt
 from search.study.read import read_records
 from search.ui.trials import trial_detail
 from search.worker.worker import Worker
-from storage.leases import Lease, Leases
+from storage.claims import Lease
+from storage.leases import Leases
 from storage.processes import Process
 from storage.reads import trial_rows
-from storage.verdicts import note
 
 Command = Callable[..., Answer]
 
@@ -260,9 +260,9 @@ def test_the_first_verdict_stays(search_on_each: Search) -> None:
         each.join("cpu")
     lost = first.claim()
     assert isinstance(lost, Lease)
-    note(first, lost, {"control": "epoch 3: once", "control_epoch": 3})
+    first.add_attributes(lost, {"control": "epoch 3: once", "control_epoch": 3})
     first.release(lost)
-    note(first, lost, {"seed": 9})
+    first.add_attributes(lost, {"seed": 9})
     taken = second.claim()
     assert isinstance(taken, Lease)
     assert second.finish(

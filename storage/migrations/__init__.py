@@ -1,0 +1,1 @@
+"""Changes of our tables, one file each in `versions`; `storage.schema` runs them."""

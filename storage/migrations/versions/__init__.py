@@ -1,0 +1,1 @@
+"""One file for each change. None of them is edited once a release has run it."""
