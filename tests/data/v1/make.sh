@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes search.db, runs/ and postgres.sql anew. See README.md.
+# How search.db, runs/ and postgres.sql were made. See README.md.
 #   make.sh CHECKOUT VENV WORK     as root on Linux, six minutes on two cores; WORK must not exist
-# CHECKOUT is a clone of the commit, VENV has it installed with its test extra. This folder is only read:
+# CHECKOUT is a clone of the commit, VENV has it installed with its test extra. What is made lies in WORK/v1.
 set -euo pipefail
 # A host name of its own (nobody's machine is named), which also lets any other machine find the orphan's owner dead
 # only by its lease.

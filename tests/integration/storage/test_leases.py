@@ -1,7 +1,6 @@
 """Claims, reports and results: exact budgets, nobody's trial lost, nobody's trial trained twice."""
 
 import multiprocessing
-import signal
 import subprocess
 import sys
 import threading
@@ -122,8 +121,8 @@ def test_a_dead_process_of_this_machine_is_replaced_at_once(study: tuple[Engine,
     living = claimed(b)
     assert living.slot == 1, "its process lives"
     assert b.finish(living, "COMPLETE", 0.1, {})
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    child.kill()
+    child.communicate()
     taken = claimed(b)
     assert (taken.number, taken.attempt, taken.deaths) == (lease.number, 2, 1)
 
