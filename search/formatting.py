@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from search.records import Budget, Direction
+from search.records import Budget
+from search.scoring import Direction
 
 DASH = "–"
 BLOCKS = "▁▂▃▄▅▆▇█"

@@ -229,12 +229,16 @@ class Snapshot:
         )
 
 
-def finite(value: Any) -> Any:
-    """`value` with every NaN and infinity replaced by None: JSON has neither."""
+def finite(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`document` with every NaN and infinity replaced by None: JSON has neither."""
+    return {key: _finite(value) for key, value in document.items()}
+
+
+def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
+        return finite(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [finite(item) for item in value]
+        return [_finite(item) for item in value]
     return value

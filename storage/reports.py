@@ -42,7 +42,7 @@ def store(
         about = {"trial_id": trial_id, "owner": owner, "attempt": attempt}
         with engine.connect() as connection:
             rows = connection.scalar(AT_ONCE, {**about, "epoch": epoch, "horizon": horizon, "score": score})
-        return rows == 1
+        return bool(rows == 1)
     new = leases.c.epochs < epoch
     renewed = (
         update(leases)

@@ -12,6 +12,7 @@ for the device, and images that stay as they are cost nothing but their copy.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,7 +133,12 @@ def _move(
 
 
 def _sources(
-    height: int, width: int, flipped: NDArray, degrees: NDArray, factor: NDArray, shift: NDArray
+    height: int,
+    width: int,
+    flipped: NDArray[Any],
+    degrees: NDArray[Any],
+    factor: NDArray[Any],
+    shift: NDArray[Any],
 ) -> NDArray[np.float32]:
     """The maps from output to input positions, (n, 2, 3), in the coordinates of `F.grid_sample`.
 
@@ -220,6 +226,6 @@ def _cutmix(images: Tensor, masks: Tensor, config: AugmentConfig, rng: np.random
         masks[chosen] = torch.where(inside, masks[partners], masks[chosen])
 
 
-def _send(values: NDArray, like: Tensor) -> Tensor:
+def _send(values: NDArray[Any], like: Tensor) -> Tensor:
     """`values` on the device of `like`, without waiting for what the device is doing."""
     return torch.from_numpy(values).to(like.device, non_blocking=True)

@@ -56,7 +56,7 @@ def ce_dice(
 
     with p the softmax, g the one-hot target, sums over the pixels of an image and eps = 1e-8.
     """
-    return _CrossEntropyDice.apply(logits, target, dice_weight)
+    return _CrossEntropyDice.apply(logits, target, dice_weight)  # type: ignore[no-untyped-call]
 
 
 class _CrossEntropyDice(torch.autograd.Function):

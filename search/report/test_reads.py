@@ -163,6 +163,7 @@ def _fetch(study: Study, number: int, artifacts: str, path: Path) -> bool:
 
 def _split(objective: Any, candidates: Sequence[_Candidate], data: Path | None) -> LabelledTest:
     """What is to be scored, the same for all candidates."""
+    first: LabelledTest
     first, *others = (objective.describe_test(each.config, data) for each in candidates)
     for each, other in zip(candidates[1:], others, strict=True):
         if dict(other.fingerprint) != dict(first.fingerprint):

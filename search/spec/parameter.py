@@ -67,7 +67,8 @@ class Parameter:
     def suggest(self, trial: SuggestingTrial) -> Value:
         """Ask `trial` for a value."""
         if self.choices:
-            return trial.suggest_categorical(self.name, choices=self.choices)
+            choice: Value = trial.suggest_categorical(self.name, choices=self.choices)
+            return choice
         if self.integer:
             low, high, step = int(self.low), int(self.high), int(self.step or 1)
             return trial.suggest_int(self.name, low=low, high=high, step=step, log=self.log)

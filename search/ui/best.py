@@ -11,9 +11,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from search import formatting
-from search.records import Direction, Record, Snapshot
+from search.records import Record, Snapshot
 from search.render.document import Code
 from search.render.terminal import Blocks, pairs, prose
+from search.scoring import Direction
 from search.ui.overview import cause, distance_to_target
 
 ONE_SEED = (

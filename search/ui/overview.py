@@ -10,8 +10,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from search import formatting
-from search.records import Direction, Record, Snapshot
+from search.records import Record, Snapshot
 from search.render.terminal import flow
+from search.scoring import Direction
 from search.ui import forecast
 from search.ui import workers as roster
 

@@ -49,8 +49,8 @@ def test_a_database_that_is_away_for_three_leases(search_on_postgres: Search) ->
         late = search.spawn("worker")
         time.sleep(6.0)
         trained.append(sum(search.trained().values()))
+        search.wait(lambda: "looking again for up to 30 s" in search.said)
         assert late.poll() is None and process.poll() is None
-        assert "looking again for up to 30 s" in search.said
 
     restart(search.url, meanwhile)
     search.ends(process)

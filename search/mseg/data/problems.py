@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from search.mseg.data.contents import Content
 from search.mseg.data.layout import DataFolder, ImageFiles
 
+Shares = NDArray[np.float64]
+
 LOOK_AT = 200  # masks
 RESOLUTION = 128  # pixels to a side
 CLOSE = 0.05  # of the side: how far from each other's mirror image two classes may be on average
@@ -83,7 +85,7 @@ def mirror_pairs(masks: NDArray[np.uint8], classes: int) -> list[tuple[int, int]
     return pairs
 
 
-def _places(masks: NDArray[np.uint8], classes: int) -> tuple[NDArray, NDArray, NDArray]:
+def _places(masks: NDArray[np.uint8], classes: int) -> tuple[Shares, Shares, Shares]:
     """Area, mean x and mean y of each class in each mask, (N, classes), as shares; NaN where absent."""
     count, height, width = masks.shape
     cell = (masks + classes * np.arange(count)[:, None, None]).ravel()
