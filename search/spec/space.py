@@ -15,6 +15,13 @@ from search.objective import Params, Value
 from search.spec.parameter import Parameter, SuggestingTrial, read_parameter, read_scalar, same
 from search.spec.source import RESERVED, Node, check_name, is_section, show
 
+LOW_WORDS = ("low", "lo", "min", "minimum", "lower", "from", "start", "begin")
+HIGH_WORDS = ("high", "hi", "max", "maximum", "upper", "to", "stop", "end")
+LIST_WORDS = ("choices", "choice", "values", "options", "categories", "range")
+OTHER_WORDS = ("step", "log", "when", "type", "distribution", "scale", "q")
+MAX_NAME = 512
+"""Characters of a parameter's name that the database holds."""
+
 
 @dataclass(frozen=True)
 class Space:
@@ -104,6 +111,27 @@ def not_in_space(name: str, names: Iterable[str]) -> str:
     return f"{name}: the space has no such name{did_you_mean(name, names)}"
 
 
+def check_spelling(name: str, node: Node) -> None:
+    """Raise SpaceError for a section that reads like a parameter in the words of another program.
+
+    `{min: 0, max: 1}` would be two constants, which an objective of the user's own may well accept.
+    """
+    if not is_section(node):
+        return
+    entries = {word.lower(): item for word, item in node.entries().items()}
+    numbers = [word for word, item in entries.items() if isinstance(item.value, int | float)]
+    lows, highs = ([word for word in numbers if word in words] for words in (LOW_WORDS, HIGH_WORDS))
+    lists = [word for word, item in entries.items() if isinstance(item.value, list) and word in LIST_WORDS]
+    meant = "low and high" if (lows and highs) or lists == ["range"] else "choices" if lists else None
+    if meant and not entries.keys() - {*lows, *highs, *lists, *OTHER_WORDS}:
+        words = " and ".join(show(word) for word in (*lows, *highs, *lists))
+        raise node.error(
+            f"{name}: a parameter is written with {meant}, not {words}; constants need other names"
+        )
+    for word, item in node.entries().items():
+        check_spelling(f"{name}.{word}" if name else word, item)
+
+
 def condition(when: Mapping[str, tuple[Value, ...]]) -> str:
     """A condition in words: `schedule.kind 'cosine' or 'constant'`."""
     return " and ".join(f"{parent} {' or '.join(map(show, values))}" for parent, values in when.items())
@@ -145,8 +173,11 @@ def _leaves(section: Mapping[str, Node], path: tuple[str, ...]) -> Iterator[tupl
             raise item.error(f"{name}: is reserved; give the parameter or section another name")
         if is_section(item):
             yield from _leaves(item.entries(), (*path, name))
-        else:
-            yield ".".join((*path, name)), item
+            continue
+        dotted = ".".join((*path, name))
+        if len(dotted) > MAX_NAME:
+            raise item.error(f"{show(dotted)}: has {len(dotted)} characters; use at most {MAX_NAME}")
+        yield dotted, item
 
 
 def _constant(name: str, node: Node) -> Any:

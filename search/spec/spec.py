@@ -16,12 +16,14 @@ from typing import Any
 from search.errors import SpaceError, unknown_name
 from search.spec.known import Belief, KnownConfig, read_beliefs, read_known
 from search.spec.settings import ReportSettings, StudySettings, read_report, read_study
-from search.spec.source import Node, merge, override, read_yaml
-from search.spec.space import Space, read_space
+from search.spec.source import Node, merge, override, read_yaml, show
+from search.spec.space import Space, check_spelling, read_space
 
 SECTIONS = ("objective", "study", "space", "known", "avoid", "report", "profiles")
 LAYER = ("study", "space", "known", "avoid", "report")
 """What a profile may change."""
+MAX_PROFILE_NAME = 64
+"""Characters that the database holds."""
 NARROWED = ("space", "known", "avoid")
 """Where entries may be left out because they no longer fit after a profile or an override."""
 
@@ -77,6 +79,7 @@ class Spec:
         root = self.root
         for text in overrides:
             root = override(root, text)
+        check_spelling("", root.nearest(["space"]))
         return replace(_read(root, NARROWED, self), profile=self.profile)
 
     def known_params(self) -> list[dict[str, Any]]:
@@ -115,6 +118,8 @@ def load_spec(path: Path, *, overrides: Sequence[str] = (), profile: str | None 
     All profiles are checked, whichever is used. Raises SpaceError: place, value and remedy in one line.
     """
     written = read_yaml(path)
+    for part in (written, *written.nearest(["profiles"]).entries().values()):
+        check_spelling("", part.entries().get("space", Node(None, part.place)))
     layers = _profiles(written)
     sections = {name: item for name, item in written.entries().items() if name != "profiles"}
     base = Node(sections, written.place)
@@ -133,6 +138,10 @@ def load_spec(path: Path, *, overrides: Sequence[str] = (), profile: str | None 
 def _profiles(root: Node) -> dict[str, Node]:
     layers = {}
     for name, node in root.entries().get("profiles", Node(None, root.place)).mapping("profiles").items():
+        if len(name) > MAX_PROFILE_NAME:
+            raise node.error(
+                f"profiles: {show(name)} is too long; use at most {MAX_PROFILE_NAME} characters"
+            )
         body = node.mapping(f"profiles.{name}", LAYER)
         layers[name] = Node({key: item for key, item in body.items() if item.value is not None}, node.place)
     return layers

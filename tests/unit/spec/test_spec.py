@@ -181,6 +181,9 @@ WRONG = [
         "(did you mean 'trials'?)",
     ),
     (HEAD + "study: {trials: 0}", "space.yaml:3:9: study.trials: 0 is below 1"),
+    (HEAD + "study: {trials: 2147483648}", "space.yaml:3:9: study.trials: 2147483648 is above 2147483647"),
+    (HEAD + "study: {trials: 1e30}", "space.yaml:3:9: study.trials: 1e+30 is not an integer"),
+    (HEAD + "study: {smooth: 9999999999}", "space.yaml:3:9: study.smooth: 9999999999 is above 2147483647"),
     (HEAD + "study: {trials: 2.5}", "space.yaml:3:9: study.trials: 2.5 is not an integer"),
     (HEAD + "study: {trials: true}", "space.yaml:3:9: study.trials: true is not an integer"),
     (HEAD + "study: {trials: many}", "space.yaml:3:9: study.trials: 'many' is not an integer"),
@@ -354,6 +357,49 @@ WRONG = [
 def test_a_wrong_file_is_refused_with_place_value_and_remedy(toy: Path, text: str, message: str) -> None:
     toy.write_text(text)
     assert refusal().startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        ("{min: 0, max: 1}", "low and high, not 'min' and 'max'"),
+        ("{Lower: 0.0, Upper: 1.0, log: true}", "low and high, not 'lower' and 'upper'"),
+        ("{from: 1, to: 9, step: 2, when: {k: a}}", "low and high, not 'from' and 'to'"),
+        ("{distribution: uniform, min: 0, max: 1}", "low and high, not 'min' and 'max'"),
+        ("{range: [0, 1]}", "low and high, not 'range'"),
+        ("{values: [a, b]}", "choices, not 'values'"),
+        ("{type: categorical, options: [1, 2]}", "choices, not 'options'"),
+    ],
+)
+def test_a_parameter_in_another_programs_words_is_no_constant(
+    toy: Path, parameter: str, words: str
+) -> None:
+    expected = f"p: a parameter is written with {words}; constants need other names"
+    space = f"space: {{x: {{low: 0, high: 1}}, k: {{choices: [a, b]}}, s: {{p: {parameter}}}}}"
+    toy.write_text(f"objective: toy\n{space}\n")
+    assert refusal().endswith(f" s.{expected}")
+    toy.write_text("objective: toy\nspace: {x: {low: 0, high: 1}, k: {choices: [a, b]}}\n")
+    assert refusal(overrides=(f"p={parameter}",)) == f"--set p: {expected.removeprefix('p: ')}"
+    toy.write_text(f"{toy.read_text()}profiles: {{q: {{space: {{p: {parameter}}}}}}}\n")
+    assert refusal().endswith(expected)
+
+
+def test_constants_may_be_called_min_and_max_beside_others(toy: Path) -> None:
+    toy.write_text("objective: toy\nspace: {x: {low: 0, high: 1}, s: {min: 0, max: 1, size: 3}}\n")
+    assert load_spec(toy).space.constants == {"s.min": 0, "s.max": 1, "s.size": 3}
+
+
+def test_a_stored_study_keeps_constants_of_any_name(toy: Path) -> None:
+    document = {"objective": "toy", "space": {"x": {"low": 0, "high": 1}, "s": {"min": 0, "max": 1}}}
+    assert Spec.from_document(document, origin="study 's'").space.constants == {"s.min": 0, "s.max": 1}
+
+
+def test_names_are_no_longer_than_the_database_holds(toy: Path) -> None:
+    name = ".".join(["a" * 64] * 8)  # 519 characters
+    assert load_spec(toy, overrides=[f"{name[:512]}=1"]).space.constants[name[:512]] == 1
+    assert refusal(overrides=(f"{name}=1",)).endswith("...: has 519 characters; use at most 512")
+    toy.write_text(TOY.replace("  quick:", f"  {'q' * 65}:"))
+    assert refusal().endswith("is too long; use at most 64 characters")
 
 
 # Profiles and overrides -------------------------------------------------------------------------------
