@@ -28,6 +28,7 @@ def rate(value: float | None) -> str:
 
 
 def whole(value: float | None) -> str:
+    """A number without decimals; a dash where there is none."""
     return DASH if value is None or not math.isfinite(value) else f"{value:.0f}"
 
 

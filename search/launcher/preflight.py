@@ -91,6 +91,7 @@ def study_like(url: str, name: str) -> Snapshot | None:
 
 
 def check_table(report: Report) -> RenderableType:
+    """The answer of `search check` for a terminal."""
     table = Table.grid(padding=(0, 2))
     spec, data = report.spec, report.description
     table.add_row("objective", spec.objective)

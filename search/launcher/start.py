@@ -60,5 +60,6 @@ def exit_code(snapshot: Snapshot) -> int:
 
 
 def last_failure(snapshot: Snapshot) -> str:
+    """The last line of the reason of the last trial that failed."""
     reasons = [record.reason for record in snapshot.finished if record.state == "failed" and record.reason]
     return reasons[-1].text.splitlines()[-1] if reasons else "unknown"

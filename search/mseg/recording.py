@@ -43,6 +43,7 @@ COLUMNS = (
 
 
 def empty_history() -> History:
+    """Columns of a run that has trained no epoch yet."""
     return {column: [] for column in COLUMNS}
 
 

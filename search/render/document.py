@@ -34,11 +34,15 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
+    """Running text."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
+    """A list of sentences."""
+
     items: Sequence[str]
 
 
@@ -115,6 +119,8 @@ Block = Headline | Paragraph | Bullets | Table | Settings | Code | Figure
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """A heading and the blocks below it."""
+
     title: str
     blocks: Sequence[Block]
 
@@ -150,6 +156,7 @@ def code(text: object) -> str:
 
 
 def text_of(cell: Cell) -> str:
+    """A cell's text without its status."""
     return cell if isinstance(cell, str) else cell.text
 
 

@@ -11,4 +11,5 @@ def write_json(value: Any) -> None:
 
 
 def say(text: str) -> None:
+    """Prints a line to stderr; stdout is for data."""
     print(text, file=sys.stderr)

@@ -8,4 +8,5 @@ from search.samplers.draw import SlotDraw
 
 
 def uniform(draw: SlotDraw, **options: Any) -> BaseSampler:
+    """Independent draws, uniform in each parameter (on its log scale where it has one)."""
     return RandomSampler(seed=draw.seed, **options)

@@ -50,6 +50,7 @@ class Row:
 
 
 def rows(snapshot: Snapshot) -> list[Row]:
+    """A row for each worker, then one for each running trial that no worker holds."""
     running = {record.number: record for record in snapshot.running}
     held = {worker.trial for worker in snapshot.workers}
     several = len({worker.host for worker in snapshot.workers}) > 1

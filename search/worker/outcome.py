@@ -138,6 +138,7 @@ def is_device_error(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an error's message; its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -150,6 +151,7 @@ def check_applied(params: Mapping[str, Any], applied: Mapping[str, Any]) -> None
 
 
 def same(sampled: Any, live: Any) -> bool:
+    """Whether two values are equal, floats up to rounding."""
     if isinstance(sampled, float) and isinstance(live, float | int):
         return abs(sampled - live) <= TOLERANCE * max(abs(sampled), abs(live))
     return bool(sampled == live)

@@ -89,10 +89,12 @@ def lens(canvas: Canvas, u: float, v: float, ru: float, above: float, below: flo
 
 
 def rgb(red: float, green: float, blue: float) -> Colour:
+    """A colour of three shares from 0 to 1, (3, 1, 1)."""
     return np.array([red, green, blue], np.float32).reshape(3, 1, 1)
 
 
 def any_rgb(rng: np.random.Generator) -> Colour:
+    """A random colour, never quite black or white."""
     return rgb(*rng.uniform(0.02, 0.98, 3))
 
 

@@ -39,6 +39,8 @@ from search.objective import Value
 
 
 class StageSpec(NamedTuple):
+    """The fixed sizes of one stage of the encoder."""
+
     kernel: int  # of the patch embedding
     stride: int  # of the patch embedding
     width: int
