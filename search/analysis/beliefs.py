@@ -1,9 +1,9 @@
-"""Known configs and beliefs held against the records: a row for each, with its number of trials.
+"""Known configs and beliefs checked against the records, each with its number of trials.
 
 A belief says that configs of one kind do worse. All trials that ended by their own results are split into
-those of that kind and the others, and compared by ranks (Mann & Whitney 1947; p by permutation). A pruned
-or diverged trial ranks below every complete one, all of them alike (worst-rank scores, Lachin 1999): it
-was ended because it promised less. The p values are adjusted for the number of beliefs (Holm 1979).
+those of that kind and the others, and compared by ranks (Mann & Whitney 1947; p by permutation). Pruned and
+diverged trials rank below every complete one, all equal (worst-rank scores, Lachin 1999): they were ended
+because they promised less. The p values are adjusted for the number of beliefs (Holm 1979).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ from search.spec.known import Belief, KnownConfig
 
 LEVEL = 0.05
 
-Word = Literal["supported", "contradicted", "undetermined"]
+Verdict = Literal["supported", "contradicted", "undetermined"]
 
 
 @dataclass(frozen=True, slots=True)
-class KnownRow:
-    """A known config: the trial that ran it, and how it did beside the baseline; None: not both ran."""
+class KnownConfigResult:
+    """A known config: the trial that ran it, and the evidence beside the baseline, if both ran."""
 
     name: str
     record: Record | None
@@ -35,19 +35,19 @@ class KnownRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BeliefRow:
-    """A belief and what became of it.
+class BeliefResult:
+    """A belief and how the records judge it.
 
     Attributes:
-        says: the configs that it advises against, in words.
-        inside, outside: how many such trials there are, and how many others with these parameters.
+        conditions: which configs it advises against, in words.
+        inside, outside: number of such trials, and of others that have these parameters.
         inside_median, outside_median: of the values of the complete ones.
         better: the share of pairs in which the one that was advised against is better.
-        p: adjusted; None where one side is empty.
+        p: adjusted; None if one side is empty.
     """
 
     name: str
-    says: str
+    conditions: str
     inside: int
     outside: int
     inside_median: float | None
@@ -56,36 +56,36 @@ class BeliefRow:
     p: float | None
 
     @property
-    def verdict(self) -> Word:
+    def verdict(self) -> Verdict:
         if self.p is None or self.better is None or self.p > LEVEL:
             return "undetermined"
         return "contradicted" if self.better > 0.5 else "supported"
 
 
-def known_rows(
+def known_config_results(
     known: Sequence[KnownConfig], records: Sequence[Record], baseline: Record | None, direction: Direction
-) -> list[KnownRow]:
-    """A row for every known config in their order, each beside `baseline`."""
+) -> list[KnownConfigResult]:
+    """Every known config in order, each beside `baseline`."""
     by_name = {record.known: record for record in records if record.known}
-    rows = []
+    results = []
     for config in known:
         record = by_name.get(config.name)
-        found = None
+        evidence = None
         if record and baseline and record.number != baseline.number:
-            a, b = ([y for y in each.curve if y is not None] for each in (baseline, record))
+            a, b = ([score for score in each.curve if score is not None] for each in (baseline, record))
             if a and b:
-                found = noise.compare(a, b, direction)
-        rows.append(KnownRow(config.name, record, found))
-    return rows
+                evidence = noise.compare(a, b, direction)
+        results.append(KnownConfigResult(config.name, record, evidence))
+    return results
 
 
-def belief_rows(
+def belief_results(
     beliefs: Sequence[Belief],
     records: Sequence[Record],
     constants: Mapping[str, Any],
     direction: Direction,
-) -> list[BeliefRow]:
-    """A row for every belief in their order."""
+) -> list[BeliefResult]:
+    """Every belief in order."""
     judged = [record for record in records if _judged(record)]
     tests = []
     for belief in beliefs:
@@ -99,9 +99,9 @@ def belief_rows(
         tests.append((belief, inside, outside, rank_sum(*ranked) if inside and outside else None))
     adjusted = iter(holm([test.p for *_, test in tests if test]))
     return [
-        BeliefRow(
+        BeliefResult(
             name=belief.name,
-            says=in_words(belief.conditions),
+            conditions=in_words(belief.conditions),
             inside=len(inside),
             outside=len(outside),
             inside_median=_median(inside),
@@ -114,7 +114,7 @@ def belief_rows(
 
 
 def applies(conditions: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> bool | None:
-    """Whether all comparisons hold for a config; None where it lacks one of their parameters."""
+    """Whether all conditions hold for a config; None if it lacks one of their parameters."""
     if not conditions.keys() <= params.keys():
         return None
     return all(
@@ -126,13 +126,13 @@ def applies(conditions: Mapping[str, Mapping[str, Any]], params: Mapping[str, An
 
 def in_words(conditions: Mapping[str, Mapping[str, Any]]) -> str:
     """`loss.dice_weight above 1.5 and model.dropout below 0.1`."""
-    said = []
+    parts = []
     for name, comparisons in conditions.items():
         for word, operand in comparisons.items():
             values = operand if word == "one_of" else [operand]
-            shown = " or ".join(literal(formatting.parameter(value)) for value in values)
-            said.append(f"{literal(name)} {'' if word in ('one_of', 'equals') else f'{word} '}{shown}")
-    return " and ".join(said)
+            text = " or ".join(literal(formatting.parameter(value)) for value in values)
+            parts.append(f"{literal(name)} {'' if word in ('one_of', 'equals') else f'{word} '}{text}")
+    return " and ".join(parts)
 
 
 def _holds(word: str, operand: Any, value: Any) -> bool:
@@ -144,7 +144,7 @@ def _holds(word: str, operand: Any, value: Any) -> bool:
 
 
 def _judged(record: Record) -> bool:
-    """Whether its own results ended it: it is neither under way, broken, nor too large for the memory."""
+    """Whether its own results ended it, rather than a bug or a lack of memory; not if it still runs."""
     if record.state == "pruned":
         return record.reason is None or record.reason.code != "oom"
     return record.state == "complete" and record.value is not None

@@ -50,10 +50,10 @@ def report(
     from sqlalchemy.exc import SQLAlchemyError
 
     from search.analysis.stages import parse_ends
-    from search.report.gathering import gather, read_trial
+    from search.report.collect import collect_report_data, read_trial
     from search.report.publication import publish
-    from search.report.test_reads import read_held_out, read_test
-    from search.report.writing import draw_trial, write_report
+    from search.report.score_test_split import read_split_scores, score_test_split
+    from search.report.writer import draw_trial, write_report
     from search.runtime.devices import find_devices
     from search.study.read import read_record
     from search.worker.checkpoint_sync import artifact_place
@@ -76,26 +76,26 @@ def report(
         figure = draw_trial(read_trial(opened, record, runs), opened.spec.study.smooth, folder)
         _print({"study": opened.name, "trial": trial, "figures": [str(figure)]}, [figure], as_json)
         return 0
-    material = gather(opened, runs, against, ends)
+    report_data = collect_report_data(opened, runs, against, ends)
     if final:
-        trials = [tried for _, tried in reversed(material.roles)]
-        read_test(
+        trials = [each for _, each in reversed(report_data.roles)]
+        score_test_split(
             resolve_study(url, opened.name),
             trials,
             data,
             find_devices(gpus, None, device)[0],
             artifacts or None,
         )
-        baseline = None if material.baseline is None else material.baseline.record.number
-        scored = read_held_out(opened, material.best.record.number, baseline)
-        material = replace(material, held_out=scored)
-    written = write_report(material, folder)
+        baseline = None if report_data.baseline is None else report_data.baseline.record.number
+        scores = read_split_scores(opened, report_data.best.record.number, baseline)
+        report_data = replace(report_data, test=scores)
+    written = write_report(report_data, folder)
     try:
         publish(resolve_study(url, opened.name), written, artifact_place(artifacts or None, runs))
     except (OSError, StorageError, SQLAlchemyError) as error:
         say(f"the dashboard does not have this report: {str(error).splitlines()[0]}")
-    if final and material.held_out is not None:
-        say(material.held_out.counted())
+    if final and report_data.test is not None:
+        say(report_data.test.count_sentence())
     _print(written.to_json(), written.paths, as_json)
     return 0
 

@@ -62,7 +62,7 @@ def write(
 def read(folder: Path) -> Examples | None:
     """The faces that the run in `folder` kept; None if there are none, or the file is damaged."""
     try:
-        with np.load(folder / GALLERY, allow_pickle=False) as kept:
+        with (folder / GALLERY).open("rb") as file, np.load(file, allow_pickle=False) as kept:
             truth, palette = kept["truth"], kept["palette"]
             sheet = np.asarray(Image.open(io.BytesIO(kept["images"].tobytes())).convert("RGB"))
             return Examples(

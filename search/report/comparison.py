@@ -25,6 +25,8 @@ from search.render.document import (
 
 Names = tuple[str, str]
 
+REPORT_NAMES = ("The baseline", "The best")
+
 
 def comparison_blocks(comparison: Comparison) -> list[Block]:
     """The whole answer of `search compare`."""

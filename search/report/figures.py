@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from search import formatting
-from search.analysis.classes import ClassRow
+from search.analysis.classes import ClassChange
 from search.analysis.importance import Importance
 from search.analysis.stages import TrainingStage
 from search.recorded_run import RecordedRun
@@ -186,12 +186,12 @@ def importance(path: Path, found: Importance) -> None:
         axes.set_xlim(left=0)
 
 
-def classes(path: Path, rows: Sequence[ClassRow], before: str, after: str) -> None:
+def classes(path: Path, rows: Sequence[ClassChange], before: str, after: str) -> None:
     """F of every class in both runs, the one that lost most at the foot."""
     with _figure(path, 1.2 + 0.25 * len(rows)) as figure:
         axes = figure.subplots()
         for y, row in enumerate(rows):
-            colour = {"gained": BEST, "paid": MARK, "": "#9aa3ab"}[row.verdict]
+            colour = {"higher": BEST, "lower": MARK, "": "#9aa3ab"}[row.verdict]
             axes.plot([row.before, row.after], [y, y], color=colour, linewidth=2, zorder=1)
             axes.plot(row.before, y, "o", color="white", markeredgecolor=BASELINE, markersize=6)
             axes.plot(row.after, y, "o", color=colour, markersize=6)

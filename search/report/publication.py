@@ -1,14 +1,14 @@
 """A study's page on the dashboard: its last report as a note, its figures and the HTML as artifacts."""
 
 from search.render import markdown
-from search.report.writing import Written
+from search.report.writer import WrittenReport
 from search.study.study import Study
 from storage import pages, studies
 from storage.artifacts import open_store
 from storage.pages import Artifact, Page
 
 
-def publish(study: Study, written: Written, place: str) -> None:
+def publish(study: Study, written: WrittenReport, place: str) -> None:
     """Puts a report's files into the artifact store at `place`, then its text into the study.
 
     Raises:

@@ -182,7 +182,7 @@ def test_no_circle() -> None:
         ("search.study.read", ["torch", "optuna", "numpy"]),
         ("search.ui.trials", ["torch", "optuna", "sqlalchemy"]),
         ("search.analysis.comparison", ["torch", "optuna", "sqlalchemy", "scipy"]),
-        ("search.report.writing", ["torch", "optuna", "sqlalchemy", "matplotlib.pyplot"]),
+        ("search.report.writer", ["torch", "optuna", "sqlalchemy", "matplotlib.pyplot"]),
         ("search.launcher.start", ["torch", "kornia", "scipy.stats"]),
         ("search.worker.worker", ["torch", "kornia", "scipy.stats", "matplotlib"]),
     ],

@@ -27,8 +27,8 @@ from service import STUDY as STUDY_NAME
 
 from search.analysis import importance
 from search.analysis.ablation import ablation
-from search.analysis.beliefs import applies, belief_rows
-from search.analysis.classes import class_rows
+from search.analysis.beliefs import applies, belief_results
+from search.analysis.classes import class_changes
 from search.analysis.confirmation import confirmation
 from search.analysis.racing import Results
 from search.analysis.rank_tests import holm, rank_sum
@@ -42,12 +42,12 @@ from search.recorded_run import RecordedRun
 from search.records import Record
 from search.render import document as blocks
 from search.render import html, markdown
-from search.report import fresh_seeds
-from search.report import next_steps as ending
-from search.report.advice import Hit, hits, widened
+from search.report.collect import collect_report_data
 from search.report.examples import example_changes
-from search.report.gathering import gather
-from search.report.writing import Written, write_report
+from search.report.sections.fresh_seeds import fresh_seeds
+from search.report.sections.next_steps import next_steps
+from search.report.suggestions import RangeHit, range_hits, widened
+from search.report.writer import WrittenReport, write_report
 from search.retraining import ablate
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
@@ -95,12 +95,14 @@ def said(*sections: blocks.Section) -> str:
     return markdown.render(blocks.Document("", [], sections))
 
 
-def written(search: Search, **wanted: Any) -> Written:
+def written(search: Search, **wanted: Any) -> WrittenReport:
     """The report on the study as it is now."""
     study = search.study()
     assert study is not None
     try:
-        return write_report(gather(study, search.folder / "runs", **wanted), search.runs / "report")
+        return write_report(
+            collect_report_data(study, search.folder / "runs", **wanted), search.runs / "report"
+        )
     finally:
         study.engine.dispose()
 
@@ -120,12 +122,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Search:
 
 
 @pytest.fixture(scope="module")
-def report(finished: Search) -> Written:
+def report(finished: Search) -> WrittenReport:
     return written(finished)
 
 
 @pytest.fixture(scope="module")
-def reported(report: Written) -> Any:
+def reported(report: WrittenReport) -> Any:
     """What `search report --json` says of it."""
     return json.loads(json.dumps(report.to_json()))
 
@@ -275,7 +277,7 @@ def test_stages_are_the_studys_unless_given(command: Command, search: Search) ->
     assert "Stages end after epochs 1, 2, 3, 30, as the study's report.stages says." in path.read_text()
     assert load_spec(path.with_name("space.yaml")).report.stages == (1, 2, 3, 30)
     command("report", "--stages", "2,3,4,5")
-    assert "Stages end after epochs 2, 3, 4, 5, as was asked." in path.read_text()
+    assert "Stages end after epochs 2, 3, 4, 5, as requested." in path.read_text()
 
 
 def test_a_long_command_is_folded_at_its_flags() -> None:
@@ -522,7 +524,7 @@ def test_beliefs(effect: float, direction: Any, verdict: str) -> None:
     records = [
         trial(n, rng.normal(0.6, 0.02) + effect * (w > 1.5), loss_weight=w) for n, w in enumerate(weights)
     ]
-    (row,) = belief_rows([HIGH], records, {}, direction)
+    (row,) = belief_results([HIGH], records, {}, direction)
     assert row.verdict == verdict
     assert (row.inside, row.outside) == (int((weights > 1.5).sum()), int((weights <= 1.5).sum()))
 
@@ -531,9 +533,9 @@ def test_pruned_trials_count_as_the_worst() -> None:
     records = [trial(n, 0.6 + 0.001 * n, loss_weight=1.0) for n in range(8)]
     records += [trial(n, 0.9, "pruned", loss_weight=2.0) for n in range(8, 16)]
     records += [trial(n, 0.9, "failed", loss_weight=2.0) for n in range(16, 30)]
-    (row,) = belief_rows([HIGH], records, {}, "maximize")
+    (row,) = belief_results([HIGH], records, {}, "maximize")
     assert (row.verdict, row.inside, row.outside, row.inside_median) == ("supported", 8, 8, None)
-    (few,) = belief_rows([HIGH], records[:4], {}, "maximize")
+    (few,) = belief_results([HIGH], records[:4], {}, "maximize")
     assert (few.verdict, few.p, few.inside) == ("undetermined", None, 0)
 
 
@@ -544,7 +546,7 @@ def test_beliefs_are_rarely_wrong() -> None:
     for seed in range(200):
         rng = np.random.default_rng(seed)
         records = [trial(n, rng.normal(), loss_weight=rng.uniform(1, 2)) for n in range(20)]
-        rows = belief_rows([HIGH, *others], records, {}, "maximize")
+        rows = belief_results([HIGH, *others], records, {}, "maximize")
         wrong += any(row.verdict != "undetermined" for row in rows)
     assert wrong <= 19  # 5 % of 200 is 10; 19 is three standard deviations above
 
@@ -571,14 +573,14 @@ def test_which_classes_paid() -> None:
         rows = [[None if np.isnan(f) else f for f in each] for each in by_class.tolist()]
         run = run_of(np.nanmean(by_class, axis=1).tolist(), val_f_per_class=rows)
         sides.append((run, peak(run, 5), by_class))
-    rows = class_rows(sides[0][:2], sides[1][:2], [f"c{index}" for index in range(10)])
-    assert [row.name for row in rows if row.verdict == "paid"] == ["c3"]
-    assert [row.name for row in rows if row.verdict == "gained"] == ["c7"]
+    rows = class_changes(sides[0][:2], sides[1][:2], [f"c{index}" for index in range(10)])
+    assert [row.name for row in rows if row.verdict == "lower"] == ["c3"]
+    assert [row.name for row in rows if row.verdict == "higher"] == ["c7"]
     assert len(rows) == 18 and rows[0].name == "c3" and "class 17" in {row.name for row in rows}
     at = sides[0][1]
     assert rows[0].before == pytest.approx(sides[0][2][at.first - 1 : at.last, 3].mean())
     assert rows[0].error == pytest.approx(0.02 * np.sqrt(2 / 5), rel=0.4)
-    assert class_rows((run_of([0.5]), peak(run_of([0.5]), 1)), sides[1][:2], []) == []
+    assert class_changes((run_of([0.5]), peak(run_of([0.5]), 1)), sides[1][:2], []) == []
 
 
 # -- faces -----------------------------------------------------------------------------------------
@@ -639,9 +641,9 @@ EPOCHS = Parameter(name="warm", low=0, high=15, step=1)
 def test_what_fresh_seeds_said(copied: Search) -> None:
     study = copied.study()
     assert study is not None
-    material = gather(study, copied.folder / "runs")
+    material = collect_report_data(study, copied.folder / "runs")
     assert material.confirmation is None
-    before = said(fresh_seeds.fresh_seeds(material), ending.next_steps(material, copied.runs))
+    before = said(fresh_seeds(material, copied.runs), next_steps(material, copied.runs))
     assert "Nothing has been trained again with other seeds" in before
     assert "search confirm --study toy --top 3 --against 0" in before
     configs = [
@@ -663,7 +665,7 @@ def test_what_fresh_seeds_said(copied: Search) -> None:
     results = Results(scores=scores, planned=6, running=0, lost=0, rounds=3)
     found = confirmation("toy-confirm", plan, results, "maximize", ended=True)
     material = replace(material, confirmation=found)
-    text = said(fresh_seeds.fresh_seeds(material), ending.next_steps(material, copied.runs))
+    text = said(fresh_seeds(material, copied.runs), next_steps(material, copied.runs))
     assert "**On 3 fresh seeds trial 1 is better than by hand**: +0.4900" in text
     assert "The search's value of trial 1 less its mean over fresh seeds: +0.0300" in text
     assert "| trial 1 | 0.8300 | 3 | 0.8000 |" in text
@@ -676,20 +678,20 @@ def test_which_change_did_it(copied: Search) -> None:
     study = find_study(copied.url, STUDY_NAME)
     assert study is not None
     made, _ = ablate.prepared(study, ablate.Asked(a="0", b="1", seeds=2))
-    material = gather(study, copied.folder / "runs")
-    text = said(fresh_seeds.fresh_seeds(material))
+    material = collect_report_data(study, copied.folder / "runs")
+    text = said(fresh_seeds(material, copied.runs))
     assert "From trial 0 (by hand) to trial 1, all changes together" in text
     (asked,) = material.ablations
     scores = np.array([[0.30, 0.32], [0.80, 0.82], [0.50, 0.52], [0.40, 0.42]])[: len(asked.plan.configs)]
     results = Results(scores=scores, planned=len(scores) * 2, running=0, lost=0, rounds=2)
     found = ablation("toy-ablate-0-1", asked.plan, results, "maximize", ended=True)
-    text = said(fresh_seeds.fresh_seeds(replace(material, ablations=[found])))
+    text = said(fresh_seeds(replace(material, ablations=[found]), copied.runs))
     assert found.total is not None and f"all changes together**: {found.total.value:+.4f}" in text
     for effect in found.effects:
         assert effect.effect is not None
         assert f"| 2 | {effect.effect.value:+.4f} |" in text
     with pytest.raises(UserError, match="retrains trials; report on the search, 'toy'"):
-        gather(made, copied.folder / "runs")
+        collect_report_data(made, copied.folder / "runs")
     for each in (study, made):
         each.engine.dispose()
 
@@ -738,11 +740,11 @@ def test_what_matters_is_told_from_chance(monkeypatch: pytest.MonkeyPatch) -> No
 def test_ends_that_were_hit() -> None:
     best = [trial(n, 0.7, loss_weight=2.9, rate=2e-3, warm=0) for n in range(3)]
     rest = [trial(n, 0.6, loss_weight=1.0, rate=9e-3, warm=8) for n in range(3, 9)]
-    (hit,) = hits([WEIGHT, RATE, EPOCHS], best, [*best, *rest])  # a warm-up of 0 cannot go lower
+    (hit,) = range_hits([WEIGHT, RATE, EPOCHS], best, [*best, *rest])  # a warm-up of 0 cannot go lower
     assert (hit.parameter, hit.upper, hit.near, hit.top) == (WEIGHT, True, 3, 3)
     assert (hit.all_near, hit.trials) == (3, 9)
-    assert not hits([WEIGHT], [rest[0], *best], rest), "the best one is not there"
-    assert not hits([WEIGHT], [best[0], *rest[:4]], rest), "nobody else is there"
+    assert not range_hits([WEIGHT], [rest[0], *best], rest), "the best one is not there"
+    assert not range_hits([WEIGHT], [best[0], *rest[:4]], rest), "nobody else is there"
 
 
 @pytest.mark.parametrize(
@@ -757,19 +759,19 @@ def test_ends_that_were_hit() -> None:
     ],
 )
 def test_widened(parameter: Parameter, upper: bool, low: float, high: float) -> None:
-    found = widened(Hit(parameter, upper, 3, 3, 3, 9))
+    found = widened(RangeHit(parameter, upper, 3, 3, 3, 9))
     assert (found["low"], found["high"]) == pytest.approx((low, high))
     assert isinstance(found["low"], type(parameter.low)) and found.get("log", False) == parameter.log
 
 
-def test_imported_runs_stand_beside(report: Written, copied: Search) -> None:
+def test_imported_runs_stand_beside(report: WrittenReport, copied: Search) -> None:
     """Each under its metric, and the best trial by each that it has."""
     assert not any(section.title == "Imported runs" for section in report.document.sections)
     (copied.folder / "nights.csv").write_text("name,val_f_score,epochs\n`august`|,0.99,143\n")
     study = find_study(copied.url, STUDY_NAME)
     assert study is not None
     store(study, read_paths([copied.folder / "nights.csv"]), update=False)
-    best = gather(study, copied.folder / "runs").best.record
+    best = collect_report_data(study, copied.folder / "runs").best.record
     study.engine.dispose()
     pooled = [0.1, 0.4, 0.3, 0.2, 0.1, 0.1]
     fill(copied, best.number, val_fscore_batch32=pooled)
@@ -786,7 +788,7 @@ def test_imported_runs_stand_beside(report: Written, copied: Search) -> None:
 
 
 def test_the_commands_work(
-    command: Command, report: Written, copied: Search, monkeypatch: pytest.MonkeyPatch
+    command: Command, report: WrittenReport, copied: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the report says to type is accepted, and makes the study that it says."""
     monkeypatch.setenv("SEARCH_STORAGE", copied.url)

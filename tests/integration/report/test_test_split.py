@@ -24,7 +24,7 @@ from scipy.stats import t
 from service import DOCUMENT, PATIENCE, Answer, Search
 from service import STUDY as STUDY_NAME
 
-from search.analysis.test_split import HeldOut
+from search.analysis.split_scores import SplitScores
 from search.errors import DataError
 from search.mseg import configure, describe, describe_test, score_test, test_split
 from search.mseg.checkpoint import settle_weights, write_weights
@@ -36,10 +36,10 @@ from search.mseg.learner import LOGITS, build
 from search.objective import WEIGHTS
 from search.render import markdown
 from search.render.document import Document
-from search.report.gathering import gather
-from search.report.material import Material
-from search.report.test_reads import read_test
-from search.report.test_split import held_out as held_out_section
+from search.report.collect import collect_report_data
+from search.report.report_data import ReportData
+from search.report.score_test_split import score_test_split
+from search.report.sections.test_split import test_split as split_section
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.open import find_study
@@ -127,26 +127,27 @@ def report(command: Command, copied: Search, monkeypatch: pytest.MonkeyPatch) ->
 FINAL = ("--final", "--data", "data")
 
 
-def final(search: Search, against: str | None = None) -> Material:
+def final(search: Search, against: str | None = None) -> ReportData:
     """What `search report --final` has to report, without its figures."""
     study = find_study(search.url, STUDY_NAME)
     assert study is not None
     try:
-        material = gather(study, search.folder / "runs", against)
+        material = collect_report_data(study, search.folder / "runs", against)
         trials = [trial for _, trial in material.roles]
-        read_test(study, trials, search.folder / "data", Device("cpu", "cpu"), None)
-        return gather(study, search.folder / "runs", against)
+        score_test_split(study, trials, search.folder / "data", Device("cpu", "cpu"), None)
+        return collect_report_data(study, search.folder / "runs", against)
     finally:
         study.engine.dispose()
 
 
-def read_of(material: Material) -> HeldOut:
-    assert material.held_out is not None
-    return material.held_out
+def read_of(material: ReportData) -> SplitScores:
+    assert material.test is not None
+    return material.test
 
 
-def said(material: Material) -> str:
-    return markdown.render(Document("", [], held_out_section(material)))
+def said(material: ReportData) -> str:
+    section = split_section(material, Path())
+    return markdown.render(Document("", [], [section] if section else []))
 
 
 def by_hand(search: Search, *numbers: int) -> list[np.ndarray]:
@@ -205,7 +206,7 @@ def test_the_numbers_are_those_of_the_images(report: Command, copied: Search) ->
 @pytest.mark.parametrize(
     ("labels", "verdict"),
     [
-        (lambda best: LABELS, "the two are not told apart by these images"),
+        (lambda best: LABELS, "these images do not tell the two apart"),
         (lambda best: [best, best + 0.01, best - 0.02], "its weights are better on images like these"),
         (lambda best: [0.9, 0.91, 0.92], "its weights are worse on images like these"),
     ],
@@ -236,7 +237,7 @@ def test_the_same_weights_and_labels_are_read_once(
     assert readers(copied) == 2
     capsys.readouterr()
     assert read_of(final(copied)) == first and readers(copied) == 2
-    assert "not counted anew" in capsys.readouterr().err
+    assert "no new read" in capsys.readouterr().err
 
 
 def test_other_weights_and_other_labels_count(copied: Search) -> None:
@@ -244,11 +245,11 @@ def test_other_weights_and_other_labels_count(copied: Search) -> None:
     material = final(copied, "2")
     assert readers(copied) == 3, "the best was scored before"
     assert [read.trials for read in read_of(material).reads] == [[0, best], [2]]
-    counted = read_of(material).counted()
+    counted = read_of(material).count_sentence()
     assert "has been read 2 times for this study (first 20" in counted
     assert "A number chosen among 2 reads is no longer a test." in counted
     assert counted in said(material)
-    assert "told apart" not in said(material) and "images like these" not in said(material)
+    assert "tell the two apart" not in said(material) and "images like these" not in said(material)
     label(copied, [*LABELS, 0.4])
     found = read_of(final(copied))
     assert readers(copied) == 5 and len(found.reads) == 3
@@ -265,7 +266,7 @@ def test_a_read_counts_that_was_killed_when_it_knew_the_scores(copied: Search) -
     (copied.folder / "data" / "die").unlink()
     study = copied.study()
     assert study is not None
-    left = gather(study, copied.folder / "runs")
+    left = collect_report_data(study, copied.folder / "runs")
     assert read_of(left).best is None and "was not scored" in said(left)
     after = final(copied)
     assert len(read_of(after).reads) == 2 and read_of(after).best is not None
@@ -276,7 +277,7 @@ def test_a_read_counts_before_it_is_shown(
     report: Command, copied: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("search.report.writing.compose", lambda *_: 1 / 0)
+        patched.setattr("search.report.writer.compose", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             report(*FINAL)
     (row,) = rows(copied)
@@ -299,7 +300,7 @@ def test_two_at_once_both_count(search_on_each: Search, monkeypatch: pytest.Monk
     first, second = rows(search)
     assert (first.number, second.number) == (1, 2)
     assert first.results == second.results is not None
-    assert "read 2 times" in read_of(final(search)).counted()
+    assert "read 2 times" in read_of(final(search)).count_sentence()
 
 
 def test_numbers_are_given_once(url: str) -> None:
@@ -360,8 +361,8 @@ def test_a_database_of_an_older_version(copied: Search) -> None:
     forget_versions(copied.url, "search_test_reads")
     study = copied.study()
     assert study is not None
-    before = gather(study, copied.folder / "runs")
-    assert before.held_out is None and said(before).strip() == "#"
+    before = collect_report_data(study, copied.folder / "runs")
+    assert before.test is None and said(before).strip() == "#"
     assert len(read_of(final(copied)).reads) == 1
 
 

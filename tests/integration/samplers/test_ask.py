@@ -12,7 +12,7 @@ import pytest
 from service import STUDY, Search
 
 from search.objective import EpochResult, Run
-from search.report.gathering import gather
+from search.report.collect import collect_report_data
 from search.runtime.signals import Interrupt
 from search.samplers.ask import DrawHistory, Task, ask, choose, repeat_seed, sample_of, trial_of
 from search.samplers.gp import whole_trials
@@ -189,7 +189,7 @@ def test_a_repeat_trains_with_a_seed_of_its_own_is_recorded_and_never_the_best(
     snapshot = read_snapshot(study)
     assert snapshot.best is not None and snapshot.best.number == again.repeat_of
     assert snapshot.best.value == pytest.approx(0.0) and again.value == pytest.approx(0.5)
-    reported = {record.number for record in gather(study, search.folder / "runs").complete}
+    reported = {record.number for record in collect_report_data(study, search.folder / "runs").complete}
     assert reported == set(range(POINTS)), "nor does a report count its config twice"
     frozen = study.optuna.trials[POINTS]
     assert frozen.user_attrs["repeat_of"] == again.repeat_of and frozen.user_attrs["seed"] == again.seed

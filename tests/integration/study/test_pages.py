@@ -17,9 +17,9 @@ from service import STUDY, Search
 
 from search.objective import EpochResult
 from search.render import curve_svg, markdown
-from search.report.gathering import gather
+from search.report.collect import collect_report_data
 from search.report.publication import publish
-from search.report.writing import write_report
+from search.report.writer import write_report
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.study.open import open_study
@@ -123,7 +123,7 @@ def test_a_curve_that_cannot_be_drawn_costs_no_trial(search: Search) -> None:
 def test_the_page_of_a_study_is_its_last_report(search_on_each: Search) -> None:
     study = run(search_on_each, [0.1, 0.3, 0.2], [0.4, 0.5, 0.6])
     runs = search_on_each.folder / "runs"
-    material = gather(study, runs)
+    material = collect_report_data(study, runs)
     store = open_store(str(runs / DEFAULT))
     for title in ("the first", "the second"):
         written = write_report(material, search_on_each.runs / "report")

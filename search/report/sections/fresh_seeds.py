@@ -1,7 +1,9 @@
 """The section about fresh seeds: the answers of `search confirm` and `search ablate` so far."""
 
+from pathlib import Path
+
 from search.render.document import Block, Paragraph, Section
-from search.report.material import Material
+from search.report.report_data import ReportData
 from search.retraining.answers import ablation_blocks, confirmation_blocks, predicted
 
 NOTHING = (
@@ -10,14 +12,14 @@ NOTHING = (
 )
 
 
-def fresh_seeds(material: Material) -> Section:
+def fresh_seeds(data: ReportData, folder: Path) -> Section:
     """Whether the best is better than the baseline when both are trained again."""
     blocks: list[Block] = []
-    if material.confirmation is not None and material.confirmation.winner is not None:
-        blocks += confirmation_blocks(material.confirmation)
+    if data.confirmation is not None and data.confirmation.winner is not None:
+        blocks += confirmation_blocks(data.confirmation)
     else:
-        blocks += [] if material.predicted is None else [Paragraph(predicted(material.predicted))]
+        blocks += [] if data.predicted is None else [Paragraph(predicted(data.predicted))]
         blocks.append(Paragraph(NOTHING))
-    for answer in material.ablations:
+    for answer in data.ablations:
         blocks += ablation_blocks(answer)
     return Section("On fresh seeds", blocks)

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from search.analysis.ablation import Ablation
+from search.analysis.comparison import Comparison, compare
 from search.analysis.confirmation import Confirmation
 from search.analysis.importance import Importance
-from search.analysis.test_split import HeldOut
+from search.analysis.split_scores import SplitScores
 from search.recorded_run import RecordedRun
 from search.records import ImportedRun, Record, Snapshot
 from search.spec.spec import Spec
@@ -18,17 +20,17 @@ NOT_RECORDED = "not recorded"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class ReportedTrial:
     """A trial that a report looks at closely.
 
     Attributes:
         run: settings and scores as the database holds them; the other columns from the trial's folder.
         folder: where that is.
-        missing: why there are no other columns, where there are none.
+        missing: why there are no other columns, if there are none.
         metric: what its score is, in words.
         provenance: device, versions and the like by name, as `config.yaml` has them.
-        data: where its data came from, as a path or in words; None where it is not recorded.
-        classes: names of the classes of `val_f_per_class`; empty where they are not recorded.
+        data: where its data came from, as a path or in words; None if that is not recorded.
+        classes: names of the classes, in the order of their scores; empty if they are not recorded.
     """
 
     record: Record
@@ -44,44 +46,38 @@ class Trial:
     def name(self) -> str:
         return self.run.name
 
-    @property
-    def overlay(self) -> Path | None:
-        """Its picture of faces, where this machine has it."""
-        path = self.folder / "overlay.png"
-        return path if path.is_file() else None
-
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class ReportData:
     """A study as a report sees it.
 
     Attributes:
         records: all trials by number, with their curves.
         fingerprint: of the data, part by part.
         best: the best complete trial.
-        baseline: what it is held against; None where there is none, which `no_baseline` explains.
-        importance: None where too few trials are complete.
-        confirmation: what fresh seeds said, as far as `search confirm` is. None: nothing was retrained.
-        ablations: what `search ablate` found so far, for each pair of configs that it was asked about.
-        predicted: how lucky the best is expected to be; None where the search does not tell enough.
+        baseline: what it is compared with; None if there is none, which `no_baseline` explains.
+        importance: None if too few trials are complete.
+        confirmation: the answer of `search confirm` so far; None if nothing was retrained.
+        ablations: the answers of `search ablate` so far, one per pair of configs it was asked about.
+        predicted: how lucky the best is expected to be; None if the search is too small to tell.
         imported: runs that were not trained here, by name.
-        held_out: what `search report --final` has read of the test split; None where it has read nothing.
-        ends: where the first four stages of a training end; None where each run's own rule says so.
+        test: what `search report --final` has read of the test split; None if it has read nothing.
+        ends: where the first four stages of a training end; None if each run's own rule decides.
     """
 
     snapshot: Snapshot
     records: Sequence[Record]
     spec: Spec
     fingerprint: Mapping[str, str]
-    best: Trial
-    baseline: Trial | None
+    best: ReportedTrial
+    baseline: ReportedTrial | None
     no_baseline: str = ""
     importance: Importance | None = None
     confirmation: Confirmation | None = None
     ablations: Sequence[Ablation] = ()
     predicted: Prediction | None = None
     imported: Sequence[ImportedRun] = ()
-    held_out: HeldOut | None = None
+    test: SplitScores | None = None
     ends: Sequence[int] | None = None
 
     @property
@@ -94,7 +90,7 @@ class Material:
 
     @property
     def complete(self) -> list[Record]:
-        """Trials that ran to their end, or stopped there of their own accord, one of each config."""
+        """Trials that ran to their end or stopped early by themselves, one of each config."""
         return [record for record in self.records if record.is_candidate]
 
     @property
@@ -102,9 +98,16 @@ class Material:
         return self.baseline is not None and self.baseline.record.number == self.best.record.number
 
     @property
-    def roles(self) -> list[tuple[str, Trial]]:
-        """The baseline and the best with their parts in the report; the best alone where it is both."""
+    def roles(self) -> list[tuple[str, ReportedTrial]]:
+        """The baseline and the best with their roles in the report; the best alone if it is both."""
         best = ("Best", self.best)
         if self.baseline is None or self.is_own_baseline:
             return [best]
         return [("Baseline", self.baseline), best]
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The best beside the baseline; None if there is no baseline, or it is the best itself."""
+        if self.baseline is None or self.is_own_baseline:
+            return None
+        return compare(self.baseline.run, self.best.run, ends=self.ends)

@@ -1,4 +1,4 @@
-"""A study and its folders -> what a report is written from. Everything is read, nothing is trained."""
+"""A study and its folders -> `ReportData`. Everything is read, nothing is trained."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,28 +12,31 @@ from search.imports.lookup import stored_run, trial_number
 from search.recorded_run import CONFIG, HISTORY, RecordedRun, read_run
 from search.records import Record
 from search.render.document import literal
-from search.report.material import Material, Trial
-from search.report.test_reads import read_held_out
+from search.report.report_data import ReportData, ReportedTrial
+from search.report.score_test_split import read_split_scores
 from search.retraining import ablate, confirm
 from search.study.open import find_study, study_names
+from search.study.plan import Kind
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
 
 PROVENANCE = "provenance."
 AGREEMENT = 1e-9
-"""How exactly a folder's scores must be the database's for its other columns to count."""
+"""How closely a folder's scores must match the database's for its other columns to be used."""
 
 
-def gather(study: Study, runs: Path, against: str | None = None, ends: list[int] | None = None) -> Material:
-    """What there is to report of `study`.
+def collect_report_data(
+    study: Study, runs: Path, against: str | None = None, ends: list[int] | None = None
+) -> ReportData:
+    """What there is to report about `study`.
 
     Args:
-        against: the baseline, a known config's name or a trial's number; the first known config if None.
+        against: the baseline: a known config's name or a trial's number; None: the first known config.
         ends: where the first four stages of a training end; by default as the study's `report` says.
 
     Raises:
         SearchError: no trial is complete.
-        UserError: `against` is no trial with a score, or the study retrains another's trials.
+        UserError: `against` is no trial with a score, or the study retrains trials of another one.
     """
     if study.plan is not None:
         raise UserError(f"--study: {study.name!r} retrains trials; report on the search, {study.plan.of!r}")
@@ -43,7 +46,7 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
     records, retrained = read_records(study), _retrained(study)
     by_number = {record.number: record for record in records}
     baseline, why = _baseline(study, records, against)
-    return Material(
+    return ReportData(
         snapshot=snapshot,
         records=records,
         spec=study.spec,
@@ -52,19 +55,17 @@ def gather(study: Study, runs: Path, against: str | None = None, ends: list[int]
         baseline=None if baseline is None else read_trial(study, baseline, runs),
         no_baseline=why,
         importance=importance_of(records, study.spec.space.parameters, snapshot.direction),
-        confirmation=next(
-            (confirm.answer(made) for made in retrained if made.plan and made.plan.kind == "confirm"), None
-        ),
-        ablations=[ablate.answer(made) for made in retrained if made.plan and made.plan.kind == "ablate"],
+        confirmation=next(map(confirm.answer, retrained["confirm"]), None),
+        ablations=list(map(ablate.answer, retrained["ablate"])),
         predicted=winners_curse.predict(records, snapshot.smooth, snapshot.direction),
         imported=read_imported(study),
-        held_out=read_held_out(study, snapshot.best.number, None if baseline is None else baseline.number),
+        test=read_split_scores(study, snapshot.best.number, None if baseline is None else baseline.number),
         ends=ends or study.spec.report.stages,
     )
 
 
-def read_trial(study: Study, record: Record, runs: Path) -> Trial:
-    """A trial by the database, and by its folder where that is here and agrees."""
+def read_trial(study: Study, record: Record, runs: Path) -> ReportedTrial:
+    """A trial from the database, and from its folder if that is on this machine and agrees."""
     folder = runs / study.name / f"trial-{record.number:04d}"
     stored = stored_run(study, record)
     try:
@@ -72,7 +73,7 @@ def read_trial(study: Study, record: Record, runs: Path) -> Trial:
             raise UserError(f"the trials' folders have no {CONFIG} and no {HISTORY}")
         files = read_run(folder, vocabulary=stored.vocabulary)
     except UserError as error:
-        return Trial(
+        return ReportedTrial(
             record=record,
             run=stored,
             folder=folder,
@@ -83,7 +84,7 @@ def read_trial(study: Study, record: Record, runs: Path) -> Trial:
     leaves = files.leaves
     provenance = {name: value for name, value in leaves.items() if name.startswith(PROVENANCE)}
     missing = _difference(stored, files)
-    return Trial(
+    return ReportedTrial(
         record=record,
         run=stored if missing else replace(stored, columns=files.columns),
         folder=folder,
@@ -95,15 +96,18 @@ def read_trial(study: Study, record: Record, runs: Path) -> Trial:
     )
 
 
-def _retrained(study: Study) -> list[Study]:
-    """The studies that retrain trials of this one, by their usual names, which begin with its own."""
-    names = (name for name in study_names(study.url) if name.startswith(f"{study.name}-"))
-    found = [find_study(study.url, name, read_only=True) for name in names]
-    return [made for made in found if made and made.plan and made.plan.of == study.name]
+def _retrained(study: Study) -> dict[Kind, list[Study]]:
+    """The studies that retrain trials of this one, by kind; by default their names begin with its own."""
+    by_kind: dict[Kind, list[Study]] = {"confirm": [], "ablate": []}
+    for name in study_names(study.url):
+        other = find_study(study.url, name, read_only=True) if name.startswith(f"{study.name}-") else None
+        if other and other.plan and other.plan.of == study.name:
+            by_kind[other.plan.kind].append(other)
+    return by_kind
 
 
 def _difference(stored: RecordedRun, files: RecordedRun) -> str | None:
-    """Why the folder's columns do not count, where its scores are not those that were reported."""
+    """Why the folder's columns are not used: its scores are not those that were reported."""
     path = f"{files.folder}/history.json"
     if len(stored.scores) != len(files.scores):
         return f"{path}: has {len(files.scores)} epochs and the database {len(stored.scores)}; not used"
@@ -119,7 +123,7 @@ def _differ(a: Any, b: Any) -> bool:
 
 
 def _baseline(study: Study, records: list[Record], against: str | None) -> tuple[Record | None, str]:
-    """The trial to hold the best against; or None, and why."""
+    """The trial to compare the best with; or None, and why."""
     if against is not None:
         number = trial_number(study, against, "--against")
         record = next((record for record in records if record.number == number), None)
@@ -129,10 +133,10 @@ def _baseline(study: Study, records: list[Record], against: str | None) -> tuple
             raise UserError(f"--against: trial {number} ({record.state}) has no score")
         return record, ""
     if not study.spec.known:
-        return None, "The study has no known config; `--against N` names a trial to hold it against."
+        return None, "The study has no known config; `--against N` names a trial to compare it with."
     name = study.spec.known[0].name
     record = next((record for record in records if record.known == name), None)
     if record is None or record.value is None:
         state = "has not been started" if record is None else f"{record.state}, without a score"
-        return None, f"The first known config, {literal(name)}, is no baseline: {state}."
+        return None, f"The first known config, {literal(name)}, cannot be the baseline: {state}."
     return record, ""

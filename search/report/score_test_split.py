@@ -1,12 +1,12 @@
 """`search report --final`: the one place where a labelled test split is read, and where that is counted.
 
-The objective scores (`describe_test`, `score_test` of `search.objective`); the weights are those that the
-trials left, here or in an artifact store. What can be refused is refused before anything is counted, a read
-is counted before anything is scored, and its results are stored before anybody sees them. Weights that were
-scored on the same images and labels before are not read again: their scores are in the study.
+The objective does the scoring (`describe_test`, `score_test` of `search.objective`) with the weights that
+the trials left, here or in an artifact store. Whatever can be refused is refused before a read is counted;
+a read is counted before anything is scored, and its results are stored before anybody sees them. Weights
+that were scored on the same images and labels before are not scored again: the study has their scores.
 
-The scores of the images are stored, so that two trials can be compared image by image; neither a file's
-name nor a path is.
+The score of each image is stored, so that two trials can be compared image by image; file names and paths
+are not.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.analysis.test_split import HeldOut, Read, Scored
+from search.analysis.split_scores import SplitRead, SplitScores, TrialScores
 from search.errors import SearchError, UserError
 from search.loading import configure, describe, load_objective
 from search.objective import WEIGHTS, ImageScores, LabelledTest
 from search.recorded_run import HISTORY
 from search.render.output import say
-from search.report.material import Trial
+from search.report.report_data import ReportedTrial
 from search.runtime.devices import Device
 from search.study.fingerprint import check_data
 from search.study.study import Study
@@ -42,7 +42,7 @@ FUNCTIONS = ("describe_test", "score_test")
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A trial that is to be scored: its config, and the file with its weights and that file's SHA-256."""
+    """A trial to be scored: its config, the file with its weights, and that file's SHA-256."""
 
     number: int
     config: Any
@@ -50,24 +50,24 @@ class _Candidate:
     sha256: str
 
 
-def read_test(
-    study: Study, trials: Sequence[Trial], data: Path | None, device: Device, artifacts: str | None
+def score_test_split(
+    study: Study, trials: Sequence[ReportedTrial], data: Path | None, device: Device, artifacts: str | None
 ) -> None:
-    """Scores `trials` on the test split, those that were not scored on it before, and counts that.
+    """Scores those of `trials` that were not scored on the test split before, and counts the read.
 
     Args:
-        artifacts: a store that has the weights which are not on this machine.
+        artifacts: a store with the weights that are not on this machine.
 
     Raises:
         UserError: the objective scores no test split, there is none, or weights are missing.
-        SearchError: the objective's scores are none.
+        SearchError: the objective returned wrong scores.
     """
     device.confine()
     objective = load_objective(study.spec.objective)
     if not all(callable(getattr(objective, name, None)) for name in FUNCTIONS):
         raise UserError(
             f"--final: objective {study.spec.objective!r} scores no test split: it has no "
-            f"{' and '.join(FUNCTIONS)}; search/objective.py says what they are"
+            f"{' and '.join(FUNCTIONS)}; see search/objective.py"
         )
     with tempfile.TemporaryDirectory(prefix="search-") as folder:
         candidates = [_candidate(study, trial, objective, artifacts, Path(folder)) for trial in trials]
@@ -84,7 +84,8 @@ def read_test(
         new = [each for each in candidates if (str(each.number), each.sha256) not in known]
         if not new:
             say(
-                "these weights were scored on this test split before: the recorded scores; not counted anew"
+                "these weights were scored on this test split before: recorded scores are shown; no new "
+                "read"
             )
             return
         _count_and_score(study, objective, new, split, data, device)
@@ -109,17 +110,17 @@ def _count_and_score(
     results = {}
     for each in candidates:
         say(f"scoring trial {each.number} on {split.images} test images ({device.label})")
-        found = objective.score_test(each.config, each.weights, data, device.name)
-        _check(study, found, split)
+        scored = objective.score_test(each.config, each.weights, data, device.name)
+        _check(study, scored, split)
         results[str(each.number)] = {
-            "scores": [float(score) for score in found.scores],
-            "per_class": {name: [float(mean), count] for name, (mean, count) in found.per_class.items()},
+            "scores": [float(score) for score in scored.scores],
+            "per_class": {name: [float(mean), count] for name, (mean, count) in scored.per_class.items()},
         }
     test_reads.end(study.engine, study.id, number, results)
 
 
 def _candidate(
-    study: Study, trial: Trial, objective: Any, artifacts: str | None, folder: Path
+    study: Study, trial: ReportedTrial, objective: Any, artifacts: str | None, folder: Path
 ) -> _Candidate:
     params = {**study.spec.space.constants, **trial.record.params}
     weights = _weights(study, trial, artifacts, folder)
@@ -128,7 +129,7 @@ def _candidate(
     return _Candidate(trial.record.number, configure(objective, params), weights, sha256)
 
 
-def _weights(study: Study, trial: Trial, artifacts: str | None, folder: Path) -> Path:
+def _weights(study: Study, trial: ReportedTrial, artifacts: str | None, folder: Path) -> Path:
     """The weights of a trial: in its folder, or fetched from the store into `folder`."""
     path, number = trial.folder / WEIGHTS, trial.record.number
     if trial.missing and (trial.folder / HISTORY).exists():
@@ -146,7 +147,7 @@ def _weights(study: Study, trial: Trial, artifacts: str | None, folder: Path) ->
 
 
 def _fetch(study: Study, number: int, artifacts: str, path: Path) -> bool:
-    """Copies a trial's weights from a store; False where it has none."""
+    """Copies a trial's weights from a store; False if it has none."""
     from optuna.artifacts.exceptions import ArtifactNotFound
 
     store = open_store(artifacts)
@@ -156,73 +157,73 @@ def _fetch(study: Study, number: int, artifacts: str, path: Path) -> bool:
             shutil.copyfileobj(reader, file)
     except ArtifactNotFound:
         return False
-    except Exception as error:  # of as many kinds as there are stores
+    except Exception as error:  # each store raises its own
         raise StorageError(f"--artifacts: {said(error)}; check the place and the credentials") from error
     return True
 
 
 def _split(objective: Any, candidates: Sequence[_Candidate], data: Path | None) -> LabelledTest:
-    """What is to be scored, the same for all candidates."""
+    """What there is to score, the same for all candidates."""
     first: LabelledTest
     first, *others = (objective.describe_test(each.config, data) for each in candidates)
     for each, other in zip(candidates[1:], others, strict=True):
         if dict(other.fingerprint) != dict(first.fingerprint):
             raise UserError(
-                f"--against: trial {each.number} is scored in another way than trial "
-                f"{candidates[0].number}; name a baseline of the same evaluation size"
+                f"--against: trial {each.number} is not scored in the same way as trial "
+                f"{candidates[0].number}; name a baseline with the same evaluation size"
             )
     return first
 
 
 def _hash(split: LabelledTest) -> str:
-    """Equal for equal images and labels that are scored in the same way: 16 hexadecimal digits."""
+    """16 hexadecimal digits, equal for equal images and labels scored in the same way."""
     parts = json.dumps(dict(split.fingerprint), sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-def _check(study: Study, found: ImageScores, split: LabelledTest) -> None:
-    if len(found.scores) != split.images or not all(map(math.isfinite, found.scores)):
+def _check(study: Study, scored: ImageScores, split: LabelledTest) -> None:
+    if len(scored.scores) != split.images or not all(map(math.isfinite, scored.scores)):
         raise SearchError(
-            f"objective {study.spec.objective!r}: score_test gave {len(found.scores)} scores for "
+            f"objective {study.spec.objective!r}: score_test gave {len(scored.scores)} scores for "
             f"{split.images} images, or some that are not finite"
         )
 
 
-def read_held_out(study: Study, best: int, baseline: int | None) -> HeldOut | None:
-    """What the study has read of its test split; None where it has read nothing.
+def read_split_scores(study: Study, best: int, baseline: int | None) -> SplitScores | None:
+    """What the study has read of its test split; None if it has read nothing.
 
     Args:
-        best, baseline: numbers of the trials whose scores are wanted, on the images and labels that the
-            best was scored on last.
+        best, baseline: numbers of the trials to look up, on the images and labels on which the best was
+            scored last.
     """
     rows = test_reads.reads(study.engine, study.id)
     if not rows:
         return None
     scored = [row for row in rows if row.results is not None]
-    of_best = [row for row in scored if _scored(row, best)]
+    of_best = [row for row in scored if _trial_scores(row, best)]
     last = (of_best or scored or rows)[-1]
     same = [row for row in reversed(scored) if row.split == last.split]
-    found = {
-        number: next((found for row in same if (found := _scored(row, number))), None)
+    by_trial = {
+        number: next((scores for row in same if (scores := _trial_scores(row, number))), None)
         for number in (best, baseline)
     }
-    return HeldOut(
-        reads=[_read(row) for row in rows],
+    return SplitScores(
+        reads=[_split_read(row) for row in rows],
         elsewhere=test_reads.reads_by_others(study.engine, study.id, last.split),
         split=last.split,
         images=last.document["images"],
         problems=last.document["problems"],
-        best=found[best],
-        baseline=found[baseline],
+        best=by_trial[best],
+        baseline=by_trial[baseline],
     )
 
 
-def _scored(row: ReadRow, number: int | None) -> Scored | None:
-    """What trial `number` scored in this read; None where it was not scored in it."""
+def _trial_scores(row: ReadRow, number: int | None) -> TrialScores | None:
+    """What trial `number` scored in this read; None if it was not scored in it."""
     result = (row.results or {}).get(str(number))
     if result is None or number is None:
         return None
-    return Scored(
+    return TrialScores(
         trial=number,
         weights=row.document["trials"][str(number)],
         scores=result["scores"],
@@ -232,8 +233,8 @@ def _scored(row: ReadRow, number: int | None) -> Scored | None:
     )
 
 
-def _read(row: ReadRow) -> Read:
-    return Read(
+def _split_read(row: ReadRow) -> SplitRead:
+    return SplitRead(
         number=row.number,
         begun=row.begun_at,
         host=row.host,

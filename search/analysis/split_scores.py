@@ -1,13 +1,13 @@
-"""What was read of a labelled test split, as plain values: scores by image, their intervals, the count.
+"""Scores on a labelled test split as plain values: by image, with intervals, and how often it was read.
 
 An interval is Student's t over the test images (Student 1908), for a difference over the differences on
 the same image, which is the paired t test:
 
     mean -+ t(n - 1, 0.975) * s / sqrt(n)
 
-It says what other images of the same kind would give these weights. What another seed would give is not in
-it; `search confirm` is about that. And it holds for a number that nobody has picked among several, which is
-why reads are counted.
+It says what other images of the same kind would give with these weights. What another seed would give is
+not included; `search confirm` is about that. And it holds only for a number that nobody picked among
+several, which is why reads are counted.
 """
 
 import math
@@ -22,8 +22,8 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over images and its 95 % interval; there is none for a single image."""
+class ImageMean:
+    """A mean over images and its 95 % interval, which a single image does not have."""
 
     value: float
     low: float | None
@@ -34,13 +34,13 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
+class TrialScores:
     """What one trial's weights score on the test split.
 
     Attributes:
         weights: SHA-256 of their file.
-        scores: of each image, in an order that all trials have.
-        per_class: by class, the mean over the images that hold it, and how many do.
+        scores: of each image, in the same order for all trials.
+        per_class: by class, the mean over the images that contain it, and how many do.
         read: the number of the read that scored it. device: what it was scored on, `cpu`, `GPU 0`.
     """
 
@@ -52,8 +52,8 @@ class Scored:
     device: str
 
     @property
-    def mean(self) -> Estimate:
-        return estimate(self.scores)
+    def mean(self) -> ImageMean:
+        return image_mean(self.scores)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -67,12 +67,12 @@ class Scored:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Read:
+class SplitRead:
     """One read of the test split.
 
     Attributes:
-        number: from 1. begun: seconds since 1970. trials: which were to be scored.
-        ended: whether it left results; one that was killed counts all the same.
+        number: from 1. begun: seconds since 1970. trials: those to be scored.
+        ended: whether it left results; a killed read counts, too.
     """
 
     number: int
@@ -99,49 +99,51 @@ class Read:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HeldOut:
-    """All that a study has read of its test split.
+class SplitScores:
+    """All a study has read of its test split.
 
     Attributes:
-        reads: at least one, in their order; of whatever images and labels.
+        reads: at least one, in order; of any images and labels.
         elsewhere: how often other studies of the database have read the same split as `split`.
-        split: a hash of the images and labels that the scores below are of.
-        images: how many these are. problems: what makes them less of a test.
-        best, baseline: the present ones, on the same images; None where they were not scored on these.
+        split: a hash of the images and labels that the scores below belong to.
+        images: their number. problems: what makes them less of a test.
+        best, baseline: the current ones, on these images; None if they were not scored on them.
     """
 
-    reads: Sequence[Read]
+    reads: Sequence[SplitRead]
     elsewhere: int
     split: str
     images: int
     problems: Sequence[str]
-    best: Scored | None
-    baseline: Scored | None
+    best: TrialScores | None
+    baseline: TrialScores | None
 
     @property
-    def difference(self) -> Estimate | None:
-        """The best less the baseline, image by image; None where one was not scored, or both are one."""
+    def difference(self) -> ImageMean | None:
+        """The best less the baseline, image by image; None if one was not scored, or they are the same."""
         if self.best is None or self.baseline is None or self.best.trial == self.baseline.trial:
             return None
         pairs = zip(self.best.scores, self.baseline.scores, strict=True)
-        return estimate([best - baseline for best, baseline in pairs])
+        return image_mean([best - baseline for best, baseline in pairs])
 
     @property
     def is_test(self) -> bool:
-        """Whether no number of another read could have been picked in place of these."""
+        """Whether these numbers cannot have been picked among those of several reads."""
         return len(self.reads) == 1 and not self.elsewhere
 
-    def counted(self) -> str:
+    def count_sentence(self) -> str:
         """How often the split was read, in a sentence or two."""
         times = "once" if len(self.reads) == 1 else f"{len(self.reads)} times"
         others = (
             f", and {self.elsewhere} times for other studies of this database" if self.elsewhere else ""
         )
-        said = f"The test split has been read {times} for this study (first {self.reads[0].date}){others}."
+        sentence = (
+            f"The test split has been read {times} for this study (first {self.reads[0].date}){others}."
+        )
         if self.is_test:
-            return said
+            return sentence
         total = len(self.reads) + self.elsewhere
-        return f"{said} A number chosen among {total} reads is no longer a test."
+        return f"{sentence} A number chosen among {total} reads is no longer a test."
 
     def to_json(self) -> dict[str, Any]:
         """The object under `test` of `search report --json`."""
@@ -159,13 +161,13 @@ class HeldOut:
         }
 
 
-def estimate(scores: Sequence[float]) -> Estimate:
+def image_mean(scores: Sequence[float]) -> ImageMean:
     """The mean of one or more scores, and its interval."""
-    from scipy.special import stdtrit  # a report that has no test split needs it nowhere here
+    from scipy.special import stdtrit  # a report without a test split does not need it
 
     values = np.asarray(scores, dtype=np.float64)
     mean, count = float(values.mean()), len(values)
     if count < 2:
-        return Estimate(mean, None, None)
+        return ImageMean(mean, None, None)
     half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * float(values.std(ddof=1)) / math.sqrt(count)
-    return Estimate(mean, mean - half, mean + half)
+    return ImageMean(mean, mean - half, mean + half)

@@ -1,0 +1,75 @@
+"""The section that checks known configs and beliefs against the records."""
+
+from pathlib import Path
+
+from search import formatting
+from search.analysis.beliefs import BeliefResult, KnownConfigResult, belief_results, known_config_results
+from search.analysis.noise import Evidence
+from search.render.document import Block, Paragraph, Section, Table, literal
+from search.report.report_data import ReportData
+
+DASH = formatting.DASH
+
+KNOWN_METHOD = (
+    "The difference and its interval come from the best means of up to nine epochs and the noise of the "
+    "two runs; one run each, tested at 1 %."
+)
+
+BELIEF_METHOD = (
+    "Supported: configs of that kind did worse than the others, by the rank test of Mann and Whitney "
+    "(two-sided, p by permutation, adjusted for the number of beliefs after Holm, 5 %). Contradicted: they "
+    "did better. Better: the share of pairs in which the config that was advised against is better. Pruned "
+    "and diverged trials rank last, all equal; medians are of complete trials. The sampler chose the "
+    "configs, so other parameters differ too."
+)
+
+
+def beliefs(data: ReportData, folder: Path) -> Section:
+    """A row for every known config and every belief."""
+    snapshot, spec = data.snapshot, data.spec
+    baseline = data.baseline.record if data.baseline else None
+    known = known_config_results(spec.known, data.records, baseline, snapshot.direction)
+    believed = belief_results(spec.avoid, data.records, spec.space.constants, snapshot.direction)
+    blocks: list[Block] = []
+    if known:
+        head = ["known config", "trial", "value", "from the baseline", "95 % interval", "verdict"]
+        rows = [_known_cells(result, baseline is not None) for result in known]
+        blocks += [Table(head, rows), Paragraph(KNOWN_METHOD)]
+    if believed:
+        head = ["advised against", "such trials", "others", "median", "of others", "better", "p", "verdict"]
+        blocks += [Table(head, list(map(_belief_cells, believed))), Paragraph(BELIEF_METHOD)]
+    if not blocks:
+        blocks.append(Paragraph("The study has neither known configs nor beliefs."))
+    return Section("Known configs and beliefs", blocks)
+
+
+def _known_cells(result: KnownConfigResult, has_baseline: bool) -> list[str]:
+    name, record = literal(result.name), result.record
+    if record is None:
+        return [name, "not started", DASH, DASH, DASH, "undetermined (n = 0)"]
+    trial = [name, f"{record.number} ({record.state})", formatting.score(record.value)]
+    if result.evidence is not None:
+        return [*trial, *_evidence_cells(result.evidence)]
+    is_baseline = has_baseline and record.value is not None
+    return [*trial, DASH, DASH, "the baseline" if is_baseline else "undetermined (n = 1)"]
+
+
+def _evidence_cells(evidence: Evidence) -> list[str]:
+    if evidence.difference is None or evidence.low is None or evidence.high is None:
+        return [DASH, DASH, "undetermined (n = 1 each, too short)"]
+    word = {"b better": "better", "a better": "worse", "not distinguishable": "not distinguishable"}
+    interval = f"{evidence.low:+.4f} to {evidence.high:+.4f}"
+    return [f"{evidence.difference:+.4f}", interval, f"{word[evidence.verdict]} (n = 1 each)"]
+
+
+def _belief_cells(result: BeliefResult) -> list[str]:
+    return [
+        f"{literal(result.name)} ({literal(result.conditions)})",
+        str(result.inside),
+        str(result.outside),
+        formatting.score(result.inside_median),
+        formatting.score(result.outside_median),
+        DASH if result.better is None else f"{result.better:.0%}",
+        DASH if result.p is None else f"{result.p:.3f}",
+        f"{result.verdict} (n = {result.inside + result.outside})",
+    ]

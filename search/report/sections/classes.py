@@ -1,0 +1,64 @@
+"""The section about scores by class: which classes are higher or lower in the best, beyond noise."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from search import formatting
+from search.analysis.classes import AROUND, LEVEL, ClassChange, class_changes
+from search.analysis.training import peak
+from search.render.document import Cell, Figure, Marked, Paragraph, Section, Table, literal
+from search.report import figures
+from search.report.report_data import ReportData
+
+TITLE = "Classes"
+
+
+def classes(data: ReportData, folder: Path) -> Section:
+    """Every class before and after."""
+    if data.baseline is None or data.is_own_baseline:
+        return Section(TITLE, [Paragraph("There are no two runs to compare by class.")])
+    before, after = ((trial.run, peak(trial.run, data.smooth)) for trial in (data.baseline, data.best))
+    changes = class_changes(before, after, data.best.classes)
+    if not changes:
+        return Section(TITLE, [Paragraph("Scores by class were not recorded for both runs.")])
+    path = figures.FOLDER / "classes.png"
+    figures.classes(folder / path, changes, "baseline", "best")
+    lower, higher = ([row.name for row in changes if row.verdict == word] for word in ("lower", "higher"))
+    method = (
+        "Means over the epochs of each run's best mean. The noise is one standard error from epoch to "
+        f"epoch, estimated from the differences of neighbouring epochs up to {AROUND} epochs around. "
+        f"Beyond noise: Student's t at {LEVEL:.0%} for all classes together (Bonferroni). What another "
+        "seed would change is not included."
+    )
+    head = ["class", "baseline", "best", "points", "± of noise", ""]
+    return Section(
+        TITLE,
+        [
+            Paragraph(
+                f"Lower beyond noise: {_listed(lower)}. Higher beyond noise: {_listed(higher[::-1])}."
+            ),
+            Figure(
+                path,
+                "Score by class in the baseline and the best",
+                "Red: lower beyond noise; blue: higher.",
+            ),
+            Table(head, list(map(_cells, changes)), numeric=5),
+            Paragraph(method),
+        ],
+    )
+
+
+def _cells(change: ClassChange) -> list[Cell]:
+    error = formatting.DASH if change.error is None else f"{100 * change.error:.2f}"
+    return [
+        literal(change.name),
+        formatting.score(change.before),
+        formatting.score(change.after),
+        f"{100 * change.difference:+.2f}",
+        error,
+        Marked(change.verdict, "bad" if change.verdict == "lower" else "good"),
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(literal, names)) or "none"

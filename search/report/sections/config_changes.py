@@ -1,0 +1,36 @@
+"""The section about what differs between the two configs, and what does not."""
+
+from pathlib import Path
+
+from search import formatting
+from search.render.document import Paragraph, Section, Table, code, literal
+from search.report.comparison import changed_settings, equal_settings
+from search.report.report_data import ReportData
+
+TITLE = "Key configuration changes"
+
+SHOWN_EQUAL = 12
+"""Equal settings that are listed; those that matter most come first."""
+
+
+def config_changes(data: ReportData, folder: Path) -> Section:
+    """Settings that differ, and settings that are the same in both."""
+    if data.comparison is None:
+        params = data.best.record.params
+        rows = [[code(name), literal(formatting.parameter(value))] for name, value in params.items()]
+        none = Paragraph("There are no two configs to compare. What was searched, in the best trial:")
+        return Section(TITLE, [none, Table(["setting", "best"], rows, numeric=1)])
+    count = len(data.comparison.changed)
+    meaning = f"{count} settings differ at once: two runs cannot tell which of them made a difference."
+    if count == 0:
+        meaning = "The two are runs of one config."
+    elif count == 1:
+        meaning = "The difference in score comes from this setting, from noise, or from both."
+    return Section(
+        TITLE,
+        [
+            changed_settings(data.comparison, ("baseline", "best")),
+            Paragraph(meaning),
+            equal_settings(data.comparison, SHOWN_EQUAL),
+        ],
+    )

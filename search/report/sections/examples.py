@@ -1,0 +1,41 @@
+"""The section about the validation examples that changed most, side by side."""
+
+from pathlib import Path
+
+from search import formatting
+from search.render.document import Block, Figure, Paragraph, Section, Table, code, literal
+from search.report import figures
+from search.report.examples import example_changes
+from search.report.report_data import ReportData
+
+
+def examples(data: ReportData, folder: Path) -> Section:
+    """The examples that lost most and gained most between the baseline and the best."""
+    vocabulary = data.best.run.vocabulary
+    one, several = vocabulary.example_words
+    title = several.capitalize()
+    if data.baseline is None or data.is_own_baseline:
+        return Section(title, [Paragraph(f"There are no two runs to compare by {one}.")])
+    changes = example_changes(data.baseline.folder, data.best.folder, vocabulary)
+    if changes is None:
+        where = f" ({code(vocabulary.examples_file)})" if vocabulary.examples_file else ""
+        text = f"The two have not kept the same validation {several}{where} on this machine."
+        return Section(title, [Paragraph(text)])
+    text = (
+        f"Of the {changes.count} validation {several} that were kept, {changes.better} have a higher score "
+        f"in the best than in the baseline, and {changes.worse} a lower one. The largest changes, losses "
+        "first:"
+    )
+    blocks: list[Block] = [Paragraph(text)]
+    if changes.pairs:
+        path = figures.FOLDER / f"{several}.png"
+        figures.examples(folder / path, changes.pairs)
+        shows = f"The {several} that changed most: image, truth, baseline and best"
+        caption = f"With the score of the {one}. Each run is shown at its best epoch."
+        blocks.append(Figure(path, shows, caption))
+        rows = [
+            [literal(pair.name), formatting.score(pair.before), formatting.score(pair.after)]
+            for pair in changes.pairs
+        ]
+        blocks.append(Table([one, "baseline", "best"], rows, numeric=2))
+    return Section(title, blocks)

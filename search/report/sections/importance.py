@@ -1,0 +1,50 @@
+"""The section about how much each parameter matters, with intervals and the level of chance."""
+
+from pathlib import Path
+
+from search.render.document import Figure, Paragraph, Section, Table, code
+from search.report import figures
+from search.report.report_data import ReportData
+
+TITLE = "What mattered"
+
+
+def importance(data: ReportData, folder: Path) -> Section:
+    """Each parameter's share of importance, and whether it is above what chance alone gives."""
+    found = data.importance
+    if found is None:
+        text = f"{len(data.complete)} complete trials are too few to estimate importances."
+        return Section(TITLE, [Paragraph(text)])
+    path = figures.FOLDER / "importance.png"
+    figures.importance(folder / path, found)
+    rows = [
+        [
+            code(share.name),
+            str(share.trials),
+            f"{share.share:.2f}",
+            f"{share.low:.2f} to {share.high:.2f}",
+            "above chance" if found.stands_out(share) else "within chance",
+        ]
+        for share in found.shares
+    ]
+    above = [code(share.name) for share in found.shares if found.stands_out(share)]
+    answer = (
+        f"Above chance: {', '.join(above)}." if above else "No parameter is above chance in these trials."
+    )
+    beyond = ", which is more than was found" if found.chance > 1 else ""
+    method = (
+        f"By PED-ANOVA over {found.trials} complete trials, of which the best {found.top} count as good; "
+        f"shares add up to 1. Intervals: {found.resamples} resamples of the trials. Level of chance, "
+        f"{found.chance:.2f}{beyond}: the largest share stays below it in 97.5 % of {found.shufflings} "
+        "shufflings of the values over the trials. Pruned trials are not included, and the sampler chose "
+        "where to look."
+    )
+    return Section(
+        TITLE,
+        [
+            Paragraph(answer),
+            Figure(path, "Importance of each parameter", "Dots: estimates; bars: 95 % intervals."),
+            Table(["parameter", "trials", "share", "95 % interval", ""], rows, numeric=4),
+            Paragraph(method),
+        ],
+    )

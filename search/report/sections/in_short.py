@@ -1,0 +1,60 @@
+"""What stands before the first section: all that a reader who stops there should know."""
+
+from search import formatting
+from search.render.document import Block, Bullets, Paragraph, literal
+from search.report.comparison import REPORT_NAMES, seeds_needed, verdict
+from search.report.report_data import ReportData
+from search.report.sections.performance import distance_to_target
+from search.report.sections.test_split import test_sentences
+from search.retraining.answers import headline
+
+
+def in_short(data: ReportData) -> list[Block]:
+    """How values come about, and the findings in a few sentences."""
+    direction = "" if data.snapshot.direction == "maximize" else ", and lower is better"
+    mean = f"mean of {data.smooth} consecutive scores" if data.smooth > 1 else "score"
+    return [
+        Paragraph(
+            f"A trial is one training with one config. Its score is {literal(data.best.metric)}, measured "
+            f"after every epoch; its value is its best {mean}{direction}. Points are hundredths. "
+            "Everything below was computed from what was recorded."
+        ),
+        Bullets(_findings(data)),
+    ]
+
+
+def _findings(data: ReportData) -> list[str]:
+    budget, best = data.snapshot.budget, data.best
+    sentences = [
+        f"{budget.claimed} of {budget.trials} trials were started: {budget.complete} complete, "
+        f"{budget.pruned} pruned, {budget.failed} failed, {budget.running} running.",
+        f"The best is {literal(best.name)} with a value of {formatting.score(best.record.value)}.",
+        *_beside_baseline(data),
+    ]
+    if (distance := distance_to_target(data, best.record.value)) is not None:
+        sentences.append(f"Target {formatting.score(data.snapshot.target)}: {distance}.")
+    if data.confirmation is not None:
+        sentences.append(headline(data.confirmation).sentence)
+    else:
+        sentences.append(
+            f"It is one run with one seed, picked as the best of {len(data.complete)} complete trials: its "
+            "value is partly luck, and a new seed will most likely score lower."
+        )
+    return [*sentences, *test_sentences(data)]
+
+
+def _beside_baseline(data: ReportData) -> list[str]:
+    best, baseline = data.best.record, data.baseline
+    if baseline is None:
+        return [data.no_baseline]
+    if data.comparison is None:
+        return ["It is the baseline itself: no other complete trial has a better value."]
+    evidence = data.comparison.evidence
+    gain = formatting.gain(best.value, baseline.record.value, data.snapshot.direction) or 0.0
+    word = "better than" if gain >= 0 else "worse than"
+    caveat = " (One run each; tested at 1 %.)" if evidence.difference is not None else ""
+    return [
+        f"That is {formatting.score(abs(gain))} {word} the baseline, {literal(baseline.name)}, with "
+        f"{formatting.score(baseline.record.value)}.",
+        f"{verdict(evidence, REPORT_NAMES).sentence}{caveat}{seeds_needed(evidence)}",
+    ]

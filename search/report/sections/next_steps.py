@@ -1,0 +1,21 @@
+"""The section about what to try next: each suggestion with its evidence and a command."""
+
+from pathlib import Path
+
+from search.render.document import Block, Code, Paragraph, Section
+from search.report.report_data import ReportData
+from search.report.sections.reproduction import start_command
+from search.report.suggestions import suggestions
+
+
+def next_steps(data: ReportData, folder: Path) -> Section:
+    """Suggestions for the study as it is now."""
+    blocks: list[Block] = []
+    for suggestion in suggestions(data, start_command(data, folder)):
+        blocks += [Paragraph(f"{suggestion.action} {suggestion.evidence}"), Code([suggestion.command])]
+    if not blocks:
+        text = (
+            "The best trials are at no end of a range, and nothing suggests that the search was too short."
+        )
+        blocks.append(Paragraph(text))
+    return Section("What to try next", blocks)

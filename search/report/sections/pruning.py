@@ -1,0 +1,29 @@
+"""The section about what ending trials early saved, and what it lost."""
+
+from pathlib import Path
+
+from search.analysis.pruning_audit import audit, sentences
+from search.render.document import Block, Bullets, Paragraph, Section, Table, literal
+from search.report.report_data import ReportData
+
+TITLE = "What pruning saved and lost"
+
+
+def pruning(data: ReportData, folder: Path) -> Section:
+    """The pruning audit."""
+    found = audit(data.records, data.snapshot.direction, data.smooth)
+    items = [f"{literal(sentence[0].upper() + sentence[1:])}." for sentence in sentences(found)]
+    if not items:
+        return Section(TITLE, [Paragraph("No trial was ended by the pruner.")])
+    blocks: list[Block] = [Bullets(items)]
+    if found.ranks:
+        rows = [[str(rank.epoch), f"{rank.value:+.2f}", str(rank.trials)] for rank in found.ranks]
+        head = ["epoch", "rank correlation with the end", "complete trials"]
+        blocks.append(Table(head, rows, numeric=3))
+    definitions = (
+        "Controls are trials that the rule would have pruned but that ran on, to show what pruning costs. "
+        "A false kill is a control that ended better than the median of the other complete trials; its "
+        "interval is Wilson's. What a pruned trial itself would have reached is not known. The rank "
+        "correlations are of complete trials only; over all configs they are higher."
+    )
+    return Section(TITLE, [*blocks, Paragraph(definitions)])

@@ -1,0 +1,75 @@
+"""The section about what it takes to run it all again: seeds, versions, the data's fingerprint,
+commands."""
+
+import platform
+import shlex
+from importlib.metadata import version
+from pathlib import Path
+
+from search import formatting
+from search.render.document import Block, Code, Paragraph, Section, Table, code, literal
+from search.report.report_data import NOT_RECORDED, ReportData
+
+DOCUMENT = "space.yaml"
+"""The study's own document, written beside the report: a new study can start from it."""
+
+PACKAGES = ("mseg-search", "optuna", "matplotlib")
+
+
+def reproduction(data: ReportData, folder: Path) -> Section:
+    """The facts of the study, how the two were trained, and commands."""
+    again = start_command(data, folder).format(name=f"{data.study}-again")
+    note = (
+        f"The study's own document is {code(folder / DOCUMENT)}. With the same device and the same number "
+        "of threads, each config trains to the same scores on a CPU, and on a GPU up to rounding. If "
+        "several workers run, which configs are drawn depends also on the order in which trials end."
+    )
+    commands = [
+        f"{again} --trials {data.snapshot.budget.trials}",
+        f"search report --study {data.study}",
+    ]
+    return Section(
+        "Seeds, versions, data, commands",
+        [Table(["", ""], _facts(data)), *_provenance(data), Paragraph(note), Code(commands)],
+    )
+
+
+def start_command(data: ReportData, folder: Path) -> str:
+    """The command that makes a study `{name}` with the same document and data."""
+    root = data.best.data
+    flag = f" --data {shlex.quote(root)}" if root and Path(root).is_absolute() else ""
+    document = shlex.quote(str(folder / DOCUMENT)).replace("{", "{{").replace("}", "}}")
+    return f"search start --study {{name}} --space {document}{flag}".replace("{{name}}", "{name}")
+
+
+def _facts(data: ReportData) -> list[list[str]]:
+    settings = data.spec.study
+    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    facts = {
+        "study": code(data.study),
+        "storage": code(data.snapshot.storage),
+        "objective": code(data.spec.objective),
+        "profile": literal(data.snapshot.profile or "none"),
+        "sampler": f"{literal(settings.sampler.kind)}, seed {settings.sampler.seed}",
+        "pruner": literal(settings.pruner.kind),
+        "seed of every trial": str(data.best.record.seed),
+        **{f"data: {literal(name)}": literal(value) for name, value in data.fingerprint.items()},
+        **{f"this report: {name}": text for name, text in versions.items()},
+    }
+    return [[name, value] for name, value in facts.items()]
+
+
+def _provenance(data: ReportData) -> list[Block]:
+    """How the two were trained, as their folders say."""
+    names = dict.fromkeys(name for _, trial in data.roles for name in trial.provenance)
+    if not names:
+        return [Paragraph(f"Devices and versions of the trainings: {NOT_RECORDED} on this machine.")]
+    rows = [
+        [literal(name), *(_value(trial.provenance.get(name)) for _, trial in data.roles)] for name in names
+    ]
+    head = ["", *(role.lower() for role, _ in data.roles)]
+    return [Paragraph("How the two were trained, as they recorded it:"), Table(head, rows)]
+
+
+def _value(value: object) -> str:
+    return formatting.DASH if value is None else literal(value)

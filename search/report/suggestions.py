@@ -1,0 +1,275 @@
+"""What to try next: each suggestion with the evidence in the records, and a command that does it."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from search.analysis.comparison import differences
+from search.records import Record, candidates
+from search.render.document import code
+from search.report.report_data import ReportData
+from search.spec.parameter import Parameter
+
+NEAR = 0.1
+"""Part of a range, on its own scale, that counts as its end."""
+
+TOP = 5
+"""Best complete trials that are examined: an end is hit if half of them, and the best one, are near it."""
+
+LATE = 0.9
+"""Part of a training after which a best epoch suggests that longer training would help."""
+
+STALE = 0.25
+"""Part of the trials: if the best is among the last of them, the search was still finding better ones."""
+
+FREEZE_FROM = 20
+"""Complete trials needed to call a parameter idle; fewer say little about any parameter."""
+
+HORIZON = "epochs"
+"""How the name of the constant ends that limits the epochs of a training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One thing to try, the evidence for it, and the command."""
+
+    action: str
+    evidence: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class RangeHit:
+    """An end of a range near which the best trials crowd.
+
+    Attributes:
+        near, top: how many of the best are near it, and how many of them have the parameter.
+        all_near, trials: the same of all complete trials.
+    """
+
+    parameter: Parameter
+    upper: bool
+    near: int
+    top: int
+    all_near: int
+    trials: int
+
+
+def suggestions(data: ReportData, start: str) -> list[Suggestion]:
+    """What to try next.
+
+    Args:
+        start: the command that makes a study `{name}` with the same document and data, up to its `--set`.
+    """
+    found = (
+        _more_trials(data),
+        _confirm(data),
+        _ablate(data),
+        _wider_ranges(data, start),
+        _longer_training(data, start),
+        _frozen_parameters(data, start),
+    )
+    return [suggestion for suggestion in found if suggestion]
+
+
+def range_hits(
+    parameters: Sequence[Parameter], best: Sequence[Record], complete: Sequence[Record]
+) -> list[RangeHit]:
+    """Ends of ranges that at least half of the `best` (the first of them included) are near.
+
+    A low of 0, or of one step, is no end: there is nothing below it (a share, a number of epochs).
+    """
+    hits = []
+    for parameter in parameters:
+        if parameter.choices:
+            continue
+        for upper in (False, True):
+            if not upper and 0 <= parameter.low <= (parameter.step or parameter.integer):
+                continue
+            near = [_is_near(parameter, record, upper) for record in best]
+            present = [each for each in near if each is not None]
+            everyone = [_is_near(parameter, record, upper) for record in complete]
+            if near and near[0] and sum(present) >= max(2, len(present) / 2):
+                trials = [each for each in everyone if each is not None]
+                hits.append(
+                    RangeHit(parameter, upper, sum(present), len(present), sum(trials), len(trials))
+                )
+    return hits
+
+
+def position(parameter: Parameter, value: float) -> float:
+    """Where a value lies in its range, from 0 to 1 on the range's own scale."""
+    low, high = parameter.low, parameter.high
+    if parameter.log:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def widened(hit: RangeHit) -> dict[str, Any]:
+    """The range as space.yaml writes it, wider at the end that was hit.
+
+    On a log scale by a factor of three, else by half of its width, or down to half of a low above 0.
+    """
+    parameter = hit.parameter
+    low, high = parameter.low, parameter.high
+    if parameter.log:
+        low, high = (low, 3 * high) if hit.upper else (low / 3, high)
+    else:
+        more = (high - low) / 2 if hit.upper or low < 0 else low / 2
+        if parameter.step:
+            more = max(1, math.floor(more / parameter.step)) * parameter.step
+        low, high = (low, high + more) if hit.upper else (low - more, high)
+    if parameter.integer:
+        return {**parameter.to_document(), "low": math.ceil(low), "high": math.floor(high)}
+    return {**parameter.to_document(), "low": _rounded(low), "high": _rounded(high)}
+
+
+def _more_trials(data: ReportData) -> Suggestion | None:
+    """If the search has not ended, or one of the last trials is the best."""
+    budget, best = data.snapshot.budget, data.best.record
+    if budget.finished < budget.trials:
+        return Suggestion(
+            "Finish the search.",
+            f"{budget.finished} of its {budget.trials} trials are finished.",
+            f"search start --study {data.study}",
+        )
+    later = sum(record.number > best.number for record in data.records)
+    if later >= STALE * len(data.records):
+        return None
+    return Suggestion(
+        "Continue the search: it was still finding better trials.",
+        f"The best is trial {best.number}; only {later} of {len(data.records)} trials came after it.",
+        f"search start --study {data.study} --trials {budget.trials + math.ceil(budget.trials / 2)}",
+    )
+
+
+def _confirm(data: ReportData) -> Suggestion | None:
+    """Unless fresh seeds have settled already whether the best is better."""
+    if data.confirmation is not None and data.confirmation.ended:
+        return None
+    command, beside = f"search confirm --study {data.study}", "the baseline"
+    if data.confirmation is None and not data.snapshot.best_known and data.baseline is None:
+        others = [record for record in best_first(data) if record.params != data.best.record.params]
+        if not others:
+            return None
+        command, beside = f"{command} --top 1 --against {others[0].number}", "the next best"
+    elif data.confirmation is None:
+        command += " --top 3"
+        if data.baseline is not None and not data.is_own_baseline:
+            command += f" --against {data.baseline.record.number}"
+    luck = data.predicted
+    expected = "" if luck is None else f" {luck.curse:.4f} of the best value is expected to be luck."
+    return Suggestion(
+        f"Train the best again on fresh seeds, beside {beside}.",
+        f"Every figure here is from one run with one seed.{expected}",
+        command,
+    )
+
+
+def _ablate(data: ReportData) -> Suggestion | None:
+    """If several settings differ and nobody has asked yet which of them makes the difference."""
+    baseline, best = data.baseline, data.best
+    if baseline is None or data.is_own_baseline:
+        return None
+    numbers = (baseline.record.number, best.record.number)
+    if any((answer.a.number, answer.b.number) == numbers for answer in data.ablations):
+        return None
+    changed, _ = differences(baseline.record.params, best.record.params)
+    if len(changed) < 2:
+        return None
+    return Suggestion(
+        "Find out which change makes the difference.",
+        f"{len(changed)} parameters differ at once between the baseline and the best.",
+        f"search ablate {numbers[0]} {numbers[1]} --study {data.study}",
+    )
+
+
+def _wider_ranges(data: ReportData, start: str) -> Suggestion | None:
+    """If the best trials crowd at ends of ranges."""
+    hits = range_hits(data.spec.space.parameters, best_first(data)[:TOP], data.complete)
+    if not hits:
+        return None
+    sentences, overrides = [], []
+    for hit in hits:
+        side, name = "upper" if hit.upper else "lower", hit.parameter.name
+        sentences.append(
+            f"{code(name)}: {hit.near} of the {hit.top} best trials, the best among them, are within "
+            f"{NEAR:.0%} of the {side} end (of all complete ones, {hit.all_near} of {hit.trials})."
+        )
+        document = yaml.safe_dump(widened(hit), default_flow_style=True, width=math.inf, sort_keys=False)
+        overrides.append(f"{name}={document.strip()}")
+    action = "Widen the ranges whose ends were hit: better values may lie beyond."
+    return Suggestion(action, " ".join(sentences), _new_study(start, data.study, "wider", overrides))
+
+
+def _longer_training(data: ReportData, start: str) -> Suggestion | None:
+    """If the best trials were best near the end of their training."""
+    constants = data.spec.space.constants
+    name = next((name for name in constants if name.rpartition(".")[2] == HORIZON), None)
+    if name is None or not isinstance(constants[name], int):
+        return None
+    best = best_first(data)[:TOP]
+    late = sum((record.best_epoch or 0) > LATE * constants[name] for record in best)
+    if late < max(2, len(best) / 2):
+        return None
+    return Suggestion(
+        "Train for longer.",
+        f"{late} of the {len(best)} best trials had their best epoch in the last {1 - LATE:.0%} of the "
+        f"{constants[name]} epochs they may run.",
+        _new_study(start, data.study, "longer", [f"{name}={math.ceil(1.5 * constants[name])}"]),
+    )
+
+
+def _frozen_parameters(data: ReportData, start: str) -> Suggestion | None:
+    """If parameters have an importance below an equal share, including its interval."""
+    if data.importance is None or data.importance.trials < FREEZE_FROM:
+        return None
+    shares, params = data.importance.shares, data.best.record.params
+    equal = 1 / len(shares)
+    idle = [share for share in shares if share.high < equal and share.name in params]
+    if not idle:
+        return None
+    figures = "; ".join(
+        f"{code(share.name)}: share of importance {share.share:.2f} ({share.low:.2f} to {share.high:.2f})"
+        for share in idle
+    )
+    overrides = [f"{share.name}={_yaml_value(params[share.name])}" for share in idle]
+    return Suggestion(
+        "Fix the parameters that showed no influence at the best trial's values, and spend the trials on "
+        "the others.",
+        f"{figures}; an equal share would be {equal:.2f}. This is from {data.importance.trials} trials of "
+        "this study; elsewhere they may matter.",
+        _new_study(start, data.study, "frozen", overrides),
+    )
+
+
+def best_first(data: ReportData) -> list[Record]:
+    """The complete trials, the best first."""
+    return candidates(data.records, data.snapshot.direction)
+
+
+def _is_near(parameter: Parameter, record: Record, upper: bool) -> bool | None:
+    """Whether a trial is near an end; None if it lacks the parameter."""
+    if parameter.name not in record.params:
+        return None
+    at = position(parameter, record.params[parameter.name])
+    return at >= 1 - NEAR if upper else at <= NEAR
+
+
+def _new_study(start: str, study: str, suffix: str, overrides: Sequence[str]) -> str:
+    """The command for a new study with these changes."""
+    changes = "".join(f" --set {shlex.quote(override)}" for override in overrides)
+    return start.format(name=f"{study}-{suffix}") + changes
+
+
+def _yaml_value(value: Any) -> str:
+    """A value as `--set` takes it."""
+    return str(yaml.safe_dump(value, default_flow_style=True).partition("\n")[0])
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
