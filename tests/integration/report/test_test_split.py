@@ -28,7 +28,7 @@ from search.analysis.split_scores import SplitScores
 from search.errors import DataError
 from search.mseg import configure, describe, describe_test, score_test, test_split
 from search.mseg.checkpoint import settle_weights, write_weights
-from search.mseg.data import data, drawn, drawn_faces
+from search.mseg.data import drawn, drawn_faces, sources
 from search.mseg.data.celebamask import CLASSES
 from search.mseg.data.drawn import MOST_DRAWN
 from search.mseg.data.sources import load, source
@@ -277,7 +277,7 @@ def test_a_read_counts_before_it_is_shown(
     report: Command, copied: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("search.report.writer.compose", lambda *_: 1 / 0)
+        patched.setattr("search.report.writer.in_short", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             report(*FINAL)
     (row,) = rows(copied)
@@ -498,7 +498,7 @@ def test_a_test_split_changes_nothing_else(root: Path) -> None:
         path.write_text("no mask")
     with_it, names = describe(SMALL, root), load(SMALL.data, root).train.names
     shutil.rmtree(root / "test")
-    data._load.cache_clear()
+    sources._load.cache_clear()
     assert describe(SMALL, root) == with_it and load(SMALL.data, root).train.names == names
 
 
