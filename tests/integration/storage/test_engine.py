@@ -104,7 +104,7 @@ def test_a_full_disk_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     error.__cause__ = error.orig
     assert reason(error) == "database or disk is full"
     for free, said in (
-        (0, f"the disk that holds {tmp_path} is full; make room on it"),
+        (0, f"the disk that holds {tmp_path} is full; free some space on it"),
         (1 << 40, "--storage"),
     ):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
