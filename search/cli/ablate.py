@@ -44,12 +44,12 @@ def ablate(
 
     A, B, and A with each change alone are trained on the same fresh seeds.
     """
-    from search.retraining.ablate import Asked, answer, prepared
+    from search.retraining.ablate import AblateRequest, answer, prepared
     from search.retraining.answer_page import publish
     from search.retraining.answers import ablation_blocks
 
     devices = devices_here(runs, workers, gpus, device)
-    asked = Asked(a=a, b=b, name=name, seeds=seeds, trials=trials)
+    asked = AblateRequest(a=a, b=b, name=name, seeds=seeds, trials=trials)
     retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked)
     code = train(retraining, notes, devices, workers, runs, data, artifacts)
     result = answer(retraining)

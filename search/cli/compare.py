@@ -48,8 +48,8 @@ def compare(
     if as_json:
         write_json(found.to_json())
     else:
-        from search.render.terminal import Blocks, show
+        from search.render.terminal import RichBlocks, show
         from search.report.comparison import comparison_blocks
 
-        show(Blocks(comparison_blocks(found)))
+        show(RichBlocks(comparison_blocks(found)))
     return 0

@@ -58,10 +58,10 @@ def confirm(
     """
     from search.retraining.answer_page import publish
     from search.retraining.answers import confirmation_blocks
-    from search.retraining.confirm import Asked, answer, prepared
+    from search.retraining.confirm import ConfirmRequest, answer, prepared
 
     devices = devices_here(runs, workers, gpus, device)
-    asked = Asked(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
+    asked = ConfirmRequest(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
     retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked)
     code = train(retraining, notes, devices, workers, runs, data, artifacts)
     result = answer(retraining)

@@ -73,9 +73,9 @@ def show_runs(runs: "Sequence[ImportedRun]", as_json: bool) -> int:
         write_json([run.to_json() for run in runs])
     elif runs:
         from search.imports.listing import imported_table
-        from search.render.terminal import Blocks, show
+        from search.render.terminal import RichBlocks, show
 
-        show(Blocks([imported_table(runs)]))
+        show(RichBlocks([imported_table(runs)]))
     return 0
 
 

@@ -53,11 +53,11 @@ def train(
 
 def write_answer(answer: "Confirmation | Ablation", blocks: "Sequence[Block]", as_json: bool) -> None:
     """The answer so far: as JSON, or as blocks for a person."""
-    from search.render.terminal import Blocks, show
+    from search.render.terminal import RichBlocks, show
 
     if not answer.ended:
         say(f"search worker --study {answer.study} works on it, from any machine")
     if as_json:
         write_json(answer.to_json())
     else:
-        show(Blocks(blocks))
+        show(RichBlocks(blocks))

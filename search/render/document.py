@@ -118,7 +118,7 @@ Block = Headline | Paragraph | Bullets | Table | Settings | Code | Figure
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """A heading and the blocks below it."""
 
     title: str
@@ -136,7 +136,7 @@ class Document:
 
     title: str
     lead: Sequence[Block]
-    sections: Sequence[Section] = ()
+    sections: Sequence[ReportSection] = ()
 
     @property
     def figures(self) -> list[Figure]:

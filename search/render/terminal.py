@@ -47,7 +47,7 @@ def show(renderable: RenderableType, stream: TextIO | None = None) -> None:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class RichBlocks:
     """Blocks of a document below each other, drawn to fit the width."""
 
     blocks: Sequence[Block]

@@ -18,7 +18,7 @@ from search.study.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class AblateRequest:
     """What the command line asked for; None for what the retraining study has, or the default.
 
     Attributes:
@@ -33,7 +33,7 @@ class Asked:
     trials: int | None = None
 
 
-def prepared(study: Study, asked: Asked) -> tuple[Study, list[str]]:
+def prepared(study: Study, asked: AblateRequest) -> tuple[Study, list[str]]:
     """The retraining study, its next round planned; and sentences on what was decided.
 
     Raises:
@@ -48,7 +48,9 @@ def prepared(study: Study, asked: Asked) -> tuple[Study, list[str]]:
     return prepare(study, name, "ablate", rule, asked.trials, lambda: choose(study, a, b, asked))
 
 
-def choose(study: Study, a: PlannedConfig, b: PlannedConfig, asked: Asked) -> tuple[Plan, list[str]]:
+def choose(
+    study: Study, a: PlannedConfig, b: PlannedConfig, asked: AblateRequest
+) -> tuple[Plan, list[str]]:
     """The plan for a new retraining study."""
     space = study.spec.space
     changes = changes_between(space, a.params, b.params)

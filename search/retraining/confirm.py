@@ -21,7 +21,7 @@ TOP = 3  # contenders, where nobody says otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ConfirmRequest:
     """What the command line asked for; None for what the retraining study has, or the default.
 
     Attributes:
@@ -44,7 +44,7 @@ class Asked:
         return {flag: value for flag, value in said.items() if value is not None}
 
 
-def prepared(study: Study, asked: Asked) -> tuple[Study, list[str]]:
+def prepared(study: Study, asked: ConfirmRequest) -> tuple[Study, list[str]]:
     """The retraining study, its next round planned; and sentences on what was decided.
 
     Raises:
@@ -56,7 +56,7 @@ def prepared(study: Study, asked: Asked) -> tuple[Study, list[str]]:
     return prepare(study, name, "confirm", asked.rule, asked.trials, lambda: choose(study, asked))
 
 
-def choose(study: Study, asked: Asked) -> tuple[Plan, list[str]]:
+def choose(study: Study, asked: ConfirmRequest) -> tuple[Plan, list[str]]:
     """The plan for a new retraining study."""
     records = read_records(study)
     baseline = (

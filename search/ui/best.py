@@ -13,7 +13,7 @@ from rich.text import Text
 from search import formatting
 from search.records import Record, Snapshot
 from search.render.document import Code
-from search.render.terminal import Blocks, pairs, prose
+from search.render.terminal import RichBlocks, pairs, prose
 from search.scoring import Direction
 from search.ui.overview import cause, distance_to_target
 
@@ -76,7 +76,7 @@ def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
         parts += [Text(), best]
     elif snapshot.answer is None:
         parts += [Text(), Text("No trial completed.", style="bold"), *_failures(snapshot)]
-    return Group(*parts, Text(), Text("next", style="dim"), Blocks([Code(_next(snapshot))]))
+    return Group(*parts, Text(), Text("next", style="dim"), RichBlocks([Code(_next(snapshot))]))
 
 
 def _next(snapshot: Snapshot) -> list[str]:

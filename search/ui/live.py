@@ -17,7 +17,7 @@ from rich.live import Live
 from search import formatting
 from search.records import Snapshot
 from search.ui.events import beginning, events, progress
-from search.ui.overview import Headline, Overview
+from search.ui.overview import Overview, StudyHeadline
 
 REFRESH_SECONDS = 0.25
 PROGRESS_SECONDS = 30.0
@@ -49,7 +49,7 @@ class LiveView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._snapshot:
-            self._live.update(Headline(self._snapshot))
+            self._live.update(StudyHeadline(self._snapshot))
         self._live.stop()
 
 

@@ -27,7 +27,7 @@ STOPPING = {
 
 
 @dataclass(frozen=True)
-class Headline:
+class StudyHeadline:
     """The study's name and progress, without its workers."""
 
     snapshot: Snapshot

@@ -9,7 +9,7 @@ from search.analysis.pruning_audit import PruningAudit, sentences
 from search.imports.listing import imported_table
 from search.records import ImportedRun, Snapshot
 from search.render.document import Paragraph, literal
-from search.render.terminal import Blocks
+from search.render.terminal import RichBlocks
 from search.ui.overview import Overview
 
 
@@ -20,7 +20,7 @@ def status_page(
     parts: list[RenderableType] = [Overview(snapshot)]
     if about_pruning := sentences(pruning):
         blocks = [Paragraph(literal(sentence)) for sentence in about_pruning]
-        parts += [Text(), Text("pruning", style="dim"), Blocks(blocks)]
+        parts += [Text(), Text("pruning", style="dim"), RichBlocks(blocks)]
     if imported:
-        parts += [Text(), Blocks([imported_table(imported)])]
+        parts += [Text(), RichBlocks([imported_table(imported)])]
     return Group(*parts)

@@ -10,7 +10,7 @@ from rich.text import Text
 from search import formatting
 from search.imports.listing import imported_table
 from search.records import ImportedRun, Record
-from search.render.terminal import GAP, Blocks, bare_table, pairs
+from search.render.terminal import GAP, RichBlocks, bare_table, pairs
 
 CURVE_WIDTH = 16
 PLOT_HEIGHT = 8
@@ -22,7 +22,7 @@ def trials_page(
     records: Sequence[Record], best: int | None, imported: Sequence[ImportedRun]
 ) -> RenderableType:
     """A row per trial, and below them one per imported run."""
-    below: list[RenderableType] = [Text(), Blocks([imported_table(imported)])] if imported else []
+    below: list[RenderableType] = [Text(), RichBlocks([imported_table(imported)])] if imported else []
     return Group(trials_table(records, best), *below)
 
 

@@ -7,7 +7,7 @@ has nothing to say in this study.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from search.render.document import Section
+from search.render.document import ReportSection
 from search.report.report_data import ReportData
 from search.report.sections.all_trials import all_trials
 from search.report.sections.beliefs import beliefs
@@ -27,7 +27,7 @@ from search.report.sections.search_history import search_history
 from search.report.sections.stages import stages
 from search.report.sections.test_split import test_split
 
-SECTIONS: Sequence[Callable[[ReportData, Path], Section | None]] = (
+SECTIONS: Sequence[Callable[[ReportData, Path], ReportSection | None]] = (
     performance,
     fresh_seeds,
     test_split,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from search import formatting
 from search.records import Record
-from search.render.document import Section, Table, literal
+from search.render.document import ReportSection, Table, literal
 from search.report.report_data import ReportData
 
 MOST_TRIALS = 200
@@ -18,7 +18,7 @@ REASONS = {
 }
 
 
-def all_trials(data: ReportData, folder: Path) -> Section:
+def all_trials(data: ReportData, folder: Path) -> ReportSection:
     """A row for every trial."""
     rows = [
         [
@@ -34,7 +34,7 @@ def all_trials(data: ReportData, folder: Path) -> Section:
     left_out = len(data.records) - len(rows)
     note = f"{left_out} more: `search trials --study {data.study}`." if left_out > 0 else ""
     head = ["trial", "known config", "state", "value", "best epoch", "epochs"]
-    return Section("All trials", [Table(head, rows, numeric=3, note=note)])
+    return ReportSection("All trials", [Table(head, rows, numeric=3, note=note)])
 
 
 def _state(record: Record) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from search import formatting
 from search.analysis.beliefs import BeliefResult, KnownConfigResult, belief_results, known_config_results
 from search.analysis.noise import Evidence
-from search.render.document import Block, Paragraph, Section, Table, literal
+from search.render.document import Block, Paragraph, ReportSection, Table, literal
 from search.report.report_data import ReportData
 
 DASH = formatting.DASH
@@ -24,7 +24,7 @@ BELIEF_METHOD = (
 )
 
 
-def beliefs(data: ReportData, folder: Path) -> Section:
+def beliefs(data: ReportData, folder: Path) -> ReportSection:
     """A row for every known config and every belief."""
     snapshot, spec = data.snapshot, data.spec
     baseline = data.baseline.record if data.baseline else None
@@ -40,7 +40,7 @@ def beliefs(data: ReportData, folder: Path) -> Section:
         blocks += [Table(head, list(map(_belief_cells, believed))), Paragraph(BELIEF_METHOD)]
     if not blocks:
         blocks.append(Paragraph("The study has neither known configs nor beliefs."))
-    return Section("Known configs and beliefs", blocks)
+    return ReportSection("Known configs and beliefs", blocks)
 
 
 def _known_cells(result: KnownConfigResult, has_baseline: bool) -> list[str]:

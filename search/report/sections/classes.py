@@ -6,21 +6,21 @@ from pathlib import Path
 from search import formatting
 from search.analysis.classes import AROUND, LEVEL, ClassChange, class_changes
 from search.analysis.training import peak
-from search.render.document import Cell, Figure, Marked, Paragraph, Section, Table, literal
+from search.render.document import Cell, Figure, Marked, Paragraph, ReportSection, Table, literal
 from search.report import figures
 from search.report.report_data import ReportData
 
 TITLE = "Classes"
 
 
-def classes(data: ReportData, folder: Path) -> Section:
+def classes(data: ReportData, folder: Path) -> ReportSection:
     """Every class before and after."""
     if data.baseline is None or data.is_own_baseline:
-        return Section(TITLE, [Paragraph("There are no two runs to compare by class.")])
+        return ReportSection(TITLE, [Paragraph("There are no two runs to compare by class.")])
     before, after = ((trial.run, peak(trial.run, data.smooth)) for trial in (data.baseline, data.best))
     changes = class_changes(before, after, data.best.classes)
     if not changes:
-        return Section(TITLE, [Paragraph("Scores by class were not recorded for both runs.")])
+        return ReportSection(TITLE, [Paragraph("Scores by class were not recorded for both runs.")])
     path = figures.FOLDER / "classes.png"
     figures.classes(folder / path, changes, "baseline", "best")
     lower, higher = ([row.name for row in changes if row.verdict == word] for word in ("lower", "higher"))
@@ -31,7 +31,7 @@ def classes(data: ReportData, folder: Path) -> Section:
         "seed would change is not included."
     )
     head = ["class", "baseline", "best", "points", "± of noise", ""]
-    return Section(
+    return ReportSection(
         TITLE,
         [
             Paragraph(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from search import formatting
-from search.render.document import Paragraph, Section, Table, code, literal
+from search.render.document import Paragraph, ReportSection, Table, code, literal
 from search.report.comparison import changed_settings, equal_settings
 from search.report.report_data import ReportData
 
@@ -13,20 +13,20 @@ SHOWN_EQUAL = 12
 """Equal settings that are listed; those that matter most come first."""
 
 
-def config_changes(data: ReportData, folder: Path) -> Section:
+def config_changes(data: ReportData, folder: Path) -> ReportSection:
     """Settings that differ, and settings that are the same in both."""
     if data.comparison is None:
         params = data.best.record.params
         rows = [[code(name), literal(formatting.parameter(value))] for name, value in params.items()]
         none = Paragraph("There are no two configs to compare. What was searched, in the best trial:")
-        return Section(TITLE, [none, Table(["setting", "best"], rows, numeric=1)])
+        return ReportSection(TITLE, [none, Table(["setting", "best"], rows, numeric=1)])
     count = len(data.comparison.changed)
     meaning = f"{count} settings differ at once: two runs cannot tell which of them made a difference."
     if count == 0:
         meaning = "The two are runs of one config."
     elif count == 1:
         meaning = "The difference in score comes from this setting, from noise, or from both."
-    return Section(
+    return ReportSection(
         TITLE,
         [
             changed_settings(data.comparison, ("baseline", "best")),

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from search import formatting
 from search.analysis.training import Decline, decline
-from search.render.document import Paragraph, Section, Table
+from search.render.document import Paragraph, ReportSection, Table
 from search.report.report_data import ReportData
 
 
-def degradation(data: ReportData, folder: Path) -> Section:
+def degradation(data: ReportData, folder: Path) -> ReportSection:
     """The drop from the best mean to the last, and how much of it luck alone explains."""
     rows = [[role, *_cells(decline(trial.run, data.smooth))] for role, trial in data.roles]
     head = ["", "best mean", "last mean", "epochs after", "drop, points", "by luck alone"]
@@ -17,7 +17,9 @@ def degradation(data: ReportData, folder: Path) -> Section:
         "positive means it got worse. The best is picked, so even a run that loses nothing shows a drop; "
         "the last column is the drop expected from that alone, given the run's noise."
     )
-    return Section("Degradation after the best", [Table(head, rows, numeric=5), Paragraph(definition)])
+    return ReportSection(
+        "Degradation after the best", [Table(head, rows, numeric=5), Paragraph(definition)]
+    )
 
 
 def _cells(drop: Decline) -> list[str]:

@@ -3,24 +3,24 @@
 from pathlib import Path
 
 from search import formatting
-from search.render.document import Block, Figure, Paragraph, Section, Table, code, literal
+from search.render.document import Block, Figure, Paragraph, ReportSection, Table, code, literal
 from search.report import figures
 from search.report.examples import example_changes
 from search.report.report_data import ReportData
 
 
-def examples(data: ReportData, folder: Path) -> Section:
+def examples(data: ReportData, folder: Path) -> ReportSection:
     """The examples that lost most and gained most between the baseline and the best."""
     vocabulary = data.best.run.vocabulary
     one, several = vocabulary.example_words
     title = several.capitalize()
     if data.baseline is None or data.is_own_baseline:
-        return Section(title, [Paragraph(f"There are no two runs to compare by {one}.")])
+        return ReportSection(title, [Paragraph(f"There are no two runs to compare by {one}.")])
     changes = example_changes(data.baseline.folder, data.best.folder, vocabulary)
     if changes is None:
         where = f" ({code(vocabulary.examples_file)})" if vocabulary.examples_file else ""
         text = f"The two have not kept the same validation {several}{where} on this machine."
-        return Section(title, [Paragraph(text)])
+        return ReportSection(title, [Paragraph(text)])
     text = (
         f"Of the {changes.count} validation {several} that were kept, {changes.better} have a higher score "
         f"in the best than in the baseline, and {changes.worse} a lower one. The largest changes, losses "
@@ -38,4 +38,4 @@ def examples(data: ReportData, folder: Path) -> Section:
             for pair in changes.pairs
         ]
         blocks.append(Table([one, "baseline", "best"], rows, numeric=2))
-    return Section(title, blocks)
+    return ReportSection(title, blocks)

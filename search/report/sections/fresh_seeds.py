@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from search.render.document import Block, Paragraph, Section
+from search.render.document import Block, Paragraph, ReportSection
 from search.report.report_data import ReportData
 from search.retraining.answers import ablation_blocks, confirmation_blocks, predicted
 
@@ -12,7 +12,7 @@ NOTHING = (
 )
 
 
-def fresh_seeds(data: ReportData, folder: Path) -> Section:
+def fresh_seeds(data: ReportData, folder: Path) -> ReportSection:
     """Whether the best is better than the baseline when both are trained again."""
     blocks: list[Block] = []
     if data.confirmation is not None and data.confirmation.winner is not None:
@@ -22,4 +22,4 @@ def fresh_seeds(data: ReportData, folder: Path) -> Section:
         blocks.append(Paragraph(NOTHING))
     for answer in data.ablations:
         blocks += ablation_blocks(answer)
-    return Section("On fresh seeds", blocks)
+    return ReportSection("On fresh seeds", blocks)

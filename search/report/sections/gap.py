@@ -5,7 +5,7 @@ from pathlib import Path
 
 from search import formatting
 from search.analysis.training import Band, gap_by_rate
-from search.render.document import Block, Figure, Paragraph, Section, Table
+from search.render.document import Block, Figure, Paragraph, ReportSection, Table
 from search.report import figures
 from search.report.report_data import ReportData
 
@@ -15,11 +15,11 @@ CONFOUNDED = 0.5
 """Rank correlation between learning rate and epoch from which the two are called confounded."""
 
 
-def gap(data: ReportData, folder: Path) -> Section:
+def gap(data: ReportData, folder: Path) -> ReportSection:
     """The gap in bands of the learning rate, and whether rate and epoch can be told apart."""
     by_role = [(role, trial, *gap_by_rate(trial.run)) for role, trial in reversed(data.roles)]
     if not any(bands for _, _, bands, _ in by_role):
-        return Section(TITLE, [Paragraph("Training scores and learning rates were not recorded.")])
+        return ReportSection(TITLE, [Paragraph("Training scores and learning rates were not recorded.")])
     blocks: list[Block] = []
     for role, trial, bands, correlation in by_role:
         if not bands:
@@ -32,7 +32,7 @@ def gap(data: ReportData, folder: Path) -> Section:
             blocks.append(Figure(path, "Gap by learning rate and by epoch", caption))
         blocks += [_table(role, bands), Paragraph(_confounding(role, correlation))]
     blocks.append(Paragraph("gap = 100 × (training score − validation score) of the same epoch."))
-    return Section(TITLE, blocks)
+    return ReportSection(TITLE, blocks)
 
 
 def _table(role: str, bands: Sequence[Band]) -> Table:

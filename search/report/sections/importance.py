@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from search.render.document import Figure, Paragraph, Section, Table, code
+from search.render.document import Figure, Paragraph, ReportSection, Table, code
 from search.report import figures
 from search.report.report_data import ReportData
 
 TITLE = "What mattered"
 
 
-def importance(data: ReportData, folder: Path) -> Section:
+def importance(data: ReportData, folder: Path) -> ReportSection:
     """Each parameter's share of importance, and whether it is above what chance alone gives."""
     found = data.importance
     if found is None:
         text = f"{len(data.complete)} complete trials are too few to estimate importances."
-        return Section(TITLE, [Paragraph(text)])
+        return ReportSection(TITLE, [Paragraph(text)])
     path = figures.FOLDER / "importance.png"
     figures.importance(folder / path, found)
     rows = [
@@ -39,7 +39,7 @@ def importance(data: ReportData, folder: Path) -> Section:
         "shufflings of the values over the trials. Pruned trials are not included, and the sampler chose "
         "where to look."
     )
-    return Section(
+    return ReportSection(
         TITLE,
         [
             Paragraph(answer),

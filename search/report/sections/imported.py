@@ -4,7 +4,7 @@ from pathlib import Path
 
 from search import formatting
 from search.imports.listing import imported_table
-from search.render.document import Paragraph, Section, literal
+from search.render.document import Paragraph, ReportSection, literal
 from search.report.report_data import ReportData
 from search.scoring import best_mean, epoch_of_best
 
@@ -14,11 +14,11 @@ TEXT = (
 )
 
 
-def imported(data: ReportData, folder: Path) -> Section | None:
+def imported(data: ReportData, folder: Path) -> ReportSection | None:
     """None if nothing was imported."""
     if not data.imported:
         return None
-    return Section(
+    return ReportSection(
         "Imported runs", [Paragraph(TEXT), imported_table(data.imported, before=_best_rows(data))]
     )
 

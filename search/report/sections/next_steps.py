@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from search.render.document import Block, Code, Paragraph, Section
+from search.render.document import Block, Code, Paragraph, ReportSection
 from search.report.report_data import ReportData
 from search.report.sections.reproduction import start_command
 from search.report.suggestions import suggestions
 
 
-def next_steps(data: ReportData, folder: Path) -> Section:
+def next_steps(data: ReportData, folder: Path) -> ReportSection:
     """Suggestions for the study as it is now."""
     blocks: list[Block] = []
     for suggestion in suggestions(data, start_command(data, folder)):
@@ -18,4 +18,4 @@ def next_steps(data: ReportData, folder: Path) -> Section:
             "The best trials are at no end of a range, and nothing suggests that the search was too short."
         )
         blocks.append(Paragraph(text))
-    return Section("What to try next", blocks)
+    return ReportSection("What to try next", blocks)

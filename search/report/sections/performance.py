@@ -4,7 +4,7 @@ from pathlib import Path
 
 from search import formatting
 from search.analysis.training import Peak, peak
-from search.render.document import Block, Paragraph, Section, Table, literal
+from search.render.document import Block, Paragraph, ReportSection, Table, literal
 from search.report.comparison import REPORT_NAMES, reasons, verdict
 from search.report.report_data import NOT_RECORDED, ReportData, ReportedTrial
 
@@ -22,7 +22,7 @@ LABELS = (
 )
 
 
-def performance(data: ReportData, folder: Path) -> Section:
+def performance(data: ReportData, folder: Path) -> ReportSection:
     """The figures of both, and whether their difference is more than noise."""
     columns = [_figures(data, trial, peak(trial.run, data.smooth)) for _, trial in data.roles]
     rows = [
@@ -36,7 +36,7 @@ def performance(data: ReportData, folder: Path) -> Section:
     if missing:
         problems[f"Not recorded: {', '.join(missing)}"] = None
     blocks += [Paragraph(f"{problem}.") for problem in problems]
-    return Section("Performance summary", blocks)
+    return ReportSection("Performance summary", blocks)
 
 
 def distance_to_target(data: ReportData, value: float | None) -> str | None:

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from search.analysis.pruning_audit import audit, sentences
-from search.render.document import Block, Bullets, Paragraph, Section, Table, literal
+from search.render.document import Block, Bullets, Paragraph, ReportSection, Table, literal
 from search.report.report_data import ReportData
 
 TITLE = "What pruning saved and lost"
 
 
-def pruning(data: ReportData, folder: Path) -> Section:
+def pruning(data: ReportData, folder: Path) -> ReportSection:
     """The pruning audit."""
     found = audit(data.records, data.snapshot.direction, data.smooth)
     items = [f"{literal(sentence[0].upper() + sentence[1:])}." for sentence in sentences(found)]
     if not items:
-        return Section(TITLE, [Paragraph("No trial was ended by the pruner.")])
+        return ReportSection(TITLE, [Paragraph("No trial was ended by the pruner.")])
     blocks: list[Block] = [Bullets(items)]
     if found.ranks:
         rows = [[str(rank.epoch), f"{rank.value:+.2f}", str(rank.trials)] for rank in found.ranks]
@@ -26,4 +26,4 @@ def pruning(data: ReportData, folder: Path) -> Section:
         "interval is Wilson's. What a pruned trial itself would have reached is not known. The rank "
         "correlations are of complete trials only; over all configs they are higher."
     )
-    return Section(TITLE, [*blocks, Paragraph(definitions)])
+    return ReportSection(TITLE, [*blocks, Paragraph(definitions)])

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from search import formatting
-from search.render.document import Block, Code, Paragraph, Section, Table, code, literal
+from search.render.document import Block, Code, Paragraph, ReportSection, Table, code, literal
 from search.report.report_data import NOT_RECORDED, ReportData
 
 DOCUMENT = "space.yaml"
@@ -16,7 +16,7 @@ DOCUMENT = "space.yaml"
 PACKAGES = ("mseg-search", "optuna", "matplotlib")
 
 
-def reproduction(data: ReportData, folder: Path) -> Section:
+def reproduction(data: ReportData, folder: Path) -> ReportSection:
     """The facts of the study, how the two were trained, and commands."""
     again = start_command(data, folder).format(name=f"{data.study}-again")
     note = (
@@ -28,7 +28,7 @@ def reproduction(data: ReportData, folder: Path) -> Section:
         f"{again} --trials {data.snapshot.budget.trials}",
         f"search report --study {data.study}",
     ]
-    return Section(
+    return ReportSection(
         "Seeds, versions, data, commands",
         [Table(["", ""], _facts(data)), *_provenance(data), Paragraph(note), Code(commands)],
     )

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from search.render.document import Block, Bullets, Figure, Paragraph, Section
+from search.render.document import Block, Bullets, Figure, Paragraph, ReportSection
 from search.report import figures
 from search.report.report_data import ReportData
 
@@ -19,7 +19,7 @@ REASONS = {
 }
 
 
-def search_history(data: ReportData, folder: Path) -> Section:
+def search_history(data: ReportData, folder: Path) -> ReportSection:
     """Every trial in order, why trials ended early, and values over the range of each parameter."""
     snapshot = data.snapshot
     history = figures.FOLDER / "search.png"
@@ -45,4 +45,4 @@ def search_history(data: ReportData, folder: Path) -> Section:
         "on regions where it found good values, so an empty region was tried less, not found to be bad."
     )
     blocks.append(Figure(by_parameter, "Value by parameter", caption))
-    return Section("The search", blocks)
+    return ReportSection("The search", blocks)

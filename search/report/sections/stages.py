@@ -4,13 +4,13 @@ from pathlib import Path
 
 from search.analysis.comparison import compare
 from search.analysis.stages import FAST, STEADY, WINDOW
-from search.render.document import Block, Figure, Paragraph, Section
+from search.render.document import Block, Figure, Paragraph, ReportSection
 from search.report import figures
 from search.report.comparison import stage_table
 from search.report.report_data import ReportData
 
 
-def stages(data: ReportData, folder: Path) -> Section:
+def stages(data: ReportData, folder: Path) -> ReportSection:
     """The two curves, and means over the stages of each."""
     comparison = data.comparison or compare(data.best.run, data.best.run, ends=data.ends)
     runs = {role: trial.run for role, trial in data.roles}
@@ -29,7 +29,7 @@ def stages(data: ReportData, folder: Path) -> Section:
     if has_stages:
         blocks.append(stage_table(sides, [role.lower() for role in runs]))
     blocks.append(Paragraph(_rule(data, has_stages)))
-    return Section("Training dynamics by stage", blocks)
+    return ReportSection("Training dynamics by stage", blocks)
 
 
 def _rule(data: ReportData, has_stages: bool) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from search import formatting
 from search.analysis.split_scores import ImageMean, SplitRead, SplitScores, TrialScores
-from search.render.document import Block, Bullets, Paragraph, Section, Table, code, literal
+from search.render.document import Block, Bullets, Paragraph, ReportSection, Table, code, literal
 from search.report.report_data import ReportData, ReportedTrial
 
 SHOWN = 12  # digits of a file's hash
@@ -19,13 +19,15 @@ METHOD = (
 )
 
 
-def test_split(data: ReportData, folder: Path) -> Section | None:
+def test_split(data: ReportData, folder: Path) -> ReportSection | None:
     """None if the test split was never read."""
     test = data.test
     if test is None:
         return None
     bullets = Bullets([*test_sentences(data), *test.problems])
-    return Section("On the test split", [bullets, *_scores(data, test), *_classes(test), *_reads(test)])
+    return ReportSection(
+        "On the test split", [bullets, *_scores(data, test), *_classes(test), *_reads(test)]
+    )
 
 
 def test_sentences(data: ReportData) -> list[str]:

@@ -22,7 +22,7 @@ from search.analysis.stages import boundaries, parse_ends, stages
 from search.errors import UserError
 from search.loading import vocabulary_of
 from search.recorded_run import RecordedRun, read_run
-from search.render.terminal import Blocks
+from search.render.terminal import RichBlocks
 from search.report.comparison import comparison_blocks
 
 Command = Callable[..., Answer]
@@ -355,7 +355,7 @@ def test_it_fits(tmp_path: Path, width: int) -> None:
     b = read_run(record(tmp_path / "microsegformer_20251009_173630", OTHER, history(143, 2)))
     found = compare(a, b, [parse_claim("LR 4e-4 -> 8e-4")], [5, 30, 90, 120])
     console = Console(width=width, file=StringIO(), force_terminal=False)
-    console.print(Blocks(comparison_blocks(found)))
+    console.print(RichBlocks(comparison_blocks(found)))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= width
     for part in ("Not distinguishable", "300", "learning_rate 8e-4", "fast learning", "not found", "seeds"):

@@ -90,7 +90,7 @@ def fill(search: Search, number: int, **columns: list[Any]) -> Path:
     return folder
 
 
-def said(*sections: blocks.Section) -> str:
+def said(*sections: blocks.ReportSection) -> str:
     """Sections as Markdown."""
     return markdown.render(blocks.Document("", [], sections))
 
@@ -386,7 +386,7 @@ NASTY = "<b>x</b> | *bold* `code` _u_ [l](x) \\"
 
 
 def test_foreign_text_is_no_markup(tmp_path: Path) -> None:
-    section = blocks.Section(
+    section = blocks.ReportSection(
         "T",
         [blocks.Table(["a"], [[blocks.literal(NASTY)], [blocks.code(NASTY)]]), blocks.Paragraph("a ` b")],
     )
@@ -677,7 +677,7 @@ def test_what_fresh_seeds_said(copied: Search) -> None:
 def test_which_change_did_it(copied: Search) -> None:
     study = find_study(copied.url, STUDY_NAME)
     assert study is not None
-    made, _ = ablate.prepared(study, ablate.Asked(a="0", b="1", seeds=2))
+    made, _ = ablate.prepared(study, ablate.AblateRequest(a="0", b="1", seeds=2))
     material = collect_report_data(study, copied.folder / "runs")
     text = said(fresh_seeds(material, copied.runs))
     assert "From trial 0 (by hand) to trial 1, all changes together" in text
