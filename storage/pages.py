@@ -123,9 +123,9 @@ def _note(prefix: str, text: str, version: int) -> dict[str, str | int]:
 
 
 def drop(
-    engine: Engine, study_id: int, store: "ArtifactStore", filename: str, kept: Collection[int]
+    engine: Engine, study_id: int, store: "ArtifactStore", filename: str, numbers: Collection[int]
 ) -> None:
-    """Removes the artifacts called `filename` of all trials but `kept`, from pages and store."""
+    """Removes the artifacts called `filename` of trials with these numbers, from pages and store."""
     from optuna.artifacts.exceptions import ArtifactNotFound
 
     attribute = trial_system_attributes
@@ -141,7 +141,7 @@ def drop(
         ).all()
     for row in rows:
         artifact = json.loads(json.loads(row.value_json))
-        if artifact["filename"] != filename or row.number in kept:
+        if artifact["filename"] != filename or row.number not in numbers:
             continue
         with suppress(ArtifactNotFound):  # another worker tidies up, too
             store.remove(artifact["artifact_id"])

@@ -30,7 +30,7 @@ from search.loading import configure, load_objective
 from search.objective import EpochResult, Run
 from search.records import Snapshot
 from search.spec.spec import Spec
-from search.worker.workspace import CHECKPOINTS, KEPT
+from search.worker.cleanup import CHECKPOINTS, KEPT
 
 SIMULATED: Mapping[str, float] = {"median": 0.46}
 """Share of epochs saved by pruner, in the fitted family of `benchmarks/simulated_studies.py`: 0.46 +- 0.01

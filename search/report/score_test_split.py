@@ -30,7 +30,7 @@ from search.report.report_data import ReportedTrial
 from search.runtime.devices import Device
 from search.study.fingerprint import check_data
 from search.study.study import Study
-from search.worker.workspace import KEPT
+from search.worker.cleanup import KEPT
 from storage import studies, test_reads
 from storage.artifacts import open_store, said
 from storage.errors import StorageError

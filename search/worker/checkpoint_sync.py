@@ -157,10 +157,10 @@ class CheckpointSync:
         self._wait(self._do(write), stop, PATIENCE_SECONDS)
         return list(taken)
 
-    def drop_weights(self, kept: Collection[int]) -> None:
-        """Removes the weights of trials that can no longer win; does not wait for it."""
+    def drop_weights(self, numbers: Collection[int]) -> None:
+        """Removes the weights of these trials from the store; does not wait for it."""
         if self.shared:
-            self._do(partial(pages.drop, self.study.engine, self.study.id, self.store, WEIGHTS, kept))
+            self._do(partial(pages.drop, self.study.engine, self.study.id, self.store, WEIGHTS, numbers))
 
     # -- the thread ------------------------------------------------------------------------------
 

@@ -56,6 +56,11 @@ class Heartbeat:
         self._wake.set()
         self._thread.join(timeout=self._leases.beat_seconds)
 
+    @property
+    def must_leave(self) -> bool:
+        """Whether the worker has to leave at once, as of the last beat."""
+        return self.stop == "now" or self.displaced or self.study_deleted
+
     def hold(self, lease: Lease) -> None:
         """From now on `lease` is renewed."""
         self.lost = False

@@ -1,7 +1,8 @@
-"""How a trial ends: what its scores, its trainer's return or an exception mean for it.
+"""A trial while a worker owns it, and how it ends: what scores, a return or an exception mean for it.
 
-Pruned, diverged and out of memory are told to the sampler, which must learn from them; a bug is a failed
-trial with its traceback; a CUDA error ends the process, for nothing after it can be trusted.
+A pruned or diverged trial and one that ran out of memory are reported to the sampler, which must learn from
+them. A bug is a failed trial with its traceback. A CUDA error ends the process: nothing after it can be
+trusted.
 """
 
 import traceback
@@ -15,15 +16,16 @@ from search.pruners.pruner import Decision
 from search.records import ReasonCode
 from search.scoring import best_mean, epoch_of_best
 from search.spec.spec import Spec
+from search.worker.workspace import Workspace
 from storage.claims import Lease
 
 MAX_DEATHS = 5  # owners in a row that died in a trial before finishing an epoch of it
-TOLERANCE = 1e-6  # relative: how exactly a live object must hold the value that was sampled
+TOLERANCE = 1e-6  # relative: how exactly the trainer must use the sampled value
 
 
 @dataclass(frozen=True, slots=True)
 class TrialEnd:
-    """How a trial ended: what is told, and why."""
+    """How a trial ended and why."""
 
     state: Literal["COMPLETE", "PRUNED", "FAIL"]
     code: ReasonCode | None = None
@@ -39,18 +41,20 @@ class TrialEnd:
 
 
 @dataclass
-class TrialProgress:
-    """How far a trial is, whoever trained it.
+class OwnedTrial:
+    """A trial that this worker trains, and how far it is, whoever trained it so far.
 
     Attributes:
         scores: by epoch, those of earlier owners included.
         last: this owner's last result.
         waiting: results that the database has not confirmed yet, in order.
-        seed: what it is trained with.
-        retrains: which config that is once more, and what for; None in a search.
-        control: the verdict against the trial, where it runs on as one of the control group.
+        seed: of weights, data order and augmentation.
+        retrains: in a study that retrains, which config this is and what for; None in a search.
+        control: the verdict against it, where it runs on as one of the control group.
     """
 
+    lease: Lease
+    workspace: Workspace
     scores: dict[int, float] = field(default_factory=dict)
     last: EpochResult | None = None
     waiting: list[EpochResult] = field(default_factory=list)
@@ -59,7 +63,7 @@ class TrialProgress:
     control: Decision | None = None
 
     def add(self, result: EpochResult) -> None:
-        self.scores.setdefault(result.epoch, result.score)  # what was reported stays
+        self.scores.setdefault(result.epoch, result.score)  # a reported score is never replaced
         self.last = result
         self.waiting.append(result)
 
@@ -69,16 +73,16 @@ class TrialProgress:
 
 
 def too_many_deaths(lease: Lease) -> TrialEnd | None:
-    """The end of a trial that kills its workers: it would take every one of them in turn."""
+    """The end of a trial that kills its workers: it would kill every one of them in turn."""
     if lease.deaths < MAX_DEATHS:
         return None
     text = f"{lease.deaths} workers died in it in a row, after epoch {lease.epochs}; see its log.txt"
     return TrialEnd("FAIL", "bug", text, lease.epochs or None)
 
 
-def complete(progress: TrialProgress) -> TrialEnd:
-    """A trial whose trainer returned of its own accord, at its last epoch or before."""
-    last = progress.last
+def end_for_return(trial: OwnedTrial) -> TrialEnd:
+    """The end of a trial whose trainer returned of its own accord, at its last epoch or before."""
+    last = trial.last
     if last is None:
         return TrialEnd("FAIL", "bug", "the objective returned without training an epoch")
     if last.epoch < last.epochs:
@@ -87,47 +91,46 @@ def complete(progress: TrialProgress) -> TrialEnd:
     return TrialEnd("COMPLETE")
 
 
-def end_for_error(error: BaseException, progress: TrialProgress) -> TrialEnd:
-    """What an exception out of the objective means for its trial."""
-    epoch = progress.epoch
+def end_for_error(error: BaseException, trial: OwnedTrial) -> TrialEnd:
+    """What an exception from the objective means for its trial; raised again if it ends the process."""
     if is_out_of_memory(error):
-        return TrialEnd("PRUNED", "oom", f"out of memory: {first_line(error)}", epoch)
+        return TrialEnd("PRUNED", "oom", f"out of memory: {first_line(error)}", trial.epoch)
     if is_device_error(error):
         raise error
     if isinstance(error, SearchError):
-        return TrialEnd("FAIL", "bug", str(error), epoch)
-    return TrialEnd("FAIL", "bug", "".join(traceback.format_exception(error)).strip(), epoch)
+        return TrialEnd("FAIL", "bug", str(error), trial.epoch)
+    return TrialEnd("FAIL", "bug", "".join(traceback.format_exception(error)).strip(), trial.epoch)
 
 
-def outcome(
-    spec: Spec, lease: Lease, progress: TrialProgress, end: TrialEnd
+def value_and_attributes(
+    spec: Spec, trial: OwnedTrial, end: TrialEnd
 ) -> tuple[float | None, dict[str, Any]]:
-    """The trial's value for Optuna, and what else is worth keeping as its user attributes."""
+    """The trial's value for Optuna, and its user attributes."""
     settings = spec.study
-    attributes: dict[str, Any] = {"seed": progress.seed, **end.attributes}
-    if lease.slot < len(spec.known):
-        attributes["known"] = spec.known[lease.slot].name
-    if progress.control is not None:
-        attributes |= verdict(progress.control)
-    if end.state == "FAIL" or not progress.scores:
+    attributes: dict[str, Any] = {"seed": trial.seed, **end.attributes}
+    if trial.lease.slot < len(spec.known):
+        attributes["known"] = spec.known[trial.lease.slot].name
+    if trial.control is not None:
+        attributes |= verdict(trial.control)
+    if end.state == "FAIL" or not trial.scores:
         return None, attributes
-    best = epoch_of_best(progress.scores, settings.direction)
-    attributes |= {"best_score": progress.scores[best], "best_epoch": best}
-    curve = [progress.scores[epoch] for epoch in sorted(progress.scores)]
+    best = epoch_of_best(trial.scores, settings.direction)
+    attributes |= {"best_score": trial.scores[best], "best_epoch": best}
+    curve = [trial.scores[epoch] for epoch in sorted(trial.scores)]
     mean = best_mean(curve, settings.smooth, settings.direction)
     if end.state == "COMPLETE":
         return mean, attributes
-    # Optuna's convention for a pruned trial is the last report; the comparable figure goes beside.
+    # Optuna's convention for a pruned trial is its last report; the comparable mean is an attribute.
     return curve[-1], {**attributes, "mean": mean}
 
 
 def verdict(decision: Decision) -> dict[str, Any]:
-    """The decision against a control as the trial's user attributes."""
+    """The decision against a trial of the control group as its user attributes."""
     return {"control": decision.text, "control_epoch": decision.epoch}
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Known by name: this file does not import torch."""
+    """Recognised by name, so that torch is not imported here."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"OutOfMemoryError", "MemoryError"}) or "can't allocate memory" in str(error)
 
@@ -143,7 +146,7 @@ def first_line(error: BaseException) -> str:
 
 
 def check_applied(params: Mapping[str, Any], applied: Mapping[str, Any]) -> None:
-    """Raises RuntimeError where a live object holds another value than the one that was sampled."""
+    """Raises RuntimeError where the trainer uses another value than the one that was sampled."""
     for name, live in applied.items():
         if name not in params or same(params[name], live):
             continue

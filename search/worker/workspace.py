@@ -20,21 +20,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from search.errors import UserError
-from search.objective import WEIGHTS, EpochResult
+from search.objective import EpochResult
 
+FOLDER = "trial-{:04d}"
 WORK = ".work-"
 MARK = ".epoch"
 UNREPORTED = ".unreported"
-CHECKPOINTS = ("last.pt", WEIGHTS)
-KEPT = 5
-"""How many of the best trials keep theirs; the known and the running do, too."""
+LOG = "log.txt"
 
 
 class Workspace:
     """The folder of trial `number` below `study_folder`, as worker `owner` sees it."""
 
     def __init__(self, study_folder: Path, number: int, owner: str, study_token: str) -> None:
-        self.published = study_folder / f"trial-{number:04d}"
+        self.published = study_folder / FOLDER.format(number)
         # It bears the trial's name, which is what an objective may write down of its folder.
         self.work = self._folder_of(owner) / self.published.name
         self.epoch = 0
@@ -171,14 +170,6 @@ def check_folder(runs: Path) -> None:
         raise UserError(f"--runs: {there} cannot be written to; name another folder")
 
 
-def drop_checkpoints(study_folder: Path, kept: set[int]) -> None:
-    """Removes the checkpoints of all trials but `kept`; their curves, configs and logs stay."""
-    for folder in study_folder.glob("trial-*"):
-        if int(folder.name.removeprefix("trial-")) not in kept:
-            for name in CHECKPOINTS:
-                (folder / name).unlink(missing_ok=True)
-
-
 @contextmanager
 def _blocks_freed_later() -> Iterator[Callable[[Path], None]]:
     """Files it is told of may be renamed over in this block; nobody waits until their blocks are free.
@@ -208,8 +199,5 @@ def _files(folder: Path) -> list[Path]:
     return [
         path
         for path in sorted(folder.iterdir())
-        if path.is_file()
-        and not path.name.startswith(".")
-        and path.suffix != ".tmp"
-        and path.name != "log.txt"
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".tmp" and path.name != LOG
     ]

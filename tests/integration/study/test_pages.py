@@ -26,8 +26,8 @@ from search.study.open import open_study
 from search.study.read import read_records
 from search.study.study import Study
 from search.worker.checkpoint_sync import DEFAULT
+from search.worker.cleanup import KEPT
 from search.worker.worker import Worker
-from search.worker.workspace import KEPT
 from storage import pages
 from storage.artifacts import open_store
 from storage.pages import NOTE_PART, Page

@@ -26,8 +26,9 @@ from search.study.read import read_records
 from search.study.study import Study
 from search.worker import outcome, retry
 from search.worker import worker as worker_module
+from search.worker.cleanup import KEPT
 from search.worker.worker import Worker
-from search.worker.workspace import KEPT, Workspace
+from search.worker.workspace import Workspace
 from storage import reads, studies
 from storage.claims import Lease
 from storage.leases import Leases

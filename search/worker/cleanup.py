@@ -1,0 +1,34 @@
+"""Which checkpoints a study keeps: those of its best trials, of the known configs and of running trials."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from search.objective import WEIGHTS
+from search.scoring import sign_of
+from search.spec.spec import Spec
+from search.worker.workspace import FOLDER
+from storage.reads import TrialRow
+
+CHECKPOINTS = ("last.pt", WEIGHTS)
+KEPT = 5
+"""How many of the best trials keep theirs."""
+
+
+def never_needed(rows: Sequence[TrialRow], spec: Spec) -> list[int]:
+    """Numbers of the trials whose checkpoints nobody will need again.
+
+    They have ended, are no known configs, and `KEPT` other trials are better. None of that changes while
+    trials are added, so that a worker that was frozen for a while may still act on an old list.
+    """
+    sign = sign_of(spec.study.direction)
+    ended = [row for row in rows if row.state not in ("RUNNING", "WAITING")]
+    complete = [row for row in ended if row.state == "COMPLETE" and row.value is not None]
+    best = sorted(complete, key=lambda row: (-sign * (row.value or 0.0), row.number))[:KEPT]
+    return [row.number for row in ended if row not in best and row.slot >= len(spec.known)]
+
+
+def drop_checkpoints(study_folder: Path, numbers: Iterable[int]) -> None:
+    """Removes the checkpoints of these trials; their curves, configs and logs stay."""
+    for number in numbers:
+        for name in CHECKPOINTS:
+            (study_folder / FOLDER.format(number) / name).unlink(missing_ok=True)
