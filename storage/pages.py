@@ -2,7 +2,7 @@
 
 Both are Optuna system attributes. A trial's are written here in the one transaction that ends it: through
 Optuna and optuna-dashboard they would be a dozen, any of which may come too late. A study's are those of
-its last report. `tests/test_pages.py` reads them back through theirs.
+its last report. `tests/integration/study/test_pages.py` reads them back through theirs.
 """
 
 import json

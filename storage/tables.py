@@ -3,8 +3,8 @@
 Optuna's tables (schema version 12, library 5.x) are created by Optuna and stay readable by every tool
 that speaks Optuna. They are described here once more because claiming, reporting and telling must
 each be ONE transaction together with our lease, and because reading 500 trials through Optuna's ORM
-costs seconds where plain rows cost milliseconds. `tests/test_leases.py` holds this description
-against Optuna's own.
+costs seconds where plain rows cost milliseconds. `tests/integration/storage/test_leases.py` compares this
+description with Optuna's own.
 
 All times in our tables are seconds since 1970 by the DATABASE's clock (`now`).
 """

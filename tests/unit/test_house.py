@@ -348,14 +348,24 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_paths_and_links_in_the_documents_exist(document: Path) -> None:
     text = document.read_text()
-    paths = set(re.findall(r"\b(?:search|storage|tests|benchmarks|docs)/[\w/.-]*\w\.(?:py|sh|md)\b", text))
-    missing = {path for path in paths if not (ROOT / path).exists()}
+    missing = missing_paths(text)
     for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
         target, _, anchor = link.partition("#")
         linked = document.parent / target if target else document
         if not linked.exists() or (anchor and anchor not in anchors(linked.read_text())):
             missing.add(link)
     assert missing == set()
+
+
+def test_paths_in_docstrings_and_comments_exist() -> None:
+    missing = {module: missing_paths(path.read_text()) for module, path in FILES.items()}
+    assert {module: paths for module, paths in missing.items() if paths} == {}
+
+
+def missing_paths(text: str) -> set[str]:
+    """The files of this project that a text names and that do not exist."""
+    paths = set(re.findall(r"\b(?:search|storage|tests|benchmarks|docs)/[\w/.-]*\w\.(?:py|sh|md)\b", text))
+    return {path for path in paths if not (ROOT / path).exists()}
 
 
 def anchors(markdown: str) -> set[str]:

@@ -11,7 +11,7 @@ Notable:
   upsampling has weights that sum to one, so the two commute: a stage is projected by the product of its
   Linear and its slice of the fusion at its own resolution, and upsampled after. The head runs at H/4,
   before the last upsampling, for the same reason. The parameters are those of the plain design, which
-  tests/test_model.py holds as a reference.
+  tests/unit/mseg/test_models.py holds as a reference.
 
 B batch, C classes, H and W the sides of an image, h and w those of a stage's grid, D a stage's width.
 """
