@@ -1,6 +1,5 @@
 """Claims, reports and results: exact budgets, nobody's trial lost, nobody's trial trained twice."""
 
-import multiprocessing
 import subprocess
 import sys
 import threading
@@ -12,7 +11,8 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy
-from lease_workers import SECONDS, claimed, keep_alive, new_study, worker
+from lease_workers import SECONDS, claimed, keep_alive, new_study, pass_time, worker
+from races import at_once
 from sqlalchemy import Engine
 
 from storage import engine as engines
@@ -84,17 +84,14 @@ def test_a_silent_owner_is_replaced_and_can_publish_nothing(study: tuple[Engine,
 def test_an_owner_that_beats_keeps_its_trial(study: tuple[Engine, int]) -> None:
     a, b = worker(*study, "a"), worker(*study, "b")
     lease = claimed(a)
-    end = time.monotonic() + SECONDS * 2
-    while time.monotonic() < end:
-        assert a.beat(Status(state="training"), lease).held
-        time.sleep(SECONDS / 6)
+    assert keep_alive(a, SECONDS * 2, lease)
     assert claimed(b).slot == 1
 
 
 def test_after_an_outage_every_owner_may_renew_first(study: tuple[Engine, int]) -> None:
     a, b = worker(*study, "a"), worker(*study, "b")
     lease = claimed(a)
-    time.sleep(SECONDS * 1.5)  # nobody can be heard: the database is away
+    pass_time(study[0], SECONDS * 1.5)  # nobody can be heard: the database is away
     assert claimed(b).slot == 1, "declared dead without having had the chance to renew"
     assert a.beat(Status(state="training"), lease).held
 
@@ -188,7 +185,8 @@ def test_bugs_in_a_row(study: tuple[Engine, int]) -> None:
         assert studies.bugs_in_a_row(*study) == expected
 
 
-def race(url: str, study_id: int, name: str, results: Any) -> None:
+def work_off(url: str, study_id: int, name: str) -> list[int]:
+    """Claims and finishes trials until the budget is used up; the slots that it got."""
     mine = worker(engines.connect(url), study_id, name, seconds=60)
     done = []
     while isinstance(lease := mine.claim(), Lease) or lease == "wait":
@@ -198,44 +196,24 @@ def race(url: str, study_id: int, name: str, results: Any) -> None:
         assert mine.report(lease, 1, 1, 0.5)
         assert mine.finish(lease, "COMPLETE", 0.5, {})
         done.append(lease.slot)
-    results.put(done)
+    return done
 
 
 def test_eight_processes_use_the_budget_exactly(url: str) -> None:
     engine, study_id = new_study(url, trials=40)
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    processes = [
-        context.Process(target=race, args=(url, study_id, f"worker{index}", results)) for index in range(8)
-    ]
-    for process in processes:
-        process.start()
-    slots = Counter(slot for _ in processes for slot in results.get(timeout=60))
-    for process in processes:
-        process.join()
-    assert slots == Counter(range(40))
+    done = at_once(work_off, [(url, study_id, f"worker{index}") for index in range(8)])
+    assert Counter(slot for slots in done for slot in slots) == Counter(range(40))
     assert len(reads.trial_rows(engine, study_id)) == 40
 
 
-def start_study(url: str, failures: Any) -> None:
-    try:
-        schema.prepare(url)
-        engine = engines.connect(url)
-        studies.create(engine, "toy", "maximize", document={}, fingerprint={}, profile=None, trials=1)
-        failures.put(None)
-    except Exception as error:
-        failures.put(repr(error))
+def create_study(url: str) -> None:
+    schema.prepare(url)
+    about = {"document": {}, "fingerprint": {}, "profile": None, "trials": 1}
+    studies.create(engines.connect(url), "toy", "maximize", **about)
 
 
 def test_eight_processes_start_together_on_an_empty_database(url: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    failures = context.Queue()
-    processes = [context.Process(target=start_study, args=(url, failures)) for _ in range(8)]
-    for process in processes:
-        process.start()
-    assert [failures.get(timeout=60) for _ in processes] == [None] * 8
-    for process in processes:
-        process.join()
+    assert at_once(create_study, [(url,)] * 8) == [None] * 8
 
 
 def test_rows_hold_parameters_as_they_were_given(url: str) -> None:

@@ -1,6 +1,5 @@
 """Versions of the tables: old databases are upgraded or shown as they are, newer ones are refused."""
 
-import multiprocessing
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from alembic.script import ScriptDirectory
 from lease_workers import claimed, new_study, worker
 from old_databases import forget_versions, v1_url
 from optuna.study import StudyDirection
+from races import at_once
 from service import Answer, Search
 
 from search.errors import StudyError
@@ -119,23 +119,12 @@ def test_tables_that_an_old_database_lacks_are_created(url: str) -> None:
     assert Samples(engine, study_id).points() == {}
 
 
-def open_and_report(url: str, results: Any) -> None:
-    try:
-        opened(url)
-        results.put(None)
-    except Exception as error:
-        results.put(repr(error))
+def upgrade(url: str) -> None:
+    opened(url)
 
 
 def test_eight_processes_upgrade_an_old_database_together(old_url: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    processes = [context.Process(target=open_and_report, args=(old_url, results)) for _ in range(8)]
-    for process in processes:
-        process.start()
-    assert [results.get(timeout=60) for _ in processes] == [None] * 8
-    for process in processes:
-        process.join()
+    assert at_once(upgrade, [(old_url,)] * 8) == [None] * 8
     assert differences(old_url) == []
 
 
