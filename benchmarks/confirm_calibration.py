@@ -31,7 +31,7 @@ from search.analysis.changes import combinations
 from search.analysis.effects import Effects
 from search.analysis.effects import next_round as next_ablation
 from search.analysis.paired_seeds import Blocks, Estimate, Floats, balanced_t, nominal_level
-from search.analysis.racing import calls, next_round
+from search.analysis.racing import decisions, next_round
 from search.analysis.winners_curse import expected_curse
 
 NOISE, SHARED = 0.005, 0.003
@@ -89,7 +89,7 @@ def race(family: Family, rng: np.random.Generator) -> Race:
         seen = np.pad(seen, ((0, 0), (0, cells[-1][1] + 1 - seen.shape[1])), constant_values=np.nan)
         for cell in cells:
             seen[cell] = full[cell]
-    sides = [call.side if call else None for call in calls(seen, FIRST, family.last)[1:]]
+    sides = [call.side if call else None for call in decisions(seen, FIRST, family.last)[1:]]
     blocks = Blocks(seen)
     configs = range(1, len(gains))
     differences = [(blocks.difference(config, 0), gains[config]) for config in configs]

@@ -62,10 +62,15 @@ class Record:
     repeat_of: int | None = None
 
     @property
+    def title(self) -> str:
+        """`trial 17`, or `trial 17 (by hand)` if it ran the known config `by hand`."""
+        return f"trial {self.number}" + (f" ({self.known})" if self.known else "")
+
+    @property
     def is_candidate(self) -> bool:
         """Whether it may be its study's best.
 
-        A pruned one was ended because it promised less; of many seeds of one config the best is luck.
+        A pruned trial was ended because it promised less; the best of many seeds of one config is luck.
         """
         return self.state == "complete" and self.value is not None and self.repeat_of is None
 

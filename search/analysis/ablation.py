@@ -8,9 +8,9 @@ import numpy as np
 
 from search import formatting
 from search.analysis.changes import Change
-from search.analysis.effects import Effects, Pair
+from search.analysis.effects import Effects, PairEffect
 from search.analysis.paired_seeds import Estimate, interval
-from search.analysis.racing import REFERENCE, Call, Results, calls
+from search.analysis.racing import REFERENCE, RaceDecision, Results, RetrainingAnswer, decisions
 from search.records import finite
 from search.scoring import Direction, sign_of
 from search.study.plan import Plan, PlannedConfig
@@ -23,7 +23,8 @@ class Effect:
     """One change alone.
 
     Attributes:
-        text: the change in words. seeds: of A with it. effect: less A. verdict: see `Effects.is_small`.
+        text: the change in words. seeds: of A with the change. effect: A with the change less A.
+        verdict: for `small` see `Effects.is_small`.
     """
 
     text: str
@@ -33,51 +34,34 @@ class Effect:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ablation:
-    """The answer so far.
+class Ablation(RetrainingAnswer):
+    """The answer of `search ablate` so far.
 
     Attributes:
-        total: B less A on the same seeds. effects: the largest first.
+        means: of A and B. total: B less A on the same seeds. effects: the largest first.
+        texts: every change in words.
         unexplained: what neither changes alone nor trained pairs explain.
-        open, lost, ended: as in a confirmation. noise: of one value over seeds.
     """
 
-    study: str
-    plan: Plan
-    direction: Direction
     a: PlannedConfig
     b: PlannedConfig
     means: tuple[Estimate | None, Estimate | None]
     total: Estimate | None
     effects: Sequence[Effect]
-    pairs: Sequence[Pair]
+    pairs: Sequence[PairEffect]
     texts: Sequence[str]
     unexplained: Estimate | None
-    planned: int
-    open: int
-    lost: int
-    ended: bool
-    noise: float | None
 
     @property
     def left(self) -> Estimate | None:
-        """What is unexplained beside what is shown: of two changes B is the pair, so nothing."""
+        """The unexplained part beside what is listed: with two changes B is the pair, so there is none."""
         return None if len(self.b.changes) == 2 else self.unexplained
 
     def to_json(self) -> dict[str, Any]:
         """The object of `search ablate --json`."""
         return finite(
             {
-                "study": self.study,
-                "of": self.plan.of,
-                "ended": self.ended,
-                "seeds": {"first": self.plan.first, "last": self.plan.last},
-                "trials": {
-                    "planned": self.planned,
-                    "open": self.open,
-                    "lost": self.lost,
-                    "limit": self.plan.trials,
-                },
+                **self.progress_to_json(),
                 **{
                     letter: {
                         "name": config.name,
@@ -90,12 +74,12 @@ class Ablation:
                 "total": interval(self.total),
                 "effects": [
                     {
-                        "change": each.text,
-                        "seeds": each.seeds,
-                        "effect": interval(each.effect),
-                        "verdict": each.verdict,
+                        "change": effect.text,
+                        "seeds": effect.seeds,
+                        "effect": interval(effect.effect),
+                        "verdict": effect.verdict,
                     }
-                    for each in self.effects
+                    for effect in self.effects
                 ],
                 "pairs": [
                     {
@@ -106,27 +90,23 @@ class Ablation:
                     for pair in self.pairs
                 ],
                 "unexplained": interval(self.unexplained),
-                "noise": self.noise,
             }
         )
 
 
 def ablation(study: str, plan: Plan, results: Results, direction: Direction, *, ended: bool) -> Ablation:
-    """The answer in these results; `ended` where nothing more will be planned."""
-    sign = sign_of(direction)
+    """The answer in these results; `ended` if nothing more will be planned."""
     found = Effects(results.scores, [config.changes for config in plan.configs])
-    called = calls(results.scores[: plan.opening, : results.rounds], plan.first, plan.last)
+    decided = decisions(results.scores[: plan.opening, : results.rounds], plan.first, plan.last)
     seeds = np.isfinite(results.scores).sum(axis=1)
     texts = [described(change) for change in plan.changes]
-    effects = [
-        Effect(
-            text=texts[change],
-            seeds=int(seeds[found.alone_config(change)]),
-            effect=effect,
-            verdict=_verdict(found, effect, called[found.alone_config(change)], sign),
+    effects = []
+    for change, estimate in enumerate(found.alone):
+        config = found.alone_config(change)
+        verdict = _verdict(found, estimate, decided[config], sign_of(direction))
+        effects.append(
+            Effect(text=texts[change], seeds=int(seeds[config]), effect=estimate, verdict=verdict)
         )
-        for change, effect in enumerate(found.alone)
-    ]
     return Ablation(
         study=study,
         plan=plan,
@@ -148,13 +128,13 @@ def ablation(study: str, plan: Plan, results: Results, direction: Direction, *, 
 
 
 def described(change: Change) -> str:
-    """`optimizer.learning_rate 4e-4 → 8e-4`; what comes with it follows in brackets."""
+    """`optimizer.learning_rate 4e-4 → 8e-4`; what depends on it follows in brackets."""
     (name, (old, new)), *rest = change.items()
     text = f"{name} {formatting.change(old, new)}"
     return text + (f" (with {', '.join(name for name, _ in rest)})" if rest else "")
 
 
-def _verdict(found: Effects, effect: Estimate | None, call: Call | None, sign: int) -> Verdict:
-    if call is not None:
-        return "helps" if (call.side == "higher") == (sign > 0) else "hurts"
+def _verdict(found: Effects, effect: Estimate | None, decision: RaceDecision | None, sign: int) -> Verdict:
+    if decision is not None:
+        return "helps" if (decision.side == "higher") == (sign > 0) else "hurts"
     return "small" if effect is not None and found.is_small(effect) else "not settled"

@@ -1,7 +1,7 @@
-"""What changes between two configs of one space, and the configs in between that have some of it.
+"""The changes between two configs of one space, and the configs in between that have some of them.
 
-What depends on a condition goes with its parent: `restart_epochs` exists only beside the schedule that
-restarts, so the schedule and its settings are one change.
+A conditional parameter goes with its parent: `restart_epochs` exists only with the schedule that restarts,
+so the schedule and its settings are one change.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,8 @@ from search.objective import Params
 from search.spec.space import Space
 
 Change = Mapping[str, tuple[Any, Any]]
-"""Parameter -> its value in A and in B, None where it does not exist; the first is the one that decides."""
+"""Parameter -> its value in A and in B, None if it does not exist; the first one decides about the
+others."""
 
 
 def changes_between(space: Space, a: Params, b: Params) -> list[Change]:
@@ -31,10 +32,10 @@ def changes_between(space: Space, a: Params, b: Params) -> list[Change]:
 
 
 def between(space: Space, a: Params, b: Params, made: Collection[str]) -> dict[str, Any]:
-    """`a` with the changes of the parameters in `made`, and whatever exists only beside those.
+    """`a` with the changes of the parameters in `made`, and whatever exists only with those.
 
     Raises:
-        UserError: it needs a parameter that neither of the two has.
+        UserError: it needs a parameter that neither config has.
     """
     params: dict[str, Any] = {}
     for parameter in space.parameters:
@@ -49,7 +50,7 @@ def between(space: Space, a: Params, b: Params, made: Collection[str]) -> dict[s
 
 
 def combinations(changes: Sequence[Change]) -> list[tuple[int, ...]]:
-    """Which changes each config of an ablation has: none, each alone, all, then every pair."""
+    """The changes that each config of an ablation has: none, each alone, all, then every pair."""
     count = range(len(changes))
     alone = [(index,) for index in count] if len(changes) > 1 else []
     pairs = [(i, j) for j in count for i in range(j)] if len(changes) > 2 else []

@@ -1,7 +1,7 @@
-"""Claims of what changed between two runs, held against what was recorded.
+"""Claims about what changed between two runs, checked against what was recorded.
 
-A claim is what a write-up says: `LR 4e-4 -> 8e-4`. It is found where a leaf of that name has the first
-value in the first run and the second in the second.
+A claim is what a write-up says: `LR 4e-4 -> 8e-4`. It is found if a leaf of that name has the first value
+in the first run and the second value in the second.
 """
 
 import re
@@ -17,7 +17,7 @@ from search.spec.source import parse_yaml, show
 NOTHING_WORDS = ("none", "null", "off", "never", "-", "–", "")
 
 TOLERANCE = 0.01
-"""By how much a claimed value may be off: people round. Whole numbers must be exact."""
+"""Relative error allowed in a claimed value, since people round. Whole numbers must be exact."""
 
 _CLAIM = re.compile(
     r"(?P<name>.*?[^\W\d_][^:=]*?)\s*[:=]?\s+(?:from\s+)?"
@@ -27,7 +27,7 @@ _CLAIM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A change that somebody says was made; `name` as written, values as YAML reads them."""
+    """A change that somebody claims was made; `name` as written, values as YAML reads them."""
 
     text: str
     name: str
@@ -37,18 +37,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the records say to a claim: whether it is so, and a sentence with the values there are."""
+    """What the records say about a claim: whether it holds, and a sentence with the recorded values."""
 
     text: str
     found: bool
-    said: str
+    recorded: str
 
 
 def parse_claim(text: str) -> Claim:
-    """`LR 4e-4 -> 8e-4`, `warm-up: 0 to 5`, `patience none -> 30`; raises UserError for anything else."""
+    """`LR 4e-4 -> 8e-4`, `warm-up: 0 to 5`, `patience none -> 30`; UserError for anything else."""
     matched = _CLAIM.fullmatch(" ".join(text.split()))
     if matched is None:
-        raise UserError(f'--claim {show(text)}: is not NAME OLD -> NEW, as in "LR 4e-4 -> 8e-4"')
+        raise UserError(f'--claim {show(text)}: not of the form NAME OLD -> NEW, as in "LR 4e-4 -> 8e-4"')
     return Claim(text, matched["name"], _value(matched["old"]), _value(matched["new"]))
 
 
@@ -59,19 +59,19 @@ def check_claim(
     leaves = _meant(claim.name, [*a, *(leaf for leaf in b if leaf not in a)], vocabulary)
     if not leaves:
         return Finding(claim.text, False, f"not found: neither run records {claim.name}")
-    said = []
+    recorded = []
     for leaf in leaves:
         old, new = a.get(leaf), b.get(leaf)
-        equal = f"{leaf} is {formatting.parameter(old)} on both sides"
+        equal = f"{leaf} is {formatting.parameter(old)} in both"
         values = equal if old == new else f"{leaf} {formatting.change(old, new)}"
         if _same(claim.old, old) and _same(claim.new, new):
             return Finding(claim.text, True, f"found: {values}")
-        said.append(f"equal: {values}" if old == new else values)
-    return Finding(claim.text, False, f"not found; {'; '.join(said)}")
+        recorded.append(f"equal: {values}" if old == new else values)
+    return Finding(claim.text, False, f"not found; {'; '.join(recorded)}")
 
 
 def _meant(name: str, leaves: Iterable[str], vocabulary: Vocabulary) -> list[str]:
-    """The leaves that `name` may mean: by their whole name, or else by the end of it."""
+    """The leaves that `name` may mean: by their whole name, or else by its end."""
     words = _words(name)
     words = vocabulary.aliases.get(words, words)
     ends = [words, *filter(None, [vocabulary.recorded_aliases.get(words)])]

@@ -1,4 +1,5 @@
-"""Two recorded runs side by side: what differs, what does not, which is better as far as can be known."""
+"""Two recorded runs side by side: what differs, what does not, and which is better as far as can be
+known."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,20 +15,20 @@ from search.records import finite
 from search.scoring import Direction, best_mean
 
 WINDOWS = (5, 9)
-"""Epochs of the means that are shown."""
+"""Lengths of the means that are shown, in epochs."""
 
 FAR_LONGER = 2.5
-"""From so many times the epochs on, `evidence` underestimates what a longer run gains by luck."""
+"""Beyond this ratio of epochs, `noise` underestimates what the longer run gains by luck."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSide:
-    """One of the two.
+    """One of the two runs.
 
     Attributes:
-        best_score, best_epoch: its best raw score, and where that was.
-        means: the best mean of so many consecutive epochs, by their number.
-        stages: empty where lower scores are better, or the run is shorter than its warm-up.
+        best_score, best_epoch: its best raw score, and the epoch of it.
+        means: the best mean of consecutive epochs, by their number.
+        stages: empty if lower scores are better, or the run is shorter than its warm-up.
     """
 
     name: str
@@ -40,15 +41,15 @@ class RunSide:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """What there is to say of two runs.
+    """What there is to say about two runs.
 
     Attributes:
         metric: what is compared, in words.
-        changed: leaf -> its value in a and in b, None where a run has no such leaf.
+        changed: leaf -> its value in a and in b, None if a run has no such leaf.
         equal: leaf -> its value in both.
         equal_first: the leaves of `equal` that matter most.
         notes: sentences about what the figures do not show.
-        staged: whether it was said where the stages end; JSON then has them as well.
+        staged: whether the ends of the stages were given; JSON has the stages only then.
     """
 
     a: RunSide
@@ -96,7 +97,7 @@ def compare(
     """`a` and `b` side by side.
 
     Args:
-        ends: where the first four stages end, in both; by default where each run's own rule puts them.
+        ends: where the first four stages end, in both; by default each run's own rule decides.
 
     Raises:
         UserError: their scores cannot be compared.
@@ -124,7 +125,7 @@ def compare(
 def differences(
     a: Mapping[str, Any], b: Mapping[str, Any]
 ) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
-    """Leaves that differ, and leaves that do not; a leaf that a run has not is None there."""
+    """Leaves that differ, and leaves that do not; a leaf that a run lacks is None there."""
     changed: dict[str, tuple[Any, Any]] = {}
     equal: dict[str, Any] = {}
     for leaf in {**a, **b}:
@@ -151,7 +152,7 @@ def _on_one_metric(a: RecordedRun, b: RecordedRun) -> tuple[RecordedRun, Recorde
     older = vocabulary.older_score_words
     if {a.metric, b.metric} != {vocabulary.score_words, older}:
         raise UserError(
-            f"compare: {a.name} has {a.metric} and {b.name} {b.metric}; there is no metric that both have"
+            f"compare: {a.name} has {a.metric} and {b.name} {b.metric}; they have no metric in common"
         )
     a, b = (
         run if run.metric == older else replace(run, scores=run.older_scores, metric=older)
@@ -160,30 +161,31 @@ def _on_one_metric(a: RecordedRun, b: RecordedRun) -> tuple[RecordedRun, Recorde
     for run in (a, b):
         if not run.finite:
             raise UserError(
-                f"{run.folder}: {vocabulary.older_score_column} holds no score, and the other run has no "
+                f"{run.folder}: {vocabulary.older_score_column} has no score, and the other run has no "
                 "other metric"
             )
-    return a, b, [f"Both by the older runs' metric, {older}: the only one that both have."]
+    return a, b, [f"Both by the older runs' metric, {older}: the only one they have in common."]
 
 
 def _cautions(a: RecordedRun, b: RecordedRun) -> list[str]:
-    """What to keep in mind with the figures of these two."""
-    said = [
-        f"{run.name} is {run.unfinished} at epoch {len(run.scores)}: what it would reach is not known."
+    """What to keep in mind about the figures of these two."""
+    cautions = [
+        f"{run.name} is {run.unfinished} at epoch {len(run.scores)}: what it would have reached is not "
+        "known."
         for run in (a, b)
         if run.unfinished
     ]
     shorter, longer = sorted((a, b), key=lambda run: len(run.scores))
     if len(longer.scores) > FAR_LONGER * len(shorter.scores):
-        said.append(
+        cautions.append(
             f"{longer.name} has {len(longer.scores)} epochs and {shorter.name} {len(shorter.scores)}: the "
-            "best of so many more is luckier, and the interval covers that only in part."
+            "best of so many more epochs is luckier, and the interval covers that only in part."
         )
     if list(a.scores) == list(b.scores):
-        said.append(
-            "Their scores are equal to the last digit: one run twice, or a setting that did nothing."
+        cautions.append(
+            "Their scores are equal to the last digit: the same run twice, or a setting without effect."
         )
-    return said
+    return cautions
 
 
 def _side(run: RecordedRun, ends: Sequence[int] | None) -> RunSide:

@@ -1,4 +1,4 @@
-"""What fresh seeds say of a search's best: the answer of `search confirm`. Pure: plan and scores in."""
+"""What fresh seeds say about a search's best: the answer of `search confirm`. Pure: plan and scores in."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from search.analysis.paired_seeds import Blocks, Estimate, interval, nominal_level
-from search.analysis.racing import REFERENCE, Results, calls
+from search.analysis.racing import REFERENCE, Results, RetrainingAnswer, decisions
 from search.analysis.winners_curse import FEWEST, expected_curse
 from search.records import finite
 from search.scoring import Direction, sign_of
@@ -18,13 +18,13 @@ Verdict = Literal["better", "worse", "not settled"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfigResult:
-    """One config.
+    """One config on fresh seeds.
 
     Attributes:
-        seeds: how many it was trained with. mean: over them; None where fewer than two say how they vary.
-        difference: less the baseline, on the same seeds. verdict: against it; None for itself.
-        settled_after: the seeds after which it was called.
-        chance: that it is better than the baseline, in view of the differences alone; see `chance_of`.
+        seeds: how many it was trained with. mean: over them; None if too few to know how they vary.
+        difference: less the baseline, on the same seeds. verdict: against it; None for the baseline.
+        settled_after: the seeds after which the verdict fell.
+        chance: that it is better than the baseline, given the differences alone; see `chance_of`.
     """
 
     config: PlannedConfig
@@ -35,42 +35,48 @@ class ConfigResult:
     settled_after: int | None
     chance: float | None
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.config.name,
+            "number": self.config.number,
+            "params": dict(self.config.params),
+            "value": self.config.value,
+            "seeds": self.seeds,
+            "mean": interval(self.mean),
+            "difference": interval(self.difference),
+            "verdict": self.verdict,
+            "settled_after": self.settled_after,
+            "chance": self.chance,
+        }
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Confirmation:
-    """The answer so far.
+class Confirmation(RetrainingAnswer):
+    """The answer of `search confirm` so far.
 
     Attributes:
-        contenders: the best first, by their difference. winner: the first of them, once there is one.
-        open: trainings that are planned and have not ended. lost: those that ended without a value.
-        ended: whether nothing more will be planned. settled: whether nothing is open.
-        nominal: the level of a single look. noise: of one value over seeds.
-        luckiest: the config with the search's best value. curse: by how much that was above the mean of its
-            fresh seeds; None where it is not known, or the splits are others.
-        expected: the curse as it is predicted with the noise that fresh seeds have shown.
+        contenders: the best first, by their difference.
+        nominal: the level of a single look.
+        luckiest: the config with the search's best value. curse: by how much that value was above the mean
+            of its fresh seeds; None if that is not known, or if they use other splits.
+        expected: the curse predicted with the noise that fresh seeds have shown.
     """
 
-    study: str
-    plan: Plan
-    direction: Direction
     baseline: ConfigResult
     contenders: Sequence[ConfigResult]
-    planned: int
-    open: int
-    lost: int
-    ended: bool
     nominal: float
-    noise: float | None
     luckiest: PlannedConfig
     curse: Estimate | None
     expected: float | None
 
     @property
     def winner(self) -> ConfigResult | None:
+        """The first of the contenders, once there is a difference."""
         return next((row for row in self.contenders if row.difference is not None), None)
 
     @property
     def settled(self) -> bool:
+        """Whether every contender has a verdict."""
         return all(row.verdict != "not settled" for row in self.contenders)
 
     @property
@@ -82,20 +88,11 @@ class Confirmation:
         winner = self.winner
         return finite(
             {
-                "study": self.study,
-                "of": self.plan.of,
+                **self.progress_to_json(),
                 "settled": self.settled,
-                "ended": self.ended,
-                "seeds": {"first": self.plan.first, "last": self.plan.last},
                 "split": self.plan.split,
-                "trials": {
-                    "planned": self.planned,
-                    "open": self.open,
-                    "lost": self.lost,
-                    "limit": self.plan.trials,
-                },
-                "baseline": _row(self.baseline),
-                "contenders": [_row(row) for row in self.contenders],
+                "baseline": self.baseline.to_json(),
+                "contenders": [result.to_json() for result in self.contenders],
                 "winner": winner
                 and {
                     "name": winner.config.name,
@@ -108,7 +105,6 @@ class Confirmation:
                     "expected": self.expected,
                     "measured": interval(self.curse),
                 },
-                "noise": self.noise,
             }
         )
 
@@ -116,20 +112,48 @@ class Confirmation:
 def confirmation(
     study: str, plan: Plan, results: Results, direction: Direction, *, ended: bool
 ) -> Confirmation:
-    """The answer in these results; `ended` where nothing more will be planned."""
+    """The answer in these results; `ended` if nothing more will be planned."""
     sign = sign_of(direction)
     blocks = Blocks(results.scores)
+    baseline, *contenders = _config_results(plan, results, blocks, sign)
+    # A config without a value in the search cannot be its luckiest one.
+    luckiest = max(
+        (baseline, *contenders),
+        key=lambda result: -np.inf if result.config.value is None else sign * result.config.value,
+    )
+    values, noise = [sign * value for value in plan.values], blocks.noise
+    return Confirmation(
+        study=study,
+        plan=plan,
+        direction=direction,
+        baseline=baseline,
+        contenders=sorted(
+            contenders, key=lambda each: -sign * each.difference.value if each.difference else np.inf
+        ),
+        planned=results.planned,
+        open=results.running,
+        lost=results.lost,
+        ended=ended,
+        nominal=nominal_level(len(contenders), plan.first, plan.last),
+        noise=noise,
+        luckiest=luckiest.config,
+        curse=_curse(luckiest, sign) if plan.split is None else None,
+        expected=expected_curse(values, noise) if noise and len(values) >= FEWEST else None,
+    )
+
+
+def _config_results(plan: Plan, results: Results, blocks: Blocks, sign: int) -> list[ConfigResult]:
+    """In the plan's order, the baseline first."""
     seeds = np.isfinite(results.scores).sum(axis=1)
-    called = calls(results.scores[:, : results.rounds], plan.first, plan.last)  # as they were taken
+    # Only finished rounds: a decision stays what it was when it was made.
+    decided = decisions(results.scores[:, : results.rounds], plan.first, plan.last)
     rows = []
-    for index, config in enumerate(plan.configs):
-        gain = blocks.difference(index, REFERENCE) if index != REFERENCE else None
-        call = called[index]
-        verdict: Verdict | None = None
-        if index != REFERENCE:
-            verdict = "not settled"
-            if call is not None:
-                verdict = "better" if (call.side == "higher") == (sign > 0) else "worse"
+    for index, (config, decision) in enumerate(zip(plan.configs, decided, strict=True)):
+        is_baseline = index == REFERENCE
+        gain = None if is_baseline else blocks.difference(index, REFERENCE)
+        verdict: Verdict | None = None if is_baseline else "not settled"
+        if decision is not None:
+            verdict = "better" if (decision.side == "higher") == (sign > 0) else "worse"
         above = None if gain is None else gain.above if sign > 0 else 1 - gain.above
         rows.append(
             ConfigResult(
@@ -138,64 +162,26 @@ def confirmation(
                 mean=blocks.mean(index),
                 difference=gain,
                 verdict=verdict,
-                settled_after=call.seeds if call else None,
+                settled_after=decision.seeds if decision else None,
                 chance=None if above is None else chance_of(above, len(plan.configs) - 1),
             )
         )
-    baseline, *contenders = rows
-    luckiest = max(
-        rows, key=lambda row: sign * row.config.value if row.config.value is not None else -np.inf
-    )
-    values = [sign * value for value in plan.values]
-    noise = blocks.noise
-    return Confirmation(
-        study=study,
-        plan=plan,
-        direction=direction,
-        baseline=baseline,
-        contenders=sorted(
-            contenders, key=lambda row: -sign * row.difference.value if row.difference else np.inf
-        ),
-        planned=results.planned,
-        open=results.running,
-        lost=results.lost,
-        ended=ended,
-        nominal=nominal_level(len(plan.configs) - 1, plan.first, plan.last),
-        noise=noise,
-        luckiest=luckiest.config,
-        curse=_curse(luckiest, sign) if plan.split is None else None,
-        expected=expected_curse(values, noise) if noise and len(values) >= FEWEST else None,
-    )
+    return rows
 
 
 def chance_of(above: float, contenders: int) -> float:
-    """The chance that a contender is better, where it may have been picked as the best of several.
+    """The chance that a contender is better, if it may have been picked as the best of several.
 
-    `above` is that of one contender by itself: one less the one-sided p. To the power of their number
-    (Sidak 1967): among equal configs the best of them reaches 95 % in 1 of 20 races.
+    `above` is the chance of one contender by itself: 1 less the one-sided p. It is raised to the power of
+    their number (Sidak 1967): among equal configs, the best of them reaches 95 % in 1 of 20 races.
     """
     return above**contenders
 
 
-def _curse(best: ConfigResult, sign: int) -> Estimate | None:
-    """The search's value of its best trial less the mean of fresh seeds, in the direction of better."""
-    value, mean = best.config.value, best.mean
+def _curse(luckiest: ConfigResult, sign: int) -> Estimate | None:
+    """The search's value less the mean of fresh seeds, in the direction of better."""
+    value, mean = luckiest.config.value, luckiest.mean
     if value is None or mean is None:
         return None
     low, high = sorted((sign * (value - mean.low), sign * (value - mean.high)))
     return Estimate(sign * (value - mean.value), low, high, mean.p, mean.above)
-
-
-def _row(row: ConfigResult) -> dict[str, Any]:
-    return {
-        "name": row.config.name,
-        "number": row.config.number,
-        "params": dict(row.config.params),
-        "value": row.config.value,
-        "seeds": row.seeds,
-        "mean": interval(row.mean),
-        "difference": interval(row.difference),
-        "verdict": row.verdict,
-        "settled_after": row.settled_after,
-        "chance": row.chance,
-    }

@@ -1,4 +1,4 @@
-"""Which change made the difference between A and B, and what is trained to find out. Pure NumPy.
+"""Which change made the difference between A and B, and what to train to find out. Pure NumPy.
 
 A, B, and A with each change alone are trained on the same seeds.
 
@@ -6,11 +6,11 @@ A, B, and A with each change alone are trained on the same seeds.
     interaction of a pair = (A with both) - (A with one) - (A with the other) + A
     unexplained          = (B - A) - all effects - the interactions of the pairs that were trained
 
-While what is unexplained is beyond noise at 5 %, a pair is trained: those with the largest effects first,
-for what interacts has mostly an effect of its own (heredity: Hamada & Wu 1992). Then further seeds go to
-A, B and what is still open, the largest first. An effect is open until it is called, as in a race, or known
-to be small: until its interval holds nothing half as large as the largest effect. Of two changes B is the
-pair.
+While the unexplained part is beyond noise at 5 %, pairs are trained, those with the largest effects first:
+changes that interact mostly have an effect of their own (heredity: Hamada & Wu 1992). Then further seeds go
+to A, B and what is still open, the largest first. An effect is open until it is decided, as in a race, or
+known to be small: until no value in its interval is half as large as the largest effect. With two changes B
+itself is the pair.
 """
 
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ from functools import cached_property
 import numpy as np
 
 from search.analysis.paired_seeds import Blocks, Estimate, Floats
-from search.analysis.racing import REFERENCE, Cell, calls
+from search.analysis.racing import REFERENCE, Cell, decisions
 
 UNEXPLAINED = 0.05  # level at which another pair is trained
 SMALL = 0.5  # of the largest effect
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PairEffect:
     """Two changes together.
 
     Attributes:
         config: of A with both. changes: which.
-        both: A with both less A. interaction: what both have beyond the sum of each alone.
+        both: A with both less A. interaction: the part of that beyond the sum of each alone.
     """
 
     config: int
@@ -42,7 +42,7 @@ class Pair:
 
 
 class Effects:
-    """The effects in the scores (configs, seeds) of an ablation of so many changes."""
+    """The effects in the scores of an ablation, (configs, seeds)."""
 
     def __init__(self, scores: Floats, combinations: Sequence[tuple[int, ...]]) -> None:
         self.scores = scores
@@ -69,19 +69,19 @@ class Effects:
         return self.combinations.index((change,))
 
     @cached_property
-    def pairs(self) -> list[Pair]:
-        """The pairs that were trained; of two changes B is theirs."""
+    def pairs(self) -> list[PairEffect]:
+        """The pairs that were trained; with two changes, B is one."""
         found = []
         for config, made in enumerate(self.combinations):
             if len(made) == 2 and np.isfinite(self.scores[config]).any():
                 both = self.blocks.difference(config, REFERENCE)
                 beyond = self._contrast(self._interaction(config))
-                found.append(Pair(config, (made[0], made[1]), both, beyond))
+                found.append(PairEffect(config, (made[0], made[1]), both, beyond))
         return found
 
     @cached_property
     def unexplained(self) -> Estimate | None:
-        """What neither a change alone nor a trained pair explains; None where nothing can be left."""
+        """What neither single changes nor trained pairs explain; None if nothing can be left."""
         weights = self._difference(self.whole)
         for change in range(len(self.combinations[self.whole])):
             weights = weights - self._difference(self.alone_config(change))
@@ -91,7 +91,7 @@ class Effects:
         return self._contrast(weights) if weights.any() else None
 
     def next_pair(self) -> int | None:
-        """The config of the pair to train next; None where nothing calls for one."""
+        """The config of the pair to train next; None if none is needed."""
         untrained = [
             config
             for config, made in enumerate(self.combinations)
@@ -125,11 +125,11 @@ class Effects:
 def next_round(
     scores: Floats, combinations: Sequence[tuple[int, ...]], opening: int, first: int, last: int
 ) -> list[Cell]:
-    """What an ablation trains next; nothing where all is settled or spent.
+    """What an ablation trains next; nothing if all is settled or the seeds are used up.
 
     Args:
         scores: (configs, seeds), all of them ended.
-        opening: how many configs have the first seeds: A, each change alone, B.
+        opening: number of configs that get the first seeds: A, each change alone, B.
     """
     seeds = scores.shape[1]
     if seeds < first:
@@ -139,11 +139,11 @@ def next_round(
         return [(pair, block) for block in range(seeds)]
     if seeds >= last:
         return []
-    called = calls(scores[:opening], first, last)
+    decided = decisions(scores[:opening], first, last)
     sizes: dict[int, float] = {}
     for config in range(1, opening):
         effect = found.blocks.difference(config, REFERENCE)
-        if called[config] is None and not (effect and config != found.whole and found.is_small(effect)):
+        if decided[config] is None and not (effect and config != found.whole and found.is_small(effect)):
             sizes[config] = abs(effect.value) if effect else 0.0
     for each in found.pairs:
         beyond = each.interaction

@@ -1,28 +1,29 @@
 """Racing: which configs get the next seed, and what has been decided. Pure: scores in, decisions out.
 
-All configs get `first` seeds. Then each round has one seed more, for the reference and for whatever is
-still open against it, until nothing is or `last` is reached. Decisions fall between rounds only, when
-every training of the plan has ended: they are a function of finished results, and whoever takes one
-comes to the same.
+All configs get `first` seeds. Each further round adds one seed for the reference and for every config still
+undecided against it, until none is or `last` is reached. Decisions are made between rounds only, when every
+planned training has ended: they are a function of finished results, so every worker reaches the same ones.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from search.analysis.paired_seeds import Blocks, Floats, nominal_level
+from search.scoring import Direction
+from search.study.plan import Plan
 
-REFERENCE = 0  # the config that all others are held against
+REFERENCE = 0  # the config that all others are compared with
 
 Cell = tuple[int, int]
-"""A config and a block, which is one seed: what a slot trains."""
+"""A config and a block, which is one seed: what one slot trains."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A config called higher or lower than the reference, after so many seeds."""
+class RaceDecision:
+    """A config declared higher or lower than the reference, after so many seeds."""
 
     side: Literal["higher", "lower"]
     seeds: int
@@ -30,12 +31,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What has come of a plan so far.
+    """The results of a plan so far.
 
     Attributes:
         scores: value by config and block, (configs, blocks planned); NaN where there is none.
         planned: trainings. running: those that have not ended. lost: those that ended without a value.
-        rounds: how many blocks, from the first on, have ended for everybody.
+        rounds: number of blocks, from the first on, in which every training has ended.
     """
 
     scores: Floats
@@ -45,27 +46,62 @@ class Results:
     rounds: int
 
 
-def calls(scores: Floats, first: int, last: int, level: float = 0.05) -> list[Call | None]:
-    """What was called of each config at the first look that told; None where none did.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetrainingAnswer:
+    """What the answers of `search confirm` and `search ablate` have in common.
+
+    Attributes:
+        open: trainings that are planned and have not ended. lost: those that ended without a value.
+        ended: whether nothing more will be planned. noise: standard deviation of one value over seeds.
+    """
+
+    study: str
+    plan: Plan
+    direction: Direction
+    planned: int
+    open: int
+    lost: int
+    ended: bool
+    noise: float | None
+
+    def progress_to_json(self) -> dict[str, Any]:
+        """The keys that both objects share."""
+        return {
+            "study": self.study,
+            "of": self.plan.of,
+            "ended": self.ended,
+            "seeds": {"first": self.plan.first, "last": self.plan.last},
+            "trials": {
+                "planned": self.planned,
+                "open": self.open,
+                "lost": self.lost,
+                "limit": self.plan.trials,
+            },
+            "noise": self.noise,
+        }
+
+
+def decisions(scores: Floats, first: int, last: int, level: float = 0.05) -> list[RaceDecision | None]:
+    """The decision on each config, made at the first look that allowed one; None if none did.
 
     Args:
         scores: (configs, seeds), NaN where there is none; of finished rounds only.
-        level: the share of races of equal configs in which anything is called.
+        level: false-positive rate of the whole race: share of races of equal configs with any decision.
     """
     configs, seeds = scores.shape
-    found: list[Call | None] = [None] * configs
+    made: list[RaceDecision | None] = [None] * configs
     nominal = nominal_level(configs - 1, first, last, level)
     for seen in range(first, seeds + 1):
         blocks = Blocks(scores[:, :seen])
         for config in range(1, configs):
-            gain = blocks.difference(config, REFERENCE) if found[config] is None else None
+            gain = blocks.difference(config, REFERENCE) if made[config] is None else None
             if gain is not None and gain.p <= nominal:
-                found[config] = Call("higher" if gain.value > 0 else "lower", seen)
-    return found
+                made[config] = RaceDecision("higher" if gain.value > 0 else "lower", seen)
+    return made
 
 
 def next_round(scores: Floats, first: int, last: int, level: float = 0.05, sign: int = 1) -> list[Cell]:
-    """What is trained next, the most promising first; nothing where all is settled or spent.
+    """What to train next, the most promising first; nothing if all is settled or the seeds are used up.
 
     Args:
         sign: 1 where higher scores are better, else -1.
@@ -76,13 +112,13 @@ def next_round(scores: Floats, first: int, last: int, level: float = 0.05, sign:
     if seeds >= last:
         return []
     means = sign * np.array([np.nanmean(row) if np.isfinite(row).any() else -np.inf for row in scores])
-    decided = calls(scores, first, last, level)
-    open_ones = [config for config in range(1, configs) if decided[config] is None]
-    open_ones.sort(key=lambda config: -means[config])
-    return [(config, seeds) for config in (REFERENCE, *open_ones)] if open_ones else []
+    decided = decisions(scores, first, last, level)
+    undecided = [config for config in range(1, configs) if decided[config] is None]
+    undecided.sort(key=lambda config: -means[config])
+    return [(config, seeds) for config in (REFERENCE, *undecided)] if undecided else []
 
 
 def affordable(cells: Sequence[Cell], planned: int, trials: int | None) -> list[Cell]:
-    """As many as the budget has room for; a round in which nothing meets the reference is none."""
+    """As many as the budget allows; a round with nothing but the reference is dropped."""
     kept = list(cells) if trials is None else list(cells[: max(0, trials - planned)])
     return [] if kept == [cell for cell in kept if cell[0] == REFERENCE] else kept

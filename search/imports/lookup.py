@@ -86,7 +86,7 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
     unfinished = None if record.state == "complete" else record.state
     if from_files:
         folder = runs / study.name / f"trial-{record.number:04d}"
-        run = read_run(folder, _called(record), vocabulary_of(study.spec.objective))
+        run = read_run(folder, record.title, vocabulary_of(study.spec.objective))
         return replace(run, unfinished=unfinished)
     run = stored_run(study, record)
     if not run.finite:
@@ -97,7 +97,7 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
 def stored_run(study: "Study", record: "Record") -> RecordedRun:
     """A trial as the database holds it: its settings by the study's names, its scores and nothing else."""
     return RecordedRun(
-        name=_called(record),
+        name=record.title,
         leaves={**study.spec.space.constants, **record.params, "seed": record.seed},
         scores=record.curve,
         metric=OWN,
@@ -130,7 +130,3 @@ def trial_number(study: "Study", name: str, said_by: str, also: str = "") -> int
         f"{said_by}: {show(name)} is no trial's number{also} and no known config of study "
         f"{study.name!r} that has been started (known: {known})"
     )
-
-
-def _called(record: "Record") -> str:
-    return f"trial {record.number}" + (f" ({record.known})" if record.known else "")

@@ -43,7 +43,7 @@ def comparison_blocks(comparison: Comparison) -> list[Block]:
         blocks.append(stage_table(sides, names))
     if comparison.claims:
         rows: list[list[Cell]] = [
-            [literal(claim.text), Marked(literal(claim.said), "good" if claim.found else "open")]
+            [literal(claim.text), Marked(literal(claim.recorded), "good" if claim.found else "open")]
             for claim in comparison.claims
         ]
         blocks.append(Table(["claim", "by the records"], rows))

@@ -1,6 +1,7 @@
-"""`search ablate A B`: retrain what lies between two configs on the same seeds; which change did it.
+"""`search ablate A B`: which change between two configs makes the difference, by retraining on the same
+seeds.
 
-The path is laid out once, when the retraining study is made; the same command goes on with it.
+The configs are planned once, when the retraining study is made; the same command continues it.
 """
 
 import re
@@ -19,11 +20,11 @@ from search.study.study import Study
 
 @dataclass(frozen=True, kw_only=True)
 class AblateRequest:
-    """What the command line asked for; None for what the retraining study has, or the default.
+    """The flags of the command line; None means what the retraining study has, or the default.
 
     Attributes:
-        a, b: a trial's number, a known config, or best. name: of the retraining study.
-        seeds: of every config at most. trials: trainings over all configs at most.
+        a, b: a trial's number, a known config, or `best`. name: of the retraining study.
+        seeds: per config, at most. trials: trainings over all configs, at most.
     """
 
     a: str
@@ -34,11 +35,11 @@ class AblateRequest:
 
 
 def prepared(study: Study, asked: AblateRequest) -> tuple[Study, list[str]]:
-    """The retraining study, its next round planned; and sentences on what was decided.
+    """The retraining study with its next round planned, and sentences about what was decided.
 
     Raises:
-        StudyError: it was made by another rule, or `study` retrains itself.
-        UserError: there is no such config, or nothing between the two.
+        StudyError: it was made with other flags, or `study` itself retrains trials.
+        UserError: there is no such config, or the two are equal.
     """
     check_searches(study)
     records = read_records(study)
@@ -55,19 +56,21 @@ def choose(
     space = study.spec.space
     changes = changes_between(space, a.params, b.params)
     if not changes:
-        raise UserError(f"ablate: {a.name} and {b.name} are the same config; nothing lies between them")
+        raise UserError(f"ablate: {a.name} and {b.name} are the same config; there is nothing to ablate")
     short = short_names(space.names)
     names = ["+".join(short[parameter] for parameter in change) for change in changes]
     configs = []
-    for made in combinations(changes):
-        if len(made) in (0, len(changes)):
-            end = b if made else a
+    for combination in combinations(changes):
+        if len(combination) in (0, len(changes)):
+            end = b if combination else a
             name, number, value, params = end.name, end.number, end.value, dict(end.params)
         else:
-            name, number, value = " and ".join(names[index] for index in made), None, None
-            applied = {parameter for index in made for parameter in changes[index]}
+            name, number, value = " and ".join(names[index] for index in combination), None, None
+            applied = {parameter for index in combination for parameter in changes[index]}
             params = between(space, a.params, b.params, applied)
-        configs.append(PlannedConfig(name=name, number=number, params=params, value=value, changes=made))
+        configs.append(
+            PlannedConfig(name=name, number=number, params=params, value=value, changes=combination)
+        )
     seeds = asked.seeds or SEEDS
     plan = Plan(
         kind="ablate",
@@ -84,14 +87,14 @@ def choose(
     return plan, [f"{len(changes)} changes lie between {a.name} and {b.name}: {', '.join(names)}"]
 
 
-def answer(made: Study) -> Ablation:
-    """What the results say so far."""
-    plan, results, ended = standing(made)
-    return ablation(made.name, plan, results, made.spec.study.direction, ended=ended)
+def answer(retraining: Study) -> Ablation:
+    """The answer in the results so far."""
+    plan, results, ended = standing(retraining)
+    return ablation(retraining.name, plan, results, retraining.spec.study.direction, ended=ended)
 
 
 def _slug(config: PlannedConfig) -> str:
-    """A part of a study's name: a trial's number, else what of a known config's name may stand there."""
+    """A config's part of a study's name: its number, or the allowed characters of its name."""
     if config.number is not None:
         return str(config.number)
     return re.sub(r"[^A-Za-z0-9]+", "-", config.name).strip("-").lower()

@@ -1,7 +1,7 @@
-"""`search confirm`: retrain a search's best and its baseline on the same fresh seeds, and say what is left.
+"""`search confirm`: is the best of a search better than the baseline when both are trained on fresh seeds?
 
-Contenders, baseline and rule are chosen once, when the retraining study is made. The same command goes
-on with it, on this machine's workers; `search worker --study mseg-confirm` joins from others.
+Contenders, baseline and rule are chosen once, when the retraining study is made. The same command continues
+it on this machine's workers; `search worker --study mseg-confirm` joins from other machines.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from search.study.read import read_records, read_snapshot
 from search.study.study import Study
 
 SUFFIX = "-confirm"
-TOP = 3  # contenders, where nobody says otherwise
+TOP = 3  # contenders, by default
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmRequest:
-    """What the command line asked for; None for what the retraining study has, or the default.
+    """The flags of the command line; None means what the retraining study has, or the default.
 
     Attributes:
-        name: of the retraining study. top: how many contenders. against: the baseline.
-        seeds: of every config at most. trials: trainings over all configs at most.
+        name: of the retraining study. top: number of contenders. against: the baseline.
+        seeds: per config, at most. trials: trainings over all configs, at most.
         splits: whether every seed draws a train/val split of its own.
     """
 
@@ -39,17 +39,17 @@ class ConfirmRequest:
 
     @property
     def rule(self) -> dict[str, Any]:
-        """What stays as it was when the retraining study was made."""
-        said = {"top": self.top, "against": self.against, "seeds": self.seeds, "splits": self.splits}
-        return {flag: value for flag, value in said.items() if value is not None}
+        """The flags given that cannot change once the retraining study is made."""
+        flags = {"top": self.top, "against": self.against, "seeds": self.seeds, "splits": self.splits}
+        return {flag: value for flag, value in flags.items() if value is not None}
 
 
 def prepared(study: Study, asked: ConfirmRequest) -> tuple[Study, list[str]]:
-    """The retraining study, its next round planned; and sentences on what was decided.
+    """The retraining study with its next round planned, and sentences about what was decided.
 
     Raises:
-        StudyError: it was made by another rule, or `study` retrains itself.
-        UserError: what was asked for does not fit the study.
+        StudyError: it was made with other flags, or `study` itself retrains trials.
+        UserError: the request does not fit the study.
     """
     check_searches(study)
     name = asked.name or f"{study.name}{SUFFIX}"
@@ -69,14 +69,14 @@ def choose(study: Study, asked: ConfirmRequest) -> tuple[Plan, list[str]]:
     contenders = others[:top]
     if not contenders:
         raise UserError(
-            f"--against: {baseline.name} is the only config that completed; nothing to hold against it"
+            f"--against: {baseline.name} is the only config that completed; nothing to compare it with"
         )
     notes = []
     if len(contenders) < top:
         notes.append(f"only {len(contenders)} other configs have completed: they are the contenders")
     snapshot = read_snapshot(study)
     if not snapshot.budget.used_up:
-        notes.append("the search has not ended: its best of now are retrained, and stay the contenders")
+        notes.append("the search has not ended: its current best are the contenders, and stay so")
     settings = study.spec.study
     seeds = asked.seeds or SEEDS
     plan = Plan(
@@ -100,7 +100,7 @@ def choose(study: Study, asked: ConfirmRequest) -> tuple[Plan, list[str]]:
     return plan, notes
 
 
-def answer(made: Study) -> Confirmation:
-    """What the results say so far."""
-    plan, results, ended = standing(made)
-    return confirmation(made.name, plan, results, made.spec.study.direction, ended=ended)
+def answer(retraining: Study) -> Confirmation:
+    """The answer in the results so far."""
+    plan, results, ended = standing(retraining)
+    return confirmation(retraining.name, plan, results, retraining.spec.study.direction, ended=ended)

@@ -1,4 +1,4 @@
-"""Which configs are retrained: the best trials of a search, and what they are held against."""
+"""Which configs are retrained: the best trials of a search, and the baseline they are compared with."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from search.study.study import Study
 
 BEST = "best"
 SPLIT_SEED = "split_seed"
-"""How the name of the constant ends that holds the seed of an objective's train/val split."""
+"""Last part of the name of the constant with the seed of an objective's train/val split."""
 
 
 def config_named(study: Study, records: Sequence[Record], name: str, flag: str) -> PlannedConfig:
-    """The config called `name`: a trial's number, the best trial, or a known config, run or not.
+    """The config that `name` means: a trial's number, `best`, or a known config, run or not.
 
     Raises:
-        UserError: there is none; begins with `flag`.
+        UserError: there is none; the message begins with `flag`.
     """
     if re.fullmatch(r"\d{1,9}", name):
         for record in records:
@@ -36,13 +36,13 @@ def config_named(study: Study, records: Sequence[Record], name: str, flag: str) 
         return ranked(study, records)[0]
     names = ", ".join(repr(known.name) for known in study.spec.known) or "none"
     raise UserError(
-        f"{flag}: {show(name)} is no trial's number, not best, and no known config of study "
+        f"{flag}: {show(name)} is neither a trial's number, nor best, nor a known config of study "
         f"{study.name!r} (known: {names})"
     )
 
 
 def ranked(study: Study, records: Sequence[Record]) -> list[PlannedConfig]:
-    """The complete trials, best value first, each config once: of its repeats the best would be luck.
+    """The configs of the complete trials, best value first, without repeats: the best of several is luck.
 
     Raises:
         SearchError: there is none.
@@ -50,11 +50,11 @@ def ranked(study: Study, records: Sequence[Record]) -> list[PlannedConfig]:
     complete = candidates(records, study.spec.study.direction)
     if not complete:
         raise none_complete(study.name)
-    found: list[PlannedConfig] = []
+    configs: list[PlannedConfig] = []
     for record in complete:
-        if all(record.params != config.params for config in found):
-            found.append(_config(record))
-    return found
+        if all(record.params != config.params for config in configs):
+            configs.append(_config(record))
+    return configs
 
 
 def default_baseline(study: Study, records: Sequence[Record]) -> PlannedConfig:
@@ -66,14 +66,13 @@ def default_baseline(study: Study, records: Sequence[Record]) -> PlannedConfig:
 
 
 def split_parameter(constants: Mapping[str, Any]) -> str:
-    """The constant that holds the seed of the train/val split; raises UserError where there is none."""
+    """The constant with the seed of the train/val split; UserError if there is none."""
     for name in constants:
         if name.rpartition(".")[2] == SPLIT_SEED:
             return name
-    raise UserError(f"--splits: the objective has no constant called {SPLIT_SEED} to draw splits with")
+    raise UserError(f"--splits: the objective has no constant called {SPLIT_SEED} that draws splits")
 
 
 def _config(record: Record) -> PlannedConfig:
-    called = f"trial {record.number}" + (f" ({record.known})" if record.known else "")
     value = record.value if record.state == "complete" else None
-    return PlannedConfig(name=called, number=record.number, params=dict(record.params), value=value)
+    return PlannedConfig(name=record.title, number=record.number, params=dict(record.params), value=value)

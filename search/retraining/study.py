@@ -1,8 +1,8 @@
-"""A study that retrains configs on fresh seeds: made beside the one that was searched, in its database.
+"""A study that retrains configs on fresh seeds, in the database of the study that was searched.
 
 It has that study's document, without a pruner, and its data's fingerprint; its budget is the number of
-slots that are planned. Workers train it like any study. One that finds the budget used up looks whether
-the race goes on (`advance`), so that nobody has to stay: any worker on any machine carries it on.
+planned slots. Workers train it like any study. A worker that finds the budget used up checks whether the
+race continues (`advance`), so no coordinator has to stay: any worker on any machine carries it on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,97 +34,97 @@ def prepare(
     trials: int | None,
     choose: Callable[[], tuple[Plan, list[str]]],
 ) -> tuple[Study, list[str]]:
-    """The study `name` that retrains, made or found, its next round planned; and sentences for the user.
+    """The retraining study `name`, made or found, with its next round planned; and sentences for the user.
 
     Args:
-        rule: the flags that were given, which must be those it was made with.
-        trials: trainings over all configs at most; None for what it has.
-        choose: makes the plan of a new one, and sentences on what was decided.
+        rule: the flags given, which must be those it was made with.
+        trials: trainings over all configs, at most; None: what it has.
+        choose: makes the plan of a new one, and sentences about what was decided.
 
     Raises:
-        StudyError: it is another kind of study, or was made by another rule.
-        UserError: not even the first decision could be paid.
+        StudyError: it is another kind of study, or was made with other flags.
+        UserError: `trials` does not even cover the first decision.
     """
     notes: list[str] = []
-    made = find(study, name)
-    if made is None:
+    retraining = find(study, name)
+    if retraining is None:
         plan, notes = choose()
         check_limit(trials, plan)
-        made = create(study, name, plan)
-    there = made.plan
-    if there is None or there.kind != kind:
+        retraining = create(study, name, plan)
+    stored = retraining.plan
+    if stored is None or stored.kind != kind:
         raise StudyError(f"--as: study {name!r} is no {kind}; use another name")
-    check_rule(name, there, rule)
-    if trials is not None and trials != there.trials:
-        check_limit(trials, there)
-        plans.replace(made.engine, made.id, replace(there, trials=trials).to_json())
-    if made.row.stop is not None:
-        studies.set_stop(made.engine, made.id, None)  # to go on is to take the wish to stop back
-    advance(made)
+    check_rule(name, stored, rule)
+    if trials is not None and trials != stored.trials:
+        check_limit(trials, stored)
+        plans.replace(retraining.engine, retraining.id, replace(stored, trials=trials).to_json())
+    if retraining.row.stop is not None:
+        studies.set_stop(retraining.engine, retraining.id, None)  # continuing withdraws a request to stop
+    advance(retraining)
     return open_study(study.url, name), notes
 
 
 def check_searches(study: Study) -> None:
-    """Raises StudyError where the study retrains trials itself: its configs are another's."""
+    """Raises StudyError if the study itself retrains trials: its configs are another study's."""
     if study.plan is not None:
         raise StudyError(f"--study: {study.name!r} retrains trials of {study.plan.of!r}; name that study")
 
 
 def check_rule(name: str, plan: Plan, rule: Mapping[str, Any]) -> None:
-    """Raises StudyError where a flag differs from what the study was made with."""
+    """Raises StudyError if a flag differs from what the study was made with."""
     different = [
-        f"--{flag} {plan.asked.get(flag)} (asked: {value})"
+        f"--{flag} {plan.asked.get(flag)} (given: {value})"
         for flag, value in rule.items()
         if plan.asked.get(flag) != value
     ]
     if different:
         raise StudyError(
-            f"--as: study {name!r} was made with {', '.join(different)}; leave the flag away to go on with "
-            "it, or give --as NAME for another"
+            f"--as: study {name!r} was made with {', '.join(different)}; omit the flag to continue it, "
+            "or give --as NAME for another study"
         )
 
 
 def check_limit(trials: int | None, plan: Plan) -> None:
-    """Raises UserError where not even the first decision could be paid."""
+    """Raises UserError if `trials` does not even cover the first decision."""
     least = plan.first * plan.opening
     if trials is not None and trials < least:
         count = f"{plan.opening} configs with {plan.first} seeds"
-        raise UserError(f"--trials: {trials} are too few: {count} take {least}")
+        raise UserError(f"--trials: {trials} is too few: {count} need {least}")
 
 
 def create(study: Study, name: str, plan: Plan) -> Study:
-    """The study `name` that follows `plan` for `study`; whoever created it first has set the plan.
+    """The study `name` that follows `plan` for `study`; the plan is that of whoever created it first.
 
     Raises:
-        StudyError: `name` is a study that samples.
+        StudyError: `name` is a study that searches.
     """
     spec = study.spec
     settings = replace(spec.study, pruner=PrunerSettings("none"), trials=1)
     retrains = replace(spec, study=settings, known=(), avoid=())
-    # Without a budget until it has a plan: who joins in between finds nothing to do.
+    # No budget until there is a plan: a worker that joins in between finds nothing to do.
     create_study(study.url, name, retrains, study.row.fingerprint, trials=0)
-    made = open_study(study.url, name)
-    if made.row.trials == 0:
-        plans.create(made.engine, made.id, plan.to_json())
-        advance(made)
+    retraining = open_study(study.url, name)
+    if retraining.row.trials == 0:
+        plans.create(retraining.engine, retraining.id, plan.to_json())
+        advance(retraining)
     return open_study(study.url, name)
 
 
 def find(study: Study, name: str) -> Study | None:
-    """The retraining study `name`, where there is one with a plan for `study`."""
-    found = find_study(study.url, name, flag="--as")
-    if found is None or (found.plan is None and found.row.trials == 0):
+    """The retraining study `name`, if there is one with a plan for `study`."""
+    other = find_study(study.url, name, flag="--as")
+    if other is None or (other.plan is None and other.row.trials == 0):
         return None
-    if found.plan is None or found.plan.of != study.name:
-        what = "searches itself" if found.plan is None else f"retrains trials of {found.plan.of!r}"
+    if other.plan is None or other.plan.of != study.name:
+        what = "searches" if other.plan is None else f"retrains trials of {other.plan.of!r}"
         raise StudyError(f"--as: study {name!r} {what}; use another name")
-    return found
+    return other
 
 
 def advance(study: Study) -> bool:
-    """Plans the next round where the last one has ended and leaves something open.
+    """Plans the next round if the last one has ended and leaves something undecided.
 
-    True where there is more to train, whoever planned it.
+    True if there is more to train, whoever planned it.
     """
     plan = current_plan(study)
     if plan is None:
@@ -141,13 +141,13 @@ def advance(study: Study) -> bool:
 
 
 def current_plan(study: Study) -> Plan | None:
-    """Its plan as it is stored now, since its limit may have been raised; None for a study that samples."""
+    """Its plan as stored now, since the limit may have been raised; None for a study that searches."""
     stored = plans.read(study.engine, study.id)
     return None if stored is None else Plan.from_json(stored)
 
 
 def next_cells(plan: Plan, results: Results, direction: Direction) -> list[Cell]:
-    """What the plan trains after these results, all of them ended."""
+    """What the plan trains next, after these results, all of which have ended."""
     if plan.kind == "confirm":
         cells = racing.next_round(results.scores, plan.first, plan.last, sign=sign_of(direction))
     else:
@@ -157,10 +157,10 @@ def next_cells(plan: Plan, results: Results, direction: Direction) -> list[Cell]
 
 
 def standing(study: Study) -> tuple[Plan, Results, bool]:
-    """The plan of a study that retrains, what has come of it, and whether nothing more will be planned.
+    """The plan of a study that retrains, its results, and whether nothing more will be planned.
 
     Raises:
-        StudyError: it samples.
+        StudyError: it searches.
     """
     plan = current_plan(study)
     if plan is None:
@@ -171,10 +171,10 @@ def standing(study: Study) -> tuple[Plan, Results, bool]:
 
 
 def read_results(study: Study, plan: Plan, slots: Sequence[Slot]) -> Results:
-    """What has come of the plan, which has `slots` by now.
+    """The results of the plan, which has `slots` by now.
 
-    A training that diverged or ran out of memory counts with what it had reached, as in the search; one
-    that reached nothing, or failed, has no value.
+    A training that diverged or ran out of memory counts with the value it had reached, as in the search;
+    one that reached nothing, or failed, has no value.
     """
     ended = {
         row.slot: row.attributes.get("mean", row.value)

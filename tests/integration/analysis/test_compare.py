@@ -256,9 +256,9 @@ def test_names_that_mean_nothing(command: Command, search: Search, pair: tuple[P
 @pytest.mark.parametrize(
     ("flag", "value", "expected"),
     [
-        ("--claim", "LR doubled", "not NAME OLD -> NEW"),
-        ("--claim", "4e-4 -> 8e-4", "not NAME OLD -> NEW"),
-        ("--claim", "", "not NAME OLD -> NEW"),
+        ("--claim", "LR doubled", "not of the form NAME OLD -> NEW"),
+        ("--claim", "4e-4 -> 8e-4", "not of the form NAME OLD -> NEW"),
+        ("--claim", "", "not of the form NAME OLD -> NEW"),
         ("--stages", "5,30", "4 ascending epochs"),
         ("--stages", "5,30,20,90", "4 ascending epochs"),
         ("--stages", "a,b,c,d", "4 ascending epochs"),
@@ -294,8 +294,8 @@ NEW = {**OLD, "training.epochs": 200, "model.dropout": 0.1503, "gpu_augmentation
 @pytest.mark.parametrize(
     ("text", "found", "said"),
     [
-        ("LR 4e-4 -> 8e-4", False, "equal: training.learning_rate is 8e-4 on both sides"),
-        ("learning rate: 4e-4 → 8e-4", False, "on both sides"),
+        ("LR 4e-4 -> 8e-4", False, "equal: training.learning_rate is 8e-4 in both"),
+        ("learning rate: 4e-4 → 8e-4", False, "in both"),
         ("lr 8e-4 -> 8e-4", True, "8e-4"),
         ("Epochs 300 -> 200", True, "training.epochs 300 → 200"),
         ("horizon from 300 to 200", True, "300 → 200"),
@@ -304,13 +304,13 @@ NEW = {**OLD, "training.epochs": 200, "model.dropout": 0.1503, "gpu_augmentation
         ("dropout 0.1 -> 0.2", False, "0.1 → 0.15"),
         ("training.epochs 300 -> 200", True, "300 → 200"),
         ("rotation degrees none -> 15", True, "– → 15"),
-        ("scheduler cosine_annealing_lr -> OneCycleLR", False, "on both sides"),
+        ("scheduler cosine_annealing_lr -> OneCycleLR", False, "in both"),
         ("warm-up 0 -> 5", False, "neither run records warm-up"),
     ],
 )
 def test_claims(text: str, found: bool, said: str) -> None:
     finding = check_claim(parse_claim(text), OLD, NEW, vocabulary_of())
-    assert (finding.text, finding.found) == (text, found) and said in finding.said, finding
+    assert (finding.text, finding.found) == (text, found) and said in finding.recorded, finding
 
 
 def test_leaves_of_different_kinds_differ() -> None:

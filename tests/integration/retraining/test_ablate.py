@@ -156,6 +156,6 @@ def test_from_the_known_config_to_another(search: Search, command: Command) -> N
     )
 
     refused = command(*ablate, "--workers", "0", "--seeds", "9", code=2)
-    assert f"{name!r} was made with --seeds 6 (asked: 9)" in refused.err
+    assert f"{name!r} was made with --seeds 6 (given: 9)" in refused.err
     assert "the same config" in command("ablate", "0", "by hand", "--study", "toy", code=2).err
     assert "is not a trial" in command("ablate", "0", "77", "--study", "toy", code=2).err

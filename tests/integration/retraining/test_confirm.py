@@ -188,10 +188,10 @@ def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search
     ("flags", "said"),
     [
         (["--against", "99"], "--against: 99 is not a trial of study 'toy'; search trials lists them"),
-        (["--against", "nobody"], "--against: 'nobody' is no trial's number, not best, and no known"),
-        (["--trials", "5"], "--trials: 5 are too few: 3 configs with 3 seeds take 9"),
+        (["--against", "nobody"], "--against: 'nobody' is neither a trial's number, nor best, nor a known"),
+        (["--trials", "5"], "--trials: 5 is too few: 3 configs with 3 seeds need 9"),
         (["--splits"], "--splits: the objective has no constant called split_seed"),
-        (["--as", "toy"], "--as: study 'toy' searches itself; use another name"),
+        (["--as", "toy"], "--as: study 'toy' searches; use another name"),
         (["--as", "-x"], "--as: '-x' is not a study's name"),
     ],
 )
@@ -205,7 +205,7 @@ def test_the_rule_stays(search: Search, command: Command) -> None:
     searched(search, command, "data.split_seed=3", trials=4)
     command(*CONFIRM, "--workers", "0", "--top", "2", "--trials", "9", "--splits")
     refused = command(*CONFIRM, "--workers", "0", "--top", "3", code=2)
-    assert "'toy-confirm' was made with --top 2 (asked: 3)" in refused.err
+    assert "'toy-confirm' was made with --top 2 (given: 3)" in refused.err
     assert command(*CONFIRM, "--workers", "0", "--trials", "12", "--json").json["trials"]["limit"] == 12
     other = command(*CONFIRM, "--workers", "0", "--top", "3", "--as", "other", "--json").json
     assert len(other["contenders"]) == 3 and other["split"] is None
@@ -218,7 +218,7 @@ def test_the_rule_stays(search: Search, command: Command) -> None:
     command("worker", "--study", "toy-confirm")
     assert command("status", "--study", "toy-confirm", "--json").json["best"] is None
     lucky = command("best", "--study", "toy-confirm", code=2).err
-    assert "search confirm --study toy --workers 0 says what came of it" in lucky
+    assert "see search confirm --study toy --workers 0" in lucky
     assert "search confirm --study toy --as other --workers 0" in command("status", "--study", "other").out
     answer = command(*CONFIRM, "--workers", "0", "--json").json
     assert answer["split"] == "data.split_seed" and answer["curse"]["measured"] is None

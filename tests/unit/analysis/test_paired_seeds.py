@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from search.analysis.paired_seeds import Blocks, balanced_t, nominal_level
-from search.analysis.racing import calls, next_round
+from search.analysis.racing import decisions, next_round
 
 
 def scores(seed: int, configs: int, seeds: int, noise: float = 0.005, shared: float = 0.003) -> np.ndarray:
@@ -100,7 +100,7 @@ def race(seed: int, gains: tuple[float, ...], first: int = 3, last: int = 6) -> 
         for config, block in cells:
             wider[config, block] = truth[config, block]
         seen = wider
-    return [call.side if call else None for call in calls(seen, first, last)[1:]]
+    return [call.side if call else None for call in decisions(seen, first, last)[1:]]
 
 
 def test_races_of_equals_call_nobody() -> None:
