@@ -5,19 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import (
-    Artifacts,
-    Data,
-    Device,
-    Gpus,
-    Json,
-    Runs,
-    Seeds,
-    Storage,
-    StudyName,
-    Trainings,
-    Workers,
-)
+from search.cli import options as flag
 from search.cli.retraining import devices_here, train, write_answer
 from search.study.resolve import resolve_study, storage_url
 
@@ -25,20 +13,20 @@ from search.study.resolve import resolve_study, storage_url
 def ablate(
     a: Annotated[str, typer.Argument(help="Where it begins: a trial's number, a known config, or best.")],
     b: Annotated[str, typer.Argument(help="Where it leads to.")],
-    study: StudyName,
-    seeds: Seeds = None,
-    trials: Trainings = None,
+    study: flag.StudyName,
+    seeds: flag.Seeds = None,
+    trials: flag.Trainings = None,
     name: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="The study that retrains: STUDY-ablate-A-B.")
     ] = None,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
-    data: Data = None,
-    artifacts: Artifacts = None,
-    workers: Workers = None,
-    gpus: Gpus = "auto",
-    device: Device = None,
-    as_json: Json = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    data: flag.Data = None,
+    artifacts: flag.Artifacts = None,
+    workers: flag.Workers = None,
+    gpus: flag.Gpus = "auto",
+    device: flag.Device = None,
+    as_json: flag.Json = False,
 ) -> int:
     """Retrain what lies between A and B: which change did it.
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from search.cli import options as flag
 from search.cli.ablate import ablate
 from search.cli.best import best
 from search.cli.check import check
@@ -19,7 +20,6 @@ from search.cli.compare import compare
 from search.cli.confirm import confirm
 from search.cli.dashboard import dashboard
 from search.cli.imports import import_runs
-from search.cli.options import Debug
 from search.cli.report import report
 from search.cli.start import start
 from search.cli.status import status
@@ -35,20 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (
-    start,
-    worker,
-    status,
-    trials,
-    best,
-    check,
-    stop,
-    dashboard,
-    compare,
-    confirm,
-    ablate,
-    report,
-):
+COMMANDS = (start, worker, status, trials, best, check, stop, dashboard, compare, confirm, ablate, report)
+for command in COMMANDS:
     app.command()(command)
 app.command("import")(import_runs)
 
@@ -63,7 +51,7 @@ def _print_version(requested: bool) -> None:
 
 @app.callback()
 def common(
-    debug: Debug = False,
+    debug: flag.Debug = False,
     version: Annotated[
         bool,
         typer.Option(

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from search.cli.options import Json, Runs, Storage, StudyName
+from search.cli import options as flag
 from search.errors import UserError, none_complete
 from search.render.output import write_json
 from search.study.resolve import resolve_study, storage_url
 
 
 def best(
-    study: StudyName, storage: Storage = None, runs: Runs = Path("runs"), as_json: Json = False
+    study: flag.StudyName,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    as_json: flag.Json = False,
 ) -> int:
     """The best complete trial: its value, its parameters, its files."""
     from search.render.terminal import show

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Data, Device, Gpus, Json, Overrides, Profile, Runs, Space, Storage
+from search.cli import options as flag
 from search.errors import UserError
 from search.render.output import write_json
 from search.study.resolve import storage_url
@@ -14,12 +14,12 @@ TRACE = "trace.json.gz"
 
 
 def check(
-    data: Data = None,
-    space: Space = None,
-    overrides: Overrides = None,
-    profile: Profile = None,
-    gpus: Gpus = "auto",
-    device: Device = None,
+    data: flag.Data = None,
+    space: flag.Space = None,
+    overrides: flag.Overrides = None,
+    profile: flag.Profile = None,
+    gpus: flag.Gpus = "auto",
+    device: flag.Device = None,
     traced: Annotated[
         bool, typer.Option("--trace", help=f"Train two epochs; the second's trace goes to {TRACE}.")
     ] = False,
@@ -34,9 +34,9 @@ def check(
             "--study", help="With --plan: whose trials say what pruning saves.", envvar="SEARCH_STUDY"
         ),
     ] = None,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
-    as_json: Json = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    as_json: flag.Json = False,
 ) -> int:
     """Read document and data as a search would; writes no study."""
     from search.launcher.creation import StartOptions

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Json, OptionalStudy, Runs, Stages, Storage
+from search.cli import options as flag
 from search.errors import UserError
 from search.render.output import write_json
 from search.study.resolve import resolve_study, storage_url
@@ -19,12 +19,12 @@ Claims = Annotated[
 def compare(
     a: Annotated[str, typer.Argument(help="A trial's number, a known config, best, or a run's folder.")],
     b: Annotated[str, typer.Argument(help="The one to hold against it.")],
-    study: OptionalStudy = None,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
+    study: flag.OptionalStudy = None,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
     claims: Claims = None,
-    stage_ends: Stages = None,
-    as_json: Json = False,
+    stage_ends: flag.Stages = None,
+    as_json: flag.Json = False,
 ) -> int:
     """What differs between two runs, and whether noise covers it.
 

@@ -5,25 +5,13 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import (
-    Artifacts,
-    Data,
-    Device,
-    Gpus,
-    Json,
-    Runs,
-    Seeds,
-    Storage,
-    StudyName,
-    Trainings,
-    Workers,
-)
+from search.cli import options as flag
 from search.cli.retraining import devices_here, train, write_answer
 from search.study.resolve import resolve_study, storage_url
 
 
 def confirm(
-    study: StudyName,
+    study: flag.StudyName,
     top: Annotated[
         int | None, typer.Option("--top", min=1, help="How many of the best trials; 3 by default.")
     ] = None,
@@ -35,22 +23,22 @@ def confirm(
             help="The baseline: a trial's number or a known config; by default the best known one.",
         ),
     ] = None,
-    seeds: Seeds = None,
-    trials: Trainings = None,
+    seeds: flag.Seeds = None,
+    trials: flag.Trainings = None,
     splits: Annotated[
         bool | None, typer.Option("--splits/--same-split", help="Another train/val split for every seed.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="The study that retrains: STUDY-confirm.")
     ] = None,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
-    data: Data = None,
-    artifacts: Artifacts = None,
-    workers: Workers = None,
-    gpus: Gpus = "auto",
-    device: Device = None,
-    as_json: Json = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    data: flag.Data = None,
+    artifacts: flag.Artifacts = None,
+    workers: flag.Workers = None,
+    gpus: flag.Gpus = "auto",
+    device: flag.Device = None,
+    as_json: flag.Json = False,
 ) -> int:
     """Retrain the best and a baseline on the same fresh seeds.
 

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Artifacts, Runs, Storage
+from search.cli import options as flag
 from search.study.resolve import resolve_study, storage_url
 
 
 def dashboard(
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
-    artifacts: Artifacts = None,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    artifacts: flag.Artifacts = None,
     study: Annotated[str | None, typer.Option("--study", help="Only checks that it exists.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; there is no login.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import Json, Runs, Storage, StudyName
+from search.cli import options as flag
 from search.errors import UserError
 from search.render.output import say, write_json
 from search.study.resolve import resolve_study, storage_url
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def import_runs(
-    study: StudyName,
+    study: flag.StudyName,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(metavar="PATH...", help="Folders with config.yaml and history.json, or CSV files."),
     ] = None,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
     name: Annotated[
         str | None,
         typer.Option(help="What a single run is to be called; by default as its folder or file."),
@@ -41,7 +41,7 @@ def import_runs(
         list[str] | None,
         typer.Option("--remove", metavar="NAME", help="Forget the run of that name; its files stay."),
     ] = None,
-    as_json: Json = False,
+    as_json: flag.Json = False,
 ) -> int:
     """Keep runs that were not trained here beside the trials.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Artifacts, Data, Device, Gpus, Json, Runs, Stages, Storage, StudyName
+from search.cli import options as flag
 from search.errors import UserError, no_trial
 from search.render.output import say, write_json
 from search.study.resolve import resolve_study, storage_url
@@ -30,18 +30,18 @@ Final = Annotated[
 
 
 def report(
-    study: StudyName,
+    study: flag.StudyName,
     trial: Trial = None,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
     against: Against = None,
-    stage_ends: Stages = None,
-    artifacts: Artifacts = None,
+    stage_ends: flag.Stages = None,
+    artifacts: flag.Artifacts = None,
     final: Final = False,
-    data: Data = None,
-    gpus: Gpus = "auto",
-    device: Device = None,
-    as_json: Json = False,
+    data: flag.Data = None,
+    gpus: flag.Gpus = "auto",
+    device: flag.Device = None,
+    as_json: flag.Json = False,
 ) -> int:
     """Write what a study found: a page, its figures, a note.
 

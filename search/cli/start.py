@@ -6,44 +6,29 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import (
-    Artifacts,
-    Data,
-    Device,
-    GpuHours,
-    Gpus,
-    Origin,
-    Overrides,
-    PerGpu,
-    Profile,
-    Runs,
-    Space,
-    Storage,
-    StudyName,
-    Trials,
-    Workers,
-)
+from search.cli import options as flag
 from search.errors import UserError
 from search.render.output import say
+from search.runtime.collector import paused_collector
 from search.study.resolve import storage_url
 
 
 def start(
-    study: StudyName,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
-    data: Data = None,
-    artifacts: Artifacts = None,
-    space: Space = None,
-    overrides: Overrides = None,
-    profile: Profile = None,
-    trials: Trials = None,
-    gpu_hours: GpuHours = None,
-    origin: Origin = None,
-    workers: Workers = None,
-    gpus: Gpus = "auto",
-    per_gpu: PerGpu = "1",
-    device: Device = None,
+    study: flag.StudyName,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    data: flag.Data = None,
+    artifacts: flag.Artifacts = None,
+    space: flag.Space = None,
+    overrides: flag.Overrides = None,
+    profile: flag.Profile = None,
+    trials: flag.Trials = None,
+    gpu_hours: flag.GpuHours = None,
+    origin: flag.Origin = None,
+    workers: flag.Workers = None,
+    gpus: flag.Gpus = "auto",
+    per_gpu: flag.PerGpu = "1",
+    device: flag.Device = None,
     update: Annotated[
         bool,
         typer.Option(
@@ -56,34 +41,35 @@ def start(
     One worker for every GPU of this machine; without a GPU, as many as its cores are good for. The same
     command continues where it stopped.
     """
-    from search.launcher import gpu_sharing
-    from search.launcher.creation import StartOptions, open_or_create
-    from search.launcher.start import divide_cores, run
-    from search.render.terminal import show
-    from search.runtime.devices import find_devices
-    from search.study.read import read_snapshot
-    from search.ui.best import closing
-    from search.ui.live import view
-
     if per_gpu != "1" and workers is not None:
         raise UserError("--per-gpu: --workers already sets the number of workers; omit one of the two")
-    options = StartOptions(
-        study=study,
-        url=storage_url(storage, runs),
-        runs=runs,
-        data=data,
-        artifacts=artifacts or None,
-        space=space,
-        overrides=overrides or (),
-        profile=profile,
-        trials=trials,
-        gpu_hours=gpu_hours,
-        origin=origin,
-        update=update,
-    )
-    devices = () if workers == 0 else find_devices(gpus, workers, device)
-    gpu_sharing.check(per_gpu, devices)
-    opened, notes = open_or_create(options)
+    with paused_collector():
+        from search.launcher import gpu_sharing
+        from search.launcher.creation import StartOptions, open_or_create
+        from search.launcher.start import divide_cores, run
+        from search.render.terminal import show
+        from search.runtime.devices import find_devices
+        from search.study.read import read_snapshot
+        from search.ui.best import closing
+        from search.ui.live import view
+
+        options = StartOptions(
+            study=study,
+            url=storage_url(storage, runs),
+            runs=runs,
+            data=data,
+            artifacts=artifacts or None,
+            space=space,
+            overrides=overrides or (),
+            profile=profile,
+            trials=trials,
+            gpu_hours=gpu_hours,
+            origin=origin,
+            update=update,
+        )
+        devices = () if workers == 0 else find_devices(gpus, workers, device)
+        gpu_sharing.check(per_gpu, devices)
+        opened, notes = open_or_create(options)
     for line in notes:
         say(line)
     if not devices:

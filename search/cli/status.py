@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import Json, Runs, Storage, StudyName
+from search.cli import options as flag
 from search.render.output import write_json
 from search.study.resolve import resolve_study, storage_url
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def status(
-    study: StudyName,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
+    study: flag.StudyName,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until the search ends.")] = False,
-    as_json: Json = False,
+    as_json: flag.Json = False,
 ) -> int:
     """How far a study is: budget, best, workers, what pruning did."""
     from search.analysis.pruning_audit import audit

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Runs, Storage, StudyName
+from search.cli import options as flag
 from search.render.output import say
 from search.study.resolve import resolve_study, storage_url
 
 
 def stop(
-    study: StudyName,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
+    study: flag.StudyName,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
     now: Annotated[
         bool, typer.Option("--now", help="Give running trials back instead of ending them.")
     ] = False,

@@ -5,18 +5,18 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Json, Runs, Storage, StudyName
+from search.cli import options as flag
 from search.errors import no_trial
 from search.render.output import write_json
 from search.study.resolve import resolve_study, storage_url
 
 
 def trials(
-    study: StudyName,
+    study: flag.StudyName,
     number: Annotated[int | None, typer.Argument(help="One trial in full.", min=0)] = None,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
-    as_json: Json = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    as_json: flag.Json = False,
 ) -> int:
     """All trials, or one in full: parameters, curve, why it ended."""
     from search.imports.imported_runs import read_imported

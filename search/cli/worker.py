@@ -5,18 +5,19 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Artifacts, Data, Device, Gpus, Runs, Storage, StudyName
+from search.cli import options as flag
+from search.runtime.collector import paused_collector
 from search.study.resolve import storage_url
 
 
 def worker(
-    study: StudyName,
-    storage: Storage = None,
-    runs: Runs = Path("runs"),
-    data: Data = None,
-    artifacts: Artifacts = None,
-    gpus: Gpus = "auto",
-    device: Device = None,
+    study: flag.StudyName,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    data: flag.Data = None,
+    artifacts: flag.Artifacts = None,
+    gpus: flag.Gpus = "auto",
+    device: flag.Device = None,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -36,7 +37,7 @@ def worker(
     from search.runtime.signals import interruptible
 
     with interruptible() as interrupt:
-        with interrupt.at_once():  # Optuna takes a second to import
+        with interrupt.at_once(), paused_collector():  # Optuna takes a second to import
             from search.worker.joining import WorkerOptions, run_worker
 
         options = WorkerOptions(

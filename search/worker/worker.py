@@ -24,6 +24,7 @@ from search.pruners.pruner import Pruner
 from search.pruners.registry import build_pruner
 from search.retraining.answer_page import publish_answer
 from search.retraining.study import advance
+from search.runtime.collector import paused_collector
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt, Interrupted
 from search.samplers.ask import ask
@@ -99,7 +100,7 @@ class Worker:
         self.interrupt = interrupt
         try:
             with self.heartbeat:
-                with interrupt.at_once():  # there is nothing to lose yet
+                with interrupt.at_once(), paused_collector():  # there is nothing to lose yet
                     self.device = acquire_device(self.leases, self.devices, interrupt, self.heartbeat)
                     self._prepare()
                 while (lease := self._claim()) is not None:
