@@ -104,15 +104,16 @@ def test_curves_without_noise() -> None:
     assert compare([0.5] * 30, [0.5] * 30).verdict == "not distinguishable"
 
 
-def test_equal_runs_are_seldom_called_different() -> None:
-    """At most 3 of 60, and intervals hold the truth; at length in benchmarks/compare_calibration.py."""
-    pairs = [compare(run(2 * seed), run(2 * seed + 1, epochs=110)) for seed in range(60)]
-    assert sum(pair.verdict != "not distinguishable" for pair in pairs) <= 3
+@pytest.mark.parametrize("count", [20, pytest.param(60, marks=pytest.mark.nightly)])
+def test_equal_runs_are_seldom_called_different(count: int) -> None:
+    """At most one in twenty; at length in benchmarks/compare_calibration.py."""
+    pairs = [compare(run(2 * seed), run(2 * seed + 1, epochs=110)) for seed in range(count)]
+    assert sum(pair.verdict != "not distinguishable" for pair in pairs) <= 0.05 * count
     covered = sum((pair.low or 1) <= 0 <= (pair.high or -1) for pair in pairs)
-    assert covered >= 54
-    known = [compare(run(2 * seed), run(2 * seed + 1, top=0.69)) for seed in range(60)]
-    assert sum((pair.low or 1) <= 0.03 <= (pair.high or -1) for pair in known) >= 54
-    assert sum(pair.verdict == "b better" for pair in known) >= 54
+    assert covered >= 0.9 * count
+    known = [compare(run(2 * seed), run(2 * seed + 1, top=0.69)) for seed in range(count)]
+    assert sum((pair.low or 1) <= 0.03 <= (pair.high or -1) for pair in known) >= 0.9 * count
+    assert sum(pair.verdict == "b better" for pair in known) >= 0.9 * count
 
 
 def test_ten_epochs_do_not_tell_strong_autocorrelation_from_a_trend() -> None:
