@@ -427,7 +427,7 @@ def reference(curve: Curve, others: Sequence[Curve], settings: MedianSettings, s
 def test_agrees_with_the_reference_on_random_curves(direction: Direction) -> None:
     rng = np.random.default_rng(7)
     seen = {"median": 0, "reach": 0, "catching up": 0, "on": 0, None: 0}
-    for _ in range(250):
+    for _ in range(400):
         settings = MedianSettings(
             startup_trials=int(rng.integers(1, 5)),
             epochs=int(rng.integers(1, 5)),
