@@ -60,8 +60,9 @@ def unknown_name(label: str, value: object, known: Iterable[str]) -> str:
     >>> unknown_name("schedule.kind", "cosin", ["cosine", "constant"])
     "schedule.kind: 'cosin' is not one of constant, cosine (did you mean 'cosine'?)"
     """
-    names = sorted(known)
-    return f"{label}: {value!r} is not one of {', '.join(names)}{did_you_mean(value, names)}"
+    names, text = sorted(known), repr(value)
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return f"{label}: {text} is not one of {', '.join(names)}{did_you_mean(value, names)}"
 
 
 def did_you_mean(value: object, names: Iterable[str]) -> str:

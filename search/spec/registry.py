@@ -30,12 +30,18 @@ def build(
 
 @contextmanager
 def options_located(spec: Spec, section: Section) -> Iterator[None]:
-    """Turns a refusal of options in this block into a SpaceError that says where they stand."""
+    """Turns whatever is raised in this block into a SpaceError that says where the options stand.
+
+    Optuna checks few of its options: a wrong one shows as an AttributeError or a failed assertion.
+    """
     try:
         yield
     except SpaceError:
         raise
-    except (TypeError, ValueError, ArithmeticError) as error:
+    except Exception as error:
         name = f"study.{section}"
-        message = str(error).split("() ")[-1]  # TypeError begins with the constructor's name
+        message = " ".join(str(error).split()).split("() ")[
+            -1
+        ]  # TypeError begins with the constructor's name
+        message = message or f"an option is refused ({type(error).__name__})"
         raise SpaceError(f"{spec.place(name)}: {name}: {message}", parameter=name) from error

@@ -78,6 +78,26 @@ DOCUMENTS = {
         edited("kind: random", "kind: tpe, n_startup_trials: ten"),
         ["space.yaml:6:3", "study.sampler"],
     ),
+    "sampler option that Optuna only asserts": (
+        edited("kind: random", "kind: tpe, multivariate: 0"),
+        ["space.yaml:6:3", "study.sampler", "an option is refused (AssertionError)"],
+    ),
+    "sampler option of which Optuna calls a method": (
+        edited("kind: random", "kind: gp, independent_sampler: 3"),
+        ["space.yaml:6:3", "study.sampler", "before_trial"],
+    ),
+    "budget beyond the database": (
+        edited("trials: 3", "trials: 2147483648"),
+        ["space.yaml:3:3", "study.trials: 2147483648 is above 2147483647"],
+    ),
+    "integers beyond the database": (
+        edited("low: 1, high: 9", "low: 1, high: 9007199254740993"),
+        ["space.yaml:11:3", "bend", "goes beyond 9007199254740992"],
+    ),
+    "constants that were meant as a range": (
+        edited("epochs: 4", "epochs: {min: 1, max: 4}"),
+        ["epochs: a parameter is written with low and high, not 'min' and 'max'"],
+    ),
     "pruner option found out at its first use": (
         edited("kind: none", "kind: hyperband, min_resource: 0"),
         ["space.yaml:7:3", "study.pruner"],
