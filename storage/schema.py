@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy
-from sqlalchemy import Engine, exc, text
+from sqlalchemy import Engine, TextClause, exc, text
 
 from storage import tables
 from storage.engine import connect, rdb_storage
@@ -32,6 +32,7 @@ UNVERSIONED = "0000"
 VERSIONS = text(
     f"SELECT (SELECT version_num FROM {VERSION_TABLE}), (SELECT version_num FROM alembic_version)"
 )
+UNVERSIONED_VERSIONS = text(f"SELECT '{UNVERSIONED}', (SELECT version_num FROM alembic_version)")
 SETUP_LOCK = 0x6D736567  # advisory lock of PostgreSQL while schemas change ("mseg")
 
 
@@ -92,25 +93,29 @@ def _revision(engine: Engine, url: str) -> str | None:
     """
     with one_line_errors(url):
         try:
-            with engine.connect() as connection:
-                ours, optunas = connection.execute(VERSIONS).one()
+            ours, optunas = _versions(engine, VERSIONS)
         except (exc.OperationalError, exc.ProgrammingError):  # mostly: one of the two tables is missing
             names = sqlalchemy.inspect(engine).get_table_names()
-            if VERSION_TABLE in names:
-                raise
-            if tables.studies.name not in names:
+            if VERSION_TABLE in names:  # made in this moment, or there is another error, which is raised
+                ours, optunas = _versions(engine, VERSIONS)
+            elif tables.studies.name in names:
+                ours, optunas = _versions(engine, UNVERSIONED_VERSIONS)
+            else:
                 return None
-            with engine.connect() as connection:
-                ours = None
-                optunas = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    if ours is not None and ours > REVISION:
+    if ours > REVISION:
         raise StorageError(
             f"storage: {redacted(url)}: its tables are of version {ours}, newer than this program's "
             f"{REVISION}; upgrade mseg-search here"
         )
     if optunas != OPTUNA_REVISION:
         rdb_storage(url).engine.dispose()  # raises where the installed Optuna cannot use its tables
-    return ours or UNVERSIONED
+    return ours
+
+
+def _versions(engine: Engine, query: TextClause) -> tuple[str, str | None]:
+    with engine.connect() as connection:
+        ours, optunas = connection.execute(query).one()
+    return ours or UNVERSIONED, optunas
 
 
 def _upgrade(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import signal
 import tempfile
 import warnings
@@ -12,6 +13,8 @@ import pytest
 import sqlalchemy
 from postgres import control
 from service import SHARED, Answer, Search
+
+from storage.schema import prepare
 
 # A shell's background job starts with Ctrl-C ignored, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -62,34 +65,72 @@ def postgres() -> Iterator[str]:
         control(server, "-m", "immediate", "stop")
 
 
+# Creating the tables takes longer than most tests that need them, so it is done once and copied.
+
 _databases = itertools.count()
 
 
-@pytest.fixture
-def postgres_url(postgres: str) -> str:
-    """A fresh, empty PostgreSQL database."""
+def create_database(server: str, template: str = "template1") -> str:
+    """The URL of a new database on a PostgreSQL server, a copy of `template`."""
     name = f"test_{os.getpid()}_{next(_databases)}"
-    url = sqlalchemy.make_url(postgres).set(drivername="postgresql+psycopg")
+    url = sqlalchemy.make_url(server).set(drivername="postgresql+psycopg")
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     engine.dispose()
     return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh, empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'study.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
+@pytest.fixture(scope="session")
+def prepared_template(postgres: str) -> str:
+    """The name of a PostgreSQL database that has all tables, and nothing in them."""
+    url = create_database(postgres)
+    prepare(url)
+    return str(sqlalchemy.make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def prepared_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that has all tables, and nothing in them."""
+    path = tmp_path_factory.mktemp("prepared") / "study.db"
+    prepare(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture
-def search(tmp_path: Path) -> Iterator[Search]:
-    """A folder with the toy's space.yaml, and a SQLite file beside it."""
+def empty_postgres_url(postgres: str) -> str:
+    """A PostgreSQL database without tables."""
+    return create_database(postgres)
+
+
+@pytest.fixture
+def postgres_url(postgres: str, prepared_template: str) -> str:
+    """A PostgreSQL database without studies."""
+    return create_database(postgres, prepared_template)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind without tables; the SQLite file does not exist."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'study.db'}"
+    return str(request.getfixturevalue("empty_postgres_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind without studies."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("prepared_file"), tmp_path / "study.db")
+        return f"sqlite:///{tmp_path / 'study.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def search(tmp_path: Path, prepared_file: Path) -> Iterator[Search]:
+    """A folder with the toy's space.yaml, and the URL of a SQLite file beside it that is yet to be made."""
     found = Search(tmp_path / "work", f"sqlite:///{tmp_path / 'study.db'}")
+    found.prepared_file = prepared_file
     yield found
     found.close()
 

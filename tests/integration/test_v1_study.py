@@ -92,7 +92,7 @@ def test_a_search_resumes_and_ends_with_its_budget(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    server = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
+    server = request.getfixturevalue("empty_postgres_url") if kind == "postgresql" else None
     url = v1_url(kind, folder, server)
     monkeypatch.setenv("SEARCH_STORAGE", url)
     monkeypatch.setenv("SEARCH_RUNS", "runs" if kind == "sqlite" else "runs-postgres")

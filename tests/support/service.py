@@ -6,6 +6,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from search.study.open import find_study
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
 from storage.engine import connect
+from storage.url import sqlite_file
 
 TESTS = Path(__file__).parent
 SHARED = Path(__file__).parents[3] / "shared"
@@ -86,6 +88,7 @@ class Search:
             "SEARCH_STUDY": STUDY,
             "SEARCH_TOY_LOG": str(folder),
         }
+        self.prepared_file: Path | None = None
         self._started: list[subprocess.Popen[bytes]] = []
         folder.mkdir(exist_ok=True)
         (folder / "space.yaml").write_text(document)
@@ -143,6 +146,8 @@ class Search:
         """Creates the study in this process, or joins it, as `search start` does first."""
         from search.launcher.creation import StartOptions, open_or_create
 
+        if self.prepared_file is not None and (path := sqlite_file(self.url)) and not path.exists():
+            shutil.copy(self.prepared_file, path)
         space = self.folder / "space.yaml"
         wanted = StartOptions(
             study=STUDY,

@@ -212,8 +212,8 @@ def create_study(url: str) -> None:
     studies.create(engines.connect(url), "toy", "maximize", **about)
 
 
-def test_eight_processes_start_together_on_an_empty_database(url: str) -> None:
-    assert at_once(create_study, [(url,)] * 8) == [None] * 8
+def test_eight_processes_start_together_on_an_empty_database(empty_url: str) -> None:
+    assert at_once(create_study, [(empty_url,)] * 8) == [None] * 8
 
 
 def test_rows_hold_parameters_as_they_were_given(url: str) -> None:
@@ -246,7 +246,6 @@ def test_the_feed_brings_each_point_of_the_study(study: tuple[Engine, int]) -> N
 
 
 def test_our_description_of_optunas_tables_is_true(url: str) -> None:
-    schema.prepare(url)
     inspector = sqlalchemy.inspect(engines.connect(url))
     for table in tables.optuna_tables.tables.values():
         there = {column["name"]: column["type"] for column in inspector.get_columns(table.name)}

@@ -35,7 +35,7 @@ LATER = ["search_devices", "search_takeovers", "search_points", "search_imports"
 @pytest.fixture(params=["sqlite", "postgresql"])
 def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database that the last version without schema versions has written."""
-    server = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+    server = request.getfixturevalue("empty_postgres_url") if request.param == "postgresql" else None
     return v1_url(request.param, tmp_path, server)
 
 
@@ -83,11 +83,12 @@ def test_the_last_migration_is_the_newest_version() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
 
-def test_a_new_database_has_the_tables_that_are_described(url: str) -> None:
-    prepare(url)
-    assert differences(url) == []
-    assert scalars(url, f"SELECT version_num FROM {VERSION_TABLE}") == [REVISION]
-    assert scalars(url, "SELECT version_num FROM alembic_version") == [OPTUNA_REVISION]
+def test_a_new_database_has_the_tables_that_are_described(empty_url: str) -> None:
+    assert open_database(empty_url) is None
+    prepare(empty_url)
+    assert differences(empty_url) == []
+    assert scalars(empty_url, f"SELECT version_num FROM {VERSION_TABLE}") == [REVISION]
+    assert scalars(empty_url, "SELECT version_num FROM alembic_version") == [OPTUNA_REVISION]
 
 
 def test_an_old_database_gets_the_same_tables_and_keeps_its_rows(old_url: str) -> None:
@@ -138,15 +139,17 @@ def test_reading_an_old_database_changes_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v1.db"]
 
 
-def test_a_user_who_may_only_read_sees_an_old_database(postgres_url: str, tmp_path: Path) -> None:
-    v1_url("postgresql", tmp_path, postgres_url)
+def test_a_user_who_may_only_read_sees_an_old_database(empty_postgres_url: str, tmp_path: Path) -> None:
+    v1_url("postgresql", tmp_path, empty_postgres_url)
     execute(
-        postgres_url,
+        empty_postgres_url,
         "DROP ROLE IF EXISTS reader",
         "CREATE ROLE reader LOGIN",
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
     )
-    reader = sqlalchemy.make_url(postgres_url).set(username="reader").render_as_string(hide_password=False)
+    reader = (
+        sqlalchemy.make_url(empty_postgres_url).set(username="reader").render_as_string(hide_password=False)
+    )
     study = find_study(reader, "toy", read_only=True)
     assert study is not None and study.row.trials == 6
     study.engine.dispose()
@@ -155,7 +158,7 @@ def test_a_user_who_may_only_read_sees_an_old_database(postgres_url: str, tmp_pa
     ) as caught:
         find_study(reader, "toy")
     assert "\n" not in str(caught.value)
-    execute(postgres_url, "DROP OWNED BY reader", "DROP ROLE reader")
+    execute(empty_postgres_url, "DROP OWNED BY reader", "DROP ROLE reader")
 
 
 COUNTING = """
@@ -197,7 +200,6 @@ OPTUNA_OLDER = "UPDATE alembic_version SET version_num = 'v3.0.0.d'"
 def test_another_version_is_refused_in_one_line(
     url: str, statement: str, message: str, read_only: bool
 ) -> None:
-    prepare(url)
     execute(url, statement)
     calls = [
         lambda: open_database(url, read_only=read_only),
@@ -222,7 +224,7 @@ def test_every_command_refuses_a_newer_database(command: Callable[..., Answer], 
         (line,) = answer.err.splitlines()
         assert "its tables are of version 0999" in line and answer.out == "", arguments
     assert scalars(search.url, f"SELECT version_num FROM {VERSION_TABLE}") == ["0999"]
-    execute(search.url, f"DELETE FROM {VERSION_TABLE}")  # so that the fixture can look at it
+    execute(search.url, NEWER.replace("0999", REVISION))  # so that the fixture can look at it
 
 
 # -- studies that Optuna's own commands have deleted or made ---------------------------------------
