@@ -14,7 +14,7 @@ from typing import Any, Literal
 from search import formatting
 from search.analysis import noise
 from search.analysis.noise import Evidence
-from search.analysis.rank_tests import holm, rank_sum
+from search.analysis.ranks import holm, rank_sum
 from search.records import Record
 from search.render.document import literal
 from search.scoring import Direction, sign_of

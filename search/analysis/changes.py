@@ -12,8 +12,7 @@ from search.objective import Params
 from search.spec.space import Space
 
 Change = Mapping[str, tuple[Any, Any]]
-"""Parameter -> its value in A and in B, None if it does not exist; the first one decides about the
-others."""
+"""Parameter -> its value in A and in B, None if it does not exist; the first decides about the others."""
 
 
 def changes_between(space: Space, a: Params, b: Params) -> list[Change]:

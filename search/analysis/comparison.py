@@ -1,5 +1,4 @@
-"""Two recorded runs side by side: what differs, what does not, and which is better as far as can be
-known."""
+"""Two recorded runs side by side: what differs, what does not, and which is better as far as is known."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace

@@ -1,29 +1,29 @@
 """Whether two training runs differ by more than their own noise. Pure: scores in, numbers out.
 
-A score of one epoch is `trend + noise`; the noise of neighbouring epochs is alike (AR(1)), and whoever
-takes the best of many epochs takes the luckiest. Both are accounted for:
+The score of an epoch is `trend + noise`; the noise of neighbouring epochs is correlated (AR(1)), and the
+best of many epochs is a lucky one. Both are accounted for:
 
 1. A run's level P is its highest mean of `window` consecutive scores: 9, or a quarter of the shorter run.
-2. The noise is estimated where the best is: from the first window that has made three quarters of the
-   climb. The trend there is a cubic in log(epoch); the noise y_t = phi y_(t-1) + u_t has its phi and its
-   variance by restricted maximum likelihood (Patterson & Thompson 1971), with the weak prior 1 - phi^2:
-   ten epochs alone would fit any phi.
+2. The noise is estimated near the best: from the first window that has completed three quarters of the
+   climb. The trend there is a cubic in log(epoch). phi and the variance of the noise
+   y_t = phi y_(t-1) + u_t are estimated by restricted maximum likelihood (Patterson & Thompson 1971), with
+   the weak prior 1 - phi^2, since ten epochs alone would fit any phi.
 3. A parametric bootstrap (Efron & Tibshirani 1993, section 6.5) adds such noise to the fitted trend and
-   takes the highest mean again: `error` = sd(P*) is how much a level varies, `luck` = E[P*] - P(trend)
-   what taking the best has added to it. Luck is larger in a longer run. What a short run cannot tell of
-   its noise counts: each path has a phi drawn by its likelihood and a variance by its chi-squared
+   takes the highest mean again: `error` = sd(P*) is how much a level varies, `luck` = E[P*] - P(trend) is
+   what taking the best has added to it. Luck is larger in a longer run. The uncertainty of a short run
+   about its noise is included: each path has a phi drawn by likelihood and a variance by its chi-squared
    distribution.
 4. How much of the difference in luck is real depends on the shape of the trend at its top, which a run
-   shows only roughly: half of it is taken off, and the other half counts as an error.
+   shows only roughly: half of it is subtracted, and the other half counts as an error.
 
        difference = P_b - P_a - (luck_b - luck_a) / 2
        error^2    = error_a^2 + error_b^2 + (luck_b - luck_a)^2 / 4
        interval   = difference -+ 1.96 error
 
-One run is called better at the 1 % level, where `difference -+ 2.58 error` leaves out zero: who compares
-two runs of many has picked them because they look different. `benchmarks/compare_calibration.py` holds all
-this against simulated runs. What no pair of runs can tell is how much another seed would change either of
-them: the interval is about these two runs, and the number of seeds it would take is a lower bound.
+A run is declared better at the 1 % level, if `difference -+ 2.58 error` excludes zero: two runs out of many
+are compared because they look different. `benchmarks/compare_calibration.py` checks all this against
+simulated runs. No pair of runs can show how much another seed would change either of them: the interval is
+about these two runs, and the number of seeds needed is a lower bound.
 """
 
 import math
@@ -41,11 +41,11 @@ Verdict = Literal["a better", "b better", "not distinguishable"]
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95  # of the interval
-CALLED = 0.99  # of the one that must leave out zero before a run is called better
-POWER = 0.8  # with which as many seeds as are named would tell
+DECLARED = 0.99  # of the interval that must exclude zero before a run is declared better
+POWER = 0.8  # of the test that the number of seeds is for
 WINDOW = 9  # epochs at most
-CLIMB = 0.75  # of the climb that is done before the noise is estimated
-SHORTEST = 8  # epochs that an estimate of noise needs
+CLIMB = 0.75  # part of the climb before the epochs from which the noise is estimated
+SHORTEST = 8  # epochs needed to estimate the noise
 DEGREE = 3  # of the trend
 AUTOCORRELATIONS = np.linspace(-0.6, 0.95, 63)
 PRIOR = 1  # power of 1 - phi^2
@@ -54,12 +54,12 @@ DRAWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What a run's scores, from some epoch on, say about their trend and the noise around it.
+    """The trend of a run's scores from some epoch on, and the noise around it.
 
     Attributes:
-        trend: (n,), at the likeliest phi. autocorrelation: that phi. variance: of one value, there.
-        likelihoods: of every phi of `AUTOCORRELATIONS`, prior included; they add up to 1.
-        variances: of one value, at every one of them.
+        trend: (n,), at the likeliest phi. autocorrelation: that phi. variance: of one value, at that phi.
+        likelihoods: of every phi in `AUTOCORRELATIONS`, including the prior; they add up to 1.
+        variances: of one value, at each of them.
     """
 
     trend: Floats
@@ -75,9 +75,9 @@ class Level:
 
     Attributes:
         mean: its highest mean of a window.
-        luck: by how much that is expected to be above the trend's, in the direction of better.
-        error: standard deviation of `mean` over noise. noise: of one epoch. autocorrelation: phi.
-        epochs: how many the noise was estimated from.
+        luck: by how much that is expected to exceed the trend's, in the direction of better.
+        error: standard deviation of `mean`. noise: standard deviation of one epoch. autocorrelation: phi.
+        epochs: number of epochs behind the estimate of the noise.
     """
 
     mean: float
@@ -94,10 +94,10 @@ class Evidence:
 
     Attributes:
         window: epochs of the means.
-        a, b: None where a run is too short to know its noise; then nothing is known of the difference.
-        difference: b less a, with half of the difference in luck taken off; low, high: its 95 % interval.
-        seeds: runs with fresh seeds that each side needs at least to tell a difference of this size with
-            80 % power; None where no number would, or nothing is known.
+        a, b: None if a run is too short to know its noise; then nothing is known about the difference.
+        difference: b less a, less half of the difference in luck. low, high: its 95 % interval.
+        seeds: runs with fresh seeds that each config needs at least to detect a difference of this size
+            with 80 % power; None if no number would do, or nothing is known.
     """
 
     window: int
@@ -122,22 +122,22 @@ def compare(a: Sequence[float], b: Sequence[float], direction: Direction = "maxi
     error = math.hypot(level_a.error, level_b.error, luck / 2)
     half = _z(LEVEL) * error
     verdict: Verdict = "not distinguishable"
-    if abs(difference) > _z(CALLED) * error:
+    if abs(difference) > _z(DECLARED) * error:
         verdict = "b better" if sign * difference > 0 else "a better"
-    seeds = seeds_to_tell(difference, error / math.sqrt(2))
+    seeds = seeds_needed(difference, error / math.sqrt(2))
     return Evidence(
         window, level_a, level_b, difference, difference - half, difference + half, verdict, seeds
     )
 
 
-def seeds_to_tell(difference: float, deviation: float) -> int | None:
-    """Runs a side for a two-sided t test at 5 % to find `difference` with 80 % power; at least 2.
+def seeds_needed(difference: float, deviation: float) -> int | None:
+    """Runs per config for a two-sided t test at 5 % to detect `difference` with 80 % power; at least 2.
 
     Args:
         deviation: standard deviation of one run's result.
 
     Guenther (1981): n = 2 (z_alpha + z_beta)^2 / delta^2 + z_alpha^2 / 4 with delta = difference /
-    deviation. None where the difference is nothing beside the deviation: no number would find it.
+    deviation. None if the difference is negligible beside the deviation: no number would detect it.
     """
     if abs(difference) <= 1e-6 * deviation:
         return None
@@ -147,7 +147,7 @@ def seeds_to_tell(difference: float, deviation: float) -> int | None:
 
 
 def level(scores: Sequence[float], window: int, direction: Direction = "maximize") -> Level | None:
-    """How high a run got; None where it has fewer than `SHORTEST` epochs."""
+    """How high a run got; None if it has fewer than `SHORTEST` epochs."""
     sign = sign_of(direction)
     y = sign * np.asarray(scores, dtype=np.float64)
     if len(y) < SHORTEST:
@@ -171,13 +171,13 @@ def level(scores: Sequence[float], window: int, direction: Direction = "maximize
 
 
 def _paths(noise: Noise, design: Floats, window: int) -> Floats:
-    """Moving means of noise as it may have been: (DRAWS, n - window + 1)."""
+    """Moving means of simulated noise: (DRAWS, n - window + 1)."""
     rng = np.random.default_rng(0)  # the same runs give the same answer, and equal runs equal luck
     n, freedom = len(design), len(design) - design.shape[1]
     paths = []
     for index, draws in enumerate(rng.multinomial(DRAWS, noise.likelihoods)):
         if draws:
-            # A mean of sums is a sum of means: the windows are taken of the factor once, not of every path.
+            # Means are linear: the windows are applied to the factor once, not to every path.
             means = moving_means(factor(float(AUTOCORRELATIONS[index]), n), window)
             variances = noise.variances[index] * freedom / rng.chisquare(freedom, draws)
             paths.append(np.sqrt(variances)[:, None] * (rng.standard_normal((draws, n)) @ means))
@@ -202,14 +202,14 @@ def noise_of(y: Floats, design: Floats) -> Noise:
     """The trend of `y` (n,) and the AR(1) noise around it, by penalized restricted maximum likelihood."""
     n, p = design.shape
     phi = AUTOCORRELATIONS[:, None]
-    # Prais & Winsten (1954): what is left of each value after its neighbour's part is independent.
+    # Prais & Winsten (1954): each value less its neighbour's part is independent of the others.
     target = np.hstack([np.sqrt(1 - phi**2) * y[0], y[1:] - phi * y[:-1]])
     first = np.sqrt(1 - phi[..., None] ** 2) * design[:1]
     whitened = np.concatenate([first, design[1:] - phi[..., None] * design[:-1]], axis=1)
     q, r = np.linalg.qr(whitened)
     coefficients = np.linalg.solve(r, np.swapaxes(q, 1, 2) @ target[..., None])
     residuals = np.sum((target - (whitened @ coefficients)[..., 0]) ** 2, axis=1)
-    # A curve without any noise has none to estimate; its logarithm must still exist.
+    # A curve without noise: the logarithm must still exist.
     residuals = np.maximum(residuals, 1e-24)
     logarithms = (
         -(n - p) / 2 * np.log(residuals)
@@ -235,9 +235,9 @@ def autoregressive(rng: np.random.Generator, phi: float, shape: tuple[int, int])
 
 
 def factor(phi: float, length: int) -> Floats:
-    """What turns independent values into an AR(1) series of unit variance: (values, length).
+    """The matrix that turns independent values into an AR(1) series of unit variance: (values, length).
 
-    The first value stays, and each later one is phi times its neighbour and sqrt(1 - phi^2) times a new.
+    The first value stays; each later one is phi times its neighbour plus sqrt(1 - phi^2) times a new value.
     """
     lags = np.arange(length) - np.arange(length)[:, None]
     weights: Floats = np.where(lags >= 0, float(phi) ** np.abs(lags), 0.0)

@@ -1,7 +1,7 @@
 """The stages of a training: warm-up, fast learning, steady climb, peak, late.
 
-A stage is a range of epochs; what is said of it are plain means over its epochs. Boundaries are given,
-or follow from the run by `boundaries`.
+A stage is a range of epochs; its figures are plain means over them. Its boundaries are given, or follow
+from the run by `boundaries`.
 """
 
 import re
@@ -14,7 +14,7 @@ from search.errors import UserError
 from search.scoring import trailing_means
 from search.spec.settings import STAGES, are_stage_ends
 
-WINDOW = 5  # epochs of the mean that the boundaries are read from
+WINDOW = 5  # epochs of the mean that decides the boundaries
 FAST, STEADY = 0.85, 0.975  # of the best mean: where fast learning and the steady climb end
 
 Curve = Sequence[float | None]
@@ -22,12 +22,12 @@ Curve = Sequence[float | None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingStage:
-    """Epochs `first` to `last`, both within.
+    """Epochs `first` to `last`, inclusive.
 
     Attributes:
         score: mean validation score. train_score: mean training score.
-        gap: mean of training less validation score, in points (hundredths); over the epochs with both.
-        lr: mean learning rate. None where a stage has no such values.
+        gap: mean of training less validation score in points (hundredths), over the epochs with both.
+        lr: mean learning rate. Each is None if the stage has no such values.
     """
 
     name: str
@@ -42,11 +42,11 @@ class TrainingStage:
 def stages(
     ends: Sequence[int], scores: Curve, train_scores: Curve = (), lr: Curve = ()
 ) -> list[TrainingStage]:
-    """The run cut after the epochs `ends` (ascending, four of them for five stages).
+    """The run cut after the epochs `ends`: four ascending ones for five stages.
 
-    A stage that begins after the last epoch is left out, and the last is cut short by it.
+    A stage that would begin after the last epoch is left out; the last one ends with the run.
     """
-    found = []
+    cut = []
     for name, (before, end) in zip(STAGES, pairwise([0, *ends, len(scores)]), strict=True):
         here = slice(before, min(end, len(scores)))
         if before >= here.stop:
@@ -56,7 +56,7 @@ def stages(
             for train, score in zip(train_scores[here], scores[here], strict=False)
             if train is not None and score is not None
         ]
-        found.append(
+        cut.append(
             TrainingStage(
                 name=name,
                 first=before + 1,
@@ -67,11 +67,11 @@ def stages(
                 lr=_mean(lr[here]),
             )
         )
-    return found
+    return cut
 
 
 def parse_ends(text: str) -> list[int]:
-    """`5,30,90,120`; raises UserError unless these are four ascending epochs."""
+    """`5,30,90,120`; UserError unless these are four ascending epochs."""
     parts = [part.strip() for part in text.split(",")]
     ends = [int(part) for part in parts if re.fullmatch(r"[0-9]{1,9}", part)]
     if len(ends) != len(parts) or not are_stage_ends(ends):

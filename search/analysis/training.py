@@ -15,17 +15,17 @@ from search.recorded_run import Column, RecordedRun
 from search.scoring import sign_of, trailing_means
 
 BANDS = 4
-"""Groups of learning rates at most."""
+"""Groups of learning rates, at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peak:
-    """A run where it was best.
+    """A run at its best.
 
     Attributes:
-        value: its best mean of `smooth` consecutive scores. first, last: the epochs of that mean.
+        value: its best mean of `smooth` consecutive scores. first, last: epochs of that mean.
         epoch, score: of its best single epoch.
-        train, gap, lr: there; gap is training less validation score in points. None: not recorded.
+        train, gap, lr: at that epoch; gap is training less validation score in points. None: not recorded.
         older, older_epoch: the best by the metric of older recorded runs, and where that was.
         epochs: how many were trained.
     """
@@ -45,14 +45,14 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """What a run lost after its best.
+    """How far a run fell after its best.
 
     Attributes:
-        best, last: the best mean of `window` scores and that of the last ones.
+        best, last: the best mean of `window` scores, and the mean of the last ones.
         drop: best less last, in points; positive is worse.
         after: epochs from the best mean's last epoch to the run's.
-        luck: points of the drop that are expected of a run that loses nothing, only because its best was
-            picked; None where the run is too short to know its noise.
+        luck: points of drop expected of a run that loses nothing, only because its best was picked; None if
+            the run is too short to know its noise.
     """
 
     best: float
@@ -65,7 +65,7 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Epochs with a learning rate from `low` to `high`: how many, the mean of their numbers and gaps."""
+    """Epochs with a learning rate from `low` to `high`: their number, mean epoch and mean gap."""
 
     low: float
     high: float
@@ -75,7 +75,7 @@ class Band:
 
 
 def peak(run: RecordedRun, smooth: int) -> Peak:
-    """Where `run` was best."""
+    """`run` at its best."""
     first, last, value = _best_window(run, smooth)
     epoch = run.best_epoch
     score = run.finite[epoch]
@@ -98,7 +98,7 @@ def peak(run: RecordedRun, smooth: int) -> Peak:
 
 
 def decline(run: RecordedRun, smooth: int) -> Decline:
-    """What `run` lost after its best: `drop = 100 x (best mean of smooth - mean of the last smooth)`."""
+    """How far `run` fell: `drop = 100 x (best mean of smooth scores - mean of the last smooth)`."""
     scores = list(run.finite.values())
     window = min(smooth, len(scores))
     _, last_of_best, best = _best_window(run, smooth)
@@ -116,10 +116,10 @@ def decline(run: RecordedRun, smooth: int) -> Decline:
 
 
 def gap_by_rate(run: RecordedRun) -> tuple[list[Band], float | None]:
-    """The gap in bands of equally many epochs by learning rate, and how rate and epoch go together.
+    """The gap in bands of the learning rate, equally many epochs each; and whether rate follows epoch.
 
     Returns the bands by ascending rate, and Spearman's correlation between rate and epoch: near -1 or 1
-    nothing can be said of the one apart from the other. None where the rate never changes.
+    their effects cannot be separated. None if the rate never changes.
     """
     columns = (run.train_scores, run.scores, run.rates)
     rows = [
@@ -141,7 +141,7 @@ def gap_by_rate(run: RecordedRun) -> tuple[list[Band], float | None]:
 
 
 def mean_over(column: Sequence[float | None], first: int, last: int) -> float | None:
-    """The mean of a column over epochs `first` to `last`; None where it has none of them."""
+    """The mean of a column over epochs `first` to `last`; None if it has no value there."""
     present = [value for value in column[first - 1 : last] if value is not None]
     return fmean(present) if present else None
 

@@ -1,5 +1,4 @@
-"""`search ablate A B`: which change between two configs makes the difference, by retraining on the same
-seeds.
+"""`search ablate A B`: which change between two configs makes the difference, retrained on the same seeds.
 
 The configs are planned once, when the retraining study is made; the same command continues it.
 """

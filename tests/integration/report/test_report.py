@@ -31,8 +31,7 @@ from search.analysis.beliefs import applies, belief_results
 from search.analysis.classes import class_changes
 from search.analysis.confirmation import confirmation
 from search.analysis.racing import Results
-from search.analysis.rank_tests import holm, rank_sum
-from search.analysis.ranks import ranks, spearman
+from search.analysis.ranks import holm, rank_sum, ranks, spearman
 from search.analysis.training import decline, gap_by_rate, peak
 from search.cli.app import app
 from search.errors import UserError

@@ -12,7 +12,7 @@ from search.analysis.noise import (
     level,
     moving_means,
     noise_of,
-    seeds_to_tell,
+    seeds_needed,
     trend,
 )
 
@@ -77,8 +77,8 @@ def test_moving_means() -> None:
 
 def test_seeds() -> None:
     """17 a side for one standard deviation, 64 for half of one: the figures of every textbook."""
-    assert (seeds_to_tell(1.0, 1.0), seeds_to_tell(-0.5, 1.0)) == (17, 64)
-    assert (seeds_to_tell(9.0, 1.0), seeds_to_tell(0.0, 1.0), seeds_to_tell(1e-300, 1.0)) == (2, None, None)
+    assert (seeds_needed(1.0, 1.0), seeds_needed(-0.5, 1.0)) == (17, 64)
+    assert (seeds_needed(9.0, 1.0), seeds_needed(0.0, 1.0), seeds_needed(1e-300, 1.0)) == (2, None, None)
 
 
 def test_the_same_answer_each_time_and_the_other_way_round() -> None:
