@@ -9,13 +9,14 @@ A checkpoint is two objects under fixed keys, for the study `mseg`, trial 17, it
   machine died does not fit its manifest; the other generation is whole.
 - Every attempt has keys of its own: a worker that was taken for dead may finish writing, but never over
   what its successor has written.
-- Nothing is unpickled here, and of an archive only plain files with plain names are taken.
+- Nothing is unpickled here. Whoever can write to the store can put anything there, so of an archive only
+  plain files with plain names are taken, each name once, and no more bytes than the archive itself holds.
 """
 
 import hashlib
 import io
 import json
-import shutil
+import re
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 GENERATIONS = (0, 1)
 IN_MEMORY = 2**27  # bytes of an archive; what is larger goes through a temporary file
+BLOCK = 2**20  # bytes read at once
+MANIFEST_BYTES = 2**12  # of a manifest at most; ours have about 120
+MOST_MEMBERS = 1000  # of an archive; a trial's folder holds about ten files
+_File = BinaryIO | tempfile.SpooledTemporaryFile[bytes]
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,21 @@ class Manifest:
     epoch: int
     size: int
     sha256: str
+
+    @classmethod
+    def read(cls, text: bytes) -> "Manifest | None":
+        """The manifest that `text` is; None for anything that `save` does not write."""
+        try:
+            stored = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(stored, dict):
+            return None
+        epoch, size, sha256 = (stored.get(name) for name in ("epoch", "size", "sha256"))
+        # `type` and not `isinstance`: true is an int, too.
+        if type(epoch) is not int or type(size) is not int or type(sha256) is not str:
+            return None
+        return cls(epoch, size, sha256) if epoch > 0 and size > 0 and SHA256.fullmatch(sha256) else None
 
 
 class Checkpoints:
@@ -102,10 +123,10 @@ class Checkpoints:
 
         try:
             with self.store.open_reader(f"{key}.json") as reader:
-                stored = json.loads(reader.read())
-            return Manifest(int(stored["epoch"]), int(stored["size"]), str(stored["sha256"]))
-        except (ArtifactNotFound, ValueError, KeyError, TypeError):
+                text = reader.read(MANIFEST_BYTES + 1)
+        except ArtifactNotFound:
             return None
+        return Manifest.read(text) if len(text) <= MANIFEST_BYTES else None
 
     def _unpack(self, key: str, manifest: Manifest, folder: Path) -> bool:
         """Takes the archive apart into `folder`; False, and nothing taken, where it is not whole."""
@@ -114,7 +135,8 @@ class Checkpoints:
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as archive:
             try:
                 with self.store.open_reader(f"{key}.tar") as reader:
-                    shutil.copyfileobj(reader, archive)
+                    # One byte beyond the manifest's size says enough of what is too large.
+                    _copy(reader, archive, manifest.size + 1)
             except ArtifactNotFound:
                 return False
             size = archive.tell()
@@ -122,17 +144,67 @@ class Checkpoints:
             if size != manifest.size or _sha256(archive) != manifest.sha256:
                 return False
             archive.seek(0)
-            with tarfile.open(fileobj=archive, mode="r:") as tar:
-                for member in tar:
-                    content = tar.extractfile(member) if member.isreg() else None
-                    if content is None or member.name != Path(member.name).name:
-                        continue
-                    with (folder / member.name).open("wb") as file:
-                        shutil.copyfileobj(content, file)
-        return True
+            return _extract(archive, size, folder)
 
 
-def _pack(files: Sequence[Path], archive: BinaryIO | tempfile.SpooledTemporaryFile[bytes]) -> None:
+def _extract(archive: tempfile.SpooledTemporaryFile[bytes], size: int, folder: Path) -> bool:
+    """Writes the plain files of a tar of `size` bytes; False, and nothing written, where there are none."""
+    try:
+        with tarfile.open(fileobj=archive, mode="r:") as tar:
+            members = _plain_members(tar, size)
+    except Exception:  # a tar of somebody else's making: tarfile fails in more ways than it documents
+        return False
+    written: list[Path] = []
+    try:
+        for member in members:
+            path = folder / member.name
+            # Never over a file: where case does not count, two names of an archive may be one file.
+            with path.open("xb") as file:
+                written.append(path)
+                archive.seek(member.offset_data)
+                _copy(archive, file, member.size)
+    except FileExistsError:
+        for path in written:
+            path.unlink()
+        return False
+    return bool(members)
+
+
+def _plain_members(tar: tarfile.TarFile, size: int) -> list[tarfile.TarInfo]:
+    """The members that may be written: plain files with plain names.
+
+    Left out are links, devices, folders, names with a path, and sparse files, whose sizes are claims.
+
+    Raises:
+        ValueError: two have one name, one claims to be longer than the archive, or there are too many.
+    """
+    members: dict[str, tarfile.TarInfo] = {}
+    for count, member in enumerate(tar):
+        end = member.offset_data + member.size
+        if count >= MOST_MEMBERS or member.size < 0:
+            raise ValueError("too many members")
+        if not member.isreg() or member.issparse() or not _is_plain(member.name):
+            continue
+        if member.name in members or end > size:
+            raise ValueError("not the archive of a checkpoint")
+        members[member.name] = member
+    if sum(member.size for member in members.values()) > size:
+        raise ValueError("members overlap")
+    return list(members.values())
+
+
+def _is_plain(name: str) -> bool:
+    return name == Path(name).name and name != ".." and "\0" not in name
+
+
+def _copy(source: _File, target: _File, limit: int) -> None:
+    """Copies `limit` bytes at most."""
+    while limit > 0 and (block := source.read(min(BLOCK, limit))):
+        target.write(block)
+        limit -= len(block)
+
+
+def _pack(files: Sequence[Path], archive: _File) -> None:
     """Writes a tar of `files` by their names; whose they were on this machine stays here."""
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for path in files:
@@ -142,9 +214,9 @@ def _pack(files: Sequence[Path], archive: BinaryIO | tempfile.SpooledTemporaryFi
                 tar.addfile(member, file)
 
 
-def _sha256(file: BinaryIO | tempfile.SpooledTemporaryFile[bytes]) -> str:
+def _sha256(file: _File) -> str:
     """Of what is left to read in `file`."""
     digest = hashlib.sha256()
-    while block := file.read(2**20):
+    while block := file.read(BLOCK):
         digest.update(block)
     return digest.hexdigest()

@@ -1,8 +1,10 @@
 """Checkpoints in an artifact store, a folder and S3: what is half-written never counts."""
 
+import hashlib
 import io
 import json
 import os
+import random
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,8 +144,6 @@ def test_only_plain_files_are_taken(tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
     (tmp_path / "evil.tar").write_bytes(archive.getvalue())
-    import hashlib
-
     digest = hashlib.sha256(archive.getvalue()).hexdigest()
     manifest = {"epoch": 9, "size": len(archive.getvalue()), "sha256": digest}
     (tmp_path / "store" / "mseg.trial-0017.1.0.tar").write_bytes(archive.getvalue())
@@ -153,6 +153,134 @@ def test_only_plain_files_are_taken(tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
     assert checkpoints.load(17, 2, 0, folder) == 9
     assert set(tmp_path.rglob("*")) - before == {folder / "last.pt"}
+
+
+def stored(tmp_path: Path, archive: bytes, **changed: object) -> Checkpoints:
+    """A store in which somebody has put this archive and its manifest, beside nothing else."""
+    checkpoints = Checkpoints(open_store(str(tmp_path / "store")), "mseg")
+    manifest = {"epoch": 9, "size": len(archive), "sha256": hashlib.sha256(archive).hexdigest()}
+    (tmp_path / "store" / "mseg.trial-0017.1.0.tar").write_bytes(archive)
+    (tmp_path / "store" / "mseg.trial-0017.1.0.json").write_text(json.dumps({**manifest, **changed}))
+    return checkpoints
+
+
+def header(name: str, length: int, kind: bytes = tarfile.REGTYPE, **more: Any) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.type, member.pax_headers = length, kind, more
+    return member.tobuf(tarfile.PAX_FORMAT)
+
+
+def old_sparse(claim: int) -> bytes:
+    """A GNU sparse file with 512 bytes in the archive that claims to be `claim` bytes long."""
+    block = bytearray(header("last.pt", 512, tarfile.GNUTYPE_SPARSE))
+    block[386:398] = b"%011o\0" % 0
+    block[398:410] = b"%011o\0" % 512
+    block[483:495] = b"%011o\0" % claim
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + b"x" * 512
+
+
+END = b"\0" * 1024
+CLAIM = {"GNU.sparse.size": str(2**40), "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,512"}
+HOSTILE = {
+    "sparse, GNU's old format": old_sparse(2**28) + END,
+    "sparse, as pax headers 0.1": header("last.pt", 512, **CLAIM) + b"x" * 512 + END,
+    "sparse, as pax headers 1.0": header(
+        "last.pt",
+        1024,
+        **{"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(2**40)},
+    )
+    + b"1\n0\n512\n".ljust(512, b"\0")
+    + b"x" * 512
+    + END,
+    "longer than the archive": header("last.pt", 2**30) + b"x" * 512 + END,
+    "of a negative size": header("last.pt", 0, size="-512") + END,
+    "one name twice": (header("last.pt", 512) + b"x" * 512) * 2 + END,
+    "no file at all": END,
+    "no tar": b"x" * 4096,
+    "a folder for the file": header("last.pt", 0, tarfile.DIRTYPE) + END,
+    "a hard link": header("last.pt", 0, tarfile.LNKTYPE) + END,
+    "a device": header("last.pt", 0, tarfile.CHRTYPE) + END,
+    "a pipe": header("last.pt", 0, tarfile.FIFOTYPE) + END,
+    "above, by a pax header": header("last.pt", 512, path="../last.pt") + b"x" * 512 + END,
+    "the folder above": header("..", 512) + b"x" * 512 + END,
+    "a name with a NUL": header("last.pt", 512, path="a\0b") + b"x" * 512 + END,
+    "very many": b"".join(header(f"{index}.pt", 0) for index in range(1001)) + END,
+    "headers of headers": header("x", 0, tarfile.XHDTYPE) * 4000 + END,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_archive_that_is_none_of_ours_is_not_taken(tmp_path: Path, name: str) -> None:
+    """It fits its manifest, since whoever can write the one can write the other."""
+    folder = tmp_path / "a" / "trial"
+    folder.mkdir(parents=True)
+    assert stored(tmp_path, HOSTILE[name]).load(17, 2, 0, folder) == 0
+    assert list((tmp_path / "a").rglob("*")) == [folder]
+
+
+def test_no_archive_raises_or_writes_more_than_it_holds(tmp_path: Path) -> None:
+    """Real archives with bytes changed, most of them in headers."""
+    chance = random.Random(5)
+    whole = header("last.pt", 700) + b"x" * 1024 + header("n" * 150, 100, mtime="1.5") + b"y" * 512 + END
+    for index in range(300):
+        archive = bytearray(whole)
+        for _ in range(chance.randint(1, 8)):
+            archive[chance.randrange(len(archive))] = chance.choice(b"\0\x80\xff0123457xgLSKVN/. =\n")
+        for start in range(0, len(archive), 512):  # headers with right sums are read on
+            block = archive[start : start + 512]
+            if chance.random() < 0.8 and any(block):
+                block[148:156] = b" " * 8
+                archive[start + 148 : start + 156] = b"%06o\0 " % sum(block)
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        epoch = stored(tmp_path, bytes(archive)).load(17, 2, 0, folder)
+        sizes = [path.stat().st_size for path in folder.iterdir()]
+        assert sum(sizes) <= len(archive) and bool(sizes) == bool(epoch), index
+
+
+MANIFESTS = [
+    {"size": 2**40},
+    {"size": 5},
+    {"size": 1.5},
+    {"size": "3072"},
+    {"size": None},
+    {"epoch": True},
+    {"epoch": "9"},
+    {"epoch": 1e400},
+    {"epoch": 0},
+    {"epoch": -9},
+    {"sha256": 7},
+    {"sha256": ["a"]},
+    {"more": "x" * 2**20},
+]
+
+
+@pytest.mark.parametrize("changed", MANIFESTS, ids=range(len(MANIFESTS)))
+def test_a_manifest_that_is_none_of_ours_does_not_count(tmp_path: Path, changed: dict[str, Any]) -> None:
+    whole = header("last.pt", 512) + b"x" * 512 + END
+    (tmp_path / "trial").mkdir()
+    assert stored(tmp_path, whole).load(17, 2, 0, tmp_path / "trial") == 9
+    (tmp_path / "other").mkdir()
+    assert stored(tmp_path, whole, **changed).load(17, 2, 0, tmp_path / "other") == 0
+
+
+@pytest.mark.parametrize("text", [b"", b"7", b"[1]", b"null", b"\xff\xfe{}", b"[" * 3000, b'"x"'])
+def test_nor_does_one_that_is_no_manifest(tmp_path: Path, text: bytes) -> None:
+    checkpoints = stored(tmp_path, header("last.pt", 0) + END)
+    (tmp_path / "store" / "mseg.trial-0017.1.0.json").write_bytes(text)
+    assert checkpoints.load(17, 2, 0, tmp_path) == 0
+
+
+def test_where_case_does_not_count_no_file_is_written_over(tmp_path: Path) -> None:
+    checkpoints = stored(tmp_path, header("a", 0) + header("LAST.PT", 512) + b"x" * 512 + END)
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    (folder / "LAST.PT").write_text("the same file, in such a folder")
+    assert checkpoints.load(17, 2, 0, folder) == 0
+    assert [path.name for path in folder.iterdir()] == ["LAST.PT"]
+    assert (folder / "LAST.PT").read_text().startswith("the same")
 
 
 # -- places ----------------------------------------------------------------------------------------
