@@ -62,6 +62,13 @@ def configure(objective: Any, params: Params) -> Any:
     return build(params) if build else params
 
 
+def check(objective: Any, config: Any, description: Description) -> None:
+    """Has the objective check a config against its data; raises SpaceError if they do not fit."""
+    function = getattr(objective, "check", None)
+    if function:
+        function(config, description)
+
+
 def describe(objective: Any, config: Any, data: Path | None) -> Description | None:
     """What the objective says about its data; None if it says nothing."""
     function = getattr(objective, "describe", None)

@@ -1,7 +1,7 @@
 """The contract between the service and what it trains, and nothing else.
 
 An objective is a module with `train(config, run)`. It may also have `configure(params)`,
-`describe(config, data)`, the pair `describe_test(config, data)` and
+`describe(config, data)`, `check(config, description)`, the pair `describe_test(config, data)` and
 `score_test(config, weights, data, device)`, and a `vocabulary`. It knows neither Optuna nor SQL, and the
 service knows nothing about models. The stock objective is `search.mseg`; `objective: my_module` in
 space.yaml names another. `search/loading.py` imports it.
@@ -251,6 +251,10 @@ class Objective(Protocol):
           `resumed=True`, then goes on with the next;
         - it polls `run.should_stop()` at each batch and returns when that is true;
         - it returns before `epochs` when it stops early of its own accord.
+
+    Contract of `check(config, description)`: it raises SpaceError for a config that cannot be trained on
+    the data that `describe` described. It is called for the corners of the space and for every known config
+    before a study is created, so it must be fast.
 
     Contract of the test split, which only `search report --final` reads, with both functions there:
         - `describe_test(config, data) -> LabelledTest` says what would be scored, and scores nothing;

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SpaceError, StudyError, UserError
-from search.loading import configure, describe, load_objective
+from search.loading import check, configure, describe, load_objective
 from search.objective import Description
 from search.pruners.registry import build_pruner
 from search.samplers.ask import rehearse
@@ -234,8 +234,11 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
     corners = list(spec.space.corners())
     try:
         objective = load_objective(spec.objective)
-        for params in [*corners, *spec.known_params()]:
-            configure(objective, params)
-        return describe(objective, configure(objective, corners[0]), data)
+        configs = [configure(objective, params) for params in [*corners, *spec.known_params()]]
+        description = describe(objective, configs[0], data)
+        if description is not None:
+            for config in configs:
+                check(objective, config, description)
+        return description
     except SpaceError as error:
         raise spec.located(error) from error

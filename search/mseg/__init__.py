@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.errors import SpaceError
 from search.mseg.naming import vocabulary
 from search.objective import Description, EpochResult, ImageScores, LabelledTest, Params, Run
 
 if TYPE_CHECKING:
     from search.mseg.config import Config
 
-__all__ = ["configure", "describe", "describe_test", "score_test", "train", "vocabulary"]
+__all__ = ["check", "configure", "describe", "describe_test", "score_test", "train", "vocabulary"]
 
 
 def configure(params: Params) -> "Config":
@@ -39,6 +40,15 @@ def describe(config: "Config", data: Path | None) -> Description:
 
     description = sources.describe(config.data, data)
     return replace(description, parameters=parameters(config.model, description.classes))
+
+
+def check(config: "Config", description: Description) -> None:
+    """SpaceError if the training images do not fill a batch."""
+    batch, images, name = config.trainer.batch_size, description.train, "trainer.batch_size"
+    if batch > images:
+        raise SpaceError(
+            f"{name}: {batch} is more than the {images} training images; make it smaller", parameter=name
+        )
 
 
 def describe_test(config: "Config", data: Path | None) -> LabelledTest:
