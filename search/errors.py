@@ -2,14 +2,14 @@
 
     SearchError              exit code 1: a command failed
     ├── NoDevice             exit code 0: other workers have this machine's GPUs
-    └── UserError            exit code 2: what the user gave is wrong
+    └── UserError            exit code 2: the user's input is wrong
         ├── SpaceError       space.yaml, --set, a parameter or its value
         ├── DataError        the data folder, an image, a mask
-        └── StudyError       no such study, or one that differs from what was asked
+        └── StudyError       no such study, or one that differs from the options
 
-A message is one line: the place, the value found there, the remedy. `search.cli.app` prints it without a
-traceback (`--debug` shows one). The SQL side has one of its own, `storage.engine.StorageError`, for a
-URL that does not work; the command line treats it like a UserError.
+A message is one line: place, value, remedy. `search.cli.app` prints it without a traceback (`--debug`
+shows one). `storage.errors.StorageError` is for a URL that does not work; the command line treats it like
+a UserError.
 """
 
 from collections.abc import Iterable
@@ -17,19 +17,19 @@ from difflib import get_close_matches
 
 
 class SearchError(Exception):
-    """A command failed for a reason that is known and said in one line."""
+    """A command failed for a known reason, which the message gives in one line."""
 
     exit_code = 1
 
 
 class NoDevice(SearchError):
-    """There is nothing for this worker to run on, and nothing to mend: others have the GPUs."""
+    """This worker has no device to train on, and nothing is broken: other workers use the GPUs."""
 
     exit_code = 0
 
 
 class UserError(SearchError):
-    """What the user gave cannot be used: place, value, remedy."""
+    """The user's input cannot be used: place, value, remedy."""
 
     exit_code = 2
 
@@ -37,8 +37,8 @@ class UserError(SearchError):
 class SpaceError(UserError):
     """`space.yaml`, an override or a parameter is wrong: `space.yaml:12:17: what, and what to do`.
 
-    Whoever finds the fault may know only the parameter's name, an objective's `configure` for one; the
-    name is kept so that whoever has the document can say the line.
+    An objective's `configure` knows only the parameter's name. It is kept here, so that the caller who has
+    the document can add the line.
     """
 
     def __init__(self, message: str, *, parameter: str | None = None) -> None:
@@ -51,7 +51,7 @@ class DataError(UserError):
 
 
 class StudyError(UserError):
-    """No study of that name, or one whose stored document differs from what was asked for."""
+    """No study of that name, or one whose stored document differs from the options."""
 
 
 def unknown_name(label: str, value: object, known: Iterable[str]) -> str:
@@ -71,9 +71,9 @@ def did_you_mean(value: object, names: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def no_trial(said_by: str, number: object, study: str) -> UserError:
-    """For a number that no trial of `study` has; `said_by` is a command or a flag."""
-    return UserError(f"{said_by}: {number} is not a trial of study {study!r}; search trials lists them")
+def no_trial(source: str, number: object, study: str) -> UserError:
+    """For a number that no trial of `study` has; `source` is the command or flag it was given to."""
+    return UserError(f"{source}: {number} is not a trial of study {study!r}; search trials lists them")
 
 
 def none_complete(study: str) -> SearchError:

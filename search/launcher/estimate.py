@@ -1,17 +1,16 @@
-"""What a search will cost, said before it begins: from three epochs that are trained here and now.
+"""What a search will cost, estimated beforehand from three epochs that are trained on this machine.
 
-- **TrainingCost** are two epochs of one training and the first of another, of the first known config (or a
-  corner of the space), with its real data, in folders that are thrown away. The second epoch is what an
-  epoch takes. By how much the first of the second training is longer, each trial takes to begin; by how
-  much the very first is longer than that, each worker.
-- **At most** is every trial to its last epoch. What is **expected** leaves out the share of epochs that
-  pruning and early stopping have left out elsewhere: in the study that is named, once ten of its trials
-  have ended, else in simulated studies (`SIMULATED`). For a pruner that was measured in neither, nothing is
-  left out.
-- **The end** is for workers with a device like this one each: the expected time divided among them, but
-  no sooner than one trial takes to its last epoch.
-- **The chance** is that of n draws at random at least one is among the best 5 % of the space: 1 - 0.95^n.
-  A sampler that learns begins with such draws, and makes the others where earlier ones were good.
+- **Measured**: two epochs of one training and the first epoch of another, of the first known config (or a
+  corner of the space) with the real data, in temporary folders. The second epoch is the time per epoch. The
+  first epoch of the second training takes longer by the start of a trial, and the very first epoch longer
+  still by the start of a worker.
+- **At most**: every trial trains to its last epoch. **Expected**: without the share of epochs that pruning
+  and early stopping have saved elsewhere, which is the named study once ten of its trials have ended, else
+  simulated studies (`SIMULATED`). For a pruner measured in neither, nothing is saved.
+- **The end**: the expected time divided among workers with a device like this one each, but no sooner than
+  one trial takes to its last epoch.
+- **The chance**: that at least one of n random draws is among the best 5 % of the space, 1 - 0.95^n. A
+  sampler that learns begins with such draws and then samples where earlier ones were good.
 """
 
 import math
@@ -38,18 +37,18 @@ in 200 studies of 60 random trials, the control group included (docs/pruning.md)
 
 WORKERS = (1, 2, 4, 8)
 BEST_SHARE = 0.05
-ENOUGH = 10  # trials of a study that must have ended before they say what the others will cost
+ENOUGH = 10  # ended trials of a study that are enough to predict the others
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCost:
-    """What was measured on one device.
+    """What training costs on one device.
 
     Attributes:
         config: the known config that was trained, or `a corner of the space`.
-        epochs: how many it has. epoch_seconds: what one takes, its validation and checkpoint included.
-        trial_seconds: what a trial takes to begin. worker_seconds: a worker, on top of its first trial.
-        checkpoint_bytes: what only running and kept trials have on the disk. record_bytes: what all have.
+        epochs: of a full training. epoch_seconds: of one, with its validation and checkpoint.
+        trial_seconds: to start a trial. worker_seconds: to start a worker, besides its first trial.
+        checkpoint_bytes: on disk, of running and kept trials only. record_bytes: of every trial.
     """
 
     config: str
@@ -60,14 +59,14 @@ class TrainingCost:
     checkpoint_bytes: int
     record_bytes: int
 
-    def trial(self, left_out: float = 0.0) -> float:
-        """Seconds of a trial that leaves out a share of its epochs."""
-        return self.trial_seconds + self.epochs * (1 - left_out) * self.epoch_seconds
+    def trial(self, saved: float = 0.0) -> float:
+        """Seconds of a trial that is spared the share `saved` of its epochs."""
+        return self.trial_seconds + self.epochs * (1 - saved) * self.epoch_seconds
 
 
 @dataclass(frozen=True)
 class ExpectedSaving:
-    """The share of epochs, 0 to 1, that trials are expected to leave out, and where that is from."""
+    """The share of epochs, 0 to 1, that trials are expected to save, and where that number is from."""
 
     share: float
     source: str
@@ -78,8 +77,8 @@ class BudgetEstimate:
     """A budget and what it costs.
 
     Attributes:
-        trials: the budget. known: how many of them are no draws.
-        workers: the numbers of workers to say the end for.
+        trials: the budget. known: how many of them are known configs, not draws.
+        workers: the numbers of workers to predict the end for.
     """
 
     measured: TrainingCost
@@ -103,17 +102,17 @@ class BudgetEstimate:
 
     @property
     def chance(self) -> float:
-        """That one of the draws is among the best of the space, were all of them made at random."""
+        """The probability that a draw is among the best of the space, if all were random."""
         return 1 - (1 - BEST_SHARE) ** self.draws
 
     def seconds(self, workers: int) -> float:
-        """Expected, until so many workers have used up the budget."""
+        """Expected time until this many workers have used up the budget."""
         shared = math.ceil(self.trials / workers) if self.saving.share == 0 else self.trials / workers
         at_work = max(shared * self.measured.trial(self.saving.share), self.measured.trial())
         return self.measured.worker_seconds + at_work
 
     def disk_bytes(self, workers: int) -> int:
-        """Of all trials' folders, once the budget is used up."""
+        """Size of all trials' folders once the budget is used up."""
         kept = min(self.trials, KEPT + self.known + workers)
         return self.trials * self.measured.record_bytes + kept * self.measured.checkpoint_bytes
 
@@ -138,7 +137,7 @@ class BudgetEstimate:
 
 
 def expected_saving(spec: Spec, study: Snapshot | None) -> ExpectedSaving:
-    """What share of their epochs trials will leave out."""
+    """The share of their epochs that trials are expected to save."""
     ended = [
         record
         for record in (study.finished if study else ())
@@ -153,7 +152,7 @@ def expected_saving(spec: Spec, study: Snapshot | None) -> ExpectedSaving:
     if kind == "none":
         return ExpectedSaving(0.0, "nothing is pruned")
     if kind not in SIMULATED:
-        return ExpectedSaving(0.0, f"nothing is known of what the {kind} pruner saves")
+        return ExpectedSaving(0.0, f"nothing is known about what the {kind} pruner saves")
     return ExpectedSaving(SIMULATED[kind], "as in simulated studies, benchmarks/simulated_studies.py")
 
 
@@ -183,7 +182,7 @@ def measure(spec: Spec, data: Path | None, device: str) -> TrainingCost:
 def _train(
     spec: Spec, objective: Any, folder: Path, data: Path | None, device: str, epochs: int
 ) -> list[tuple[float, EpochResult]]:
-    """The first epochs of the example config, each with the seconds it took."""
+    """The first epochs of the example config, each with its seconds."""
     folder.mkdir()
     settings = spec.study
     run = Run(folder, device, settings.sampler.seed, data=data, smooth=settings.smooth)
@@ -198,8 +197,8 @@ def _train(
     except SearchError:
         raise
     except Exception as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise SearchError(f"--plan: training fails with {said}; --debug shows where") from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise SearchError(f"--plan: training fails with {reason}; --debug shows where") from error
     return laps
 
 

@@ -1,9 +1,8 @@
-"""How many workers one GPU is for: as many as train the most images per second together.
+"""How many workers share a GPU: as many as train the most images per second together.
 
-A small model leaves most of a large GPU idle. `--per-gpu auto` finds out with the study's own objective:
-one process on the first GPU, then two, then three, each training the first epochs of an example config in
-a folder that is thrown away. The largest total wins; a further process must be worth a few per cent,
-and must fit into the memory that is free.
+A small model leaves most of a large GPU idle. `--per-gpu auto` measures with the study's own objective: one
+process on the first GPU, then two, then three, each training the first epochs of an example config in a
+temporary folder. The largest total wins; another process must add a few per cent and fit into free memory.
 """
 
 import json
@@ -26,17 +25,17 @@ from search.objective import Run
 from search.runtime.devices import Device
 from search.spec.spec import Spec
 
-MOST = 3  # processes that are tried
-LARGEST = 16  # that may be asked for
-EPOCHS = 3  # of each process that count, after one that does not
-WORTH = 1.03  # times the images per second of one process fewer
-SPARE = 1.1  # times the memory of one process must be free for another
-PATIENCE = 300.0  # seconds for one trial of a number
+MOST = 3  # processes to try
+LARGEST = 16  # workers of one GPU
+EPOCHS = 3  # of each process that are measured, after a first one that is not
+WORTH = 1.03  # times as many images per second another process must bring
+SPARE = 1.1  # times the memory of one process that must be free for another
+PATIENCE = 300.0  # seconds to measure one number of processes
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What `count` processes did together.
+    """What `count` processes train together.
 
     Attributes:
         speed: images per second in total; epochs per second where the objective counts no images.
@@ -48,28 +47,28 @@ class Throughput:
     room: bool
 
 
-def check(wanted: str, devices: Sequence[Device]) -> None:
-    """Raises UserError where `wanted` is neither `auto` nor a number, or a number without a GPU."""
-    if wanted != "auto" and not (wanted.isdecimal() and 1 <= int(wanted) <= LARGEST):
-        raise UserError(f"--per-gpu: {wanted!r} is neither auto nor a number from 1 to {LARGEST}")
-    if wanted not in ("auto", "1") and devices[0].key is None:
-        raise UserError(f"--per-gpu: {wanted}, but there is no GPU here; --workers divides the cores")
+def check(per_gpu: str, devices: Sequence[Device]) -> None:
+    """Raises UserError where `per_gpu` is neither `auto` nor a number, or a number without a GPU."""
+    if per_gpu != "auto" and not (per_gpu.isdecimal() and 1 <= int(per_gpu) <= LARGEST):
+        raise UserError(f"--per-gpu: {per_gpu!r} is neither auto nor a number from 1 to {LARGEST}")
+    if per_gpu not in ("auto", "1") and devices[0].key is None:
+        raise UserError(f"--per-gpu: {per_gpu}, but this machine has no GPU; --workers divides its cores")
 
 
 def share_gpus(
-    devices: Sequence[Device], wanted: str, spec: Spec, data: Path | None
+    devices: Sequence[Device], per_gpu: str, spec: Spec, data: Path | None
 ) -> tuple[Sequence[Device], str | None]:
-    """The places with as many workers on every GPU as `wanted` says, and what was measured, in words."""
+    """The devices, each as often as `per_gpu` says, and a sentence about what was measured."""
     if devices[0].key is None:
-        return list(devices), "--per-gpu auto: there is no GPU here; --workers divides the cores"
+        return list(devices), "--per-gpu auto: this machine has no GPU; --workers divides its cores"
     note = None
-    if wanted == "auto":
-        tried = measure(spec, data, devices[0])
-        count = best(tried)
-        speeds = ", ".join(f"{one.count}: {one.speed:.4g}" for one in tried) or "none ran"
+    if per_gpu == "auto":
+        measured = measure(spec, data, devices[0])
+        count = best(measured)
+        speeds = ", ".join(f"{each.count}: {each.speed:.4g}" for each in measured) or "none ran"
         note = f"images per second by processes on {devices[0].label}: {speeds}; {count} to each GPU"
     else:
-        count = int(wanted)
+        count = int(per_gpu)
     if count == 1:
         return list(devices), note
     shared = [
@@ -80,26 +79,26 @@ def share_gpus(
     return shared, note
 
 
-def best(tried: Sequence[Throughput]) -> int:
-    """The number of processes to keep; 1 where not even one could be measured."""
+def best(measured: Sequence[Throughput]) -> int:
+    """The best number of processes; 1 where not even one process could be measured."""
     chosen = Throughput(1, 0.0, True)
-    for one in tried:
-        if one.speed > chosen.speed * WORTH:
-            chosen = one
+    for each in measured:
+        if each.speed > chosen.speed * WORTH:
+            chosen = each
     return chosen.count
 
 
 def measure(spec: Spec, data: Path | None, device: Device, patience: float = PATIENCE) -> list[Throughput]:
-    """One process at `device`, then two, then three; ends where one more would not fit or did not run."""
-    tried: list[Throughput] = []
+    """One process on `device`, then two, then three, until another would not fit or did not run."""
+    measured: list[Throughput] = []
     for count in range(1, MOST + 1):
-        found = _together(count, spec, data, device, patience)
-        if found is None:
+        throughput = _together(count, spec, data, device, patience)
+        if throughput is None:
             break
-        tried.append(found)
-        if not found.room:
+        measured.append(throughput)
+        if not throughput.room:
             break
-    return tried
+    return measured
 
 
 # -- the processes -------------------------------------------------------------------------------
@@ -107,16 +106,16 @@ def measure(spec: Spec, data: Path | None, device: Device, patience: float = PAT
 
 @dataclass
 class TrainingProcess:
-    """A process that trains, and what it has said: one line an epoch."""
+    """A process that trains, and its messages: one JSON line an epoch."""
 
     process: subprocess.Popen[str]
-    said: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[dict[str, float]] = field(default_factory=list)
     listens: bool = True
 
     def listen(self) -> None:
         if self.process.stdout is not None:
             with self.process.stdout as lines:
-                self.said.extend(map(json.loads, lines))
+                self.epochs.extend(map(json.loads, lines))
         self.listens = False
 
     def end(self) -> None:
@@ -129,7 +128,7 @@ class TrainingProcess:
 def _together(
     count: int, spec: Spec, data: Path | None, device: Device, patience: float
 ) -> Throughput | None:
-    """`count` processes at once; None where one of them ended, or was too slow to be measured."""
+    """Measures `count` processes at once; None where one of them ended or was too slow."""
     with tempfile.TemporaryDirectory(prefix="search-packing-") as folder:
         job = {
             "objective": spec.objective,
@@ -147,17 +146,17 @@ def _together(
             for child in children:
                 child.end()
     speed = sum(
-        statistics.median(epoch["speed"] for epoch in child.said[1 : EPOCHS + 1]) for child in children
+        statistics.median(epoch["speed"] for epoch in child.epochs[1 : EPOCHS + 1]) for child in children
     )
-    free, total = (min(child.said[EPOCHS][name] for child in children) for name in ("free", "total"))
+    free, total = (min(child.epochs[EPOCHS][name] for child in children) for name in ("free", "total"))
     return Throughput(count, speed, free >= SPARE * (total - free) / count)
 
 
 def _trained(children: Sequence[TrainingProcess], patience: float) -> bool:
     """Waits until every child has trained its epochs; False where one ended before, or took too long."""
     deadline = time.monotonic() + patience
-    while waited_for := [child for child in children if len(child.said) <= EPOCHS]:
-        # What a child said last may still be in the pipe when it has ended.
+    while waited_for := [child for child in children if len(child.epochs) <= EPOCHS]:
+        # A child's last line may still be in the pipe when it has ended.
         ended = any(child.process.poll() is not None and not child.listens for child in waited_for)
         if ended or time.monotonic() > deadline:
             return False
@@ -168,7 +167,7 @@ def _trained(children: Sequence[TrainingProcess], patience: float) -> bool:
 def _spawn(job: Mapping[str, Any], environment: Mapping[str, str]) -> TrainingProcess:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "search.launcher.gpu_sharing", json.dumps(job)],
-        stdin=subprocess.PIPE,  # closes with this process, and so the child knows that it is alone
+        stdin=subprocess.PIPE,  # closes with this process; the child then ends as well
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, **environment},
@@ -180,7 +179,7 @@ def _spawn(job: Mapping[str, Any], environment: Mapping[str, str]) -> TrainingPr
 
 
 def _train(job: Mapping[str, Any]) -> None:
-    """The child: trains, and says after every epoch how fast that was and how much memory is free."""
+    """In the child: trains, and prints after every epoch how fast it was and how much memory is free."""
     objective = load_objective(job["objective"])
     config = configure(objective, job["params"])
     folder = Path(job["folder"])
@@ -197,7 +196,7 @@ def _train(job: Mapping[str, Any]) -> None:
 
 
 def _memory(device: str) -> tuple[int, int]:
-    """Free bytes of a CUDA device and all of them; of an unknown one, enough."""
+    """Free and total bytes of a CUDA device; of any other device, as if it had enough."""
     torch = sys.modules.get("torch")
     if torch is None or not device.startswith("cuda") or not torch.cuda.is_available():
         return 1, 1

@@ -1,4 +1,4 @@
-"""`search check`: what a search would do on this machine, said before anything trains."""
+"""`search check`: what a search would do on this machine, before anything trains."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from search.study.read import read_snapshot
 
 @dataclass(frozen=True)
 class Report:
-    """The document, the data and the device as a search would find them."""
+    """Document, data and device as a search would find them."""
 
     spec: Spec
     description: Description | None
@@ -57,7 +57,7 @@ class Report:
 
 
 def preflight(
-    wanted: StartOptions,
+    options: StartOptions,
     device: Device,
     trace_to: Path | None = None,
     plan_for: Sequence[int] | None = None,
@@ -66,24 +66,24 @@ def preflight(
     """Reads everything a search would read; raises what a search would raise.
 
     Args:
-        trace_to: where the trace of an epoch goes that is then trained; nothing else is written.
-        plan_for: numbers of workers, for which is then measured what the budget costs.
-        like: a study whose trials say what pruning saves.
+        trace_to: train two epochs and write the second one's trace to this file; nothing else is written.
+        plan_for: measure what the budget costs, and predict the end for these numbers of workers.
+        like: a study whose trials show what pruning saves.
     """
-    spec, _, _ = choose(wanted)
-    description = probe(spec, wanted.data)
-    traced = trace(spec, wanted.data, device.name, trace_to) if trace_to else None
+    spec, _, _ = choose(options)
+    description = probe(spec, options.data)
+    traced = trace(spec, options.data, device.name, trace_to) if trace_to else None
     plan = None
     if plan_for is not None:
         say(f"--plan: training three epochs on {device.label}")
-        measured = measure(spec, wanted.data, device.name)
-        trials = wanted.trials or spec.study.trials
+        measured = measure(spec, options.data, device.name)
+        trials = options.trials or spec.study.trials
         plan = BudgetEstimate(measured, expected_saving(spec, like), trials, len(spec.known), plan_for)
     return Report(spec, description, device.label, traced, plan)
 
 
 def study_like(url: str, name: str) -> Snapshot | None:
-    """The study `name`, or its quick twin, as it is now; None where there is neither."""
+    """The study `name` or its quick twin as it is now; None where neither exists."""
     for each in (name, f"{name}-{QUICK}"):
         if (study := find_study(url, each, read_only=True)) is not None:
             return read_snapshot(study)
@@ -91,49 +91,50 @@ def study_like(url: str, name: str) -> Snapshot | None:
 
 
 def check_table(report: Report) -> RenderableType:
-    """The answer of `search check` for a terminal."""
+    """What `search check` shows on a terminal: a row for each thing it found."""
     table = Table.grid(padding=(0, 2))
-    spec, data = report.spec, report.description
-    table.add_row("objective", spec.objective)
-    if spec.profile:
-        table.add_row("profile", spec.profile)
-    table.add_row("searched", ", ".join(parameter.name for parameter in spec.space.parameters))
-    table.add_row("known", ", ".join(known.name for known in spec.known) or "none")
-    table.add_row("trials", str(spec.study.trials))
-    if data is not None:
-        size = (
-            f"{data.train} to train, {data.val} to validate, {data.classes} classes, {data.image_size} px"
-        )
-        table.add_row("data", f"{data.source}: {size}")
-        if data.parameters is not None:
-            table.add_row("model", f"{data.parameters:,} parameters")
-    table.add_row("device", report.device)
-    for problem in report.problems:
-        table.add_row("problem", problem)
-    if report.trace is not None:
-        for row in _trace_rows(report.trace):
-            table.add_row(*row)
-    if report.plan is not None:
-        for row in _plan_rows(report.plan):
-            table.add_row(*row)
+    for row in _rows(report):
+        table.add_row(*row)
     return table
 
 
+def _rows(report: Report) -> Iterator[tuple[str, str]]:
+    spec, data = report.spec, report.description
+    yield "objective", spec.objective
+    if spec.profile:
+        yield "profile", spec.profile
+    yield "searched", ", ".join(parameter.name for parameter in spec.space.parameters)
+    yield "known", ", ".join(known.name for known in spec.known) or "none"
+    yield "trials", str(spec.study.trials)
+    if data is not None:
+        counts = f"{data.train} to train, {data.val} to validate, {data.classes} classes"
+        yield "data", f"{data.source}: {counts}, {data.image_size} px"
+        if data.parameters is not None:
+            yield "model", f"{data.parameters:,} parameters"
+    yield "device", report.device
+    for problem in report.problems:
+        yield "problem", problem
+    if report.trace is not None:
+        yield from _trace_rows(report.trace)
+    if report.plan is not None:
+        yield from _plan_rows(report.plan)
+
+
 def _trace_rows(trace: Trace) -> Iterator[tuple[str, str]]:
-    """Rows that say where the trace is and what the epoch spent its time on."""
+    """Where the trace is, and what the epoch spent its time on."""
     yield "trace", f"{trace.file}: epoch {trace.epoch}; open it in ui.perfetto.dev or chrome://tracing"
     for cost in trace.costs:
         yield "cost", f"{cost.share:5.1%}  {cost.seconds:8.3f} s  {cost.calls:7,} x  {cost.name}"
 
 
 def _plan_rows(plan: BudgetEstimate) -> Iterator[tuple[str, str]]:
-    """Rows that say what a budget costs, and what that was measured with."""
+    """What a budget costs, and what was measured."""
     measured, saving = plan.measured, plan.saving
     epoch, trial, worker = (
         formatting.seconds(seconds)
         for seconds in (measured.epoch_seconds, measured.trial_seconds, measured.worker_seconds)
     )
-    begin = f"a trial takes {trial} to begin, a worker {worker} more"
+    begin = f"{trial} to start a trial, {worker} more to start a worker"
     yield "measured", f"{measured.config}: {measured.epochs} epochs of {epoch}; {begin}"
     most, likely = formatting.hours(plan.gpu_hours_at_most), formatting.hours(plan.gpu_hours)
     yield "cost", f"{plan.trials} trials: {most} device-hours at most, {likely} expected"

@@ -1,7 +1,7 @@
-"""One epoch under PyTorch's profiler: a trace to look at, and what it spent its time on.
+"""One epoch under PyTorch's profiler: a trace file, and the operations that took most of its time.
 
-The epoch is the second of a training in a folder that is thrown away: the first has the set-up in it.
-Any objective that trains with torch can be traced; nothing here knows which one it is.
+It is the second epoch of a training in a temporary folder: the first one includes the set-up. Any objective
+that trains with torch can be traced.
 """
 
 import os
@@ -16,8 +16,7 @@ from search.loading import configure, load_objective
 from search.objective import Run
 from search.spec.spec import Spec
 
-LARGEST = 5
-"""Costs that are shown."""
+LARGEST = 5  # costs that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,8 @@ def trace(spec: Spec, data: Path | None, device: str, file: Path) -> Trace:
         UserError: `file` cannot be written.
         SearchError: the objective trained no epoch.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells stderr when it starts and stops
-    from torch.profiler import ProfilerActivity, profile  # an objective may do without torch
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler writes to stderr
+    from torch.profiler import ProfilerActivity, profile  # not every objective needs torch
 
     writable(file)
     objective = load_objective(spec.objective)
@@ -81,7 +80,7 @@ def trace(spec: Spec, data: Path | None, device: str, file: Path) -> Trace:
 
 
 def largest(operations: Any, *, on_gpu: bool) -> tuple[OperationCost, ...]:
-    """The costs of most seconds, the largest first; `operations` are the profiler's averages."""
+    """The `LARGEST` costs, largest first; `operations` are the profiler's averages."""
     kind = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     spent = {operation.key: (getattr(operation, kind), operation.count) for operation in operations}
     total = sum(microseconds for microseconds, _ in spent.values())
@@ -93,10 +92,10 @@ def largest(operations: Any, *, on_gpu: bool) -> tuple[OperationCost, ...]:
 
 
 def writable(file: Path) -> None:
-    """Raises UserError where `file` cannot be made, before minutes are spent on what goes into it."""
+    """Raises UserError where `file` cannot be created, before minutes are spent on its content."""
     try:
         file.open("ab").close()
     except OSError as error:
         raise UserError(
-            f"--trace: {file}: {error.strerror}; run it in a folder you may write to"
+            f"--trace: {file}: {error.strerror}; run it in a folder that is writable"
         ) from error

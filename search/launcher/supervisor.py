@@ -1,7 +1,7 @@
 """One worker process per device of this machine: started, watched, restarted, stopped.
 
-The supervisor spawns workers and never imports them; what it knows of their work it reads from the
-study, like everybody else. `supervise` is a generator of Snapshots: who consumes it shows them.
+The supervisor spawns workers and never imports them; it reads their progress from the study, as any other
+process does. `supervise` is a generator of Snapshots, for its consumer to show.
 """
 
 import signal
@@ -26,7 +26,7 @@ SNAPSHOT_SECONDS = 1.0
 GRACE_SECONDS = 30.0  # how long a worker may take to leave before it is killed
 BACKOFF_SECONDS = (1.0, 60.0)  # before a crashed worker is started again: first, longest
 # Of one worker in a row, each within STEADY_SECONDS of its start. One more than the deaths after which a
-# trial that kills its workers is given up: it must not take the search with it.
+# trial that kills its workers is failed, so that such a trial does not end the search.
 MAX_CRASHES = 6
 STEADY_SECONDS = 60.0
 ENDED = (0, NO_DEVICE)
@@ -54,11 +54,11 @@ class Supervisor:
 
     Attributes:
         failure: why the search cannot go on.
-        turned_away: what workers said that found no free device, once all have left.
+        turned_away: a sentence of each worker that found no free device, once all have left.
     """
 
     def __init__(
-        self, study: Study, wanted: Sequence[Device], runs: Path, data: Path | None, artifacts: str | None
+        self, study: Study, devices: Sequence[Device], runs: Path, data: Path | None, artifacts: str | None
     ) -> None:
         self._study = study
         self._runs = runs
@@ -67,7 +67,7 @@ class Supervisor:
         self._logs = runs / study.name / "workers"
         self._logs.mkdir(parents=True, exist_ok=True)
         self._children: list[WorkerProcess] = []
-        self._wanted = list(wanted)
+        self._devices = list(devices)
         self._last: Snapshot | None = None
         self.failure: SearchError | None = None
         self.turned_away: list[str] = []
@@ -76,10 +76,10 @@ class Supervisor:
         """Runs the workers until all have left; yields the study about once a second.
 
         Raises:
-            SearchError: a worker says that the input is wrong, or crashes again and again.
+            SearchError: a worker reports wrong input, or crashes again and again.
         """
         try:
-            self._children = [self._start(index, device) for index, device in enumerate(self._wanted)]
+            self._children = [self._start(index, device) for index, device in enumerate(self._devices)]
             shown = -SNAPSHOT_SECONDS
             while self._watch(interrupt):
                 if time.monotonic() - shown >= SNAPSHOT_SECONDS:
@@ -117,7 +117,7 @@ class Supervisor:
         return WorkerProcess(device, process, log, time.monotonic())
 
     def _watch(self, interrupt: Interrupt) -> bool:
-        """Looks after each worker; False once none is left to wait for."""
+        """Checks each worker and restarts crashed ones; False once there is none to wait for."""
         if interrupt or self.failure is not None:
             return False
         for index, child in enumerate(self._children):
@@ -134,15 +134,16 @@ class Supervisor:
         return any(child.process.poll() not in ENDED for child in self._children)
 
     def _note_crash(self, child: WorkerProcess, code: int) -> None:
-        said = last_line(child.log)
-        # Later it is no user's mistake: a database that is away looks like a wrong URL to who starts.
+        message = last_line(child.log)
+        # Only the first time is it the user's mistake: to a restarted worker an absent database looks like
+        # a wrong URL.
         if code == 2 and not child.crashes:
-            self.failure = UserError(said)
+            self.failure = UserError(message)
             return
         steady = time.monotonic() - child.started > STEADY_SECONDS
         child.crashes = 1 if steady else child.crashes + 1
         if child.crashes >= MAX_CRASHES:
-            text = f"the worker on {child.device.label} crashed {child.crashes} times in a row: {said}"
+            text = f"the worker on {child.device.label} crashed {child.crashes} times in a row: {message}"
             self.failure = SearchError(f"{text}; see {child.log}")
             return
         first, longest = BACKOFF_SECONDS
@@ -175,6 +176,6 @@ class Supervisor:
 
 
 def last_line(log: Path) -> str:
-    """What a worker said last, where it said anything."""
+    """The last line of a worker's log."""
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1] if lines else "no output"

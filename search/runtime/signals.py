@@ -1,7 +1,7 @@
-"""First signal: finish the batch, give the trial back, leave. Second signal: now.
+"""First signal: finish the batch, give the trial back, leave. Second signal: exit now.
 
-SIGTERM comes from whoever stops containers and jobs, SIGUSR1 is Slurm's warning that the time is nearly up,
-SIGINT is Ctrl-C. The first two end a worker with 143, the last with 130.
+SIGTERM stops containers and jobs, SIGUSR1 is Slurm's warning that the time limit is near, SIGINT is Ctrl-C.
+The first two end a worker with 143, the last with 130.
 """
 
 import os
@@ -13,19 +13,19 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-LOOK_SECONDS = 0.05  # between two looks for a signal
+LOOK_SECONDS = 0.05  # between two checks for a signal
 
 
 class Interrupted(BaseException):
-    """A signal came where one is obeyed at once. No Exception: nothing on the way may take it for one."""
+    """A signal came in an `at_once` block. A BaseException, so that no `except Exception` catches it."""
 
 
 class Interrupt:
     """Whether a signal came, and which; `code` is the exit code it asks for (130, 143).
 
-    The handler only notes the signal. It runs in the middle of whatever the main thread does, and would
-    wait for ever on a lock that is held there, the one inside a threading.Event for instance. Only where
-    nothing is held yet does it end what goes on (`at_once`).
+    The handler only notes the signal. It runs in the middle of whatever the main thread is doing, and would
+    deadlock on a lock that thread holds, such as the one inside a threading.Event. Only in an `at_once`
+    block, where nothing is held yet, does it raise.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Interrupt:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Within, a signal raises Interrupted: while importing, reading data, waiting for the database."""
+        """A signal raises Interrupted in this block: during imports, reading data, waiting."""
         self._at_once = True
         try:
             if self:
@@ -66,15 +66,15 @@ class Interrupt:
 
 
 def exit_code(number: int) -> int:
-    """128 and the signal's number; a warning of SIGTERM ends like SIGTERM."""
+    """128 plus the signal's number; Slurm's warning counts as SIGTERM."""
     return 128 + (signal.SIGTERM if number == signal.SIGUSR1 else number)
 
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Turns signals into an `Interrupt` that is polled; restores what was there before.
+    """Turns signals into an `Interrupt` to poll; restores the previous handlers.
 
-    A signal within `at_once` ends the block here, without an error.
+    A signal in an `at_once` block ends this block without an error.
     """
     interrupt = Interrupt()
     before = {number: signal.signal(number, interrupt._handle) for number in HANDLED}
@@ -90,17 +90,17 @@ def interruptible() -> Iterator[Interrupt]:
 def leave_with_parent(interrupt: Interrupt, grace_seconds: float = 30.0) -> None:
     """Obeys the parent process through standard input, which is its pipe.
 
-    A byte is the number of a signal that the parent passes on. It counts once: batch systems signal parent
-    and child alike, and a second signal means `now`. The pipe closes when the parent is gone, also where
-    that had no chance to say goodbye (`kill -9`): a process that was asked before leaves at once, another
-    as after SIGTERM, within the grace period.
+    A byte is the number of a signal that the parent passes on. It is ignored where the process already has
+    a signal: batch systems signal parent and child alike, and a second signal would mean `now`. The pipe
+    closes when the parent is gone, even after `kill -9`. The process then leaves: at once if it had been
+    signalled before, otherwise as after SIGTERM, within the grace period.
     """
 
     def watch() -> None:
         # Not through sys.stdin: a thread inside its buffer aborts the interpreter's shutdown.
-        while said := os.read(0, 1):
+        while byte := os.read(0, 1):
             if not interrupt:
-                os.kill(os.getpid(), said[0])
+                os.kill(os.getpid(), byte[0])
         if interrupt:
             os._exit(interrupt.code)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -111,6 +111,6 @@ def leave_with_parent(interrupt: Interrupt, grace_seconds: float = 30.0) -> None
 
 
 def pass_on(number: int, pipe: int) -> None:
-    """Tells the process that reads `pipe` by `leave_with_parent` of a signal."""
+    """Passes a signal on to the process whose `leave_with_parent` reads `pipe`."""
     with suppress(OSError):  # it has left already
         os.write(pipe, bytes([number]))

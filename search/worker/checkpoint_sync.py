@@ -1,16 +1,16 @@
-"""A worker's side of the artifact store: which checkpoints go there and when, and the files of a page.
+"""A worker's use of the artifact store: which checkpoints it uploads and when, and the files of a page.
 
-With `--artifacts` a trial's checkpoint goes to the store that all machines share:
+With `--artifacts` a trial's checkpoint is uploaded to the store that all machines share:
 
 - after a published epoch, unless uploads would then have taken more than SHARE of the time so far;
-- when the trial is given back, always, before somebody else may take it over.
+- always when the trial is given back, before another worker may take it over.
 
-Without it there is a store of this machine's own, for what the dashboard shows, and checkpoints stay
-where they are.
+Without it the store is a folder of this machine for what the dashboard shows, and checkpoints stay where
+they are.
 
-One thread beside training does it all: a store may take minutes to answer, and for ever. An upload mostly
-waits there; what it takes from training is the time it computes, on one of the cores that training has, and
-that is counted. A store that fails costs a line in the log, neither an epoch nor a trial.
+A single thread does all of it beside training: a store may take minutes to answer, or never answer. An
+upload mostly waits. What it costs training is its CPU time on one of training's cores, and that is what is
+counted. A store that fails costs a line in the log, but no epoch and no trial.
 """
 
 import logging
@@ -40,37 +40,37 @@ from storage.pages import Artifact
 log = logging.getLogger(__name__)
 
 DEFAULT = "artifacts"  # below --runs
-SHARE = 0.01  # of the time at most that uploads may take from training
-PATIENCE_SECONDS = 15.0  # for the store, where somebody waits for it
-FETCH_SECONDS = 300.0  # for a checkpoint: without it, epochs are trained again
-LOOK_SECONDS = 0.02  # between two looks whether it has answered
+SHARE = 0.01  # of training's time that uploads may take at most
+PATIENCE_SECONDS = 15.0  # to wait for the store where training waits with it
+FETCH_SECONDS = 300.0  # to wait for a checkpoint: without it epochs are trained again
+LOOK_SECONDS = 0.02  # between two checks whether it has answered
 
 
 @dataclass
-class _Sent:
-    """What of the present trial is whole in the store: its epoch, and how many checkpoints were."""
+class _Uploaded:
+    """The present trial's checkpoint in the store: its epoch, and how many there have been."""
 
     epoch: int = 0
     count: int = 0
 
 
 class CheckpointSync:
-    """The store as one worker uses it; `shared` where other machines do, too."""
+    """The store as one worker uses it; `shared` where other machines use it, too."""
 
-    def __init__(self, study: Study, runs: Path, place: str | None) -> None:
+    def __init__(self, study: Study, runs: Path, location: str | None) -> None:
         self.study = study
-        self.shared = place is not None
-        self.store = open_store(artifact_place(place, runs))
+        self.shared = location is not None
+        self.store = open_store(artifact_place(location, runs))
         self._thread = _Thread()
-        self._sent = _Sent()
+        self._uploaded = _Uploaded()
         self._upload: Future[None] | None = None
         self._cores = int(thread_variables(1)["OMP_NUM_THREADS"].partition(",")[0])
         self._began = time.monotonic()
-        self._spent = self._last = 0.0  # seconds that uploads have taken from training, and the last one
+        self._spent = self._last = 0.0  # CPU seconds of all uploads, and of the last one
 
     @cached_property
     def token(self) -> uuid.UUID:
-        """The study's, which begins its keys in the store; the database is asked once."""
+        """The study's token, which its keys in the store begin with; read from the database once."""
         return studies.token(self.study.engine, self.study.id)
 
     @cached_property
@@ -80,35 +80,35 @@ class CheckpointSync:
     # -- checkpoints -----------------------------------------------------------------------------
 
     def restore(self, lease: Lease, workspace: Workspace, stop: Callable[[], bool]) -> None:
-        """Begins with a trial: from what this machine has of it, or the store where that is further."""
-        self._sent = _Sent()
+        """Begins a trial with the checkpoint of this machine, or of the store where that one is further."""
+        self._uploaded = _Uploaded()
         if self.shared and workspace.epoch < lease.epochs:
             folder = workspace.beside("fetched")
             load = partial(self._checkpoints.load, lease.number, lease.attempt, workspace.epoch, folder)
             if epoch := self._wait(self._do(load), stop, FETCH_SECONDS):
                 workspace.start_from(folder, epoch)
-                self._sent.epoch = epoch
+                self._uploaded.epoch = epoch
         if workspace.epoch:
-            where = "the artifact store" if self._sent.epoch else "this machine"
-            log.info("goes on after epoch %d, from %s", workspace.epoch, where)
+            where = "the artifact store" if self._uploaded.epoch else "this machine"
+            log.info("continues after epoch %d, from %s", workspace.epoch, where)
         elif lease.epochs:
-            remedy = "" if self.shared else " (--artifacts, one for all workers, would have it)"
-            log.warning("its checkpoint is not here%s: restarts from epoch 1", remedy)
+            remedy = "" if self.shared else " (an --artifacts store shared by all workers would have it)"
+            log.warning("its checkpoint is not on this machine%s: restarts from epoch 1", remedy)
 
     def upload_if_affordable(self, lease: Lease, workspace: Workspace) -> None:
-        """Uploads the checkpoint that was just published, if one more is within the share."""
+        """Uploads the checkpoint that was just published, if another upload is within SHARE."""
         allowed = SHARE * (time.monotonic() - self._began)
-        if self._owes(workspace) and self._is_idle() and self._spent + self._last <= allowed:
+        if self._is_behind(workspace) and self._is_idle() and self._spent + self._last <= allowed:
             self._start(lease, workspace)
 
     def upload_and_wait(self, lease: Lease, workspace: Workspace, renew: Callable[[], bool]) -> None:
-        """Uploads what was published last, and waits: the trial is about to be given back."""
-        if not self._owes(workspace) or not _confirmed(renew):
+        """Uploads the last published checkpoint and waits for it: the trial is about to be given back."""
+        if not self._is_behind(workspace) or not _confirmed(renew):
             return
         end = time.monotonic() + PATIENCE_SECONDS
         if self._upload is not None:
             self._wait(self._upload, _never, PATIENCE_SECONDS)
-        if self._owes(workspace) and self._is_idle():
+        if self._is_behind(workspace) and self._is_idle():
             self._wait(self._start(lease, workspace), _never, end - time.monotonic())
 
     def drop_checkpoints(self, lease: Lease) -> None:
@@ -116,8 +116,8 @@ class CheckpointSync:
         if self.shared:
             self._do(partial(self._checkpoints.drop, lease.number, range(1, lease.attempt + 1)))
 
-    def _owes(self, workspace: Workspace) -> bool:
-        return self.shared and workspace.epoch > self._sent.epoch
+    def _is_behind(self, workspace: Workspace) -> bool:
+        return self.shared and workspace.epoch > self._uploaded.epoch
 
     def _is_idle(self) -> bool:
         return self._upload is None or self._upload.done()
@@ -125,15 +125,15 @@ class CheckpointSync:
     def _start(self, lease: Lease, workspace: Workspace) -> Future[None]:
         """Begins an upload of `workspace` as it is now."""
         begun = time.thread_time()
-        sent, epoch, files = self._sent, workspace.epoch, workspace.snapshot()
+        uploaded, epoch, files = self._uploaded, workspace.epoch, workspace.snapshot()
         linked = time.thread_time() - begun
 
         def upload() -> None:
             before = time.thread_time()
-            generation = sent.count % len(GENERATIONS)  # the same again after one that failed
+            generation = uploaded.count % len(GENERATIONS)  # after a failed upload the same one again
             try:
                 self._checkpoints.save(lease.number, lease.attempt, generation, epoch, files)
-                sent.epoch, sent.count = epoch, sent.count + 1
+                uploaded.epoch, uploaded.count = epoch, uploaded.count + 1
             finally:
                 self._last = linked + (time.thread_time() - before) / self._cores
                 self._spent += self._last
@@ -144,7 +144,7 @@ class CheckpointSync:
     # -- pages -----------------------------------------------------------------------------------
 
     def put_files(self, number: int, files: Collection[Path], stop: Callable[[], bool]) -> list[Artifact]:
-        """Puts files of trial `number` into the store for its page; returns those it took in time."""
+        """Stores files of trial `number` for its page; returns those that were stored in time."""
         taken: list[Artifact] = []
 
         def write() -> None:
@@ -165,16 +165,16 @@ class CheckpointSync:
     # -- the thread ------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Waits for what is still to be done."""
+        """Waits for pending jobs."""
         self._wait(self._do(lambda: None), _never, PATIENCE_SECONDS)
 
     def _do(self, job: Callable[[], Any]) -> Future[Any]:
-        """Has the thread do `job` after all others; the answer is None where it fails."""
+        """Has the thread do `job` after all others; its result is None where it fails."""
 
         def quietly() -> Any:
             try:
                 return job()
-            except Exception as error:  # of as many kinds as there are stores
+            except Exception as error:  # every kind of store has its own
                 log.warning("the artifact store: %s", said(error))
                 return None
 
@@ -192,7 +192,10 @@ class CheckpointSync:
 
 
 class _Thread:
-    """Does one job after the other, and ends with the process, whatever the one under way waits for."""
+    """Does one job after another, and ends with the process even in the middle of a job.
+
+    A ThreadPoolExecutor would make the process wait for that job when it exits.
+    """
 
     def __init__(self) -> None:
         self._jobs: queue.Queue[tuple[Callable[[], Any], Future[Any]]] = queue.Queue()
@@ -210,7 +213,7 @@ class _Thread:
 
 
 def artifact_place(given: str | None, runs: Path) -> str:
-    """Where artifacts are: the place that was given, or a folder of this machine's own."""
+    """Where artifacts are: at `given`, or in a folder of this machine."""
     return given or str(runs / DEFAULT)
 
 

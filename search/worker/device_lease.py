@@ -1,4 +1,4 @@
-"""How a worker gets its device: it joins the study and takes the first device that is free."""
+"""How a worker gets its device: it joins the study and leases the first device that is free."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +11,7 @@ from search.worker.retry import LeaveTrial, retry_until_answered
 from storage.devices import DeviceRequest, Holder, claim
 from storage.leases import Leases
 
-LOOK_SECONDS = 1.0  # between two looks whether a silent holder lives
+LOOK_SECONDS = 1.0  # between two checks whether a silent holder lives
 
 
 def acquire_device(
@@ -19,33 +19,35 @@ def acquire_device(
 ) -> Device:
     """Joins the study at the first of `devices` that is free; raises NoDevice where there is none.
 
-    A holder that may be dead is waited for, until it gives a sign of life or its lease ends: a container
-    that was killed and started again gets its GPU back.
+    A holder that may be dead is given until its lease ends to show a heartbeat. So a container that was
+    killed and started again gets its GPU back.
     """
     retry_until_answered(partial(leases.join, devices[0].label), interrupt, heartbeat)
-    wanted = {
+    requests = {
         device.key: DeviceRequest(device.key, device.label, device.share)
         for device in devices
         if device.key
     }
-    if not wanted:
+    if not requests:
         return devices[0]
-    seen: dict[str, float] = {}
+    first_seen: dict[str, float] = {}
     while True:
-        answer = retry_until_answered(partial(claim, leases, list(wanted.values())), interrupt, heartbeat)
+        answer = retry_until_answered(partial(claim, leases, list(requests.values())), interrupt, heartbeat)
         if isinstance(answer, DeviceRequest):
             leases.device = answer.device
             return next(device for device in devices if device.key == answer.device)
-        if all(holder.lives or _gave_a_sign(holder, seen) for holder in answer):
-            raise NoDevice(f"no GPU is free: {_names(answer)}")
+        if all(holder.lives or _is_alive(holder, first_seen) for holder in answer):
+            raise NoDevice(f"no GPU is free: {_list_holders(answer)}")
         if interrupt.wait(min(LOOK_SECONDS, leases.beat_seconds)):
             raise LeaveTrial
 
 
-def _gave_a_sign(holder: Holder, seen: dict[str, float]) -> bool:
-    """Whether it was heard since it was first looked at."""
-    return holder.seen_at > seen.setdefault(holder.worker_id, holder.seen_at)
+def _is_alive(holder: Holder, first_seen: dict[str, float]) -> bool:
+    """Whether it has sent a heartbeat since it was first looked at."""
+    return holder.seen_at > first_seen.setdefault(holder.worker_id, holder.seen_at)
 
 
-def _names(holders: Sequence[Holder]) -> str:
-    return ", ".join(f"{holder.label} is process {holder.pid}'s on {holder.host}" for holder in holders)
+def _list_holders(holders: Sequence[Holder]) -> str:
+    return ", ".join(
+        f"{holder.label} is used by process {holder.pid} on {holder.host}" for holder in holders
+    )

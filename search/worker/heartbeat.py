@@ -1,7 +1,7 @@
-"""A worker's signs of life: a thread that renews the lease, says what is going on, hears wishes to stop.
+"""A worker's heartbeat: a thread that renews the lease, stores its status, reads requests to stop.
 
-The thread outlives every database error: it says so once, keeps trying, and training goes on
-meanwhile. What it learns is read by the main thread between batches: nothing here interrupts it.
+The thread survives every database error: it logs the first one and keeps trying, while training goes on.
+The main thread reads what it has learnt between batches; nothing here interrupts that thread.
 """
 
 import logging
@@ -19,16 +19,16 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Beats from `with` until its end.
+    """Beats inside its `with` block.
 
     Attributes:
         lease: the lease to renew; None while the worker has none.
-        lost: the lease was somebody else's at the last beat: train no further.
-        displaced: the device was somebody else's at the last beat: leave.
+        lost: at the last beat the lease was another worker's: stop training.
+        displaced: at the last beat the device was another worker's: leave.
         study_deleted: the study is no longer in the database: leave.
-        stop: what the study asks of its workers.
-        reachable: the last beat went through, and so did everything since.
-        beats: how many went through.
+        stop: how the study asks its workers to stop, if it does.
+        reachable: the last beat succeeded, and so did every call since.
+        beats: how many succeeded.
     """
 
     def __init__(self, leases: Leases) -> None:
@@ -62,18 +62,18 @@ class Heartbeat:
         return self.stop == "now" or self.displaced or self.study_deleted
 
     def hold(self, lease: Lease) -> None:
-        """From now on `lease` is renewed."""
+        """Renews `lease` from now on."""
         self.lost = False
         self.lease = lease
-        self._say(Status(state="training", number=lease.number, epoch=lease.epochs))
+        self._update(Status(state="training", number=lease.number, epoch=lease.epochs))
 
     def drop(self, state: str = "waiting") -> None:
-        """From now on no lease is renewed. Call it before the trial ends, or its end looks like a loss."""
+        """Renews no lease from now on. Call it before a trial ends, or the end looks like a lost lease."""
         self.lease = None
-        self._say(Status(state=state))
+        self._update(Status(state=state))
 
     def epoch(self, result: EpochResult, best: float) -> None:
-        """Says how far the trial is, with the next beat."""
+        """Has the next beat store how far the trial is."""
         if self.lease is not None:
             self._status = Status(
                 state="training",
@@ -87,12 +87,12 @@ class Heartbeat:
             )
 
     def away(self, error: Exception) -> None:
-        """Somebody could not reach the database: until the next beat that does, nobody tries."""
+        """Notes that a call did not reach the database: nobody tries until a beat does."""
         if self.reachable:
             log.warning("the database is away (%s); training goes on", reason(error))
         self.reachable = False
 
-    def _say(self, status: Status) -> None:
+    def _update(self, status: Status) -> None:
         self._status = status
         self._wake.set()
 
@@ -116,6 +116,6 @@ class Heartbeat:
         self.stop = beat.stop
         self.displaced = not beat.has_device
         self.study_deleted = beat.study_deleted
-        # A beat that was under way while the trial ended says nothing about the next one.
+        # A beat that began before the trial ended says nothing about the next trial.
         if lease is not None and self.lease is lease and not beat.held:
             self.lost = True

@@ -1,14 +1,14 @@
-"""A trial's folder: the owner works in a folder of its own and publishes what its lease covers.
+"""A trial's folder: its owner works in a folder of its own and publishes what its lease covers.
 
-    runs/mseg/trial-0017/                             what was published: the last epoch confirmed
+    runs/mseg/trial-0017/                             published: the last confirmed epoch
     runs/mseg/trial-0017/.work-3f2a91c0/trial-0017/   where the present owner trains
 
-A worker that was taken for dead may still write for a while; it writes beside, never over what its
-successor continues. Publishing links files instead of copying them: it costs no time and no space. A
-file `.epoch` says how far what was published is; it goes with the trial's end.
+A worker that was taken for dead may still write for a while, but only into its own folder, never over the
+files its successor continues. Publishing links files instead of copying them, so it costs no time and no
+space. A file `.epoch` holds the published epoch until the trial ends.
 
-While the database is away nothing is published, and the owner's own folder says in `.unreported` what is
-still to be reported. Where that owner dies or falls silent, the next one that sees it goes on from there.
+While the database is away nothing is published, and `.unreported` in the owner's folder lists the results
+that are still to be reported. If that owner dies or falls silent, the next one continues there.
 """
 
 import json
@@ -34,23 +34,23 @@ class Workspace:
 
     def __init__(self, study_folder: Path, number: int, owner: str, study_token: str) -> None:
         self.published = study_folder / FOLDER.format(number)
-        # It bears the trial's name, which is what an objective may write down of its folder.
+        # Named like the trial's folder, since an objective may record the name of its folder.
         self.work = self._folder_of(owner) / self.published.name
         self.epoch = 0
         self._study = study_token
 
     def open(self, left_by: str | None = None) -> list[EpochResult]:
-        """Starts from what is there on this machine. `epoch` is then how far that is, 0 where nothing is.
+        """Starts from the checkpoint on this machine; `epoch` is then its epoch, 0 where there is none.
 
-        What was published is copied, so that no open file is shared. What a study of the same name in
-        another database has left behind is not continued.
+        Published files are copied, so that no open file is shared. Files of a study of the same name in
+        another database are not continued.
 
         Args:
-            left_by: the owner before, dead or silent. Its folder is gone on with where something in it
-                is still to be reported.
+            left_by: the previous owner, dead or silent. Its folder is continued where it holds results
+                that are still to be reported.
 
         Returns:
-            That, in order.
+            Those results, in order.
         """
         if left_by is not None and (unreported := self._inherit(left_by)):
             self.epoch = unreported[-1].epoch
@@ -63,13 +63,13 @@ class Workspace:
         return []
 
     def start_from(self, folder: Path, epoch: int) -> None:
-        """Starts from the files in `folder`, which become this owner's, instead."""
+        """Starts from the files in `folder` instead, which become this owner's."""
         shutil.rmtree(self.work)
         folder.rename(self.work)
         self.epoch = epoch
 
     def beside(self, name: str) -> Path:
-        """An empty folder of this owner's that is no part of the trial's files."""
+        """A new empty folder of this owner whose files are not the trial's."""
         folder = self.work.parent / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -80,26 +80,26 @@ class Workspace:
         return _files(self.work)
 
     def snapshot(self) -> Sequence[Path]:
-        """The same as they are now, whatever training does to them: links in a folder beside."""
+        """These files as they are now, whatever training does to them next: links in another folder."""
         folder = self.beside("snapshot")
         for path in _files(self.work):
             os.link(path, folder / path.name)
         return _files(folder)
 
     def note_unreported(self, unreported: Sequence[EpochResult]) -> None:
-        """Notes what the database has not heard of, in order, for whoever comes after this owner."""
+        """Writes down the results that the database does not have, in order, for the next owner."""
         results = [(result.epoch, result.epochs, result.score) for result in unreported]
         beside = self.work.parent / f"{UNREPORTED}.tmp"
         beside.write_text(json.dumps({"study": self._study, "results": results}))
         beside.replace(self.work.parent / UNREPORTED)
 
     def publish(self, epoch: int) -> None:
-        """Makes this owner's files, after `epoch`, the trial's. Only while the lease is confirmed."""
+        """Publishes this owner's files after `epoch`. Call it only while the lease is confirmed."""
         with _blocks_freed_later() as keep:
             for path in _files(self.work):
                 public = self.published / path.name
                 if public.exists() and public.samefile(path):
-                    continue  # unchanged since; and a rename over itself would leave `beside` behind
+                    continue  # unchanged; renaming a link over itself would leave `beside` behind
                 beside = self.published / f".{path.name}{self.work.parent.name}"
                 beside.unlink(missing_ok=True)
                 os.link(path, beside)
@@ -112,23 +112,24 @@ class Workspace:
             (self.work.parent / UNREPORTED).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Removes this owner's folder, and those of owners before it: the trial has ended."""
+        """Removes this and earlier owners' folders: the trial has ended."""
         (self.published / MARK).unlink(missing_ok=True)
         for folder in self.published.glob(f"{WORK}*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def leave(self) -> None:
-        """Removes this owner's folder only: somebody else goes on with the trial."""
+        """Removes this owner's folder only: another worker continues the trial."""
         shutil.rmtree(self.work.parent, ignore_errors=True)
 
     def _inherit(self, owner: str) -> list[EpochResult]:
-        """Copies what `owner` left, where something in it is unreported; returns that.
+        """Copies what `owner` left, where some of its results are unreported; returns those results.
 
-        It may be frozen and wake up, or be cut off and train on. What it notes it notes after each epoch's
-        checkpoint: where both notes are the same, the copy is of the last epoch in them or of the next.
+        It may be frozen and wake up, or be cut off and still train. It writes its note after each epoch's
+        checkpoint: where the note is the same before and after copying, the copy is of the last epoch in
+        it or of the next one.
         """
         left = self._folder_of(owner)
-        with suppress(FileNotFoundError):  # it has gone on to report, or to leave
+        with suppress(FileNotFoundError):  # it has reported meanwhile, or left
             while noted := self._noted(left):
                 self._empty()
                 for path in _files(left / self.published.name):
@@ -138,7 +139,7 @@ class Workspace:
                         EpochResult(epoch=epoch, epochs=epochs, score=score)
                         for epoch, epochs, score in noted
                     ]
-                    self.note_unreported(unreported)  # this owner may die before it has reported them
+                    self.note_unreported(unreported)  # this owner may die before it reports them
                     return unreported
         return []
 
@@ -162,21 +163,20 @@ class Workspace:
 
 
 def check_folder(runs: Path) -> None:
-    """Raises UserError where trials could not write; makes nothing."""
-    there = next(path for path in (runs, *runs.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise UserError(f"--runs: {there} is a file; name a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"--runs: {there} cannot be written to; name another folder")
+    """Raises UserError where trials could not write; creates nothing."""
+    existing = next(path for path in (runs, *runs.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise UserError(f"--runs: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"--runs: {existing} is not writable; name another folder")
 
 
 @contextmanager
 def _blocks_freed_later() -> Iterator[Callable[[Path], None]]:
-    """Files it is told of may be renamed over in this block; nobody waits until their blocks are free.
+    """Files passed to `keep` can be replaced in this block without waiting until their blocks are free.
 
-    That takes 28 ms for a checkpoint on an ext4 that discards what it frees, and whatever else is renamed
-    meanwhile waits, too. An open file keeps its blocks, and who closes it last frees them: here a thread,
-    after the block.
+    Freeing takes 28 ms for a checkpoint on an ext4 mounted with `discard`, and every other rename waits as
+    well. An open file keeps its blocks and the last close frees them: a thread does that after this block.
     """
     kept: list[int] = []
 
@@ -195,7 +195,7 @@ def _blocks_freed_later() -> Iterator[Callable[[Path], None]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Finished files: names with a leading dot or a trailing .tmp are somebody's unfinished work."""
+    """Finished files: a leading dot or a trailing .tmp marks unfinished ones."""
     return [
         path
         for path in sorted(folder.iterdir())

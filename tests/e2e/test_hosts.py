@@ -1,4 +1,4 @@
-"""Machines that do not see each other's `runs/`: what one has trained, another goes on with."""
+"""Machines that do not see each other's `runs/`: what one has trained, another continues."""
 
 import json
 import logging
@@ -91,9 +91,7 @@ def test_without_a_store_it_restarts_and_says_so(search: Search) -> None:
     second = host(search, "there")
     search.ends(second)
     assert first_epoch_of(search, second.pid) == 1
-    assert (
-        "not here (--artifacts, one for all workers, would have it): restarts from epoch 1" in search.said
-    )
+    assert "not on this machine (an --artifacts store shared by all workers would have it)" in search.said
     (record,) = search.records()
     assert (record.state, len(record.curve)) == ("complete", 6)
 
@@ -167,7 +165,7 @@ def test_a_trial_is_given_back_with_its_checkpoint(
     assert worker(logged, study, "here", leaving(interrupt, after=4)).run(interrupt) == 143
     assert stored(logged) == 4
     assert worker(logged, study, "there").run(Interrupt()) == 0
-    assert "goes on after epoch 4, from the artifact store" in caplog.text
+    assert "continues after epoch 4, from the artifact store" in caplog.text
     assert set(logged.trained().values()) == {1} and len(logged.trained()) == 6
 
 
@@ -182,7 +180,7 @@ def test_this_machine_is_further_than_the_store(
         assert worker(logged, study, "here", leaving(interrupt, after=4)).run(interrupt) == 143
     assert stored(logged) == 1
     assert worker(logged, study, "here").run(Interrupt()) == 0
-    assert "goes on after epoch 4, from this machine" in caplog.text
+    assert "continues after epoch 4, from this machine" in caplog.text
     assert len(logged.trained()) == 6
 
 

@@ -53,7 +53,7 @@ def test_what_is_no_number(wanted: str) -> None:
 
 def test_wrong_uses_write_nothing(search: Search, command: Callable[..., Answer]) -> None:
     line = command("start", "--per-gpu", "2", code=2).err
-    assert line == "--per-gpu: 2, but there is no GPU here; --workers divides the cores\n"
+    assert line == "--per-gpu: 2, but this machine has no GPU; --workers divides its cores\n"
     line = command("start", "--per-gpu", "auto", "--workers", "2", code=2).err
     assert line.startswith("--per-gpu: --workers already sets") and line.count("\n") == 1
     assert not (search.folder / "runs").exists()

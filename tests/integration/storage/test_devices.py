@@ -137,7 +137,9 @@ def test_four_workers_race_for_two_gpus(search: Search, tmp_path: Path) -> None:
     assert first.keys() == {"GPU 0", "GPU 1"}
     lines = [line for line in search.said.splitlines() if "no GPU is free" in line]
     assert len(lines) == 2
-    assert all("GPU 0 is process " in line and "GPU 1 is process " in line for line in lines)
+    assert all(
+        "GPU 0 is used by process " in line and "GPU 1 is used by process " in line for line in lines
+    )
     assert search.run("start").err.count("no GPU is free: GPU ") == 2, "one for each"
     assert sum(process.poll() is None for process in racing) == 2
 
