@@ -3,17 +3,17 @@
     python benchmarks/compare_calibration.py --pairs 2000
 
 A run's scores are a trend and AR(1) noise, as in the recorded hand runs: the trend climbs to 0.66 by
-epoch 95 and then falls a little, the noise has a standard deviation of 0.017 an epoch. A pair differs by
-a known amount, 0 for the same config twice (A/A). Whoever reads a run takes its best epochs.
+epoch 95 and then falls a little, and the noise has a standard deviation of 0.017 per epoch. A pair differs
+by a known amount, 0 for the same config twice (A/A). A run is judged by its best epochs.
 
-The table has by family and autocorrelation: `called`, pairs in % of which one was called better;
-`wrong`, those in which it was not the better one (in an A/A pair, any); `covered`, intervals in % that
-hold the true difference of the highest means of the trends; `raw best`, pairs in % whose best epochs
-differ by 0.0152 or more, the gain that the write-up reports; `luck`, how far the level was above the
-trend's, predicted less measured. Shares with their 95 % interval (Wilson 1927).
+Columns, by family and autocorrelation: `called`, pairs in % of which one was called better; `wrong`, those
+in which it was not the better one (in an A/A pair, all); `covered`, intervals in % that contain the true
+difference of the highest means of the trends; `raw best`, pairs in % whose best epochs differ by 0.0152 or
+more, the gain that the write-up reports; `luck`, by how much the level was above the trend's, predicted
+minus measured. Shares have a 95 % interval (Wilson 1927).
 
-In the family `stopped` both are stopped 30 epochs after their best raw score: by luck one may stop while
-it still climbs, and then it truly ends lower.
+In the family `stopped` both runs stop 30 epochs after their best raw score: by chance one may stop while it
+still climbs, and then it truly ends lower.
 """
 
 import argparse

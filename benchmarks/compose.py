@@ -1,12 +1,11 @@
-"""docker-compose.yml for real: a study on drawn faces, with everything killed and restarted on the way.
+"""docker-compose.yml on a real engine: a study on drawn faces, while everything is killed or restarted.
 
     python benchmarks/compose.py [--workers 3]
 
-Needs a Docker engine with Compose, and nothing else. It makes a project of its own (mseg-check, with
-volumes and ports of its own), and in the middle of the study kills a worker's container, restarts and
-kills the database, and stops and starts everything. Afterwards it looks, by raw SQL, over HTTP and in every
-place where a password could lie, whether what was promised holds, says so line by line, and exits with 1
-where something does not.
+Needs only a Docker engine with Compose. It makes a project of its own (mseg-check, with its own volumes and
+ports), and in the middle of the study kills a worker's container, restarts and kills the database, and
+stops and starts everything. Afterwards it checks, by raw SQL, over HTTP and in every place where a password
+could be, that all promises hold. It prints a line for each, and exits with 1 if one does not hold.
 """
 
 import argparse

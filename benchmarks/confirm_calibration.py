@@ -3,20 +3,19 @@
     python benchmarks/confirm_calibration.py --races 2000 --searches 200
 
 A score of a race is a config, a seed's part that all configs share (standard deviation 0.003) and noise
-(0.005). The first table has by family: `called`, races in % in which any contender was called better or
-worse; `wrong`, those in which one was called that is not, or the wrong way round; `differences`, `means`:
-intervals in % that hold the truth; `trainings`: on average, of those that all seeds would take. Shares with
-their 95 % interval (Wilson 1927). The line before it has the share of races of equals in which anything is
-called, of 300,000 whose cells are all drawn at once: rare events take many.
+(0.005). Columns of the first table, by family: `called`, races in % in which any contender was called
+better or worse; `wrong`, those in which that was not so, or the other way round; `differences`, `means`:
+intervals in % that contain the truth; `trainings`: on average, as a share of those that all seeds would
+take. Shares have a 95 % interval (Wilson 1927). The line before it has the share of races between equals in
+which anything is called, of 300,000 that are drawn at once: rare events need many.
 
-The second table has searches: the mean over them of how far the best value was above its config's level,
-and of what was predicted from the values alone, with the noise of one value known and with it taken
-20 % too small.
+The second table is about searches: by how much the best value was above its config's level on average, and
+what was predicted from the values alone, with the noise of a value known and with it taken 20 % too small.
 
 The third table has ablations of changes with known effects, most with one interaction: by family the
-intervals in % that hold the truth, for changes alone, for the whole difference, for the interaction of
-every pair that was trained, and for what is left unexplained; ablations in % in which the pair that
-interacts was trained; trainings.
+intervals in % that contain the truth, for changes alone, for the whole difference, for the interaction of
+every pair that was trained, and for what is left unexplained; ablations in % in which the interacting pair
+was trained; trainings.
 """
 
 import argparse

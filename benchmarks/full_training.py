@@ -1,10 +1,10 @@
-"""The full protocol, once: the hand-tuned config of space.yaml on real faces, on this machine's GPU.
+"""One training by the full protocol: the hand-tuned config of space.yaml on real faces, on this GPU.
 
     python benchmarks/full_training.py --data celebamask-mini
     python benchmarks/full_training.py --data celebamask-mini --set trainer.epochs=2 --device cpu
 
-It says what val F it reached by both metrics, in how many seconds, and how busy nvidia-smi found the GPU
-meanwhile. `--no-exchange` leaves left and right labels as they are in mirror images, as the hand runs did.
+Prints the val F it reached by both metrics, the seconds it took, and how busy the GPU was, by nvidia-smi.
+`--no-exchange` does not swap left and right labels in mirror images, as the hand runs did not.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from search.objective import EpochResult, Run
 from search.scoring import best_mean
 from search.spec.spec import load_spec, stock_space
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 class Busy:
-    """Looks at the GPU's utilisation, in per cent, from `with` to its end."""
+    """Samples the GPU's utilisation, in percent, during a `with` block."""
 
     def __init__(self, device: str) -> None:
-        self.seen: list[float] = []
+        self.samples: list[float] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, args=(device,), daemon=True)
 
@@ -52,10 +52,10 @@ class Busy:
             "--query-gpu=utilization.gpu",
             "--format=csv,noheader,nounits",
         ]
-        while device.startswith("cuda") and not self._ended.wait(LOOK_SECONDS):
-            said = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-            if said.isdecimal():
-                self.seen.append(float(said))
+        while device.startswith("cuda") and not self._ended.wait(POLL_SECONDS):
+            output = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+            if output.isdecimal():
+                self.samples.append(float(output))
 
 
 def without_exchange(load: Any) -> Any:
@@ -94,7 +94,7 @@ def main() -> None:
     print(f"best epoch: {best.epoch} of {len(results)}, val F {best.score:.4f}", end=", ")
     print(f"by the batch-32 protocol {best.metrics['val_fscore_batch32']:.4f}")
     print(f"{seconds:.1f} s with set-up, {per_epoch:.3f} s an epoch", end="")
-    print(f", GPU busy {fmean(busy.seen):.0f} %" if busy.seen else "")
+    print(f", GPU busy {fmean(busy.samples):.0f} %" if busy.samples else "")
 
 
 if __name__ == "__main__":

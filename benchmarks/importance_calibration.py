@@ -6,11 +6,11 @@ A study has 40 complete trials of four parameters, drawn evenly or by TPE. A val
 0.005, less a hill's slope along the first parameter: `drop` from its top, at 0.3, to the far end of its
 range. The others do nothing.
 
-The table has by family: `called`, studies in % in which any parameter is said to be above chance; `wrong`,
-one that does nothing; `first`, the largest share is the first parameter's; `found`, that one is above
-chance. With 95 % intervals (Wilson 1927).
+Columns, by family: `called`, studies in % in which any parameter is reported above chance; `wrong`, in
+which one is that has no effect; `first`, in which the first parameter has the largest share; `found`, in
+which it is above chance. With 95 % intervals (Wilson 1927).
 
-The level of chance is taken from 39 shufflings, as a report takes it from 200: the same test at the same
+The level of chance is taken from 39 permutations, where a report takes 200: the same test at the same
 level, in a fifth of the time and with a little less power.
 """
 

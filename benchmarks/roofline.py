@@ -1,12 +1,12 @@
-"""How far a training step is from what the device could do: operations and bytes over measured rates.
+"""How far a training step is from the device's limits: operations and bytes over measured rates.
 
     python benchmarks/roofline.py                           # 128, 256 and 512 px on this machine's device
 
 Operations are those of matrix products and convolutions, forward and backward, as PyTorch counts them.
-Bytes are what every kernel reads and writes if nothing stays in a cache between two kernels; a fused step
-could do with fewer. The rates are what this device does in a large matrix product and in a large copy,
-measured in the same run. The floor is the larger of the two quotients: no step made of these kernels is
-faster, unless caches help it.
+Bytes are what every kernel reads and writes if nothing stays in a cache between two kernels; fused kernels
+would need fewer. The rates are those of a large matrix product and a large copy on this device, measured in
+the same run. The floor is the larger of the two quotients: no step made of these kernels is faster, unless
+caches help.
 """
 
 import argparse

@@ -4,10 +4,10 @@
     python benchmarks/worker_time.py --size 128 --images 160
 
 First, one worker through ten trials of ten epochs, as `search worker` runs them on a SQLite file, with
-every phase of a trial timed where it is entered and left. A phase counts without the phases inside it,
-so that the shares add up to the wall time. The first trial is listed apart: it loads the libraries'
-kernels and draws the data. Then, on a CPU, one worker with all threads beside as many workers as there
-are cores, which divide them: images per second in total, in turn, with the spread over the rounds.
+every phase of a trial timed. A phase counts without the phases inside it, so that the shares add up to the
+wall time. The first trial is listed separately: it loads the libraries' kernels and draws the data. Then,
+on a CPU, one worker with all threads is compared with as many workers as there are cores, which share the
+threads: total images per second, in alternation, with the spread over the rounds.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""Families of learning curves whose truth is known: what simulated studies train in place of a model.
+"""Families of learning curves whose truth is known, which simulated studies train in place of a model.
 
 - `warm-up`: curves rise from the end of their warm-up (0 to 7 of 30 epochs) to their config's quality.
   Configs differ in nothing else; scores have noise of 0.005. A random search is all there is to do.
-- `schedules`: the same with five schedules. But for `constant`, a rate that is still high holds the score
-  down: they gain late, or fall back again and again. Quality has nothing to do with the schedule.
+- `schedules`: the same with five schedules. Except for `constant`, a learning rate that is still high holds
+  the score down: they gain late, or fall back again and again. Quality does not depend on the schedule.
 - `fitted`: the stock space over 50 epochs, with curves of the shape and noise of real trainings. `Fitted`
-  has its constants; which of them are measured, and on what, stands beside each.
+  has its constants, and says which of them were measured, and on what.
 
-A family is made of landscapes, one per study: where its optimum lies, how fast its models learn. A
-landscape turns a slot of the study and its params into a `Curve`, the same for whoever samples or prunes.
+A family has landscapes, one per study: where its optimum lies, how fast its models learn. A landscape turns
+a slot of the study and its params into a `Curve`, which is the same for every sampler and pruner.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +37,7 @@ class Curve:
     Attributes:
         scores: by epoch from 1, with noise.
         diverged: whether the training ends itself after the last of them; the trial is then pruned.
-        value: what the config is truly worth: its best mean of five epochs without noise; 0 where it
-            diverged.
+        value: the config's true value, its best mean of five epochs without noise; 0 if it diverged.
     """
 
     scores: Sequence[float]
@@ -47,7 +46,7 @@ class Curve:
 
 
 class Landscape(Protocol):
-    """One study's truth: the curve of the trial in `slot` that has `params`."""
+    """The truth of one study: the curve of the trial in `slot` that has `params`."""
 
     def __call__(self, slot: int, params: Params) -> Curve: ...
 
@@ -62,7 +61,7 @@ class Family:
 
     @property
     def epochs(self) -> int:
-        """How many every trial has."""
+        """The number of epochs of every trial."""
         return int(self.space["trainer"]["epochs"])
 
     def spec(self, sampler: str = "random", seed: int = 0) -> Spec:

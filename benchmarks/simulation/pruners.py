@@ -1,7 +1,7 @@
-"""Who ends trials in simulated studies: nobody, our median, Optuna's pruners, Ray Tune's schedulers.
+"""Pruners for simulated studies: none, our median, Optuna's pruners, Ray Tune's schedulers.
 
-Optuna's and Ray's are the installed code, told of every epoch as their own loops would tell them. Ray is an
-extra (`pip install "mseg-search[rivals]"`); without it its rows are left out.
+Optuna's and Ray's are the installed code, called at every epoch as their own loops would call them. Ray is
+an extra (`pip install "mseg-search[rivals]"`); without it its rows are left out.
 """
 
 import importlib.util
@@ -23,20 +23,20 @@ STOCK_SHAPE = vocabulary_of().curve
 
 
 class Pruner(Protocol):
-    """One study's: told of every trial's beginning, of each score, and of its end."""
+    """The pruner of one study; it is called when a trial begins, at each score, and when the trial ends."""
 
     def begin(self, number: int, params: Params) -> None: ...
 
     def ends(self, number: int, epoch: int, score: float) -> bool:
-        """Whether the trial is to end after this epoch."""
+        """Whether to end the trial after this epoch."""
         ...
 
     def ended(self, number: int, value: float | None) -> None:
-        """The trial came to its end with `value`, or to another's."""
+        """The trial ended, with `value` if it is complete."""
         ...
 
 
-class Nobody:
+class NoPruning:
     def begin(self, number: int, params: Params) -> None: ...
 
     def ends(self, number: int, epoch: int, score: float) -> bool:
@@ -64,8 +64,8 @@ class Median:
     def ended(self, number: int, value: float | None) -> None: ...
 
 
-class Stock:
-    """A pruner of Optuna in a study of its own, which samples nothing."""
+class OptunaStudyPruner:
+    """A pruner of Optuna, in an Optuna study that samples nothing."""
 
     def __init__(self, pruner: BasePruner, name: str) -> None:
         sampler = optuna.samplers.RandomSampler(seed=0)
@@ -91,14 +91,14 @@ class Stock:
 
 @dataclass(eq=False)
 class RayTrial:
-    """What Ray's schedulers read of a trial."""
+    """The fields of a trial that Ray's schedulers read."""
 
     trial_id: str
     status: str = "RUNNING"
 
 
 class Ray:
-    """A scheduler of Ray Tune. It is its own runner: no trial ever waits, so that none is paused."""
+    """A scheduler of Ray Tune, and the runner that it is given: no trial waits, so none is paused."""
 
     def __init__(self, scheduler: Any, seed: int) -> None:
         np.random.seed(seed % 2**32)  # ASHA draws brackets from NumPy's global generator
@@ -130,7 +130,7 @@ def _ray(name: str, seed: int, **options: Any) -> Ray:
 
 
 Build = Callable[[int, int], Pruner]
-"""A study's pruner, of its epochs and its seed."""
+"""(epochs, seed) -> the pruner of one study."""
 
 
 def _median(**options: Any) -> Build:
@@ -138,15 +138,19 @@ def _median(**options: Any) -> Build:
 
 
 PRUNERS: dict[str, Build] = {
-    "none": lambda epochs, seed: Nobody(),
+    "none": lambda epochs, seed: NoPruning(),
     "ours": _median(),
     "ours, no control group": _median(control=0.0),
-    "Optuna median": lambda epochs, seed: Stock(MedianPruner(), str(seed)),
-    "Optuna median, from a third on": lambda epochs, seed: Stock(
+    "Optuna median": lambda epochs, seed: OptunaStudyPruner(MedianPruner(), str(seed)),
+    "Optuna median, from a third on": lambda epochs, seed: OptunaStudyPruner(
         MedianPruner(n_warmup_steps=epochs // 3), str(seed)
     ),
-    "Optuna successive halving": lambda epochs, seed: Stock(SuccessiveHalvingPruner(), str(seed)),
-    "Optuna Hyperband": lambda epochs, seed: Stock(HyperbandPruner(max_resource=epochs), str(seed)),
+    "Optuna successive halving": lambda epochs, seed: OptunaStudyPruner(
+        SuccessiveHalvingPruner(), str(seed)
+    ),
+    "Optuna Hyperband": lambda epochs, seed: OptunaStudyPruner(
+        HyperbandPruner(max_resource=epochs), str(seed)
+    ),
 }
 if importlib.util.find_spec("ray"):
     PRUNERS |= {

@@ -1,8 +1,8 @@
-"""Where the trials of simulated studies lie: uniform draws, our samplers, Optuna's.
+"""Samplers for simulated studies: uniform draws, our samplers, Optuna's.
 
-Uniform draws are the same for whoever prunes: pruners are compared on the same trials. Our samplers draw
-as a worker does, each slot by a sampler of its own after the trials before it, and Optuna's as
-`study.ask()` does.
+Uniform draws do not depend on the pruner, so pruners are compared on the same trials. Our samplers draw as
+in a worker, each slot with a sampler of its own from the trials before it; Optuna's draw as `study.ask()`
+does.
 """
 
 from collections import defaultdict
@@ -20,12 +20,12 @@ from simulation.learning_curves import Family
 
 
 class Sampler(Protocol):
-    """One study's: asked for the params of each slot in turn, told how each of them ended."""
+    """The sampler of one study: gives the params of each slot in turn, and learns how each trial ended."""
 
     def ask(self, slot: int) -> Params: ...
 
     def tell(self, slot: int, epochs: int, score: float, complete: bool) -> None:
-        """The trial ended after `epochs` with its value, or, not complete, with its last score."""
+        """The trial ended after `epochs`; `score` is its value if complete, else its last score."""
         ...
 
 
@@ -41,7 +41,7 @@ class Uniform:
 
 
 class Draw:
-    """A trial of which every value is drawn uniformly, in its logarithm where the range is logarithmic."""
+    """A trial whose values are drawn uniformly, on a logarithmic scale where the range has one."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -61,7 +61,7 @@ class Draw:
 
 
 class Ours:
-    """The sampler that space.yaml calls `kind`."""
+    """Our sampler `kind`, drawing as a worker does."""
 
     def __init__(self, family: Family, seed: int, kind: str) -> None:
         self._spec = family.spec(kind, seed)
@@ -82,8 +82,8 @@ class Ours:
             trial.intermediate_values = {epochs: score}
 
 
-class Stock:
-    """A sampler of Optuna in a study of its own."""
+class OptunaStudySampler:
+    """A sampler of Optuna, in an Optuna study."""
 
     def __init__(self, family: Family, sampler: BaseSampler) -> None:
         self._space = family.spec().space
@@ -106,5 +106,5 @@ class Stock:
 SAMPLERS: Mapping[str, Callable[[Family, int], Sampler]] = {
     "random": Uniform,
     "TPE, ours": lambda family, seed: Ours(family, seed, "tpe"),
-    "TPE, Optuna's": lambda family, seed: Stock(family, TPESampler(seed=seed)),
+    "TPE, Optuna's": lambda family, seed: OptunaStudySampler(family, TPESampler(seed=seed)),
 }

@@ -12,7 +12,7 @@ from storage.processes import Process
 
 
 @pytest.mark.parametrize("kind", ["median", "none"])
-def test_nobody_waits_for_a_database_that_is_away(search: Search, kind: str) -> None:
+def test_a_pruner_does_not_wait_for_a_database_that_is_away(search: Search, kind: str) -> None:
     study = search.create(f"study.pruner={{kind: {kind}}}")
     leases = Leases(study.engine, study.id, "a", Process.current())
     leases.join("cpu")
@@ -31,7 +31,7 @@ def test_nobody_waits_for_a_database_that_is_away(search: Search, kind: str) -> 
     study.engine.dispose()
 
 
-def test_the_bar_is_the_last_one_that_was_read(search: Search) -> None:
+def test_without_a_database_the_median_read_last_applies(search: Search) -> None:
     study = search.create(
         "study.pruner={kind: median, startup_trials: 2, epochs: 1, patience: 1}", trials=4
     )

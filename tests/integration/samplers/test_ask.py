@@ -69,7 +69,7 @@ def drawn(spec: Spec, trials: list[optuna.trial.FrozenTrial], slot: int) -> dict
 # -- points ----------------------------------------------------------------------------------------
 
 
-def test_a_point_is_named_by_what_can_differ(tmp_path: Path) -> None:
+def test_equal_configs_have_equal_point_names(tmp_path: Path) -> None:
     space = spec_of(tmp_path, DISCRETE).space
     computed, written = {"x": 0.1 + 0.2, "kind": "plain"}, {"x": 0.3, "kind": "plain", "epochs": 1}
     assert computed["x"] != written["x"]
@@ -77,7 +77,7 @@ def test_a_point_is_named_by_what_can_differ(tmp_path: Path) -> None:
     assert point(space, {"x": 0.3, "kind": "bent", "bend": 1}) != point(space, computed)
 
 
-def test_configs_are_all_there_are(tmp_path: Path) -> None:
+def test_configs_lists_every_config_of_a_finite_space(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, DISCRETE)
     every = list(configs(spec.space))
     assert len(every) == len({point(spec.space, params) for params in every}) == POINTS
@@ -93,7 +93,7 @@ def test_configs_are_all_there_are(tmp_path: Path) -> None:
     "sampler",
     ["{kind: random, seed: 7}", "{kind: tpe, seed: 7, n_startup_trials: 3}", "{kind: qmc, seed: 7}"],
 )
-def test_every_point_is_drawn_once_and_then_the_best_by_turns(tmp_path: Path, sampler: str) -> None:
+def test_every_point_is_drawn_once_and_then_the_best_ones_in_turn(tmp_path: Path, sampler: str) -> None:
     """Also by a sampler that has seen which is best and would draw it for ever."""
     spec = spec_of(tmp_path, DISCRETE, sampler)
     trials: list[optuna.trial.FrozenTrial] = []
@@ -113,7 +113,7 @@ def test_every_point_is_drawn_once_and_then_the_best_by_turns(tmp_path: Path, sa
     assert repeats == [*((number, 1) for number in best), (best[0], 2), (best[1], 2)]
 
 
-def test_a_known_config_that_waits_for_its_slot_is_nobody_elses(search: Search) -> None:
+def test_a_known_config_is_drawn_by_its_own_slot_only(search: Search) -> None:
     """Slot 1 draws while slot 0 has not stored its known config yet."""
     study = discrete(search, trials=POINTS)
     leases = [member(study, f"{number}") for number in range(POINTS)]
@@ -127,7 +127,7 @@ def test_a_known_config_that_waits_for_its_slot_is_nobody_elses(search: Search) 
     assert known is not None and known.params["x"] == pytest.approx(0.2) and known.params["kind"] == "plain"
 
 
-def test_workers_that_draw_at_once_draw_apart(tmp_path: Path, url: str) -> None:
+def test_workers_that_draw_at_once_draw_different_points(tmp_path: Path, url: str) -> None:
     """All ask at one moment, again and again, until more than everything is drawn."""
     search = Search(tmp_path / "work", url, DISCRETE)
     crowd = 5
@@ -169,7 +169,7 @@ def test_workers_that_draw_at_once_draw_apart(tmp_path: Path, url: str) -> None:
 # -- repeats ---------------------------------------------------------------------------------------
 
 
-def test_a_repeat_trains_with_a_seed_of_its_own_is_recorded_and_never_the_best(
+def test_a_repeat_has_its_own_seed_is_recorded_and_is_never_the_best(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even where that seed is a lucky one."""
@@ -195,7 +195,7 @@ def test_a_repeat_trains_with_a_seed_of_its_own_is_recorded_and_never_the_best(
     assert frozen.user_attrs["repeat_of"] == again.repeat_of and frozen.user_attrs["seed"] == again.seed
 
 
-def test_who_takes_a_repeat_over_has_its_seed(search: Search) -> None:
+def test_a_repeat_that_is_taken_over_keeps_its_seed(search: Search) -> None:
     study = discrete(search, trials=POINTS + 1)
     first, second = member(study, "first"), member(study, "second")
     for _ in range(POINTS):
@@ -215,7 +215,7 @@ def test_who_takes_a_repeat_over_has_its_seed(search: Search) -> None:
 # -- TPE -------------------------------------------------------------------------------------------
 
 
-def test_tpe_is_joint_within_a_branch_too(tmp_path: Path) -> None:
+def test_tpe_samples_jointly_within_a_branch(tmp_path: Path) -> None:
     """Where only the difference of two parameters counts, both are drawn together."""
     spec = spec_of(tmp_path, BRANCHES, "{kind: tpe, seed: 1}")
     dice = np.random.default_rng(0)
@@ -236,7 +236,7 @@ def test_tpe_is_joint_within_a_branch_too(tmp_path: Path) -> None:
     assert fmean(abs(draw["first"] - draw["second"]) for draw in bent) < 0.2  # type: ignore[operator]
 
 
-def test_tpe_keeps_away_from_what_runs(tmp_path: Path) -> None:
+def test_tpe_avoids_the_configs_of_running_trials(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, BRANCHES, "{kind: tpe, seed: 1}")
     dice = np.random.default_rng(0)
     trials = []
@@ -260,7 +260,7 @@ def test_tpe_keeps_away_from_what_runs(tmp_path: Path) -> None:
 # -- GP --------------------------------------------------------------------------------------------
 
 
-def test_what_the_gp_sees_is_whole(tmp_path: Path) -> None:
+def test_the_gp_is_shown_whole_trials(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, BRANCHES, "{kind: gp, seed: 1}")
     state = optuna.trial.TrialState
     plain, bent = {"x": 0.1, "y": 0.2, "kind": "plain"}, {"x": 0.3, "y": 0.4, "kind": "bent"}
@@ -283,7 +283,7 @@ def test_what_the_gp_sees_is_whole(tmp_path: Path) -> None:
     assert views[0].params["first"] == pytest.approx(0.5) and views[1].params["first"] == 0.9
 
 
-def test_the_gp_knows_where_the_peak_is_after_a_dozen_trials(tmp_path: Path) -> None:
+def test_the_gp_finds_the_peak_after_a_dozen_trials(tmp_path: Path) -> None:
     """Half of them pruned, some in a branch, one running: stock would see six, and not enough to begin."""
     spec = spec_of(tmp_path, BRANCHES, "{kind: gp, seed: 1}")
     dice = np.random.default_rng(1)

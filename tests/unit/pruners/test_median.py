@@ -43,17 +43,17 @@ OTHERS = [flat(1, 0.1), flat(2, 0.2), flat(3, 0.3)]
 
 
 @pytest.mark.parametrize(("level", "prune"), [(0.19, True), (0.2, False), (0.21, False)])
-def test_below_the_median_of_the_others_is_pruned(level: float, prune: bool) -> None:
+def test_a_trial_below_the_median_of_the_others_is_pruned(level: float, prune: bool) -> None:
     decision = decide(flat(0, level, 4), OTHERS, PLAIN)
     assert decision.prune is prune
     assert (decision.value, decision.bar, decision.peers, decision.epoch) == (level, 0.2, 3, 4)
 
 
-def test_an_even_number_of_others_has_the_middle_between_two() -> None:
+def test_the_median_of_an_even_number_is_the_mean_of_the_middle_two() -> None:
     assert decide(flat(0, 0.2, 4), [*OTHERS, flat(4, 0.4)], PLAIN).bar == pytest.approx(0.25)
 
 
-def test_minimizing_turns_it_round() -> None:
+def test_minimizing_reverses_the_comparison() -> None:
     decision = decide(flat(0, 0.21, 4), OTHERS, PLAIN, "minimize")
     assert decision.prune
     assert (decision.value, decision.bar) == (0.21, 0.2)
@@ -61,13 +61,13 @@ def test_minimizing_turns_it_round() -> None:
     assert not decide(flat(0, 0.19, 4), OTHERS, PLAIN, "minimize").prune
 
 
-def test_trials_that_ended_count_as_far_as_they_came() -> None:
+def test_ended_trials_count_up_to_their_last_epoch() -> None:
     others = [flat(1, 0.1, 4), flat(2, 0.2, 4), flat(3, 0.3), flat(4, 0.4), flat(5, 0.5)]
     assert decide(flat(0, 0.25, 4), others, PLAIN).bar == pytest.approx(0.3)
     assert decide(flat(0, 0.25, 5), others, PLAIN).bar == pytest.approx(0.4)
 
 
-def test_no_decision_before_enough_others_came_as_far() -> None:
+def test_no_trial_is_pruned_before_enough_others_reached_its_epoch() -> None:
     others = [*OTHERS[:2], flat(3, 0.3, 5)]
     assert decide(flat(0, 0.0, 5), others, PLAIN).prune
     late = decide(flat(0, 0.0, 6), others, PLAIN)
@@ -75,7 +75,7 @@ def test_no_decision_before_enough_others_came_as_far() -> None:
     assert late.bar is None
 
 
-def test_the_mean_of_the_last_scores_is_compared_not_the_best() -> None:
+def test_the_mean_of_the_last_scores_is_compared_and_not_the_best() -> None:
     settings = replace(PLAIN, smooth=2)
     collapsed = Curve(number=0, scores=[0.9, 0.9, 0.9, 0.1, 0.2])
     decision = decide(collapsed, OTHERS, settings)
@@ -83,7 +83,7 @@ def test_the_mean_of_the_last_scores_is_compared_not_the_best() -> None:
     assert decision.prune
 
 
-def test_epochs_count_from_the_end_of_the_warm_up() -> None:
+def test_trials_are_compared_by_epochs_since_their_warm_up() -> None:
     rising = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     others = [Curve(number=n, scores=rising) for n in (1, 2, 3)]
     delayed = Curve(number=0, scores=[0.0, 0.0, 0.0, 0.1, 0.2, 0.3], delay=3)
@@ -94,13 +94,13 @@ def test_epochs_count_from_the_end_of_the_warm_up() -> None:
     assert not decide(replace(delayed, scores=[0.0] * 3), others, PLAIN).prune  # still in it
 
 
-def test_scores_of_the_warm_up_are_in_no_mean() -> None:
+def test_warm_up_scores_are_left_out_of_the_mean() -> None:
     curve = Curve(number=0, scores=[0.0, 0.0, 0.4, 0.6], delay=2)
     assert decide(curve, OTHERS, replace(PLAIN, smooth=5)).value == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("warmup", [0, 2])
-def test_none_is_ended_within_the_grace_after_its_warm_up(warmup: int) -> None:
+def test_no_trial_is_pruned_during_the_grace_after_its_warm_up(warmup: int) -> None:
     settings = replace(PLAIN, epochs=3)
     pruned = [decide(flat(0, 0.0, epochs, delay=warmup), OTHERS, settings).prune for epochs in range(1, 8)]
     assert pruned == [epoch >= warmup + 3 for epoch in range(1, 8)]
@@ -112,12 +112,12 @@ def test_the_grace_is_a_tenth_of_the_horizon(horizon: int | None, grace: int) ->
     assert MedianSettings(epochs=7).grace(horizon) == 7
 
 
-def test_a_trial_at_its_last_epoch_has_nothing_left_to_save() -> None:
+def test_a_trial_is_not_pruned_at_its_last_epoch() -> None:
     assert decide(flat(0, 0.0, 7, horizon=8), OTHERS, PLAIN).prune
     assert not decide(flat(0, 0.0, 8, horizon=8), OTHERS, PLAIN).prune
 
 
-def test_patience_asks_for_epochs_in_a_row() -> None:
+def test_patience_counts_consecutive_epochs_below_the_median() -> None:
     settings = replace(PLAIN, patience=2)
     once = decide(Curve(number=0, scores=[0.5, 0.0]), OTHERS, settings)
     assert not once.prune
@@ -156,7 +156,7 @@ def test_the_margin_is_in_standard_deviations_of_the_mean_compared() -> None:
     assert decide(Curve(number=0, scores=[far] * 4), others, settings).prune
 
 
-def test_a_kind_is_ended_only_below_the_median_of_its_own() -> None:
+def test_a_trial_is_pruned_only_if_also_below_the_median_of_its_kind() -> None:
     others = [
         *(flat(n, 0.5, kind="constant") for n in range(1, 6)),
         *(flat(n, 0.2, kind="cosine") for n in (6, 7)),
@@ -180,7 +180,7 @@ def test_missing_scores_are_left_out() -> None:
     assert decide(flat(0, 0.1, 5), [*OTHERS, gone], settings).peers == 3
 
 
-def test_a_score_left_out_is_missing_and_one_read_already_stays() -> None:
+def test_skipped_epochs_are_missing_and_repeated_ones_keep_their_first_score() -> None:
     table = CurveTable(replace(PLAIN, smooth=3))
     for other in OTHERS:
         table.add(other)
@@ -190,7 +190,7 @@ def test_a_score_left_out_is_missing_and_one_read_already_stays() -> None:
     assert table.decide(0, 3).value == pytest.approx(0.2)
 
 
-def test_what_was_not_read_yet_ends_nobody() -> None:
+def test_no_trial_is_pruned_by_an_epoch_that_was_not_read_yet() -> None:
     table = CurveTable(PLAIN)
     for other in OTHERS:
         table.add(other)
@@ -200,7 +200,7 @@ def test_what_was_not_read_yet_ends_nobody() -> None:
     assert not table.decide(0, 4).prune
 
 
-def test_the_sentence_of_the_issue() -> None:
+def test_a_decision_is_explained_in_one_sentence() -> None:
     settings = replace(PLAIN, patience=2, startup_trials=5, smooth=5)
     others = [flat(n, 0.437, 31) for n in range(1, 19)]
     text = decide(flat(0, 0.412, 31), others, settings).text
@@ -227,7 +227,7 @@ def test_a_slow_starter_that_catches_up_runs_on() -> None:
     assert decide(replace(flat_out, scores=flat_out.scores[:15]), others, settings).prune
 
 
-def test_what_cannot_reach_the_best_any_more_is_ended_above_the_median() -> None:
+def test_a_trial_above_the_median_is_pruned_if_the_best_is_out_of_reach() -> None:
     settings = replace(PLAIN, epochs=4)
     levels = [0.3, 0.4, 0.5, 0.9]
     others = [rising(n, 5, level, horizon=40) for n, level in enumerate(levels, start=1)]
@@ -252,7 +252,7 @@ def test_what_cannot_reach_the_best_any_more_is_ended_above_the_median() -> None
 # Warm restarts
 
 
-def test_where_cycles_begin() -> None:
+def test_warm_restarts_begin_cycles_of_growing_length() -> None:
     shape = vocabulary_of().curve
     names = ("schedule.warmup_epochs", "schedule.restart_epochs", "schedule.restart_factor")
     doubling, equal = (
@@ -262,7 +262,7 @@ def test_where_cycles_begin() -> None:
     assert [next(equal) for _ in range(3)] == [31, 61, 91]
 
 
-def test_in_a_dip_a_trial_is_worth_what_it_had_before() -> None:
+def test_after_a_restart_a_trial_counts_with_its_mean_from_before() -> None:
     settings = replace(PLAIN, smooth=2, epochs=2)
     climb, dip = [0.2, 0.4, 0.6, 0.8], [0.1, 0.2, 0.3, 0.4]
     others = [Curve(number=n, scores=[0.15, 0.35, 0.55, 0.65, 0.66, 0.66, 0.67, 0.67]) for n in (1, 2, 3)]
@@ -276,7 +276,7 @@ def test_in_a_dip_a_trial_is_worth_what_it_had_before() -> None:
     assert decide(recovered, others, settings).value == pytest.approx(0.9)
 
 
-def test_none_is_ended_right_after_a_restart() -> None:
+def test_no_trial_is_pruned_right_after_a_restart() -> None:
     settings = replace(PLAIN, epochs=3)
     hopeless = Curve(number=0, scores=[0.0] * 10, restarts=[5])
     pruned = [
@@ -299,7 +299,7 @@ def test_a_cycle_shorter_than_the_grace_is_judged_at_its_end() -> None:
 # The control group
 
 
-def test_the_control_group_is_drawn_once_and_for_all() -> None:
+def test_the_control_group_is_the_same_every_time() -> None:
     drawn = [in_control(42, number, 0.1) for number in range(5000)]
     assert drawn == [in_control(42, number, 0.1) for number in range(5000)]
     assert 0.085 < np.mean(drawn) < 0.115
@@ -308,7 +308,7 @@ def test_the_control_group_is_drawn_once_and_for_all() -> None:
     assert all(in_control(42, number, 1.0) for number in range(1000))
 
 
-def test_a_control_runs_on_and_keeps_its_verdict() -> None:
+def test_a_control_keeps_running_and_keeps_its_decision() -> None:
     table = CurveTable(replace(PLAIN, control=1.0))
     for other in OTHERS:
         table.add(other)
@@ -322,7 +322,7 @@ def test_a_control_runs_on_and_keeps_its_verdict() -> None:
     assert table.decide(0, 3) == verdict
 
 
-def test_a_control_changes_nothing_for_the_others() -> None:
+def test_a_control_does_not_affect_other_trials() -> None:
     settings = replace(PLAIN, control=0.3)
     control, *_ = (number for number in range(50) if in_control(0, number, 0.3))
     ours, *others = (number for number in range(50) if not in_control(0, number, 0.3))
@@ -424,7 +424,7 @@ def reference(curve: Curve, others: Sequence[Curve], settings: MedianSettings, s
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_agrees_with_the_reference_on_random_curves(direction: Direction) -> None:
+def test_decisions_match_a_plain_reference_on_random_curves(direction: Direction) -> None:
     rng = np.random.default_rng(7)
     seen = {"median": 0, "reach": 0, "catching up": 0, "on": 0, None: 0}
     for _ in range(400):
@@ -471,13 +471,13 @@ def test_agrees_with_the_reference_on_random_curves(direction: Direction) -> Non
         ("control", True, "control: True is not a number from 0 to 1"),
     ],
 )
-def test_a_wrong_option_is_said(option: str, value: object, said: str) -> None:
+def test_a_wrong_option_is_refused_with_its_value(option: str, value: object, said: str) -> None:
     with pytest.raises(ValueError) as raised:
         MedianSettings(**{option: value})  # type: ignore[arg-type]
     assert str(raised.value) == said
 
 
-def test_the_stock_objective_says_what_shapes_a_curve() -> None:
+def test_the_stock_vocabulary_gives_delay_horizon_restarts_and_kind() -> None:
     params = {
         "trainer.epochs": 200,
         "schedule.kind": "warm_restarts",
@@ -494,7 +494,7 @@ def test_the_stock_objective_says_what_shapes_a_curve() -> None:
     assert Curve.of(7, shape({"lr": 0.1})) == Curve(number=7)
 
 
-def test_options_say_what_an_objective_without_a_vocabulary_does_not() -> None:
+def test_options_set_horizon_and_warm_up_for_objectives_without_a_vocabulary() -> None:
     settings = MedianSettings(warmup="ramp", horizon=50)
     shape = settings.shape(CurveShape(kind="saw"), {"ramp": 3})
     assert (shape.delay, shape.horizon, shape.kind) == (3, 50, "saw")
@@ -542,7 +542,7 @@ def simulate(
 
 @pytest.mark.parametrize("studies", [6, pytest.param(16, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("workers", [1, 8])
-def test_where_warm_up_delays_the_curves_the_best_survives(workers: int, studies: int) -> None:
+def test_the_best_trial_survives_where_warm_ups_delay_the_curves(workers: int, studies: int) -> None:
     ours = [outcome for outcome, _ in simulate("warm-up", "ours, no control group", studies, workers)]
     assert sum(outcome.lost for outcome in ours) == 0
     assert np.mean([outcome.epochs for outcome in ours]) <= 0.48
@@ -550,7 +550,7 @@ def test_where_warm_up_delays_the_curves_the_best_survives(workers: int, studies
 
 
 @pytest.mark.parametrize("studies", [6, pytest.param(16, marks=pytest.mark.nightly)])
-def test_where_warm_up_delays_the_curves_the_stock_median_loses_the_best(studies: int) -> None:
+def test_optunas_median_loses_the_best_trial_where_warm_ups_delay_the_curves(studies: int) -> None:
     stock = [outcome for outcome, _ in simulate("warm-up", "Optuna median, from a third on", studies)]
     assert np.mean([outcome.lost for outcome in stock]) > 0.15
     assert np.mean([outcome.regret for outcome in stock]) > 0.001
@@ -576,7 +576,7 @@ def test_whichever_schedule_the_best_config_has_it_survives(studies: int, kinds:
 
 
 @pytest.mark.nightly
-def test_schedules_that_gain_late_or_dip_are_at_no_disadvantage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_schedules_that_gain_late_or_restart_are_not_pruned_more(monkeypatch: pytest.MonkeyPatch) -> None:
     # What is out of reach of the best may well be the best of its kind. The medians end none of these.
     monkeypatch.setattr(thresholds, "REACH_FROM", math.inf)
     apart = simulate("schedules", "", 8, control=0.0)
@@ -589,7 +589,7 @@ def test_schedules_that_gain_late_or_dip_are_at_no_disadvantage(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("epochs", [8, 12])
-def test_short_studies_prune_what_is_hopeless(epochs: int) -> None:
+def test_hopeless_trials_are_pruned_in_short_studies(epochs: int) -> None:
     """14 trials, as the quick profile has them: of 3 hopeless ones in the later half, most are ended."""
     ended = 0
     for seed in range(40):

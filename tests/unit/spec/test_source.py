@@ -46,16 +46,16 @@ def parse(text: str) -> Node:
         ("''", ""),
     ],
 )
-def test_a_scalar_is_what_yaml_1_2_says(text: str, value: object) -> None:
+def test_scalars_are_read_as_yaml_1_2(text: str, value: object) -> None:
     found = parse(f"a: {text}").plain()["a"]
     assert (found, type(found)) == (value, type(value))
 
 
-def test_not_a_number_is_read_as_such() -> None:
+def test_nan_is_read_as_nan() -> None:
     assert math.isnan(parse("a: .NaN").plain()["a"])
 
 
-def test_a_value_has_the_place_of_its_key_and_an_item_its_own() -> None:
+def test_a_value_has_its_keys_place_and_a_list_item_its_own() -> None:
     root = parse("a:\n  b: {c: 1}\nd: [2, 3]\n")
     assert root.place == "f:1:1"
     assert root.nearest(["a", "b", "c"]).place == "f:2:7"
@@ -65,7 +65,7 @@ def test_a_value_has_the_place_of_its_key_and_an_item_its_own() -> None:
     assert [item.place for item in items] == ["f:3:5", "f:3:8"]
 
 
-def test_anchors_aliases_and_merged_mappings() -> None:
+def test_anchors_aliases_and_merge_keys_are_resolved() -> None:
     root = parse("a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, y: 3}\nd: {<<: [{y: 4}, *a], z: 5}\n")
     assert root.plain() == {
         "a": {"x": 1, "y": 2},
@@ -102,7 +102,7 @@ def test_anchors_aliases_and_merged_mappings() -> None:
         ("[" * 1000, "f:1:1: is nested too deeply"),
     ],
 )
-def test_what_is_not_yaml_is_said_in_one_line(text: str, message: str) -> None:
+def test_invalid_yaml_is_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(SpaceError) as error:
         parse(text)
     assert str(error.value).startswith(message)
@@ -126,7 +126,7 @@ def test_what_is_not_yaml_is_said_in_one_line(text: str, message: str) -> None:
         ),
     ],
 )
-def test_what_is_no_document(
+def test_a_file_that_is_no_document_is_refused(
     content: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -137,7 +137,7 @@ def test_what_is_no_document(
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     for path, reason in [
         (tmp_path / "none.yaml", "no such file"),
         (tmp_path, "is a folder; name the file in it"),
@@ -150,7 +150,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         assert str(error.value) == f"{path}: {reason}"
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert read_yaml(tmp_path / "f.yaml").plain() == {"a": 1}
 
@@ -158,7 +158,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
 # Overlays ---------------------------------------------------------------------------------------------
 
 
-def test_sections_merge_and_parameters_are_replaced_whole() -> None:
+def test_sections_are_merged_and_parameters_replaced() -> None:
     old = parse("a: {x: 1, y: 2}\np: {low: 1, high: 2, log: true}\n")
     new = parse("a: {y: 3, z: 4}\np: {low: 0, high: 9}\nq: 5\n")
     both = merge(old, new)
@@ -237,7 +237,7 @@ def test_an_override_sets_one_name(text: str, path: list[str], value: object) ->
         ("study.pruner=none", "--set study.pruner: 'none' cannot replace a section; set study.pruner.kind"),
     ],
 )
-def test_wrong_overrides(text: str, message: str) -> None:
+def test_a_wrong_override_is_refused(text: str, message: str) -> None:
     root = parse(
         "objective: toy\nstudy: {pruner: {kind: median}}\n"
         "space: {model: {dropout: {low: 0.0, high: 0.3}, kind: m}}\n"
@@ -248,7 +248,7 @@ def test_wrong_overrides(text: str, message: str) -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_value_is_shown_as_yaml_on_one_line() -> None:
+def test_values_are_shown_as_yaml_on_one_line() -> None:
     assert [show(value) for value in (None, True, 1e-05, "a\nb", [1, None], {})] == [
         "null",
         "true",

@@ -40,7 +40,7 @@ def read(text: str) -> Space:
 # Reading ----------------------------------------------------------------------------------------------
 
 
-def test_ranges_choices_and_constants() -> None:
+def test_ranges_choices_and_constants_are_read() -> None:
     space = read(SCHEDULE)
     assert dict(space.constants) == {"epochs": 200, "scale": [0.9, 1.1]}
     assert space.by_name["rate"] == Parameter(name="rate", low=2e-4, high=3e-3, log=True)
@@ -49,13 +49,13 @@ def test_ranges_choices_and_constants() -> None:
     assert [name for name, parameter in space.by_name.items() if parameter.integer] == ["schedule.warmup"]
 
 
-def test_integers_are_integers_and_one_float_makes_all_floats() -> None:
+def test_one_float_makes_a_range_of_floats() -> None:
     space = read("a: {low: 1, high: 9, step: 2}\nb: {low: 1, high: 9.0}\nc: {low: 1, high: 9, log: true}\n")
     types = {name: (type(p.low), type(p.high), p.step) for name, p in space.by_name.items()}
     assert types == {"a": (int, int, 2), "b": (float, float, None), "c": (int, int, None)}
 
 
-def test_parents_stand_before_their_children_and_else_the_order_of_the_file_holds() -> None:
+def test_parents_come_before_their_children_otherwise_in_file_order() -> None:
     names = [parameter.name for parameter in read(SCHEDULE).parameters]
     assert names == [
         "rate",
@@ -67,7 +67,7 @@ def test_parents_stand_before_their_children_and_else_the_order_of_the_file_hold
     ]
 
 
-def test_a_condition_on_a_constant_is_settled_when_read() -> None:
+def test_a_condition_on_a_constant_is_resolved_on_reading() -> None:
     space = read("kind: restarts\nepochs: {choices: [20, 30], when: {kind: [cosine, restarts]}}\n")
     assert space.by_name["epochs"].when == {}
 
@@ -195,7 +195,7 @@ def test_a_wrong_space_is_refused_with_place_value_and_remedy(text: str, message
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG_CONDITIONS)
-def test_a_condition_that_cannot_come_true_is_refused(text: str, message: str) -> None:
+def test_a_condition_that_can_never_be_met_is_refused(text: str, message: str) -> None:
     with pytest.raises(SpaceError) as error:
         read_space(node(KIND + text))
     assert str(error.value) == message
@@ -242,7 +242,7 @@ class Recorder:
         return choices[1]
 
 
-def test_suggest_asks_in_optunas_words_for_what_exists() -> None:
+def test_suggest_asks_optuna_for_active_parameters_only() -> None:
     trial = Recorder()
     params = read(SCHEDULE).suggest(trial)
     assert trial.asked == {
@@ -269,7 +269,7 @@ BRANCHES = [
 
 
 @pytest.mark.parametrize(("branch", "conditional"), BRANCHES)
-def test_each_branch_with_a_fixed_trial_of_optuna(branch: dict[str, Any], conditional: set[str]) -> None:
+def test_a_fixed_trial_of_optuna_reaches_each_branch(branch: dict[str, Any], conditional: set[str]) -> None:
     space = read(SCHEDULE)
     common = {"rate": 1e-3, "schedule.warmup": 5, "share": 0.2}
     params = space.suggest(optuna.trial.FixedTrial({**common, **branch}))
@@ -282,7 +282,7 @@ def test_each_branch_with_a_fixed_trial_of_optuna(branch: dict[str, Any], condit
     space.check(params)
 
 
-def test_what_a_study_samples_is_in_the_space_and_visits_every_branch() -> None:
+def test_sampled_configs_are_in_the_space_and_reach_every_branch() -> None:
     space = read(SCHEDULE)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -348,7 +348,7 @@ def test_a_config_outside_the_space_is_refused_by_name(change: dict[str, Any], m
     assert error.value.parameter == message.partition(":")[0]
 
 
-def test_a_value_is_held_as_the_parameter_holds_it() -> None:
+def test_cast_converts_a_value_to_the_parameters_type() -> None:
     space = read("f: {low: 0, high: 1.5}\nc: {choices: [1, 2.5, x]}\n")
     value = space.by_name["f"].cast(1)
     assert (value, type(value)) == (1.0, float)
@@ -357,7 +357,7 @@ def test_a_value_is_held_as_the_parameter_holds_it() -> None:
         space.by_name["c"].cast(True)
 
 
-def test_corners_are_configs_of_the_space_and_reach_every_end_and_choice() -> None:
+def test_corners_are_valid_and_cover_every_end_and_choice() -> None:
     space = read(SCHEDULE)
     corners = list(space.corners())
     for params in corners:
@@ -371,7 +371,7 @@ def test_corners_are_configs_of_the_space_and_reach_every_end_and_choice() -> No
     assert all(a != b for a, b in pairwise(corners))
 
 
-def test_a_space_is_written_as_it_was_read() -> None:
+def test_a_space_survives_a_round_trip_through_its_document() -> None:
     space = read(SCHEDULE)
     document = json.loads(json.dumps(space.to_document()))
     again, _ = read_space(Node.of(document, "study 's'"))

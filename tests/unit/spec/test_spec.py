@@ -59,7 +59,7 @@ def refusal(*, overrides: tuple[str, ...] = (), profile: str | None = None) -> s
 # What a file says -------------------------------------------------------------------------------------
 
 
-def test_the_whole_of_a_file(toy: Path) -> None:
+def test_a_whole_file_is_read(toy: Path) -> None:
     spec = load_spec(toy)
     assert spec.objective == "toy"
     assert spec.study == StudySettings(trials=20, pruner=PrunerSettings("median", {"control": 0.1}))
@@ -77,7 +77,7 @@ def test_the_whole_of_a_file(toy: Path) -> None:
     assert (spec.profile, spec.profiles, spec.notes) == (None, ("quick",), ())
 
 
-def test_places(toy: Path) -> None:
+def test_every_name_has_a_place(toy: Path) -> None:
     spec = load_spec(toy, overrides=["study.sampler={kind: random}", "trainer.epochs=9"])
     assert spec.place("objective") == "space.yaml:1:1"
     assert spec.place("study.pruner.kind") == "space.yaml:2:30"
@@ -88,7 +88,7 @@ def test_places(toy: Path) -> None:
     assert spec.place("model.dropout") == "space.yaml:3:1"
 
 
-def test_a_fault_that_an_objective_finds_is_said_with_its_line(toy: Path) -> None:
+def test_an_objectives_error_is_given_its_line(toy: Path) -> None:
     spec = load_spec(toy, overrides=["trainer.epochs=9"])
     fault = SpaceError("schedule.period: 20 is above 9", parameter="schedule.period")
     assert str(spec.located(fault)) == "space.yaml:7:5: schedule.period: 20 is above 9"
@@ -99,7 +99,9 @@ def test_a_fault_that_an_objective_finds_is_said_with_its_line(toy: Path) -> Non
 
 
 @pytest.mark.parametrize(("profile", "overrides"), [(None, []), ("quick", []), ("quick", ["rate.high=1"])])
-def test_the_document_holds_all_of_it(toy: Path, profile: str | None, overrides: list[str]) -> None:
+def test_the_stored_document_reads_as_the_same_spec(
+    toy: Path, profile: str | None, overrides: list[str]
+) -> None:
     spec = load_spec(toy, profile=profile, overrides=overrides)
     document = json.loads(json.dumps(spec.document))
     again = Spec.from_document(document, origin="study 'mseg'")
@@ -109,7 +111,7 @@ def test_the_document_holds_all_of_it(toy: Path, profile: str | None, overrides:
     assert again.place("schedule.period") == "study 'mseg'"
 
 
-def test_stages_of_a_report(toy: Path) -> None:
+def test_report_stages_come_from_file_profile_override_or_study(toy: Path) -> None:
     assert load_spec(toy).report == ReportSettings(None)
     toy.write_text(TOY + "    report: {stages: [0, 2, 4, 6]}\nreport: {stages: [5, 30, 90, 120]}\n")
     assert load_spec(toy).report.stages == (5, 30, 90, 120)
@@ -123,14 +125,14 @@ def test_stages_of_a_report(toy: Path) -> None:
     assert Spec.from_document(stored, origin="study 'mseg'").report.stages is None
 
 
-def test_a_stored_document_that_is_wrong_names_the_study(toy: Path) -> None:
+def test_an_invalid_stored_document_names_its_study(toy: Path) -> None:
     document = load_spec(toy).document
     document["study"]["trials"] = 0
     with pytest.raises(SpaceError, match=r"^study 'mseg': study\.trials: 0 is below 1$"):
         Spec.from_document(document, origin="study 'mseg'")
 
 
-def test_the_least_there_can_be(toy: Path) -> None:
+def test_a_minimal_file_gets_all_defaults(toy: Path) -> None:
     toy.write_text("objective: toy\nspace: {x: {low: 0, high: 1}}\n")
     spec = load_spec(toy)
     assert spec.study == StudySettings()
@@ -371,9 +373,7 @@ def test_a_wrong_file_is_refused_with_place_value_and_remedy(toy: Path, text: st
         ("{type: categorical, options: [1, 2]}", "choices, not 'options'"),
     ],
 )
-def test_a_parameter_in_another_programs_words_is_no_constant(
-    toy: Path, parameter: str, words: str
-) -> None:
+def test_a_parameter_in_another_programs_words_is_refused(toy: Path, parameter: str, words: str) -> None:
     expected = f"p: a parameter is written with {words}; constants need other names"
     space = f"space: {{x: {{low: 0, high: 1}}, k: {{choices: [a, b]}}, s: {{p: {parameter}}}}}"
     toy.write_text(f"objective: toy\n{space}\n")
@@ -417,14 +417,14 @@ def test_a_profile_is_laid_over_the_file(toy: Path) -> None:
     )
 
 
-def test_an_unknown_profile(toy: Path) -> None:
+def test_an_unknown_profile_is_refused(toy: Path) -> None:
     message = "space.yaml:15:1: profile: 'quik' is not one of quick (did you mean 'quick'?)"
     assert refusal(profile="quik") == message
     toy.write_text("objective: toy\nspace: {x: {low: 0, high: 1}}\n")
     assert refusal(profile="quick") == "space.yaml: profile 'quick': the file has no profiles"
 
 
-def test_known_configs_that_an_override_conflicts_with_are_left_out_with_a_note(toy: Path) -> None:
+def test_known_configs_that_conflict_with_an_override_are_left_out_with_a_note(toy: Path) -> None:
     spec = load_spec(toy, overrides=["schedule.kind=cosine"])
     assert [known.name for known in spec.known] == ["by hand"]
     assert spec.known[0].params == {"rate": 8e-4}
@@ -437,7 +437,7 @@ def test_known_configs_that_an_override_conflicts_with_are_left_out_with_a_note(
     )
 
 
-def test_known_configs_take_the_value_of_a_constant_that_an_override_opens(toy: Path) -> None:
+def test_known_configs_keep_the_value_of_a_constant_that_becomes_a_parameter(toy: Path) -> None:
     spec = load_spec(
         toy, overrides=["trainer.patience={choices: [10, 20]}", "trainer.epochs={low: 9, high: 99}"]
     )
@@ -450,7 +450,7 @@ def test_known_configs_take_the_value_of_a_constant_that_an_override_opens(toy: 
     assert [known.params["trainer.patience"] for known in spec.known] == [20, 20]
 
 
-def test_overrides_come_after_the_profile_and_the_last_one_holds(toy: Path) -> None:
+def test_overrides_apply_after_the_profile_and_the_last_one_wins(toy: Path) -> None:
     spec = load_spec(
         toy, profile="quick", overrides=["trainer.epochs=9", "study.trials=7", "trainer.epochs=10"]
     )
@@ -479,11 +479,11 @@ def test_overrides_come_after_the_profile_and_the_last_one_holds(toy: Path) -> N
         ("x=.inf", "--set x: inf is not finite; use a finite number or null"),
     ],
 )
-def test_a_wrong_override(toy: Path, text: str, message: str) -> None:
+def test_a_wrong_override_of_a_file_is_refused(toy: Path, text: str, message: str) -> None:
     assert refusal(overrides=(text,)).startswith(message)
 
 
-def test_a_file_that_is_wrong_by_itself_is_refused_whatever_is_set(toy: Path) -> None:
+def test_an_invalid_file_is_refused_whatever_is_overridden(toy: Path) -> None:
     toy.write_text(TOY.replace("schedule.period: 30}", "schedule.period: 40}"))
     message = "space.yaml:11:52: known 'C': schedule.period: 40 is not one of 20, 30"
     assert refusal(overrides=("schedule.kind=cosine",)) == message
@@ -538,7 +538,7 @@ def test_the_stock_file_is_the_full_protocol() -> None:
 
 
 @pytest.mark.parametrize("profile", [None, "quick"])
-def test_the_stock_objective_takes_the_whole_stock_space(profile: str | None) -> None:
+def test_the_stock_objective_accepts_every_corner_of_the_stock_space(profile: str | None) -> None:
     from search.mseg.config import Config
 
     spec = load_spec(STOCK, profile=profile)
@@ -550,7 +550,7 @@ def test_the_stock_objective_takes_the_whole_stock_space(profile: str | None) ->
         assert params.items() <= built.to_params().items()
 
 
-def test_the_stock_file_names_every_setting_there_is() -> None:
+def test_the_stock_file_names_every_setting() -> None:
     from search.mseg.config import SETTINGS
 
     written = {*load_spec(STOCK).space.names, *load_spec(STOCK, profile="quick").space.names}
