@@ -1,22 +1,23 @@
-"""How much each searched parameter matters, by PED-ANOVA, with what trials and chance leave open.
+"""How much each searched parameter matters, by PED-ANOVA, with its uncertainty and the level of chance.
 
-PED-ANOVA (Watanabe, Bansal & Hutter 2023, as Optuna has it) asks how differently a parameter is spread
-among the best trials and among all of them. It takes complete trials: of a pruned one it is not known
-where it would have come. Its figures alone say little, for they are never zero: from a few dozen trials
-something always looks important. So
+PED-ANOVA (Watanabe, Bansal & Hutter 2023, as implemented in Optuna) measures how differently a parameter is
+distributed among the best trials and among all of them. It uses complete trials: where a pruned one would
+have ended is not known. Its figures alone say little, since they are never zero: with a few dozen trials
+something always looks important. Therefore
 
-- the interval is what 19 of 20 resamples of the trials, drawn with replacement, give (percentiles);
-- the chance level is what the LARGEST importance stays below in 39 of 40 shufflings of the values over
-  the trials, which leave nothing that could matter: a permutation test for all parameters at once. Of 200
-  it is the fifth largest, so that values which have nothing to do with the configs are above it in 5 of
-  201 studies, if the configs were drawn evenly. TPE draws them after the values before them and gets above
-  it more often, in 4.7 % of 580 simulated studies: hence 39 of 40, and not 19 of 20. It is a share of the
-  importance that was found, and above 1 where chance alone gives more.
+- the interval covers 19 of 20 resamples of the trials, drawn with replacement (percentiles);
+- the level of chance is what the LARGEST importance stays below in 39 of 40 shufflings of the values over
+  the trials, after which nothing can matter: a permutation test for all parameters at once. Of 200
+  shufflings it is the fifth largest, so values unrelated to the configs exceed it in 5 of 201 studies if
+  the configs were drawn at random. TPE draws configs depending on earlier values and exceeds it more often,
+  in 4.7 % of 580 simulated studies: hence 39 of 40 rather than 19 of 20. It is a share of the importance
+  found, and above 1 if chance alone gives more.
 
-The best are the best third, not a tenth as in studies of hundreds of trials: from a handful of best ones
-hardly any effect can be told from chance.
+The best third counts as good, not a tenth as in studies of hundreds of trials: with a handful of good
+trials hardly any effect can be told from chance.
 
-The sampler chose the configs and crowds them where it found good values; that is in all these figures.
+The sampler chose the configs and concentrates them where it found good values, which affects all these
+figures.
 """
 
 import warnings
@@ -31,11 +32,11 @@ from search.scoring import Direction
 from search.spec.parameter import Parameter
 
 FEWEST = 10
-"""Complete trials below which nothing is said."""
+"""Complete trials needed."""
 
 TOP = 1 / 3
 TOP_TRIALS = 5
-"""The best third counts as the best, and five trials at least, as Optuna advises."""
+"""The best third counts as good, and at least five trials, as Optuna advises."""
 
 RESAMPLES, SHUFFLINGS = 200, 200
 LEVEL, CHANCE = 95.0, 97.5
@@ -50,7 +51,7 @@ class Share:
 
     Attributes:
         share: of all importance, 0 to 1. low, high: its 95 % interval over resampled trials.
-        trials: how many complete trials have it.
+        trials: number of complete trials that have it.
     """
 
     name: str
@@ -62,12 +63,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """Of all parameters, the largest first.
+    """The shares of all parameters, the largest first.
 
     Attributes:
-        trials: how many complete trials it is estimated from. top: how many of them count as the best.
-        chance: what the largest share stays below in 97.5 % of shufflings, after which nothing matters.
-        resamples: of the trials, for the intervals. shufflings: of their values, for the level of chance.
+        trials: number of complete trials behind it. top: number of them that count as good.
+        chance: level below which the largest share stays in 97.5 % of shufflings.
+        resamples: of the trials, for the intervals. shufflings: of the values, for the level of chance.
     """
 
     shares: Sequence[Share]
@@ -78,15 +79,15 @@ class Importance:
     shufflings: int
 
     def stands_out(self, share: Share) -> bool:
-        """Whether it is above what chance gives the largest of all: one test for all of them."""
+        """Whether it exceeds what chance gives the largest share: one test for all parameters."""
         return share.share > self.chance
 
 
 def importance_of(
     records: Sequence[Record], parameters: Sequence[Parameter], direction: Direction
 ) -> Importance | None:
-    """The importance of `parameters` by the complete trials; None where these are fewer than `FEWEST`."""
-    import optuna  # who only shows an importance loads none of it
+    """The importance of `parameters` in the complete trials; None if there are fewer than `FEWEST`."""
+    import optuna  # showing an importance does not need Optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
 
@@ -105,7 +106,7 @@ def importance_of(
     quantile = max(TOP, TOP_TRIALS / count)
 
     def importances(trials: NDArray[np.intp], of: Floats) -> Floats:
-        """By parameter, of these trials (some of them several times) with the values `of`."""
+        """By parameter, for these trials (some several times) with the values `of`."""
         views = [
             frozen(number, TrialState.COMPLETE, value, samples[trial])
             for number, (trial, value) in enumerate(zip(trials, of, strict=True))
@@ -147,6 +148,6 @@ def importance_of(
 
 
 def _shares(importances: Floats) -> Floats:
-    """Of their sum along the last axis; none of nothing."""
+    """Shares of the sum along the last axis; zeros if that is zero."""
     shares: Floats = importances / np.maximum(importances.sum(axis=-1, keepdims=True), TINY)
     return shares

@@ -1,21 +1,21 @@
-"""What pruning saved and what it lost: a study's own pruner, held against the study's own records.
+"""What pruning saved and what it lost: a study's pruner checked against the study's own records.
 
-What a pruned trial would have reached nobody knows. The control group stands for it: trials that the rule
-would have ended, and that ran on (`study.pruner.control`).
+Nobody knows what a pruned trial would have reached. The control group stands for it: trials that the rule
+would have pruned but that ran on (`study.pruner.control`).
 
-- **Saved** are the epochs that pruned trials did not run: at most to their last, and likely as many as the
-  complete trials that came as far ran on average, since early stopping ends many before. Seconds are a
-  trial's own an epoch; where several owners took it up, the waiting between is in them, and the median of
-  the others counts.
-- **A false kill** is a control whose value in the end is better than the median of the complete trials
-  that are no controls: better than half of what pruning kept. The rate is over the controls that came to an
-  end, with the 95 % interval of Wilson (1927). One that diverged or ran out of memory has ended, and badly;
-  one that failed by a bug, or still runs, says nothing.
-- **Rank correlation** is Spearman's, between the mean of the last `smooth` scores at an epoch and the value
-  in the end, over the complete trials that came as far. Pruned trials have no end and are missing: over all
-  configs it is higher.
+- **Saved** are the epochs that pruned trials did not run: at most up to their last, and likely as many as
+  the complete trials that got as far ran on average, since early stopping ends many sooner. Seconds per
+  epoch are the trial's own; if it was taken over, its time includes waiting, so the median of the others is
+  used.
+- **A false kill** is a control whose final value is better than the median of the complete trials that are
+  not controls: better than half of what pruning kept. The rate is over the controls that ended, with the 95
+  % interval of Wilson (1927). A control that diverged or ran out of memory has ended, and badly; one that
+  failed because of a bug, or still runs, does not count.
+- **Rank correlation** is Spearman's, between the mean of the last `smooth` scores at an epoch and the final
+  value, over the complete trials that got as far. Pruned trials have no final value and are missing: over
+  all configs it is higher.
 
-Repeats of a config with other seeds count as run and as nothing else: they were chosen for being good.
+Repeats of a config with other seeds count only as epochs run: they were chosen for being good.
 """
 
 import math
@@ -31,13 +31,13 @@ from search.scoring import Direction
 
 LEVEL = 0.95
 SHARES = (0.1, 0.25, 0.5)
-"""Parts of a trial's epochs after which its rank is compared with its last; and where trials were ended."""
+"""Parts of a trial's epochs at which its rank is compared with its final one."""
 
-FEWEST = 3  # trials that have an order worth a number
+FEWEST = 3  # trials for a rank correlation
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class EpochCost:
     """Epochs, and the seconds for which they hold a device."""
 
     epochs: int
@@ -46,7 +46,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`count` of `trials`, and the 95 % interval of the share."""
+    """`count` out of `trials`, with the 95 % interval of the share."""
 
     count: int
     trials: int
@@ -60,7 +60,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class RankCorrelation:
-    """Spearman's between the smoothed score at `epoch` and the value in the end, over so many trials."""
+    """Spearman's, between the smoothed score at `epoch` and the final value, over so many trials."""
 
     epoch: int
     value: float
@@ -69,26 +69,25 @@ class RankCorrelation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PruningAudit:
-    """What the module's docstring defines.
+    """The figures that the module's docstring defines.
 
     Attributes:
-        pruned: trials that the pruner ended.
-        run: of all trials, whatever became of them.
-        saved, saved_at_most: by the pruned ones.
-        controls: trials that ended and would have been pruned. control: what they cost after the verdict.
+        pruned: number of trials that the pruner ended.
+        run: by all trials. saved, saved_at_most: by the pruned ones.
+        controls: number of controls that ended. control: what they cost after the verdict on them.
         false_kills: None without a control that ended, or without another complete trial.
-        lead: how much better the best control is than the best complete trial that is none; below 0 where
-            it is worse, and None where there is none of either.
+        lead: how much better the best control is than the best other complete trial; negative if it is
+            worse, None if one of the two does not exist.
         decided_at: the median epoch of the verdicts; None without any.
-        ranks: by epoch; among them `decided_at`, where enough trials came as far.
+        ranks: by epoch, including `decided_at` if enough trials got as far.
     """
 
     pruned: int
-    run: Cost
-    saved: Cost
-    saved_at_most: Cost
+    run: EpochCost
+    saved: EpochCost
+    saved_at_most: EpochCost
     controls: int
-    control: Cost
+    control: EpochCost
     false_kills: Rate | None
     lead: float | None
     decided_at: int | None
@@ -103,8 +102,8 @@ def audit(records: Sequence[Record], direction: Direction, smooth: int) -> Pruni
     """The audit of these trials of one study.
 
     Args:
-        records: all of them; the complete ones with their curves, or there are no rank correlations.
-        smooth: how many validations the study's score is the mean of.
+        records: all of them; the complete ones need their curves for rank correlations.
+        smooth: number of validations in the mean that is the study's score.
     """
     complete = [record for record in records if record.is_candidate]
     pruned = [
@@ -115,14 +114,14 @@ def audit(records: Sequence[Record], direction: Direction, smooth: int) -> Pruni
     controls = [record for record in records if record.control and record.state in ("complete", "pruned")]
     verdicts = [record.epochs for record in pruned] + [_verdict(record) for record in controls]
     decided_at = round(median(verdicts)) if verdicts else None
-    price = _Prices(records)
+    cost = _EpochSeconds(records)
     return PruningAudit(
         pruned=len(pruned),
-        run=price.of([(record, record.epochs) for record in records]),
-        saved=price.of([(record, _likely_end(record, complete) - record.epochs) for record in pruned]),
-        saved_at_most=price.of([(record, _horizon(record) - record.epochs) for record in pruned]),
+        run=cost.of([(record, record.epochs) for record in records]),
+        saved=cost.of([(record, _likely_end(record, complete) - record.epochs) for record in pruned]),
+        saved_at_most=cost.of([(record, _horizon(record) - record.epochs) for record in pruned]),
         controls=len(controls),
-        control=price.of([(record, record.epochs - _verdict(record)) for record in controls]),
+        control=cost.of([(record, record.epochs - _verdict(record)) for record in controls]),
         false_kills=_false_kills(controls, complete, direction),
         lead=_lead(complete, direction),
         decided_at=decided_at,
@@ -131,44 +130,44 @@ def audit(records: Sequence[Record], direction: Direction, smooth: int) -> Pruni
 
 
 def sentences(found: PruningAudit) -> list[str]:
-    """The audit in words, for a person; none where nothing was pruned, and nothing would have been."""
-    said = []
+    """The audit in words; empty if nothing was pruned and nothing would have been."""
+    parts = []
     if found.pruned:
         likely, most = found.saved, found.saved_at_most
         whole = found.run.epochs + likely.epochs
         share = f" ({likely.epochs / whole:.0%} of what would have run)" if whole else ""
         limit = f"; at most {most.epochs} epochs, {_hours(most)}" if most != likely else ""
-        said.append(
+        parts.append(
             f"{_trials(found.pruned)} ended early saved about {likely.epochs} epochs{share}, "
             f"{_hours(likely)}{limit}"
         )
     if found.controls:
-        said.append(_of_controls(found))
+        parts.append(_of_controls(found))
     elif found.pruned:
-        said.append("no would-be-pruned trial ran on to its end: what pruning lost is not known")
+        parts.append("no control ran on to its end, so what pruning lost is not known")
     at_verdicts = [rank for rank in found.ranks if rank.epoch == found.decided_at]
-    for rank in at_verdicts if said else ():
-        said.append(
-            f"rank correlation of epoch {rank.epoch}, where half of the verdicts had fallen, with the end: "
+    for rank in at_verdicts if parts else ():
+        parts.append(
+            f"rank correlation between epoch {rank.epoch}, the median epoch of the verdicts, and the end: "
             f"{rank.value:.2f} over {_trials(rank.trials)}"
         )
-    return said
+    return parts
 
 
 def wilson(count: int, trials: int) -> Rate:
-    """The rate `count / trials`, of one trial or more, with the score interval of Wilson (1927)."""
+    """The rate `count / trials` with the score interval of Wilson (1927); at least one trial."""
     z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     share, scale = count / trials, 1 + z**2 / trials
     centre = (share + z**2 / (2 * trials)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    # At the ends the bound is the end itself, but for rounding.
+    # At 0 and at all, the bound is exact; the formula only rounds to it.
     low = 0.0 if count == 0 else centre - half
     high = 1.0 if count == trials else centre + half
     return Rate(count, trials, low, high)
 
 
 def rank_correlation(complete: Sequence[Record], epoch: int, smooth: int) -> RankCorrelation | None:
-    """Of complete trials with their curves; None where fewer than three came as far, or all are equal."""
+    """Of complete trials with their curves; None if fewer than three got as far, or all are equal."""
     pairs = [
         (score, record.value)
         for record in complete
@@ -185,8 +184,8 @@ def rank_correlation(complete: Sequence[Record], epoch: int, smooth: int) -> Ran
 # -- what was saved --------------------------------------------------------------------------------
 
 
-class _Prices:
-    """Seconds an epoch: a trial's own, or the median where others' waiting is in them."""
+class _EpochSeconds:
+    """Seconds per epoch: a trial's own, or the median if its own include waiting."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         own = [
@@ -196,10 +195,10 @@ class _Prices:
         ]
         self._median = median(own) if own else 0.0
 
-    def of(self, epochs: Sequence[tuple[Record, float]]) -> Cost:
-        """The cost of so many epochs of each trial."""
+    def of(self, epochs: Sequence[tuple[Record, float]]) -> EpochCost:
+        """The cost of that many epochs of each trial."""
         total = math.fsum(count for _, count in epochs)
-        return Cost(round(total), math.fsum(count * self._epoch(record) for record, count in epochs))
+        return EpochCost(round(total), math.fsum(count * self._epoch(record) for record, count in epochs))
 
     def _epoch(self, record: Record) -> float:
         if record.attempts > 1 or record.seconds is None or not record.epochs:
@@ -212,7 +211,7 @@ def _horizon(record: Record) -> int:
 
 
 def _likely_end(record: Record, complete: Sequence[Record]) -> float:
-    """The epoch at which a pruned trial would have ended by itself, as the complete ones did."""
+    """The epoch at which a pruned trial would have ended by itself, judging by the complete ones."""
     reached = record.epochs / _horizon(record)
     ends = [end for other in complete if (end := other.epochs / _horizon(other)) > reached]
     return fmean(ends) * _horizon(record) if ends else _horizon(record)
@@ -222,7 +221,7 @@ def _likely_end(record: Record, complete: Sequence[Record]) -> float:
 
 
 def _verdict(record: Record) -> int:
-    """The epoch at which a control would have been ended."""
+    """The epoch at which a control would have been pruned."""
     return record.control.epoch or record.epochs if record.control else record.epochs
 
 
@@ -249,18 +248,18 @@ def _lead(complete: Sequence[Record], direction: Direction) -> float | None:
 
 
 def _of_controls(found: PruningAudit) -> str:
-    said = "1 control ran on" if found.controls == 1 else f"{found.controls} controls ran on"
+    controls = "1 control ran on" if found.controls == 1 else f"{found.controls} controls ran on"
     rate = found.false_kills
     if rate is None:
-        return f"{said}; what pruning lost is not known, since no other trial is complete"
-    said += (
-        f": {rate.count} ended better than half of those kept (false kills {rate.share:.0%}, 95 % interval "
-        f"{rate.low:.0%} to {rate.high:.0%})"
+        return f"{controls}; what pruning lost is not known, since no other trial is complete"
+    kills = (
+        f"{controls}: {rate.count} ended better than half of the trials kept (false kills "
+        f"{rate.share:.0%}, 95 % interval {rate.low:.0%} to {rate.high:.0%})"
     )
     if found.lead is None:
-        return said
-    how = "better than" if found.lead > 0 else "behind"
-    return f"{said}; the best of them {formatting.score(abs(found.lead))} {how} the best of the others"
+        return kills
+    word = "better than" if found.lead > 0 else "behind"
+    return f"{kills}; the best of them is {formatting.score(abs(found.lead))} {word} the best of the others"
 
 
 # -- what an early score says ----------------------------------------------------------------------
@@ -276,14 +275,14 @@ def _ranks(complete: Sequence[Record], decided_at: int | None, smooth: int) -> l
 
 
 def _smoothed(record: Record, epoch: int, smooth: int) -> float | None:
-    """The mean of the last `smooth` scores at `epoch`; None where the curve does not reach it."""
+    """The mean of the last `smooth` scores at `epoch`; None if the curve does not reach it."""
     if len(record.curve) < epoch:
         return None
     window = [score for score in record.curve[max(0, epoch - smooth) : epoch] if score is not None]
     return fmean(window) if window else None
 
 
-def _hours(cost: Cost) -> str:
+def _hours(cost: EpochCost) -> str:
     return f"{formatting.hours(cost.seconds / 3600)} device-hours"
 
 

@@ -170,10 +170,10 @@ def test_sentences() -> None:
         "1 trial ended early saved about 80 epochs (16% of what would have run), 0.044 device-hours"
     )
     assert lost == (
-        "1 control ran on: 1 ended better than half of those kept (false kills 100%, 95 % interval 21% to "
-        "100%); the best of them 0.0900 behind the best of the others"
+        "1 control ran on: 1 ended better than half of the trials kept (false kills 100%, 95 % interval "
+        "21% to 100%); the best of them is 0.0900 behind the best of the others"
     )
-    assert rank.startswith("rank correlation of epoch 20, where half of the verdicts had fallen, with")
+    assert rank.startswith("rank correlation between epoch 20, the median epoch of the verdicts, and")
     assert rank.endswith("the end: 1.00 over 4 trials")
     assert sentences(audit([*kept, pruned(4, 20)], "maximize", 5))[1].endswith("is not known")
     stopped = [complete(number, 0.5, 60) for number in range(3)]
