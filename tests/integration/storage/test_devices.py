@@ -130,7 +130,7 @@ def working(search: Search) -> dict[str, list[int]]:
 
 def test_four_workers_race_for_two_gpus(search: Search, tmp_path: Path) -> None:
     with_gpus(search, tmp_path, TWO)
-    search.create("seconds=0.2", "epochs=100", trials=20)
+    search.create("seconds=0.2", "epochs=10000", trials=20)
     racing = [search.spawn("worker") for _ in range(4)]
     search.wait(lambda: sum(process.poll() == 0 for process in racing) == 2)
     first = search.wait(lambda: len(found := working(search)) == 2 and found)
@@ -153,7 +153,7 @@ def test_four_workers_race_for_two_gpus(search: Search, tmp_path: Path) -> None:
 
 def test_workers_of_one_start_share_a_gpu_on_purpose(search: Search, tmp_path: Path) -> None:
     with_gpus(search, tmp_path, {"GPU-aaaa": []})
-    search.create("seconds=0.2", "epochs=100", trials=20)
+    search.create("seconds=0.2", "epochs=10000", trials=20)
     process = search.spawn("start", "--workers", "2")
     pids = search.wait(lambda: len(found := working(search).get("GPU 0", [])) == 2 and found)
     for pid in pids:
