@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search.document.node import show
+from search.document.reading import parse_yaml
 from search.errors import UserError
 from search.loading import vocabulary_of
 from search.objective import NOTHING, Vocabulary
 from search.scoring import Direction, epoch_of_best
-from search.spec.source import parse_yaml, show
 
 CONFIG, HISTORY = "config.yaml", "history.json"
 

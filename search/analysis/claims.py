@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from search import formatting
+from search.document.node import show
+from search.document.reading import parse_yaml
 from search.errors import SpaceError, UserError
 from search.objective import Vocabulary
-from search.spec.source import parse_yaml, show
 
 NOTHING_WORDS = ("none", "null", "off", "never", "-", "–", "")
 

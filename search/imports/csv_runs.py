@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.document.node import show
+from search.document.reading import parse_yaml
 from search.errors import SpaceError, UserError
 from search.objective import Vocabulary
 from search.recorded_run import (
@@ -29,7 +31,6 @@ from search.recorded_run import (
     read_text,
     without_labels,
 )
-from search.spec.source import parse_yaml, show
 
 EPOCH, NAME, OWN_SCORE = "epoch", "name", "score"
 FACTS = (NAME, OWN_SCORE, "metric", "best_epoch", "epochs")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.document.node import show
 from search.errors import UserError
 from search.imports.csv_runs import GivenScore, ReadRun, read_csv
 from search.loading import vocabulary_of
@@ -17,7 +18,6 @@ from search.objective import Vocabulary
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 from search.records import ImportedRun, finite
 from search.scoring import best_mean
-from search.spec.source import show
 from storage import imports
 from storage.imports import ImportedRow
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from search.document.node import show
 from search.errors import SpaceError, UserError
 from search.objective import Value, Vocabulary
 from search.recorded_run import RecordedRun
 from search.spec.parameter import same
-from search.spec.source import show
 from search.spec.space import Space
 
 

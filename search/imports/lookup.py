@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from search.document.node import show
 from search.errors import UserError, no_trial
 from search.loading import vocabulary_of
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
-from search.spec.source import show
 
 if TYPE_CHECKING:
     from search.records import Record

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search.document.node import show
 from search.errors import UserError, no_trial, none_complete
 from search.records import Record, candidates
-from search.spec.source import show
 from search.study.plan import PlannedConfig
 from search.study.study import Study
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from search.document.node import Node
 from search.errors import SpaceError
 from search.objective import Value
 from search.spec.parameter import Parameter, read_number, read_scalar
-from search.spec.source import Node
 from search.spec.space import Space, not_in_space
 
 COMPARISONS = ("above", "below", "equals", "one_of")

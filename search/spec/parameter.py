@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
 
+from search.document.node import Node, show
 from search.errors import SpaceError
 from search.objective import NOTHING, Params, Value
-from search.spec.source import Node, show
 
 MAX_INTEGER = 2**53
 """The database holds a parameter's value as a double, which has every integer up to this one."""

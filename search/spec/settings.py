@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, get_args
 
+from search.document.node import Node
 from search.errors import unknown_name
 from search.objective import NOTHING, Value
 from search.scoring import Direction
 from search.spec.parameter import read_number, read_scalar
-from search.spec.source import Node
 
 MAX_TRIALS = 2**31 - 1
 """What the database's integers hold."""

@@ -10,10 +10,11 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+from search.document.node import Node, is_section, show
 from search.errors import SpaceError, did_you_mean
 from search.objective import Params, Value
 from search.spec.parameter import Parameter, SuggestingTrial, read_parameter, read_scalar, same
-from search.spec.source import RESERVED, Node, check_name, is_section, show
+from search.spec.source import RESERVED, check_name
 
 LOW_WORDS = ("low", "lo", "min", "minimum", "lower", "from", "start", "begin")
 HIGH_WORDS = ("high", "hi", "max", "maximum", "upper", "to", "stop", "end")

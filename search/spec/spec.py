@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from search.document.node import Node, show
 from search.errors import SpaceError, unknown_name
 from search.spec.known import Belief, KnownConfig, read_beliefs, read_known
 from search.spec.settings import ReportSettings, StudySettings, read_report, read_study
-from search.spec.source import Node, merge, override, read_yaml, show
+from search.spec.source import merge, override, read_yaml
 from search.spec.space import Space, check_spelling, read_space
 
 SECTIONS = ("objective", "study", "space", "known", "avoid", "report", "profiles")

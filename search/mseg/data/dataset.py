@@ -39,7 +39,9 @@ class DataSettings(Section):
         "`train`: image_size; `native`: the masks' own, which must be one for all",
     )
     train_limit: int | None = Field(
-        None, ge=1, description="train on the first so many images of the split, at least 1; null: on all"
+        None,
+        ge=1,
+        description="train on at most the first so many images of the split, at least 1; null: on all",
     )
     val_share: float = Field(
         0.1, gt=0, lt=1, description="share of the images that validates if there is no `val` folder"
@@ -68,12 +70,14 @@ class DataSettings(Section):
         return np.random.RandomState(self.split_seed).permutation(count)
 
     def limited(self, count: int) -> int:
-        """How many of `count` training images are used; DataError if `train_limit` is more."""
-        if self.train_limit is None:
-            return count
-        if self.train_limit > count:
-            raise DataError(f"data.train_limit: {self.train_limit}, but there are {count} training images")
-        return self.train_limit
+        """How many of `count` training images are used."""
+        return count if self.train_limit is None else min(self.train_limit, count)
+
+    def too_few(self, count: int) -> tuple[str, ...]:
+        """A sentence where `train_limit` is more than the `count` training images there are."""
+        if self.train_limit is None or self.train_limit <= count:
+            return ()
+        return (f"data.train_limit: {self.train_limit}, but there are {count} training images; all train",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class DrawnFaces(Source):
 
     def load(self) -> SegmentationData:
         train, val = self.config.split(self.count)
-        train = train[: self.config.limited(len(train))]
+        available = len(train)
+        train = train[: self.config.limited(available)]
         images, masks = drawn_faces.draw(self.count, self.config.image_size, self.seed)
         trained, validated = ({"images": images[part], "masks": masks[part]} for part in (train, val))
         return SegmentationData(
@@ -56,6 +57,7 @@ class DrawnFaces(Source):
             mirror_pairs=MIRROR_PAIRS,
             source="drawn",
             fingerprint=self._fingerprint(),
+            problems=self.config.too_few(available),
         )
 
     def describe(self) -> Description:
@@ -67,6 +69,7 @@ class DrawnFaces(Source):
             image_size=self.config.image_size,
             source="drawn",
             fingerprint=self._fingerprint(),
+            problems=self.config.too_few(len(train)),
         )
 
     def test_split(self) -> LabelledSplit:

@@ -12,20 +12,18 @@ and `mirror_pairs: [[4, 5], ...]`, the numbers of classes that change places in 
 that none do.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-import numpy as np
-import yaml
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from search.errors import DataError
+from search.document.node import Node
+from search.document.reading import read_document
+from search.errors import DataError, SpaceError
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
+from search.mseg.data.faults import FileFault, FileFaults
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -33,11 +31,8 @@ MASK_SUFFIXES = (".png",)
 
 TEST = "test"
 
-AHEAD = 64
-"""How many decoded pairs may wait for whoever stores them."""
-
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-"""What Pillow raises on damaged files; a SyntaxError is a broken PNG's."""
+DESCRIPTIONS = ("dataset.yaml", "dataset.yml")
+"""Names of the file with the classes, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +51,7 @@ class DataFolder:
     Attributes:
         train: sorted by file name. val: the same of `val`, None where there is no such folder.
         mirror_pairs: None where dataset.yaml is silent on them.
+        described: dataset.yaml, or dataset.yml; None where CelebAMask-HQ's classes are assumed.
     """
 
     root: Path
@@ -63,6 +59,7 @@ class DataFolder:
     val: tuple[ImageFiles, ...] | None
     classes: tuple[str, ...]
     mirror_pairs: tuple[tuple[int, int], ...] | None
+    described: Path | None = None
 
 
 def scan(root: Path | None) -> DataFolder:
@@ -75,14 +72,14 @@ def scan(root: Path | None) -> DataFolder:
         raise DataError("no data folder: name one with --data or SEARCH_DATA")
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name one with --data or SEARCH_DATA")
-    dataset = _dataset(root / "dataset.yaml")
-    return DataFolder(
-        root=root,
-        train=_pairs(root / "train"),
-        val=_pairs(root / "val") if (root / "val").exists() else None,
-        classes=dataset.classes,
-        mirror_pairs=dataset.mirror_pairs,
-    )
+    described = _described_in(root)
+    dataset = _dataset(described) if described else ASSUMED
+    faults: list[FileFault] = []
+    train = _pairs(root / "train", faults)
+    val = _pairs(root / "val", faults) if (root / "val").exists() else None
+    if faults:
+        raise FileFaults(faults)
+    return DataFolder(root, train, val, dataset.classes, dataset.mirror_pairs, described)
 
 
 class _Dataset(BaseModel):
@@ -105,18 +102,39 @@ class _Dataset(BaseModel):
         return self
 
 
+ASSUMED = _Dataset(classes=CLASSES, mirror_pairs=MIRROR_PAIRS)
+
+
+def _described_in(root: Path) -> Path | None:
+    """The file that lists the classes, in either spelling of its suffix and in any case."""
+    files = sorted(path for path in root.iterdir() if path.name.lower() in DESCRIPTIONS)
+    if len(files) > 1:
+        names = " and ".join(path.name for path in files)
+        raise DataError(f"{root}: holds {names}; keep one of them")
+    return files[0] if files else None
+
+
 def _dataset(path: Path) -> _Dataset:
-    if not path.exists():
-        return _Dataset(classes=CLASSES, mirror_pairs=MIRROR_PAIRS)
     try:
-        return _Dataset.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        document = read_document(path)
+        return _Dataset.model_validate(document.plain())
+    except SpaceError as error:
+        raise DataError(str(error)) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"]))
         what = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"{path}: {place + ': ' if place else ''}{what}") from error
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
+        place = _place(document, first["loc"])
+        raise DataError(f"{place}: {where + ': ' if where else ''}{what}") from error
+
+
+def _place(node: Node, path: Sequence[str | int]) -> str:
+    """Where the value at `path` was written, or the last one on the way to it."""
+    if path and isinstance(node.value, dict) and path[0] in node.value:
+        return _place(node.value[str(path[0])], path[1:])
+    if path and isinstance(node.value, list) and isinstance(path[0], int) and path[0] < len(node.value):
+        return _place(node.value[path[0]], path[1:])
+    return node.place
 
 
 def labelled_test(root: Path) -> tuple[ImageFiles, ...]:
@@ -131,122 +149,44 @@ def labelled_test(root: Path) -> tuple[ImageFiles, ...]:
         if _holds(part / "images", IMAGE_SUFFIXES):
             raise DataError(f"{part}: images without masks are no labelled test split; {masks}")
         raise DataError(f"{part}: no labelled test split: no images with masks; {masks}")
-    return _pairs(part)
+    faults: list[FileFault] = []
+    pairs = _pairs(part, faults)
+    if faults:
+        raise FileFaults(faults)
+    return pairs
 
 
 def _holds(directory: Path, suffixes: Sequence[str]) -> bool:
     return directory.is_dir() and any(path.suffix.lower() in suffixes for path in directory.iterdir())
 
 
-def _pairs(part: Path) -> tuple[ImageFiles, ...]:
-    """The pairs of `train`, `val` or `test`, sorted by the image's file name."""
-    images, masks = _by_stem(part / "images", IMAGE_SUFFIXES), _by_stem(part / "masks", MASK_SUFFIXES)
+def _pairs(part: Path, faults: list[FileFault]) -> tuple[ImageFiles, ...]:
+    """The pairs of `train`, `val` or `test`, sorted by file name; adds to `faults`."""
+    images = _by_stem(part / "images", IMAGE_SUFFIXES, faults)
+    masks = _by_stem(part / "masks", MASK_SUFFIXES, faults)
     if not images:
         raise DataError(f"{part / 'images'}: no {', '.join(IMAGE_SUFFIXES)} file in it")
-    for stem in sorted(images.keys() ^ masks.keys()):
-        if stem in images:
-            raise DataError(
-                f"{images[stem]}: no mask {part / 'masks' / stem}.png; add it or remove the image"
-            )
-        raise DataError(
-            f"{masks[stem]}: no image {part / 'images' / stem}.jpg or .png; add it or remove the mask"
-        )
-    return tuple(ImageFiles(path.stem, path, masks[path.stem]) for path in sorted(images.values()))
+    for stem in sorted(images.keys() - masks.keys()):
+        sentence = f"no mask {part / 'masks' / stem}.png; add it or remove the image"
+        faults.append(FileFault(images[stem], "no mask", sentence))
+    for stem in sorted(masks.keys() - images.keys()):
+        sentence = f"no image {part / 'images' / stem}.jpg or .png; add it or remove the mask"
+        faults.append(FileFault(masks[stem], "no image", sentence))
+    both = [path for stem, path in images.items() if stem in masks]
+    return tuple(ImageFiles(path.stem, path, masks[path.stem]) for path in sorted(both))
 
 
-def _by_stem(directory: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _by_stem(directory: Path, suffixes: Sequence[str], faults: list[FileFault]) -> dict[str, Path]:
+    by_stem: dict[str, Path] = {}
     try:
         for path in sorted(directory.iterdir()):
             if path.suffix.lower() in suffixes and not path.name.startswith("."):
-                if path.stem in found:
-                    raise DataError(
-                        f"{path}: {found[path.stem].name} has the same name; remove one of them"
-                    )
-                found[path.stem] = path
+                if path.stem in by_stem:
+                    sentence = f"{by_stem[path.stem].name} has the same name; remove one of them"
+                    faults.append(FileFault(path, "same name", sentence))
+                else:
+                    by_stem[path.stem] = path
     except OSError as error:
         layout = "the layout is train/images/*.jpg with train/masks/*.png"
         raise DataError(f"{directory}: {error.strerror or error}; {layout}") from error
-    return found
-
-
-def decode(
-    pairs: Sequence[ImageFiles],
-    image_size: int,
-    classes: int,
-    eval_size: int | Literal["native"] | None = None,
-) -> Iterator[dict[str, NDArray[np.uint8]]]:
-    """Reads pairs in order, by several threads.
-
-    Args:
-        image_size: side of images and masks in pixels; other sizes and shapes are resized to it.
-        classes: how many there are; a mask's values are below.
-        eval_size: side of `targets`, the masks to be scored against; `native` leaves them at their own
-            size, which must be the same for all; None gives none.
-
-    Yields:
-        images (3, S, S) RGB, masks (S, S), and targets (He, We) where asked for; all uint8.
-
-    Raises:
-        DataError: a file that cannot be read, is no mask, has a class out of range, or differs in size.
-    """
-    size_of_targets = None if eval_size == "native" else eval_size
-
-    def read(pair: ImageFiles) -> dict[str, NDArray[np.uint8]]:
-        image, mask = _open(pair.image), _open_mask(pair.mask, classes)
-        if image.size != mask.size:
-            raise DataError(f"{pair.mask}: {_size(mask)}, its image {_size(image)}; make them the same")
-        row = {"images": _rgb(image, image_size), "masks": _labels(mask, image_size)}
-        if eval_size is not None:
-            row["targets"] = _labels(mask, size_of_targets)
-        return row
-
-    first: tuple[int, ...] | None = None
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(pairs), AHEAD):
-            some = pairs[start : start + AHEAD]
-            for pair, row in zip(some, pool.map(read, some), strict=True):
-                if eval_size is not None:
-                    shape = row["targets"].shape
-                    first = first or shape
-                    if shape != first:
-                        raise DataError(
-                            f"{pair.mask}: {shape[1]} x {shape[0]} pixels, but {pairs[0].mask} has "
-                            f"{first[1]} x {first[0]}; set data.eval_size to a number"
-                        )
-                yield row
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path}: not an image; replace or remove it") from error
-    except UNREADABLE as error:
-        raise DataError(f"{path}: a damaged image ({error}); replace or remove it") from error
-
-
-def _open_mask(path: Path, classes: int) -> Image.Image:
-    """A mask as an image of mode L whose values are the classes."""
-    mask = _open(path)
-    if mask.mode not in ("P", "L", "1"):
-        raise DataError(f"{path}: a mask of mode {mask.mode}; save classes as palette indices or greyscale")
-    labels = np.asarray(mask).astype(np.uint8)  # indices of a palette, which convert("L") would look up
-    if labels.max() >= classes:
-        raise DataError(f"{path}: class {labels.max()}; the {classes} classes are 0 to {classes - 1}")
-    return Image.fromarray(labels)
-
-
-def _rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
-
-
-def _labels(mask: Image.Image, size: int | None) -> NDArray[np.uint8]:
-    return np.asarray(mask if size is None else mask.resize((size, size), Image.Resampling.NEAREST))
-
-
-def _size(image: Image.Image) -> str:
-    return f"{image.width} x {image.height}"
+    return by_stem

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from search.errors import DataError, SpaceError
 from search.mseg.data import cache, drawn_faces, folder, sources
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
-from search.mseg.data.layout import ImageFiles, decode
+from search.mseg.data.decoding import decode
+from search.mseg.data.layout import ImageFiles
 from search.mseg.data.problems import mirror_pairs
 from search.mseg.data.sources import DataConfig, describe, load
 
@@ -354,13 +355,13 @@ def _class_out_of_range(root):
 
 
 def _colours_for_classes(root):
-    Image.new("RGB", (SIDE, SIDE)).save(first(root, "masks"))
-    return first(root, "masks"), "mode RGB"
+    Image.new("RGB", (SIDE, SIDE), "red").save(first(root, "masks"))
+    return first(root, "masks"), "mode RGB, in colours"
 
 
 def _sixteen_bits(root):
-    Image.fromarray(MASKS[0].astype(np.uint16)).save(first(root, "masks"))
-    return first(root, "masks"), "mode I;16"
+    Image.fromarray(MASKS[0].astype(np.uint16) + 256).save(first(root, "masks"))
+    return first(root, "masks"), "the 19 classes are 0 to 18"
 
 
 def _mask_of_another_size(root):
@@ -408,7 +409,7 @@ def test_a_wrong_dataset_yaml(root, text, what):
     (root / "dataset.yaml").write_text(text)
     with pytest.raises(DataError) as error:
         load(SMALL, root)
-    assert one_line(error).startswith(f"{root / 'dataset.yaml'}: ") and what in one_line(error)
+    assert one_line(error).startswith(f"{root / 'dataset.yaml'}:") and what in one_line(error)
 
 
 def test_native_masks_of_several_sizes_need_a_number(root):
@@ -426,7 +427,6 @@ def test_native_masks_of_several_sizes_need_a_number(root):
 
 def test_more_is_asked_than_there_is(root):
     for change, what in (
-        ({"train_limit": 19}, "18 training images"),
         ({"val_share": 0.01}, "0 to validate"),
         ({"val_share": 0.99}, "leaves 0 to train on"),
     ):

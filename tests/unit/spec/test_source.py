@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from search.document.node import Node, show
+from search.document.reading import parse_yaml
 from search.errors import SpaceError
-from search.spec.source import Node, merge, override, parse_yaml, read_yaml, show
+from search.spec.source import merge, override, read_yaml
 
 
 def parse(text: str) -> Node:

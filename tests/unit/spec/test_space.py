@@ -8,9 +8,10 @@ from typing import Any
 import optuna
 import pytest
 
+from search.document.node import Node
+from search.document.reading import parse_yaml
 from search.errors import SpaceError
 from search.spec.parameter import Parameter
-from search.spec.source import Node, parse_yaml
 from search.spec.space import Space, read_space
 
 SCHEDULE = """\
