@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -200,13 +201,21 @@ def test_a_second_signal_ends_it_at_once(search: Search) -> None:
 # -- several at once -------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def search_on_empty(tmp_path: Path, empty_url: str) -> Iterator[Search]:
+    """A search on a database of each kind without tables."""
+    found = Search(tmp_path / "work", empty_url)
+    yield found
+    found.close()
+
+
 @pytest.mark.parametrize(
     ("workers", "trials"), [(2, 12), pytest.param(4, 24, marks=pytest.mark.nightly)], ids=["four", "eight"]
 )
 def test_two_starts_on_an_empty_database_share_the_work(
-    search_on_each: Search, workers: int, trials: int
+    search_on_empty: Search, workers: int, trials: int
 ) -> None:
-    search = search_on_each
+    search = search_on_empty
     start = ["start", "--workers", str(workers), "--trials", str(trials), *pauses(0.1, 4)]
     processes = [search.spawn(*start), search.spawn(*start)]
     owners = set()
