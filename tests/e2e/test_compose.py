@@ -42,13 +42,13 @@ def mounts(service: dict[str, Any]) -> dict[str, tuple[str, bool]]:
     return {target: (source, rest != ["ro"]) for source, target, *rest in parts}
 
 
-def test_the_services() -> None:
+def test_the_compose_files_have_these_services() -> None:
     assert set(MAIN["services"]) == {"secret", "db", "init", "worker", "dashboard"}
     assert set(WORKER["services"]) == set(GPU["services"]) == {"worker"}
     assert MAIN["name"] != WORKER["name"], "both on one machine do not end each other's workers"
 
 
-def test_ports_are_this_machines_own() -> None:
+def test_ports_are_published_on_this_machine_only() -> None:
     published = {
         name: [without_variables(port) for port in service["ports"]]
         for file in (MAIN, WORKER, GPU)
@@ -59,7 +59,7 @@ def test_ports_are_this_machines_own() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_no_secret_stands_in_a_file(name: str) -> None:
+def test_no_compose_file_contains_a_secret(name: str) -> None:
     for service in read(name)["services"].values():
         for variable, value in (service.get("environment") or {}).items():
             if re.search("PASSWORD|STORAGE|SECRET|TOKEN|KEY|CREDENTIAL", variable):
@@ -67,7 +67,7 @@ def test_no_secret_stands_in_a_file(name: str) -> None:
     assert not re.search(r"//\w+:[\w]+@", (ROOT / name).read_text()), "a URL with a password"
 
 
-def test_secrets_are_files_that_only_their_maker_writes() -> None:
+def test_only_one_service_may_write_secrets() -> None:
     for name, service in MAIN["services"].items():
         assert mounts(service)["/run/secrets"] == ("secrets", name == "secret"), name
     assert MAIN["services"]["secret"]["network_mode"] == "none"
@@ -100,14 +100,14 @@ def test_workers_leave_in_time_and_come_back_after_a_crash() -> None:
 
 
 @pytest.mark.parametrize(("name", "service"), OURS)
-def test_our_containers_may_do_little(name: str, service: dict[str, Any]) -> None:
+def test_containers_run_without_privileges(name: str, service: dict[str, Any]) -> None:
     assert service["init"] is True, name
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert "privileged" not in service and "user" not in service
 
 
-def test_who_waits_for_whom() -> None:
+def test_services_wait_for_what_they_need() -> None:
     conditions = {
         name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
         for name, service in MAIN["services"].items()
@@ -123,19 +123,19 @@ def test_who_waits_for_whom() -> None:
     assert int(WORKER["services"]["worker"]["environment"]["SEARCH_WAIT"]) > 0, "nothing to depend on there"
 
 
-def test_health_is_asked_on_tcp() -> None:
+def test_health_checks_use_tcp() -> None:
     check = MAIN["services"]["db"]["healthcheck"]["test"]
     assert check[:2] == ["CMD", "pg_isready"] and check[check.index("-h") + 1] == "127.0.0.1"
     assert "http://127.0.0.1:8080/" in MAIN["services"]["dashboard"]["healthcheck"]["test"][-1]
 
 
-def test_a_gpu_is_asked_for_in_its_own_file_only() -> None:
+def test_only_the_gpu_file_requests_a_gpu() -> None:
     devices = GPU["services"]["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert devices == [{"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}]
     assert all("deploy" not in service for service in WORKERS)
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_does_not_run_as_root() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     stages = [index for index, line in enumerate(lines) if line.startswith("FROM ")]
     last = lines[stages[-1] :]
@@ -149,7 +149,7 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
     )
 
 
-def test_what_is_sent_to_the_build_is_named() -> None:
+def test_the_build_context_is_an_allow_list() -> None:
     allowed = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     assert "*" in (ROOT / ".dockerignore").read_text().splitlines()
     for line in allowed:
@@ -157,7 +157,7 @@ def test_what_is_sent_to_the_build_is_named() -> None:
 
 
 @pytest.mark.parametrize("names", [FILES[:1], FILES[1:2], [FILES[0], FILES[2]], [FILES[1], FILES[2]]])
-def test_compose_takes_the_files(names: list[str]) -> None:
+def test_docker_compose_accepts_the_files(names: list[str]) -> None:
     if (
         shutil.which("docker") is None
         or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode

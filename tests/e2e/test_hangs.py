@@ -14,7 +14,7 @@ def test_a_hung_trial_is_taken_over(search: Search) -> None:
     assert set(search.trained().values()) == {1}, "an epoch was trained again"
 
 
-def test_a_second_hang_is_the_trials_own_fault(search: Search) -> None:
+def test_a_trial_that_hangs_twice_fails(search: Search) -> None:
     search.environment["SEARCH_HANG_SECONDS"] = "0.6"
     search.create("trouble=hang", "seconds=0.05", trials=1)
     search.run("worker", code=1)

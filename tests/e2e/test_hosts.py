@@ -62,7 +62,7 @@ def first_epoch_of(search: Search, pid: int) -> int:
 # -- kill -9 ---------------------------------------------------------------------------------------
 
 
-def test_killed_in_epoch_7_another_machine_goes_on_with_it(search_on_postgres: Search) -> None:
+def test_another_machine_goes_on_with_the_trial_of_a_killed_worker(search_on_postgres: Search) -> None:
     search = search_on_postgres
     store = ["--artifacts", str(search.folder / "store")]
     search.create("seconds=0.25", "epochs=20", trials=1)
@@ -82,7 +82,7 @@ def test_killed_in_epoch_7_another_machine_goes_on_with_it(search_on_postgres: S
     assert not list((search.folder / "store").glob("toy-*")), "the trial has ended: no checkpoint stays"
 
 
-def test_without_a_store_it_restarts_and_says_so(search: Search) -> None:
+def test_without_a_store_another_machine_restarts_the_trial_and_says_so(search: Search) -> None:
     search.create("seconds=0.1", "epochs=6", "seconds=0.02", trials=1)
     first = host(search, "here")
     search.wait_for_epoch(0, 2)
@@ -96,7 +96,7 @@ def test_without_a_store_it_restarts_and_says_so(search: Search) -> None:
     assert (record.state, len(record.curve)) == ("complete", 6)
 
 
-def test_the_weights_are_those_of_an_uninterrupted_run(tmp_path: Path) -> None:
+def test_a_change_of_machines_leaves_no_trace_in_the_weights(tmp_path: Path) -> None:
     searches = []
     for name in ("interrupted", "straight"):
         each = Search(tmp_path / name, f"sqlite:///{tmp_path / name}.db", MSEG)
@@ -169,7 +169,7 @@ def test_a_trial_is_given_back_with_its_checkpoint(
     assert set(logged.trained().values()) == {1} and len(logged.trained()) == 6
 
 
-def test_this_machine_is_further_than_the_store(
+def test_a_local_checkpoint_further_than_the_stored_one_is_continued(
     logged: Search, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = logged.create("epochs=6", "seconds=0.02", trials=1)
@@ -184,7 +184,7 @@ def test_this_machine_is_further_than_the_store(
     assert len(logged.trained()) == 6
 
 
-def test_what_another_database_left_behind_is_not_continued(logged: Search, tmp_path: Path) -> None:
+def test_checkpoints_of_another_database_are_not_continued(logged: Search, tmp_path: Path) -> None:
     """Of a study of the same name: neither the folder nor the store is this one's."""
     interrupt = Interrupt()
     before = logged.create("epochs=6", "seconds=0.02", trials=1)
@@ -196,7 +196,9 @@ def test_what_another_database_left_behind_is_not_continued(logged: Search, tmp_
     assert record.curve == [toy.score({"x": 0.5}, epoch) for epoch in range(1, 7)]
 
 
-def test_uploads_take_their_share_and_no_more(logged: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploads_take_no_more_than_their_share_of_the_time(
+    logged: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spent: list[float] = []
 
     def save(self: Checkpoints, *_: object) -> None:

@@ -17,7 +17,7 @@ from storage.errors import UnreachableError
 Command = Callable[..., Answer]
 
 
-def test_without_workers_a_study_is_only_created(search: Search, command: Command) -> None:
+def test_start_without_workers_only_creates_the_study(search: Search, command: Command) -> None:
     said = command("start", "--workers", "0")
     assert (said.out, said.err) == ("", "study 'toy' is ready; search worker --study toy works on it\n")
     budget = command("status", "--json").json["budget"]
@@ -25,7 +25,9 @@ def test_without_workers_a_study_is_only_created(search: Search, command: Comman
     assert not search.runs.exists()
 
 
-def test_without_workers_a_study_is_joined(search: Search, command: Command) -> None:
+def test_start_without_workers_raises_the_budget_and_clears_a_stop(
+    search: Search, command: Command
+) -> None:
     search.create()
     command("stop")
     command("start", "--workers", "0", "--trials", "5")
@@ -46,7 +48,7 @@ def test_a_worker_waits_for_database_and_study(search_on_each: Search) -> None:
     assert search.said.count("looking again") == 1, "said once, not with every look"
 
 
-def test_waiting_ends(search: Search, command: Command) -> None:
+def test_waiting_for_a_study_ends_after_the_given_time(search: Search, command: Command) -> None:
     command("start", "--workers", "0")
     said = command("worker", "--study", "other", "--wait", "0.1", code=2).err
     assert said.splitlines()[-1].startswith("--study: no study 'other'")
@@ -66,7 +68,7 @@ def test_a_waiting_worker_leaves_when_told(search: Search) -> None:
 @pytest.mark.parametrize(
     ("limit", "cores"), [("max 100000", 64), ("400000 100000", 4), ("50000 100000", 1), (None, 64)]
 )
-def test_a_containers_share_of_the_cores_counts(
+def test_the_cpu_limit_of_a_container_counts(
     limit: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
@@ -78,14 +80,14 @@ def test_a_containers_share_of_the_cores_counts(
     assert threads.thread_variables(2)["OMP_NUM_THREADS"] == str(max(1, cores // 2))
 
 
-def test_a_given_number_of_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_of_threads_from_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     variables = threads.thread_variables(1)
     assert (variables["OMP_NUM_THREADS"], variables["MKL_NUM_THREADS"]) == ("3", "3")
 
 
-def test_a_database_that_goes_away_between_two_questions_is_waited_for(
+def test_a_database_that_goes_away_between_two_queries_is_unreachable(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(engine: object, name: str) -> None:

@@ -26,7 +26,7 @@ def uninterrupted(search: Search, trials: int, epochs: int) -> None:
     assert set(search.trained().values()) == {1}, "an epoch was trained again"
 
 
-def test_a_database_that_restarts_costs_nothing(search_on_postgres: Search) -> None:
+def test_a_restart_of_the_database_costs_nothing(search_on_postgres: Search) -> None:
     search = search_on_postgres
     search.environment["SEARCH_LEASE_SECONDS"] = "6"  # looks for the database every second
     process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.2, 8))
@@ -36,7 +36,7 @@ def test_a_database_that_restarts_costs_nothing(search_on_postgres: Search) -> N
     uninterrupted(search, trials=4, epochs=8)
 
 
-def test_a_database_that_is_away_for_three_leases(search_on_postgres: Search) -> None:
+def test_an_outage_of_three_leases_costs_nothing(search_on_postgres: Search) -> None:
     """Training goes on meanwhile, and who starts then waits."""
     search = search_on_postgres
     search.environment["SEARCH_LEASE_SECONDS"] = "2"
@@ -60,7 +60,9 @@ def test_a_database_that_is_away_for_three_leases(search_on_postgres: Search) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_who_ends_while_the_database_is_away(search_on_postgres: Search, number: signal.Signals) -> None:
+def test_epochs_of_a_worker_that_ends_in_an_outage_are_reported_by_the_next(
+    search_on_postgres: Search, number: signal.Signals
+) -> None:
     """What it trained meanwhile is reported by the next worker of the machine, which goes on from there."""
     search = search_on_postgres
     search.environment["SEARCH_LEASE_SECONDS"] = "2"
@@ -85,7 +87,7 @@ def test_who_ends_while_the_database_is_away(search_on_postgres: Search, number:
     assert "trained and not reported" in (search.runs / "trial-0000" / "log.txt").read_text()
 
 
-def test_a_table_that_is_gone_is_no_outage(search_on_postgres: Search) -> None:
+def test_a_missing_table_is_an_error_and_no_outage(search_on_postgres: Search) -> None:
     study = search_on_postgres.create(trials=1)
     heartbeat = Heartbeat(Leases(study.engine, study.id, "somebody", Process.current()))
     with study.engine.begin() as connection:
@@ -96,7 +98,7 @@ def test_a_table_that_is_gone_is_no_outage(search_on_postgres: Search) -> None:
         connection.execute(text("ALTER TABLE gone RENAME TO search_leases"))
 
 
-def test_connections_of_a_worker(search_on_postgres: Search) -> None:
+def test_a_worker_holds_at_most_three_connections(search_on_postgres: Search) -> None:
     """One for its own tables, one for Optuna's."""
     search = search_on_postgres
     search.create("study.sampler={kind: tpe, seed: 3}", "seconds=0.1", "epochs=3", trials=3)

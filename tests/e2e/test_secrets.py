@@ -69,7 +69,7 @@ COMMANDS = [["start"], ["worker", "--wait", "0"], ["status"], ["trials"], ["best
 
 
 @pytest.mark.parametrize("url", UNREACHABLE, ids=range(len(UNREACHABLE)))
-def test_nor_where_the_connection_fails(
+def test_a_failed_connection_shows_no_password(
     search: Search, command: Command, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("SEARCH_STORAGE", url)
@@ -81,7 +81,9 @@ def test_nor_where_the_connection_fails(
     assert "Traceback" in in_full and SECRET not in in_full
 
 
-def test_what_a_child_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_process_gets_the_url_by_file_where_it_came_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file where the URL came from it, else the URL."""
     url = f"postgresql://me:{SECRET}@db/study"
     (tmp_path / "url").write_text(url + "\n")
