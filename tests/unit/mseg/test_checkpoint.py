@@ -4,8 +4,6 @@ import json
 import logging
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,39 +107,3 @@ def test_weights_that_are_not_the_best_leave_the_best_alone(tmp_path: Path) -> N
         checkpoint.settle_weights(tmp_path, best=best)
     assert safetensors.torch.load_file(tmp_path / "best.safetensors")["epoch"].item() == 1
     assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
-
-
-ENDLESS = """
-import sys, torch
-from pathlib import Path
-from search.mseg import checkpoint
-for epoch in range(1, 10**9):
-    weights = {"weight": torch.full((400_000,), float(epoch))}
-    checkpoint.write_weights(Path(sys.argv[1]), weights, {"epoch": epoch})
-    checkpoint.settle_weights(Path(sys.argv[1]), best=True)
-    checkpoint.save(Path(sys.argv[1]), {"epoch": epoch, "model": weights})
-    print(epoch, flush=True)
-"""
-
-
-def test_killed_at_any_moment_leaves_whole_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    draw = random.Random(1)
-    for _ in range(2):
-        with subprocess.Popen(
-            [sys.executable, "-c", ENDLESS, str(tmp_path)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[3],
-        ) as writer:
-            assert writer.stdout is not None
-            for _ in range(draw.randrange(3, 20)):
-                saved = int(writer.stdout.readline())
-            writer.kill()
-        loaded = checkpoint.load(tmp_path)
-        assert loaded is not None
-        assert loaded["epoch"] >= saved
-        assert (loaded["model"]["weight"] == loaded["epoch"]).all()
-        best = safetensors.torch.load_file(tmp_path / "best.safetensors")["weight"]
-        assert best[0].item() >= saved
-        assert (best == best[0]).all()
-    assert not caplog.records

@@ -3,9 +3,6 @@
 import gc
 import json
 import math
-import os
-import subprocess
-import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -88,47 +85,6 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     )
     assert [r.score for r in before + after[1:]] == [r.score for r in whole]
     assert_same_run(straight.dir, broken.dir)
-
-
-KILLED = """
-import json, os, signal, sys
-from pathlib import Path
-import torch
-from search.mseg import configure, train
-from search.objective import Run
-
-torch.set_num_threads(1)
-batches = 0
-
-def killed_in_mid_epoch():
-    global batches
-    batches += 1
-    if batches == 6:  # the second batch of epoch 3
-        os.kill(os.getpid(), signal.SIGKILL)
-    return False
-
-config, run = configure(json.loads(sys.argv[2])), Run(Path(sys.argv[1]), should_stop=killed_in_mid_epoch)
-for result in train(config, run):
-    print(result.epoch, flush=True)
-"""
-
-
-def test_a_run_killed_in_mid_epoch_costs_that_epoch(tmp_path: Path) -> None:
-    params = SMALL | EVERYTHING
-    straight, killed = Run(tmp_path / "straight"), Run(tmp_path / "killed")
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, str(killed.dir), json.dumps(params)],
-        cwd=Path(__file__).parents[3],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.returncode == -9
-    assert process.stdout.split() == ["1", "2"]
-    results = list(train(configure(params), killed))
-    assert [(result.epoch, result.resumed) for result in results] == [(2, True), (3, False), (4, False)]
-    list(train(configure(params), straight))
-    assert_same_run(straight.dir, killed.dir)
 
 
 def test_another_seed_is_another_run(tmp_path: Path) -> None:
