@@ -8,10 +8,10 @@ import json
 import math
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import kornia
 import torch
 import yaml
 
@@ -96,7 +96,7 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
             "device_name": _device_name(torch.device(run.device)),
             "dtype": str(precision).removeprefix("torch."),
             "torch": str(torch.__version__),
-            "kornia": kornia.__version__,
+            "kornia": version("kornia"),
             "python": platform.python_version(),
             "data": dict(data.fingerprint),
         },

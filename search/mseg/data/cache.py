@@ -1,26 +1,27 @@
 """Tables of arrays, computed once on a machine and memory-mapped by all of its processes.
 
 The folder is `$SEARCH_CACHE`, else `$XDG_CACHE_HOME/mseg-search`, else `~/.cache/mseg-search`; it may be
-removed at any time. **An entry that is there is whole**: it is written under another name, synced, and
-then renamed. Processes that want the same one wait for the first on a file lock, which the system
-releases when its holder dies. Where nothing can be written, tables stay in memory, and a warning says so.
+removed at any time. **An existing entry is complete**: it is written under another name, synced, and then
+renamed. Processes that need the same entry wait for the first one on a file lock, which the system releases
+when its holder dies. If nothing can be written, tables stay in memory, with a warning.
 """
 
-import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
+
+from search.mseg.files import publish
 
 log = logging.getLogger(__name__)
 
-Row = Mapping[str, NDArray[np.uint8]]
+Arrays = Mapping[str, NDArray[np.uint8]]
 """One item's arrays by name."""
 
 Table = NDArray[np.void]
@@ -35,14 +36,14 @@ def folder() -> Path:
     return (Path(base) if base else Path("~/.cache").expanduser()) / "mseg-search"
 
 
-def table(key: str, count: int, rows: Callable[[], Iterable[Row]]) -> Table:
+def table(key: str, count: int, rows: Callable[[], Iterable[Arrays]]) -> Table:
     """The table of entry `key`, computed from `rows` by the first process that asks.
 
     Args:
-        key: a file name that changes with all that the values depend on.
-        count: how many rows there are, at least 1.
-        rows: gives them in order, with the same names and shapes. What it raises passes through and
-            nothing is stored; an OSError would be taken for the cache's, so it raises none.
+        key: a file name that changes with everything the values depend on.
+        count: number of rows, at least 1.
+        rows: returns them in order, all with the same names and shapes. If it raises, nothing is stored and
+            the exception passes through; it may not raise OSError, which would be taken for the cache's.
     """
     try:
         # Mapped copy-on-write: torch wants arrays that can be written, and the file stays as it is.
@@ -52,38 +53,30 @@ def table(key: str, count: int, rows: Callable[[], Iterable[Row]]) -> Table:
         return _in_memory(count, rows())
 
 
-def _entry(key: str, count: int, rows: Callable[[], Iterable[Row]]) -> Path:
+def _entry(key: str, count: int, rows: Callable[[], Iterable[Arrays]]) -> Path:
     """The file of an entry."""
     root = folder()
     entry = root / f"{key}.npy"
     if entry.exists():
         return entry
     root.mkdir(parents=True, exist_ok=True)
-    with _locked(root / f"{key}.lock"):
+    with FileLock(root / f"{key}.lock"):
         if entry.exists():
             return entry
-        for abandoned in root.glob(f"{key}.building-*"):  # whoever built it is dead: the lock is ours
+        for abandoned in root.glob(f"{key}.building-*"):  # its builder is dead: we hold the lock
             abandoned.unlink()
         building = root / f"{key}.building-{uuid4().hex}"
         try:
             _write(building, count, rows())
-            building.rename(entry)
+            publish(building, entry)
         except BaseException:
             building.unlink(missing_ok=True)
             raise
-        _sync(root)
     return entry
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _write(path: Path, count: int, rows: Iterable[Row]) -> None:
-    """The .npy file, durable. Written, not mapped: through a mapping, a full disk would be a SIGBUS."""
+def _write(path: Path, count: int, rows: Iterable[Arrays]) -> None:
+    """Write the .npy file. Not through a mapping: there, a full disk would be a SIGBUS."""
     with path.open("xb") as file:
         for index, row in enumerate(rows):
             if index == 0:
@@ -91,20 +84,9 @@ def _write(path: Path, count: int, rows: Iterable[Row]) -> None:
                 np.lib.format.write_array_header_1_0(file, header)
             for values in row.values():
                 file.write(np.ascontiguousarray(values).data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
-def _sync(directory: Path) -> None:
-    """Makes a renaming in a folder durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _in_memory(count: int, rows: Iterable[Row]) -> Table:
+def _in_memory(count: int, rows: Iterable[Arrays]) -> Table:
     for index, row in enumerate(rows):
         if index == 0:
             result = np.empty(count, _record(row))
@@ -113,7 +95,7 @@ def _in_memory(count: int, rows: Iterable[Row]) -> Table:
     return result
 
 
-def _record(row: Row) -> np.dtype[np.void]:
+def _record(row: Arrays) -> np.dtype[np.void]:
     return np.dtype([(name, np.uint8, values.shape) for name, values in row.items()])
 
 
