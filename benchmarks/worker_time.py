@@ -117,7 +117,7 @@ def run_timed(url: str, name: str, runs: Path, device: str) -> list[dict[str, fl
     watch.timed(Workspace, "open", "folder")
     watch.timed(Workspace, "publish", "folder")
     watch.timed(Workspace, "close", "folder")
-    watch.timed(worker, "_free_disk", "tidy")
+    watch.timed(path, "free_disk", "tidy")
     worker.run(Interrupt())
     watch.switch()
     return watch.trials[1:-1]  # what is before the first claim, and the last claim, which finds nothing

@@ -2,6 +2,8 @@
 
     SearchError              exit code 1: a command failed
     ├── NoDevice             exit code 0: other workers have this machine's GPUs
+    ├── MachineError         the disk is full or broken, which is no trial's fault
+    ├── ObjectiveError       the objective breaks the contract in search/objective.py
     └── UserError            exit code 2: the user's input is wrong
         ├── SpaceError       space.yaml, --set, a parameter or its value
         ├── DataError        the data folder, an image, a mask
@@ -26,6 +28,14 @@ class NoDevice(SearchError):
     """This worker has no device to train on, and nothing is broken: other workers use the GPUs."""
 
     exit_code = 0
+
+
+class MachineError(SearchError):
+    """This machine cannot train: its disk is full, broken or read-only. The study loses nothing by it."""
+
+
+class ObjectiveError(SearchError):
+    """The objective breaks its contract: it yields or returns something else than `train` should."""
 
 
 class UserError(SearchError):

@@ -3,13 +3,15 @@
 import contextlib
 import importlib
 import sys
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from search.errors import SpaceError
-from search.objective import Description, Params, Vocabulary
+from search.errors import ObjectiveError, SpaceError
+from search.objective import Description, EpochResult, Params, Run, Value, Vocabulary
 
 STOCK = "search.mseg"
 """The objective whose names recorded runs have if no study says otherwise."""
@@ -28,14 +30,14 @@ def load_objective(name: str) -> Any:
     wrong = partial(SpaceError, parameter="objective")
     try:
         module = importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script without a guard may exit when it is imported
         raise wrong(f"objective: {_reason(name, error)}") from error
     if not callable(getattr(module, "train", None)):
         raise wrong(f"objective: {name} has no function train(config, run)")
     return module
 
 
-def _reason(name: str, error: Exception) -> str:
+def _reason(name: str, error: BaseException) -> str:
     """Why importing `name` failed, and what to do about it, in one line."""
     missing = (error.name or "") if isinstance(error, ImportError) else ""
     source = error.obj if isinstance(error, AttributeError) else None
@@ -60,6 +62,71 @@ def configure(objective: Any, params: Params) -> Any:
     """The objective's own config for `params`; `params` itself if it has no `configure`."""
     build = getattr(objective, "configure", None)
     return build(params) if build else params
+
+
+def train(objective: Any, config: Any, run: Run) -> Generator[EpochResult, None, None]:
+    """The epochs of a training; closing it closes the objective's own generator.
+
+    Raises:
+        ObjectiveError: what `train` returns or yields is not what the contract says, in one line.
+    """
+    results = objective.train(config, run)
+    if not isinstance(results, Iterator):
+        kind = type(results).__name__
+        raise ObjectiveError(f"objective: train returned {kind}; it must yield an EpochResult per epoch")
+    try:
+        for result in results:
+            if not isinstance(result, EpochResult):
+                kind = type(result).__name__
+                raise ObjectiveError(f"objective: train yielded {kind}; it must yield an EpochResult")
+            yield _normalised(result)
+    finally:
+        if close := getattr(results, "close", None):  # an iterator that is no generator may have none
+            close()
+
+
+def _normalised(result: EpochResult) -> EpochResult:
+    """The same with Python's own numbers: a database stores no NumPy scalars and no tensors."""
+    return replace(
+        result,
+        epoch=_whole("epoch", result.epoch),
+        epochs=_whole("epochs", result.epochs),
+        score=_number("score", result.score),
+        lr=None if result.lr is None else _number("lr", result.lr),
+        metrics={name: _number(name, value) for name, value in result.metrics.items()},
+        applied={name: _scalar(name, value) for name, value in result.applied.items()},
+    )
+
+
+def _whole(name: str, value: Any) -> int:
+    """An int of any library's whole number, such as a NumPy scalar or a tensor with one element."""
+    number = _number(name, value)
+    if not number.is_integer():
+        raise ObjectiveError(f"objective: {name} {value!r} is not a whole number")
+    return int(number)
+
+
+def _number(name: str, value: Any) -> float:
+    """A float of any library's number."""
+    try:
+        if not isinstance(value, str | bytes):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError):  # the last is what PyTorch raises for several elements
+        pass
+    raise ObjectiveError(f"objective: {name} is {_short(value)}; it must be a number")
+
+
+def _scalar(name: str, value: Any) -> Value:
+    """A parameter's value of any library's scalar."""
+    try:
+        scalar: Value = value.item() if hasattr(value, "item") else value
+    except (ValueError, RuntimeError) as error:
+        raise ObjectiveError(f"objective: {name} is {_short(value)}; it must be one value") from error
+    return scalar
+
+
+def _short(value: Any) -> str:
+    return f"{' '.join(repr(value).split())[:60]} ({type(value).__name__})"
 
 
 def check(objective: Any, config: Any, description: Description) -> None:

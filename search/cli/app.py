@@ -4,6 +4,8 @@ Each command has a file here: parse, one call, an exit code. Data go to stdout, 
 stderr. Whatever a command needs is imported inside it: `search status` loads neither torch nor Optuna.
 """
 
+import errno
+import io
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -66,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs a command and exits with its code; an error the user can fix is one line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may have no character for what is printed
     given = [argument for argument in given if argument != "--debug"]
     sys.exit(guarded(lambda: app(given, prog_name="search", standalone_mode=False), debug))
 
@@ -89,9 +94,9 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
             say(str(error))
         return 2 if isinstance(error, StorageError) else int(getattr(error, "exit_code", 1))
     except OSError as error:
-        if debug or error.filename is None:
+        if debug or (error.filename is None and error.errno != errno.ENOSPC):
             raise
-        say(f"{error.filename}: {error.strerror}; --debug shows where")
+        say(f"{error.filename or 'output'}: {error.strerror}; --debug shows where")
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130

@@ -26,7 +26,9 @@ def check(
     planned: Annotated[
         bool, typer.Option("--plan", help="Train three epochs and say what the budget costs.")
     ] = False,
-    trials: Annotated[int | None, typer.Option(min=1, help="With --plan: the budget.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, max=flag.MOST, help="With --plan: the budget.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="With --plan: how many there will be.")] = None,
     study: Annotated[
         str | None,

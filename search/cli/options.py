@@ -42,7 +42,9 @@ Device = Annotated[
 PerGpu = Annotated[
     str, typer.Option(help="Workers on each GPU: a number, or auto, which measures what trains most.")
 ]
-Trials = Annotated[int | None, typer.Option(min=1, help="Total over all workers and all calls.")]
+MOST = 2**31 - 1  # what a database column holds
+
+Trials = Annotated[int | None, typer.Option(min=1, max=MOST, help="Total over all workers and all calls.")]
 GpuHours = Annotated[
     float | None,
     typer.Option(
@@ -73,7 +75,7 @@ Workers = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Trainings = Annotated[
-    int | None, typer.Option("--trials", min=1, help="Trainings over all configs at most.")
+    int | None, typer.Option("--trials", min=1, max=MOST, help="Trainings over all configs at most.")
 ]
 Seeds = Annotated[
     int | None, typer.Option(min=2, max=30, help="Fresh seeds of a config at most; 6 by default.")

@@ -17,7 +17,7 @@ Against = Annotated[
 ]
 Trial = Annotated[
     int | None,
-    typer.Option("--trial", min=0, help="Only draw this trial: score, loss, learning rate and gap."),
+    typer.Option("--trial", min=0, max=flag.MOST, help="Only draw this trial: score, loss, rate and gap."),
 ]
 Final = Annotated[
     bool,

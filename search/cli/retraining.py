@@ -1,6 +1,5 @@
 """What `search confirm` and `search ablate` share."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,20 +34,14 @@ def train(
 ) -> int:
     """Trains what is planned, and what is planned meanwhile, on this machine; returns an exit code."""
     from search.launcher.start import divide_cores, run
-    from search.ui.live import view
 
     for note in notes:
         say(note)
     if not devices:
         return 0
     if workers is None:
-        devices, note_on_cores = divide_cores(devices, retraining)
-        if note_on_cores:
-            say(note_on_cores)
-    _, code, turned_away = run(retraining, devices, view(sys.stderr), runs, data, artifacts or None)
-    for line in turned_away:
-        say(line)
-    return code
+        devices = divide_cores(devices, retraining)
+    return run(retraining, devices, runs, data, artifacts or None)[1]
 
 
 def write_answer(answer: "Confirmation | Ablation", blocks: "Sequence[Block]", as_json: bool) -> None:

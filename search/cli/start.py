@@ -1,6 +1,5 @@
 """`search start`: create or join a study and train on this machine."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +50,6 @@ def start(
         from search.runtime.devices import find_devices
         from search.study.read import read_snapshot
         from search.ui.best import closing
-        from search.ui.live import view
 
         options = StartOptions(
             study=study,
@@ -77,14 +75,10 @@ def start(
         return 0
     if workers is None and not read_snapshot(opened).budget.used_up:
         if per_gpu == "1":
-            devices, note = divide_cores(devices, opened)
+            devices = divide_cores(devices, opened)
         else:
-            devices, note = gpu_sharing.share_gpus(devices, per_gpu, opened.spec, data)
-        if note:
-            say(note)
-    snapshot, code, turned_away = run(opened, devices, view(sys.stderr), runs, data, artifacts or None)
-    for line in turned_away:
-        say(line)
+            devices = gpu_sharing.share_gpus(devices, per_gpu, opened.spec, data)
+    snapshot, code = run(opened, devices, runs, data, artifacts or None)
     best = snapshot.best
     folder = runs / opened.name / f"trial-{best.number:04d}" if best else None
     show(closing(snapshot, folder))

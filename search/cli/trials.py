@@ -13,7 +13,7 @@ from search.study.resolve import resolve_study, storage_url
 
 def trials(
     study: flag.StudyName,
-    number: Annotated[int | None, typer.Argument(help="One trial in full.", min=0)] = None,
+    number: Annotated[int | None, typer.Argument(help="One trial in full.", min=0, max=flag.MOST)] = None,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,

@@ -24,6 +24,7 @@ from search.study.origin import ORIGIN
 from search.study.resolve import resolve_study
 from search.study.study import Study
 from search.study.warm_start import check_origin, inherit
+from search.worker.watchdog import hang_seconds
 from search.worker.workspace import check_folder
 from storage import hours, studies
 from storage.artifacts import check_place
@@ -91,6 +92,7 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
     if options.gpu_hours is not None and not 0 < options.gpu_hours < math.inf:
         raise UserError(f"--gpu-hours: {options.gpu_hours} is not above 0; give hours, as in 1.5")
     check_folder(options.runs)
+    hang_seconds()
     if options.artifacts is not None:
         check_place(options.artifacts)
     if (study := find_study(options.url, options.study)) is not None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SearchError
-from search.loading import configure, load_objective
+from search.loading import configure, load_objective, train
 from search.objective import EpochResult, Run
 from search.records import Snapshot
 from search.spec.spec import Spec
@@ -189,7 +189,7 @@ def _train(
     laps = []
     begun = time.perf_counter()
     try:
-        with closing(objective.train(configure(objective, spec.example()), run)) as results:
+        with closing(train(objective, configure(objective, spec.example()), run)) as results:
             for result in islice(results, epochs):
                 now = time.perf_counter()
                 laps.append((now - begun, result))

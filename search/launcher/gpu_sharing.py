@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import UserError
-from search.loading import configure, load_objective
+from search.loading import configure, load_objective, train
 from search.objective import Run
+from search.render.output import say
 from search.runtime.devices import Device
 from search.spec.spec import Spec
 
@@ -55,28 +56,25 @@ def check(per_gpu: str, devices: Sequence[Device]) -> None:
         raise UserError(f"--per-gpu: {per_gpu}, but this machine has no GPU; --workers divides its cores")
 
 
-def share_gpus(
-    devices: Sequence[Device], per_gpu: str, spec: Spec, data: Path | None
-) -> tuple[Sequence[Device], str | None]:
-    """The devices, each as often as `per_gpu` says, and a sentence about what was measured."""
+def share_gpus(devices: Sequence[Device], per_gpu: str, spec: Spec, data: Path | None) -> Sequence[Device]:
+    """Each device as often as `per_gpu` says; prints what was measured for `auto`."""
     if devices[0].key is None:
-        return list(devices), "--per-gpu auto: this machine has no GPU; --workers divides its cores"
-    note = None
+        say("--per-gpu auto: this machine has no GPU; --workers divides its cores")
+        return devices
     if per_gpu == "auto":
         measured = measure(spec, data, devices[0])
         count = best(measured)
         speeds = ", ".join(f"{each.count}: {each.speed:.4g}" for each in measured) or "none ran"
-        note = f"images per second by processes on {devices[0].label}: {speeds}; {count} to each GPU"
+        say(f"images per second by processes on {devices[0].label}: {speeds}; {count} to each GPU")
     else:
         count = int(per_gpu)
     if count == 1:
-        return list(devices), note
-    shared = [
+        return devices
+    return [
         replace(device, label=f"{device.label}, {index} of {count}", share=count)
         for index in range(1, count + 1)
         for device in devices
     ]
-    return shared, note
 
 
 def best(measured: Sequence[Throughput]) -> int:
@@ -186,7 +184,7 @@ def _train(job: Mapping[str, Any]) -> None:
     folder.mkdir()
     run = Run(folder, job["device"], data=None if job["data"] is None else Path(job["data"]))
     started = time.perf_counter()
-    with closing(objective.train(config, run)) as results:
+    with closing(train(objective, config, run)) as results:
         for result in results:
             seconds = time.perf_counter() - started
             started += seconds

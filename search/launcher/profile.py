@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SearchError, UserError
-from search.loading import configure, load_objective
+from search.loading import configure, load_objective, train
 from search.objective import Run
 from search.spec.spec import Spec
 
@@ -67,7 +67,7 @@ def trace(spec: Spec, data: Path | None, device: str, file: Path) -> Trace:
         trial = Path(folder) / "trial-0000"
         trial.mkdir()
         run = Run(trial, device, spec.study.sampler.seed, data=data)
-        with closing(objective.train(config, run)) as results:
+        with closing(train(objective, config, run)) as results:
             first = next(results, None)
             if first is None:
                 raise SearchError("--trace: the objective trained no epoch; search start shows why")

@@ -1,52 +1,48 @@
 """Work on a study that is open: choose this machine's workers, run them, show progress."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from search.errors import SearchError
 from search.launcher.supervisor import Supervisor
 from search.records import Snapshot
+from search.render.output import say
 from search.runtime.devices import Device, on_cores
 from search.runtime.signals import interruptible
 from search.runtime.threads import cores, cpu_workers
 from search.study.read import read_snapshot
 from search.study.study import Study
-from search.ui.live import View
+from search.ui.live import view
 
 
-def divide_cores(devices: Sequence[Device], study: Study) -> tuple[Sequence[Device], str | None]:
-    """In place of one CPU as many CPU workers as pay, and a sentence about it; GPUs stay as they are."""
+def divide_cores(devices: Sequence[Device], study: Study) -> Sequence[Device]:
+    """As many CPU workers as pay in place of a single one; GPUs stay as they are."""
     budget = read_snapshot(study).budget
     count = cpu_workers(budget.trials - budget.finished) if devices[0].name == "cpu" else 1
     if count == 1:
-        return devices, None
-    return on_cores(count), f"{count} workers share {cores()} CPU cores; --workers sets another number"
+        return devices
+    say(f"{count} workers share {cores()} CPU cores; --workers sets another number")
+    return on_cores(count)
 
 
 def run(
-    study: Study,
-    devices: Sequence[Device],
-    view: View,
-    runs: Path,
-    data: Path | None,
-    artifacts: str | None,
-) -> tuple[Snapshot, int, Sequence[str]]:
-    """Works on the study with this machine until its budget is used up.
-
-    Returns:
-        The study at the end, an exit code, and a sentence from each worker that found no free GPU.
-    """
+    study: Study, devices: Sequence[Device], runs: Path, data: Path | None, artifacts: str | None
+) -> tuple[Snapshot, int]:
+    """Works on the study until its budget is used up; returns its end and an exit code."""
     snapshot = read_snapshot(study)
     if snapshot.budget.used_up:
-        return snapshot, exit_code(snapshot), ()
-    with interruptible() as interrupt, view:
+        return snapshot, exit_code(snapshot)
+    with interruptible() as interrupt, view(sys.stderr) as live:
         supervisor = Supervisor(study, devices, runs, data, artifacts)
         for snapshot in supervisor.supervise(interrupt):
-            view.update(snapshot)
+            live.update(snapshot)
     if interrupt:
-        return snapshot, interrupt.code, ()
+        return snapshot, interrupt.code
+    for line in supervisor.turned_away:
+        say(line)
     nobody_worked = len(supervisor.turned_away) == len(devices)  # and nothing failed
-    return snapshot, 0 if nobody_worked else exit_code(snapshot), supervisor.turned_away
+    return snapshot, 0 if nobody_worked else exit_code(snapshot)
 
 
 def exit_code(snapshot: Snapshot) -> int:

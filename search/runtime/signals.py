@@ -1,7 +1,7 @@
 """First signal: finish the batch, give the trial back, leave. Second signal: exit now.
 
-SIGTERM stops containers and jobs, SIGUSR1 is Slurm's warning that the time limit is near, SIGINT is Ctrl-C.
-The first two end a worker with 143, the last with 130.
+SIGTERM stops containers and jobs, SIGUSR1 is Slurm's warning that the time limit is near, SIGHUP comes when
+an ssh session is closed, SIGINT is Ctrl-C. The first three end a worker with 143, the last with 130.
 """
 
 import os
@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+LIKE_SIGTERM = (signal.SIGUSR1, signal.SIGHUP)
 LOOK_SECONDS = 0.05  # between two checks for a signal
 
 
@@ -66,8 +67,8 @@ class Interrupt:
 
 
 def exit_code(number: int) -> int:
-    """128 plus the signal's number; Slurm's warning counts as SIGTERM."""
-    return 128 + (signal.SIGTERM if number == signal.SIGUSR1 else number)
+    """128 plus the signal's number; Slurm's warning and a hang-up count as SIGTERM."""
+    return 128 + (signal.SIGTERM if number in LIKE_SIGTERM else number)
 
 
 @contextmanager
@@ -77,7 +78,9 @@ def interruptible() -> Iterator[Interrupt]:
     A signal in an `at_once` block ends this block without an error.
     """
     interrupt = Interrupt()
-    before = {number: signal.signal(number, interrupt._handle) for number in HANDLED}
+    # What is ignored stays ignored: nohup ignores SIGHUP.
+    numbers = [number for number in HANDLED if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt._handle) for number in numbers}
     try:
         yield interrupt
     except Interrupted:

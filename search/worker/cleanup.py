@@ -6,12 +6,22 @@ from pathlib import Path
 from search.objective import WEIGHTS
 from search.scoring import sign_of
 from search.spec.spec import Spec
+from search.study.study import Study
+from search.worker.checkpoint_sync import CheckpointSync
 from search.worker.workspace import FOLDER
+from storage import reads
 from storage.reads import TrialRow
 
 CHECKPOINTS = ("last.pt", WEIGHTS)
 KEPT = 5
 """How many of the best trials keep theirs."""
+
+
+def free_disk(study: Study, folder: Path, sync: CheckpointSync) -> None:
+    """Removes the checkpoints of trials that can no longer win, on this machine and in a shared store."""
+    numbers = never_needed(reads.trial_rows(study.engine, study.id), study.spec)
+    drop_checkpoints(folder, numbers)
+    sync.drop_weights(numbers)
 
 
 def never_needed(rows: Sequence[TrialRow], spec: Spec) -> list[int]:

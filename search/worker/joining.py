@@ -9,6 +9,7 @@ from search.errors import NoDevice
 from search.runtime.devices import NO_DEVICE, find_devices
 from search.runtime.signals import Interrupt, leave_with_parent
 from search.study.resolve import wait_for_study
+from search.worker.watchdog import hang_seconds
 from search.worker.worker import Worker
 from search.worker.workspace import check_folder
 
@@ -51,6 +52,7 @@ def run_worker(options: WorkerOptions, interrupt: Interrupt) -> int:
         if options.tied:
             leave_with_parent(interrupt)
         check_folder(options.runs)
+        hang_seconds()  # refused here, before a trial is claimed
         devices = find_devices(options.gpus, None, options.device)
         if options.tied:  # this process is confined already
             label = options.label or devices[0].label

@@ -5,12 +5,14 @@ them. A bug is a failed trial with its traceback. A CUDA error ends the process:
 trusted.
 """
 
+import errno
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from search.errors import SearchError
+from search.errors import MachineError, SearchError
 from search.objective import EpochResult
 from search.pruners.pruner import Decision
 from search.records import ReasonCode
@@ -95,7 +97,7 @@ def end_for_error(error: BaseException, trial: OwnedTrial) -> TrialEnd:
     """What an exception from the objective means for its trial; raised again if it ends the process."""
     if is_out_of_memory(error):
         return TrialEnd("PRUNED", "oom", f"out of memory: {first_line(error)}", trial.epoch)
-    if is_device_error(error):
+    if is_device_error(error) or is_disk_error(error):
         raise error
     if isinstance(error, SearchError):
         return TrialEnd("FAIL", "bug", str(error), trial.epoch)
@@ -138,6 +140,30 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_device_error(error: BaseException) -> bool:
     """An error after which the device's context is unusable for this process."""
     return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
+
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+"""Full, over quota, broken, read-only."""
+
+DISK_TEXTS = ("No space left on device", "file write failed")
+"""The second is PyTorch's, which drops the error's number."""
+
+
+def is_disk_error(error: BaseException | None) -> bool:
+    """Whether this machine's disk is at fault, by an error or by what caused it."""
+    if error is None:
+        return False
+    if getattr(error, "errno", None) in DISK_ERRORS or any(text in str(error) for text in DISK_TEXTS):
+        return True
+    return is_disk_error(error.__cause__ or error.__context__)
+
+
+def disk_error(folder: Path, error: BaseException) -> MachineError:
+    """What to say when the disk ends a worker; the trial has been given back."""
+    return MachineError(
+        f"--runs: {folder}: {first_line(error)}; make room or name another folder, then start again "
+        "(the trial was given back)"
+    )
 
 
 def first_line(error: BaseException) -> str:

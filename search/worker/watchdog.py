@@ -9,6 +9,7 @@ does the heartbeat; the lease runs out, and another worker takes the trial over.
 """
 
 import faulthandler
+import math
 import os
 import threading
 import time
@@ -16,9 +17,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from search.errors import UserError
 from search.objective import EpochResult
 
-HANG_SECONDS = float(os.environ.get("SEARCH_HANG_SECONDS", "600"))
+HANG_SECONDS = 600.0
 """No shorter pause is a hang: an objective may read data, compile or validate without polling."""
 
 TIMES = 5  # times the longest pause so far
@@ -29,9 +31,9 @@ LOOKS = 20  # checks per HANG_SECONDS
 class Watchdog:
     """Watches one trial in this process; calls `hung` once, with a sentence, from a thread of its own."""
 
-    def __init__(self, hung: Callable[[str], None], seconds: float = HANG_SECONDS) -> None:
+    def __init__(self, hung: Callable[[str], None], seconds: float | None = None) -> None:
         self._hung = hung
-        self._seconds = seconds
+        self._seconds = hang_seconds() if seconds is None else seconds
         self._progress = 0
         self._epoch = 0  # the last one trained here
         self._inside = False  # the objective: between epochs the worker has no batches
@@ -83,6 +85,18 @@ class Watchdog:
     def _sentence(self, silent: float, longest: float) -> str:
         where = f"after epoch {self._epoch}" if self._epoch else "before its first epoch was done"
         return f"hung {where}: no batch for {silent:.0f} s, the longest pause before was {longest:.0f} s"
+
+
+def hang_seconds() -> float:
+    """SEARCH_HANG_SECONDS, or its default; raises UserError where it is no number above 0."""
+    given = os.environ.get("SEARCH_HANG_SECONDS") or str(HANG_SECONDS)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise UserError(f"SEARCH_HANG_SECONDS: {given!r} is not a number of seconds above 0, such as 600")
+    return seconds
 
 
 def dump(log: Path) -> None:

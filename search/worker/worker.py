@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import NoDevice, StudyError
-from search.loading import configure, describe, load_objective
+from search.loading import configure, describe, load_objective, train
 from search.objective import Params, Run
 from search.pruners.pruner import Pruner
 from search.pruners.registry import build_pruner
@@ -33,7 +33,7 @@ from search.study.fingerprint import check_data
 from search.study.study import Study
 from search.worker import outcome
 from search.worker.checkpoint_sync import CheckpointSync
-from search.worker.cleanup import drop_checkpoints, never_needed
+from search.worker.cleanup import free_disk
 from search.worker.device_lease import acquire_device
 from search.worker.heartbeat import Heartbeat
 from search.worker.outcome import OwnedTrial, TrialEnd
@@ -149,9 +149,9 @@ class Worker:
         """One trial, from its claim to its end."""
         self.heartbeat.hold(lease)
         trial = OwnedTrial(lease, Workspace(self.folder, lease.number, self.id, self.sync.token.hex))
-        for result in trial.workspace.open(lease.left_by):
-            trial.add(result)
         try:
+            for result in trial.workspace.open(lease.left_by):
+                trial.add(result)
             with trial_log(trial.workspace.published):
                 self._take_over(trial)
                 end = outcome.too_many_deaths(lease) or self._epochs(trial)
@@ -159,9 +159,14 @@ class Worker:
         except LeaveTrial:
             give_back(self.leases, self.heartbeat, self.sync, trial, stopping=self._asked_to_leave())
             return
+        except Exception as error:
+            if not outcome.is_disk_error(error):  # which is no fault of the trial's
+                raise
+            give_back(self.leases, self.heartbeat, self.sync, trial, stopping=True)
+            raise outcome.disk_error(self.folder, error) from error
         trial.workspace.close()
         self.sync.drop_checkpoints(lease)
-        try_once(self._free_disk)
+        try_once(partial(free_disk, self.study, self.folder, self.sync))
 
     def _take_over(self, trial: OwnedTrial) -> None:
         """Logs where the trial stands, and fetches its checkpoint where that is in the artifact store."""
@@ -190,7 +195,7 @@ class Worker:
                 smooth=self.study.spec.study.smooth,
             )
             config = configure(self.objective, params)
-            with closing(watchdog.over(self.objective.train(config, run))) as results:
+            with closing(watchdog.over(train(self.objective, config, run))) as results:
                 for result in results:
                     if not result.finite:
                         text = f"the score became {result.score}"
@@ -205,9 +210,9 @@ class Worker:
                         return TrialEnd("PRUNED", "pruned", decision.text, result.epoch)
             if self._should_stop():
                 raise LeaveTrial
-        except (LeaveTrial, KeyboardInterrupt):
+        except LeaveTrial:
             raise
-        except BaseException as error:
+        except BaseException as error:  # the objective may call sys.exit or raise KeyboardInterrupt
             return outcome.end_for_error(error, trial)
         return outcome.end_for_return(trial)
 
@@ -254,13 +259,6 @@ class Worker:
         study = self.study.engine, self.study.id
         if end.code == "bug" and self._retry(partial(studies.bugs_in_a_row, *study)) >= MAX_BUGS:
             self._retry(partial(studies.set_stop, *study, "bugs"))
-
-    def _free_disk(self) -> None:
-        """Removes the checkpoints of trials that can no longer win."""
-        rows = reads.trial_rows(self.study.engine, self.study.id)
-        numbers = never_needed(rows, self.study.spec)
-        drop_checkpoints(self.folder, numbers)
-        self.sync.drop_weights(numbers)
 
     def _end_hung(self, trial: OwnedTrial, text: str) -> None:
         """Ends this process, the only way to end one of its threads; the trial gets one more attempt."""

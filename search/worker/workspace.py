@@ -4,13 +4,14 @@
     runs/mseg/trial-0017/.work-3f2a91c0/trial-0017/   where the present owner trains
 
 A worker that was taken for dead may still write for a while, but only into its own folder, never over the
-files its successor continues. Publishing links files instead of copying them, so it costs no time and no
+files its successor continues. Publishing links files where the file system can, so it costs no time and no
 space. A file `.epoch` holds the published epoch until the trial ends.
 
 While the database is away nothing is published, and `.unreported` in the owner's folder lists the results
 that are still to be reported. If that owner dies or falls silent, the next one continues there.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -27,6 +28,16 @@ WORK = ".work-"
 MARK = ".epoch"
 UNREPORTED = ".unreported"
 LOG = "log.txt"
+FREE_BYTES = 100 * 2**20  # without which no trial begins: several checkpoints of the stock model
+NO_LINKS = {
+    errno.EPERM,
+    errno.EACCES,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EXDEV,
+    errno.ENOSYS,
+    errno.EMLINK,
+}
 
 
 class Workspace:
@@ -83,7 +94,7 @@ class Workspace:
         """These files as they are now, whatever training does to them next: links in another folder."""
         folder = self.beside("snapshot")
         for path in _files(self.work):
-            os.link(path, folder / path.name)
+            link(path, folder / path.name)
         return _files(folder)
 
     def note_unreported(self, unreported: Sequence[EpochResult]) -> None:
@@ -102,7 +113,7 @@ class Workspace:
                     continue  # unchanged; renaming a link over itself would leave `beside` behind
                 beside = self.published / f".{path.name}{self.work.parent.name}"
                 beside.unlink(missing_ok=True)
-                os.link(path, beside)
+                link(path, beside)
                 keep(public)
                 beside.replace(public)
             self.epoch = epoch
@@ -169,6 +180,18 @@ def check_folder(runs: Path) -> None:
         raise UserError(f"--runs: {existing} is a file; name a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(f"--runs: {existing} is not writable; name another folder")
+    if (free := shutil.disk_usage(existing).free) < FREE_BYTES:
+        raise UserError(f"--runs: {existing} has {free // 2**20} MB left; make room or name another folder")
+
+
+def link(source: Path, target: Path) -> None:
+    """Links a file, or copies it on a file system without hard links (exFAT, many network mounts)."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        shutil.copy2(source, target)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def leaves(process: subprocess.Popen[bytes], number: signal.Signals, code: int) 
     assert process.wait(60) == code
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_a_worker_gives_its_trial_back(search: Search, number: signal.Signals) -> None:
     search.create("seconds=0.4", "epochs=600", trials=2)
     worker = search.spawn("worker")
@@ -107,6 +107,17 @@ def test_the_second_signal_ends_it_at_once(search: Search) -> None:
     time.sleep(0.5)
     assert runs(worker.pid), "it left without having ended its batch"
     leaves(worker, signal.SIGTERM, 143)
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible() as interrupt:
+            signal.raise_signal(signal.SIGHUP)
+            assert not interrupt
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_only_where_nothing_is_held_a_signal_acts_at_once() -> None:

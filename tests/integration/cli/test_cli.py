@@ -273,6 +273,18 @@ def test_a_reader_that_leaves_is_no_error(mixed: Search, name: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_output_to_a_full_device_is_one_line(mixed: Search) -> None:
+    shell = f"{COMMAND} trials > /dev/full"
+    done = subprocess.run(["bash", "-c", shell], env=mixed.environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "output: No space left on device; --debug shows where\n")
+
+
+def test_a_terminal_that_knows_only_ascii_shows_what_it_can(mixed: Search) -> None:
+    mixed.environment |= {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    assert "toy" in mixed.run("status").out and "toy" in mixed.run("start", "--workers", "0").err
+
+
 def test_dashboard(mixed: Search) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,5 +1,6 @@
 """Wrong input of every kind: exit code 2, ONE line with place, value and remedy, and nothing written."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -227,6 +228,8 @@ def test_a_study_that_is_not_there(search: Search, command: Command, name: str) 
         (["sttaus"], ["sttaus"]),
         (["trials", "ninth"], ["'ninth'", "integer"]),
         (["trials", "-1"], ["-1"]),
+        (["trials", "99999999999999999999"], ["99999999999999999999", "2147483647"]),
+        (["start", "--trials", "4294967296"], ["4294967296", "2147483647"]),
         (["dashboard", "--port", "99999"], ["--port", "99999"]),
         (["dashboard"], ["--storage: no study", "search start"]),
         (["check", "--set", "x.low=2"], ["x", "low 2"]),
@@ -245,6 +248,30 @@ def test_command(
     line = refused(command, search.folder, *arguments)
     for part in said:
         assert part in line
+
+
+@pytest.mark.parametrize("given", ["10m", "0", "-5", "nan", "inf"])
+def test_seconds_after_which_a_trial_hangs(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("SEARCH_HANG_SECONDS", given)
+    assert f"SEARCH_HANG_SECONDS: {given!r} is not" in refused(command, search.folder, "start")
+
+
+def test_an_address_that_the_dashboard_cannot_listen_on(search: Search, command: Command) -> None:
+    search.create(trials=1)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        line = command("dashboard", "--port", port, code=2).err
+    assert (
+        line == f"--host, --port: cannot listen on 127.0.0.1:{port}: Address already in use; name another\n"
+    )
+    assert (
+        "cannot listen on nowhere.invalid:8080"
+        in command("dashboard", "--host", "nowhere.invalid", code=2).err
+    )
 
 
 def test_no_study_is_named(search: Search, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

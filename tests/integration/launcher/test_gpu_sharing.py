@@ -33,16 +33,15 @@ def test_the_largest_total_wins_if_it_is_worth_it(speeds: list[float], count: in
 
 def test_every_gpu_gets_as_many() -> None:
     other = Device("cuda:0", "GPU 1", {"CUDA_VISIBLE_DEVICES": "GPU-b"}, key="GPU-b")
-    shared, said = share_gpus([GPU, other], "2", None, None)  # type: ignore[arg-type]
-    assert said is None
-    assert [place.label for place in shared] == [
+    shared = share_gpus([GPU, other], "2", None, None)  # type: ignore[arg-type]
+    assert [device.label for device in shared] == [
         "GPU 0, 1 of 2",
         "GPU 1, 1 of 2",
         "GPU 0, 2 of 2",
         "GPU 1, 2 of 2",
     ]
-    assert {place.share for place in shared} == {2}
-    assert [place.key for place in shared] == ["GPU-a", "GPU-b"] * 2
+    assert {device.share for device in shared} == {2}
+    assert [device.key for device in shared] == ["GPU-a", "GPU-b"] * 2
 
 
 @pytest.mark.parametrize("wanted", ["0", "-1", "17", "two", "1.5", ""])
@@ -85,12 +84,15 @@ def test_what_cannot_train_is_not_measured(toys: Search) -> None:
     assert measure(slow, None, GPU, patience=1.0) == []
 
 
-def test_what_is_measured_decides_and_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_measured_decides_and_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     speeds = [Throughput(number, 100.0 * number, True) for number in (1, 2, 3)]
     monkeypatch.setattr("search.launcher.gpu_sharing.measure", lambda *_: speeds)
-    shared, message = share_gpus([GPU], "auto", None, None)  # type: ignore[arg-type]
+    shared = share_gpus([GPU], "auto", None, None)  # type: ignore[arg-type]
     assert [device.label for device in shared] == [f"GPU 0, {number} of 3" for number in (1, 2, 3)]
-    assert message == "images per second by processes on GPU 0: 1: 100, 2: 200, 3: 300; 3 to each GPU"
+    message = "images per second by processes on GPU 0: 1: 100, 2: 200, 3: 300; 3 to each GPU\n"
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.nightly

@@ -1,8 +1,10 @@
 """One worker in this process: how trials end, what is published, what an outage costs."""
 
+import errno
 import itertools
 import json
 import logging
+import os
 import shutil
 import threading
 import time
@@ -17,6 +19,7 @@ from service import Search
 from sqlalchemy.exc import OperationalError
 from toy_studies import steal
 
+from search.errors import MachineError
 from search.objective import EpochResult, Run
 from search.records import Record
 from search.runtime.devices import Device
@@ -548,3 +551,57 @@ def test_what_a_run_is_told(search: Search) -> None:
     work(search, trials=2, objective=toy_with(train))
     assert [run.dir.name for run in seen] == ["trial-0000", "trial-0001"]
     assert {(run.device, run.seed, run.smooth) for run in seen} == {("cpu", 7, 2)}
+
+
+# -- what is the machine's fault -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "last.pt.tmp"),
+        OSError(errno.EROFS, "Read-only file system"),
+        OSError(errno.EIO, "Input/output error"),
+        RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos; file write failed"),
+    ],
+    ids=["full", "read-only", "broken", "PyTorch on a full disk"],
+)
+def test_a_disk_that_fails_ends_the_worker_and_costs_the_study_nothing(
+    search: Search, error: Exception
+) -> None:
+    def train(config: Any, run: Run) -> Iterator[EpochResult]:
+        yield EpochResult(epoch=1, epochs=4, score=0.1)
+        raise error
+
+    study = search.create(trials=1)
+    for _ in range(outcome.MAX_DEATHS + 1):
+        with pytest.raises(MachineError, match=r"--runs: .*make room.*the trial was given back"):
+            make(search, study, toy_with(train)).run(Interrupt())
+    (record,) = read_records(study)
+    assert (record.state, record.worker) == ("running", None)
+    assert make(search, study).run(Interrupt()) == 0
+    (record,) = read_records(study)
+    assert record.state == "complete" and len(record.curve) == 4
+
+
+def test_a_file_system_without_hard_links_is_copied_on(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (record,) = work(search)
+    assert record.state == "complete" and len(record.curve) == 4
+    assert (search.runs / "trial-0000" / "last.pt").is_file()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_an_objective_that_exits_fails_its_trial_only(search: Search, error: BaseException) -> None:
+    def train(config: Any, run: Run) -> Iterator[EpochResult]:
+        yield EpochResult(epoch=1, epochs=2, score=0.1)
+        raise error
+
+    (record,) = work(search, objective=toy_with(train))
+    assert record.state == "failed" and record.reason is not None
+    assert type(error).__name__ in record.reason.text
