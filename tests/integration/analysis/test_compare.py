@@ -48,7 +48,9 @@ def pair(search: Search) -> tuple[Path, Path]:
 # -- JSON ------------------------------------------------------------------------------------------
 
 
-def test_two_folders(command: Command, pair: tuple[Path, Path], search: Search) -> None:
+def test_two_folders_are_compared_with_their_claims(
+    command: Command, pair: tuple[Path, Path], search: Search
+) -> None:
     claim = "learning rate 4e-4 -> 8e-4"
     found = command("compare", "a", "b", "--json", "--claim", claim, "--claim", "epochs 300 -> 200").json
     assert list(found) == ["changed", "equal", "best", "means", "verdict", "claims"]
@@ -110,7 +112,7 @@ def test_a_better_run_is_called_better(command: Command, search: Search) -> None
     assert (same["changed"], same["verdict"]) == ({}, "not distinguishable")
 
 
-def test_trials_and_folders(command: Command, search: Search, pair: tuple[Path, Path]) -> None:
+def test_trials_and_folders_can_be_mixed(command: Command, search: Search, pair: tuple[Path, Path]) -> None:
     study = search.create(trials=3)
     search.run("start")
     found = command("compare", "0", "1", "--json").json
@@ -150,7 +152,7 @@ def test_ours_beside_an_older_run_by_the_older_metric(tmp_path: Path) -> None:
     assert compare(b, a).a.best_score == pytest.approx(0.539)
 
 
-def test_lower_is_better() -> None:
+def test_a_minimised_score_is_compared_the_other_way() -> None:
     rng = np.random.default_rng(0)
 
     def run(name: str, level: float) -> RecordedRun:
@@ -224,14 +226,18 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_files(command: Command, search: Search, pair: tuple[Path, Path], case: str) -> None:
+def test_a_wrong_file_of_a_run_is_named(
+    command: Command, search: Search, pair: tuple[Path, Path], case: str
+) -> None:
     name, text, expected = WRONG[case]
     (pair[1] / name).write_bytes(text.encode(errors="surrogateescape"))
     line = refused(command, search.folder, "compare", "a", "b")
     assert all(part in line for part in [f"b/{name}", *expected]), line
 
 
-def test_missing_files(command: Command, search: Search, pair: tuple[Path, Path]) -> None:
+def test_a_missing_file_of_a_run_is_named(
+    command: Command, search: Search, pair: tuple[Path, Path]
+) -> None:
     assert "nowhere: no such folder" in refused(command, search.folder, "compare", "a", "./nowhere")
     for name in ("history.json", "config.yaml"):
         (pair[1] / name).unlink()
@@ -265,7 +271,7 @@ def test_names_that_mean_nothing(command: Command, search: Search, pair: tuple[P
         ("--stages", "5,5,30,90", "4 ascending epochs"),
     ],
 )
-def test_wrong_flags(
+def test_wrong_flags_of_compare_are_refused(
     command: Command, search: Search, pair: tuple[Path, Path], flag: str, value: str, expected: str
 ) -> None:
     line = refused(command, search.folder, "compare", "a", "b", flag, value)
@@ -308,7 +314,7 @@ NEW = {**OLD, "training.epochs": 200, "model.dropout": 0.1503, "gpu_augmentation
         ("warm-up 0 -> 5", False, "neither run records warm-up"),
     ],
 )
-def test_claims(text: str, found: bool, said: str) -> None:
+def test_a_claim_is_checked_against_the_configs(text: str, found: bool, said: str) -> None:
     finding = check_claim(parse_claim(text), OLD, NEW, vocabulary_of())
     assert (finding.text, finding.found) == (text, found) and said in finding.recorded, finding
 
@@ -339,7 +345,7 @@ def test_stages_are_plain_means() -> None:
     assert parse_ends("5, 30,90,120") == [5, 30, 90, 120]
 
 
-def test_boundaries_ascend() -> None:
+def test_boundaries_of_stages_ascend() -> None:
     for scores in ([0.5], [0.1, 0.2, 0.3], history(100, 3)["val_f_score"], [0.5] * 9):
         ends = boundaries(scores, 5)
         assert len(ends) == 4 and ends == sorted(ends) and ends[0] == 5
@@ -350,7 +356,7 @@ def test_boundaries_ascend() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_it_fits(tmp_path: Path, width: int) -> None:
+def test_the_comparison_fits_the_terminal(tmp_path: Path, width: int) -> None:
     a = read_run(record(tmp_path / "microsegformer_20251008_025917", CONFIG, history(112, 1)))
     b = read_run(record(tmp_path / "microsegformer_20251009_173630", OTHER, history(143, 2)))
     found = compare(a, b, [parse_claim("LR 4e-4 -> 8e-4")], [5, 30, 90, 120])
@@ -375,7 +381,7 @@ def test_foreign_text_is_no_markup(command: Command, pair: tuple[Path, Path]) ->
 # -- the recorded hand runs ------------------------------------------------------------------------
 
 
-def test_the_hand_runs() -> None:
+def test_the_recorded_hand_runs_are_compared() -> None:
     folder = SHARED / "data" / "recorded-runs"
     if not folder.is_dir():
         pytest.skip("no recorded hand runs beside the checkout")

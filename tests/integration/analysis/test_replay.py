@@ -85,7 +85,7 @@ def command(*runs: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(call, capture_output=True, text=True)
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_replay_prints_a_line_for_each_run(tmp_path: Path) -> None:
     runs = hand_runs(1)
     answer = command(*write(tmp_path, runs))
     assert answer.returncode == 0, answer.stderr
@@ -96,7 +96,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert best.endswith("survives")
 
 
-def test_random_orders() -> None:
+def test_in_random_orders_only_bad_runs_lose_epochs() -> None:
     """Runs that are all alike lose nothing; of a bad one among good ones the epochs are saved."""
     runs = hand_runs(1, noise=0.0)
     alike = [replace(runs[0], name=str(number)) for number in range(6)]
@@ -114,7 +114,7 @@ def test_a_wrong_folder_is_one_line(tmp_path: Path) -> None:
     assert answer.stderr.count("\n") == 1 and "nowhere: no such folder" in answer.stderr
 
 
-def test_the_recorded_runs() -> None:
+def test_the_recorded_hand_runs_are_replayed() -> None:
     """Two runs end nobody; after three like them, a worse one is ended."""
     folder = SHARED / "data" / "recorded-runs"
     if not folder.is_dir():

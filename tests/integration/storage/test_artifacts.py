@@ -292,7 +292,7 @@ def test_a_bucket_that_is_not_there(s3: Any) -> None:
     assert str(refused.value).startswith("--artifacts: s3://of-nobody: 404; check the bucket")
 
 
-def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_credentials_are_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("boto3")
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -318,7 +318,7 @@ def test_an_endpoint_that_does_not_answer_is_not_printed(monkeypatch: pytest.Mon
     assert "EndpointConnectionError" in str(refused.value) and "secret" not in str(refused.value)
 
 
-def test_without_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_without_boto3_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ImportError("boto3")
 

@@ -163,7 +163,7 @@ def test_a_repeated_call_changes_nothing(study: tuple[Engine, int]) -> None:
     assert claimed(a).slot == 1
 
 
-def test_stop_and_budget(study: tuple[Engine, int]) -> None:
+def test_a_stopped_or_used_up_study_hands_out_nothing(study: tuple[Engine, int]) -> None:
     engine, study_id = study
     a = worker(*study, "a")
     lease = claimed(a)

@@ -69,13 +69,13 @@ def test_drawn_noise_has_its_variance_and_autocorrelation() -> None:
     assert np.mean(drawn[:, 20:40] * drawn[:, 21:41]) == pytest.approx(0.7, abs=0.03)
 
 
-def test_moving_means() -> None:
+def test_moving_means_are_those_of_numpy() -> None:
     y = np.random.default_rng(0).normal(size=(3, 20))
     expected = [np.convolve(row, np.full(4, 0.25), "valid") for row in y]
     assert moving_means(y, 4) == pytest.approx(np.array(expected))
 
 
-def test_seeds() -> None:
+def test_the_seeds_needed_are_those_of_the_textbooks() -> None:
     """17 a side for one standard deviation, 64 for half of one: the figures of every textbook."""
     assert (seeds_needed(1.0, 1.0), seeds_needed(-0.5, 1.0)) == (17, 64)
     assert (seeds_needed(9.0, 1.0), seeds_needed(0.0, 1.0), seeds_needed(1e-300, 1.0)) == (2, None, None)
@@ -98,7 +98,7 @@ def test_what_cannot_be_known_is_not_said() -> None:
     assert (same.difference, same.verdict, same.seeds) == (0.0, "not distinguishable", None)
 
 
-def test_curves_without_noise() -> None:
+def test_curves_without_noise_are_told_apart_at_once() -> None:
     flat = compare([0.5] * 30, [0.6] * 30)
     assert flat.verdict == "b better" and flat.difference == pytest.approx(0.1)
     assert compare([0.5] * 30, [0.5] * 30).verdict == "not distinguishable"

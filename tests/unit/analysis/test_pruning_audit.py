@@ -163,7 +163,7 @@ def test_ranks_are_of_trials_that_came_as_far() -> None:
 # -- what a person reads ---------------------------------------------------------------------------
 
 
-def test_sentences() -> None:
+def test_the_sentences_state_savings_losses_and_ranks() -> None:
     kept = [complete(number, 0.5 + 0.1 * number) for number in range(3)]
     saved, lost, rank = sentences(audit([*kept, control(3, 0.61, 20), pruned(4, 20)], "maximize", 5))
     assert saved == (

@@ -148,7 +148,7 @@ def test_one_sampling_is_kornias_three_transformations_in_turn():
     np.testing.assert_allclose(ours, expected, atol=1e-3)
 
 
-def test_grid_is_torchs():
+def test_the_grid_is_that_of_torch():
     theta = torch.randn(3, 2, 3, generator=generator())
     expected = F.affine_grid(theta, [3, 1, 20, 30], align_corners=False)
     torch.testing.assert_close(_grid(theta, 20, 30), expected, atol=1e-6, rtol=0)
@@ -171,7 +171,7 @@ def test_a_background_that_moves_in_is_not_exchanged():
     assert (moved == 0).all()
 
 
-def test_strengths_are_ranges():
+def test_changes_of_colour_stay_within_their_strength():
     """Read back from 400 flat images: brightness adds, contrast multiplies, saturation leaves grey."""
     count, level = 400, 0.5
     images = torch.full((count, 3, 8, 8), level)

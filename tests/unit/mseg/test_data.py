@@ -272,7 +272,7 @@ def test_images_on_both_sides_of_the_split_are_pointed_out(tmp_path):
 # What is wrong
 
 
-def test_no_folder():
+def test_a_missing_data_flag_is_named():
     with pytest.raises(DataError) as error:
         load(DataConfig.of(), None)
     assert "--data" in one_line(error) and "SEARCH_DATA" in one_line(error)

@@ -150,7 +150,7 @@ def test_nothing_is_fetched_from_the_device() -> None:
     assert logits.grad is not None and logits.grad.shape == logits.shape
 
 
-def test_wrong_settings() -> None:
+def test_wrong_settings_of_a_loss_are_refused() -> None:
     with pytest.raises(
         SpaceError, match=r"^loss\.kind: 'ce_dic' is not one of .*did you mean 'ce_dice'"
     ) as wrong:

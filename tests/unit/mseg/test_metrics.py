@@ -78,7 +78,7 @@ def test_the_historical_protocol_pools_32_32_32_and_4_images() -> None:
     assert result["fscore_batch32"] > result["val_fscore"] + 0.01
 
 
-def test_counts_by_hand() -> None:
+def test_counts_are_those_made_by_hand() -> None:
     target = torch.tensor([[[0, 0, 1], [1, 1, 2]], [[2, 2, 2], [2, 2, 2]]], dtype=torch.uint8)
     prediction = torch.tensor([[[0, 1, 1], [1, 0, 0]], [[2, 2, 2], [2, 2, 0]]])
     assert counts(prediction, target, 3).tolist() == [
@@ -99,7 +99,7 @@ def test_classes_predicted_but_absent_cost_precision_and_have_no_score() -> None
 
 
 @pytest.mark.parametrize("classes", [1, 2, 256])
-def test_perfect_and_hopeless(classes: int) -> None:
+def test_a_perfect_prediction_scores_one_and_a_wrong_one_zero(classes: int) -> None:
     target = (torch.arange(2 * 16 * 16) % classes).view(2, 16, 16).to(torch.uint8)
     perfect = Scores(classes)
     perfect.add(target, target)

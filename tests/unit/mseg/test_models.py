@@ -180,7 +180,7 @@ def test_other_sides_are_refused(height: int, width: int) -> None:
         example()(torch.rand(1, 3, height, width))
 
 
-def test_wrong_settings() -> None:
+def test_wrong_settings_of_a_model_are_refused() -> None:
     with pytest.raises(
         SpaceError, match=r"^model\.kind: 'segformer' is not one of microsegformer"
     ) as wrong:
@@ -199,7 +199,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     assert not torch.equal(one["head.weight"], other["head.weight"])
 
 
-def test_initialisation() -> None:
+def test_weights_start_with_the_promised_spread() -> None:
     for name, module in example().named_modules():
         if isinstance(module, nn.Conv2d):
             std = (2 / (module.kernel_size[0] ** 2 * module.out_channels / module.groups)) ** 0.5

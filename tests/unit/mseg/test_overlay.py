@@ -36,7 +36,9 @@ def test_a_pruned_trial_has_one_and_one_that_is_given_back_has_none(tmp_path: Pa
     assert not (tmp_path / "left" / "overlay.png").exists()
 
 
-def test_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_overlay_shows_the_worst_and_the_best_faces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Faces whose predictions are known: one right, one all background, the rest in between."""
     config = small()
     data = load(config.data, None, "cpu")
@@ -69,7 +71,7 @@ def test_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert drawn[1][0].endswith("F 1.0000")
 
 
-def test_the_picture(tmp_path: Path) -> None:
+def test_the_picture_shows_image_truth_and_prediction(tmp_path: Path) -> None:
     image = np.full((32, 32, 3), 200, np.uint8)
     truth, prediction = np.zeros((32, 32), np.uint8), np.zeros((32, 32), np.uint8)
     truth[:16], prediction[:, :16] = 1, 2

@@ -195,7 +195,9 @@ def test_a_wild_learning_rate_does_not_crash(tmp_path: Path) -> None:
         ([0.1, 0.5, 0.1, 0.2, 0.2, 0.6], 3, 1, False),
     ],
 )
-def test_patience(scores: list[float], smooth: int, patience: int | None, over: bool) -> None:
+def test_patience_counts_epochs_since_the_best_smoothed_score(
+    scores: list[float], smooth: int, patience: int | None, over: bool
+) -> None:
     assert trainer._exhausted(scores, smooth, patience) is over
 
 

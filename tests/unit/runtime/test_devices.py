@@ -45,7 +45,9 @@ def test_one_device_per_gpu(machine: pytest.MonkeyPatch) -> None:
         ("1,1", ["GPU-bbbb-2"]),
     ],
 )
-def test_cuda_visible_devices(machine: pytest.MonkeyPatch, visible: str, expected: list[str]) -> None:
+def test_cuda_visible_devices_limits_the_gpus(
+    machine: pytest.MonkeyPatch, visible: str, expected: list[str]
+) -> None:
     machine.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert uuids(find_devices("auto", None, None)) == expected
 
@@ -57,7 +59,7 @@ def test_no_gpu_is_visible(machine: pytest.MonkeyPatch, visible: str) -> None:
     assert (device.name, device.key) == ("cpu", None)
 
 
-def test_some_are_chosen(machine: pytest.MonkeyPatch) -> None:
+def test_gpus_are_chosen_by_index_or_uuid(machine: pytest.MonkeyPatch) -> None:
     assert uuids(find_devices("2,0", None, None)) == ["GPU-aaaa-1", "GPU-cccc-3"]
     assert uuids(find_devices("GPU-bbbb-2", None, None)) == ["GPU-bbbb-2"]
     assert find_devices("none", None, None)[0].name == "cpu"

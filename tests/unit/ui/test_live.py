@@ -79,7 +79,7 @@ def snapshot(**changes) -> Snapshot:
         (formatting.parameter, None, "–"),
     ],
 )
-def test_numbers(write, value, expected):
+def test_numbers_are_written_for_people(write, value, expected):
     assert write(value) == expected
 
 
@@ -116,7 +116,7 @@ def test_gain_is_positive_where_it_is_better():
         ([], ""),
     ],
 )
-def test_sparkline(curve, expected):
+def test_a_sparkline_spans_lowest_to_highest(curve, expected):
     assert formatting.sparkline(curve) == expected
 
 
@@ -140,7 +140,7 @@ def test_a_growing_curve_keeps_its_place():
     assert late.startswith(early)
 
 
-def test_plot():
+def test_a_plot_fills_its_width_and_height():
     assert formatting.plot([0, 15], width=2, height=2) == [" █", "▁█"]
     assert formatting.plot([0, None, 15], width=9, height=2) == ["      ███", "▁▁▁   ███"]
     assert formatting.plot([1.0], width=10, height=3)[2] == "███"
@@ -152,7 +152,7 @@ def test_plot():
 # Forecasts
 
 
-def test_trial_left():
+def test_the_time_left_of_a_trial_follows_from_its_epochs():
     one = running(3, epochs=9, seconds=95.0)
     assert forecast.trial_left(one, 20, snapshot()) == pytest.approx(10.5 * 10)
     assert forecast.trial_left(one, 9, snapshot()) == 0
@@ -167,7 +167,7 @@ def test_trial_left_of_one_taken_over_is_taken_from_the_others():
     assert forecast.trial_left(one, 20, snapshot(finished=others)) == pytest.approx(10.5 * 5)
 
 
-def test_study_left():
+def test_the_time_left_of_a_study_counts_its_workers():
     # Two workers; 100 s per trial so far; 105 s and an unknown rest run, 8 slots are unclaimed.
     state = snapshot(
         budget=Budget(trials=12, claimed=4, complete=1, pruned=1, failed=0, running=2),
@@ -248,7 +248,7 @@ def test_a_lagging_curve_looks_it():
     assert "▁▁" in seen
 
 
-def test_none_everywhere():
+def test_unknown_values_are_shown_as_dashes():
     nothing = dict.fromkeys(("score", "best", "lr", "images_per_second", "epoch", "epochs"))
     empty = record(
         3,
@@ -294,7 +294,7 @@ def test_states_that_need_attention():
     assert "gpu-2 cuda:0" in text(Overview(pictured(workers=[worker(), worker("b", None, host="gpu-2")])))
 
 
-def test_lower_is_better():
+def test_a_minimised_score_is_shown_as_such():
     state = pictured(direction="minimize", best=record(2, value=0.6), target=0.65)
     seen = words(Overview(state))
     assert "lower is better" in seen
@@ -313,7 +313,7 @@ def test_names_are_not_markup_and_move_no_cursor():
     assert "\x1b" not in seen
 
 
-def test_no_color(monkeypatch):
+def test_no_color_turns_colours_off(monkeypatch):
     coloured = text(Overview(pictured()), force_terminal=True, color_system="standard")
     assert re.search(r"\x1b\[[0-9;]*3[0-9]", coloured)
     monkeypatch.setenv("NO_COLOR", "1")
@@ -432,7 +432,7 @@ def test_plain_view_ends_with_how_far_it_came():
 # Tables
 
 
-def test_trials_table():
+def test_the_table_of_trials_shows_known_pruned_and_failed_ones():
     records = [
         record(0, known="A"),
         record(1, state="pruned", params={**PARAMS, "schedule.restart_epochs": 30}),
@@ -512,7 +512,7 @@ def test_best_summary_without_something_to_compare_with():
     )
 
 
-def test_closing():
+def test_the_closing_words_keep_commands_on_one_line():
     name = "x" * 100  # a command is copied: it must stay on its line
     state = pictured(study=name, budget=Budget(10, 10, 7, 2, 1, 0))
     seen = text(closing(state, Path("runs/mseg/trial-0002")), 80)
