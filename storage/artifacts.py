@@ -1,8 +1,8 @@
-"""Optuna's artifact store at a place the user names: a folder, or S3.
+"""Optuna's artifact store in a folder or an S3 bucket.
 
-What machines that share no folder hand to each other goes through it, and what the dashboard shows.
+Machines that share no folder exchange checkpoints through it, and the dashboard shows files from it.
 Credentials for S3 come from where boto3 looks for them (AWS_ACCESS_KEY_ID, a profile, a role), never
-from the place: it stands in argv and in logs.
+from the store's address, which appears in argv and in logs.
 """
 
 import os
@@ -26,8 +26,8 @@ FORBIDDEN = (
 class S3Store:
     """Optuna's S3 store with a prefix before every key, for buckets that hold other things, too.
 
-    Objects are written in one request, whole or not at all, and by the thread that asks, so that it can be
-    told what a write costs; S3 takes up to 5 GB so. Optuna's would use ten threads of its own.
+    An object is written in one request (S3 allows up to 5 GB), so it is stored whole or not at all. The
+    calling thread writes it and can measure how long that takes; Optuna's store would use ten threads.
     """
 
     def __init__(self, store: "Boto3ArtifactStore", prefix: str) -> None:
@@ -46,7 +46,7 @@ class S3Store:
 
 
 def open_store(place: str) -> "ArtifactStore":
-    """The store at `place`, a folder's path or s3://BUCKET/PREFIX; makes the folder.
+    """The store at `place`, a folder's path or s3://BUCKET/PREFIX; creates the folder.
 
     Raises:
         StorageError: `place` is neither, the folder cannot be written to, or boto3 is not installed.
@@ -61,32 +61,33 @@ def open_store(place: str) -> "ArtifactStore":
 
 
 def check_place(place: str) -> None:
-    """Raises StorageError where `place` can be no store, or its bucket does not answer; writes nothing."""
+    """Raises StorageError unless there can be a store at `place`; writes nothing."""
     bucket = BUCKET.fullmatch(place)
     if bucket is None and "://" in place:
         shown = repr(place) if "@" not in place else "this URL"  # a secret may stand before the @
         raise StorageError(
-            f"--artifacts: {shown} is no place for artifacts; name a folder or s3://BUCKET/PREFIX, "
+            f"--artifacts: {shown} is not a place for artifacts; name a folder or s3://BUCKET/PREFIX, "
             "and give credentials as boto3 takes them (AWS_ACCESS_KEY_ID, AWS_PROFILE, ...)"
         )
     if bucket is None:
-        there = next(path for path in (Path(place), *Path(place).absolute().parents) if path.exists())
-        if not there.is_dir():
-            raise StorageError(f"--artifacts: {there} is a file; name a folder or s3://BUCKET/PREFIX")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise StorageError(f"--artifacts: {there} cannot be written to; name another folder")
+        existing = next(path for path in (Path(place), *Path(place).absolute().parents) if path.exists())
+        if not existing.is_dir():
+            raise StorageError(f"--artifacts: {existing} is a file; name a folder or s3://BUCKET/PREFIX")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise StorageError(f"--artifacts: {existing} cannot be written to; name another folder")
         return
     try:
         _s3(bucket[1]).client.head_bucket(Bucket=bucket[1])
     except StorageError:
         raise
-    except Exception as error:  # botocore's own tree, which is not installed everywhere
-        remedy = FORBIDDEN if said(error) == "403" else "check the bucket, the credentials and the endpoint"
-        raise StorageError(f"--artifacts: s3://{bucket[1]}: {said(error)}; {remedy}") from error
+    except Exception as error:  # botocore is not installed everywhere, so its errors cannot be named
+        cause = error_name(error)
+        remedy = FORBIDDEN if cause == "403" else "check the bucket, the credentials and the endpoint"
+        raise StorageError(f"--artifacts: s3://{bucket[1]}: {cause}; {remedy}") from error
 
 
-def said(error: BaseException) -> str:
-    """What a store's error may say in a log: S3's code or the error's name, never an endpoint's URL."""
+def error_name(error: BaseException) -> str:
+    """A store's error as it may be logged: S3's code or the error's class, never an endpoint's URL."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return str(response.get("Error", {}).get("Code") or type(error).__name__)

@@ -5,14 +5,14 @@ from storage.claims import Lease
 from storage.leases import Leases
 
 HUNG = "hung"
-"""User attribute of a trial: how it hung the first time."""
+"""User attribute of a trial: its first hang."""
 
 
 def is_first_hang(leases: Leases, lease: Lease, text: str) -> bool:
-    """Notes that the trial under `lease` hung; False where it had before, by another attempt."""
+    """Records that the trial under `lease` hung; False where an earlier attempt had recorded a hang."""
     with leases.engine.begin() as connection:
         if (before := trial_attribute(connection, lease.trial_id, HUNG)) is not None:
             return bool(before["attempt"] == lease.attempt)
-        told = {HUNG: {"attempt": lease.attempt, "text": text}}
-        insert_trial_attributes(connection, lease.trial_id, told)
+        hang = {"attempt": lease.attempt, "text": text}
+        insert_trial_attributes(connection, lease.trial_id, {HUNG: hang})
     return True

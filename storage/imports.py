@@ -1,7 +1,7 @@
-"""Runs that were not trained here: a table of our own, which no sampler, pruner or "best" ever reads.
+"""Imported runs: a table of our own, which no sampler, pruner or "best" ever reads.
 
-A run is a row: what a list shows in columns, the rest (settings, curve) as JSON. A database that an older
-version made has no such table: then there are no imported runs, and `engine.complete` makes it.
+A run is a row. What a list shows has columns, the rest (settings, curve) is JSON. Reads work on an old
+database that has no such table, and then find nothing.
 """
 
 import json
@@ -26,8 +26,8 @@ class ImportedRow:
         source: the folder or file that it was read from.
         metric: what its scores are, in words.
         value: comparable with a trial's, where the metric is; None without a curve.
-        best_score, best_epoch, epochs: of its curve, or as they were given; None where they were not.
-        document: everything else, JSON-able.
+        best_score, best_epoch, epochs: of its curve or as given; None where neither says them.
+        document: everything else as JSON values.
     """
 
     name: str
@@ -44,16 +44,17 @@ def put(engine: Engine, study_id: int, runs: Sequence[ImportedRow], *, replace: 
     """Stores `runs`, all or none, in one transaction.
 
     Returns:
-        Names that are there already, where `replace` does not allow for that; then nothing was stored.
+        Names that exist already, unless `replace`; then nothing was stored.
     """
     names = [run.name for run in runs]
-    mine = imports.c.study_id == study_id
+    of_study = imports.c.study_id == study_id
     with engine.begin() as connection:
         connection.execute(lock(study_id))  # two imports of one name come one after the other
-        there = list(connection.scalars(select(imports.c.name).where(mine, imports.c.name.in_(names))))
-        if there and not replace:
-            return there
-        connection.execute(delete(imports).where(mine, imports.c.name.in_(there)))
+        query = select(imports.c.name).where(of_study, imports.c.name.in_(names))
+        existing = list(connection.scalars(query))
+        if existing and not replace:
+            return existing
+        connection.execute(delete(imports).where(of_study, imports.c.name.in_(existing)))
         connection.execute(
             insert(imports).values(study_id=study_id, imported_at=now()),
             [
@@ -71,17 +72,15 @@ def remove(engine: Engine, study_id: int, names: Sequence[str]) -> list[str]:
     """Removes the runs called `names`, all or none, in one transaction.
 
     Returns:
-        Names that are not there; then nothing was removed.
+        Names that do not exist; then nothing was removed.
     """
-    if not inspect(engine).has_table(imports.name):
-        return list(names)
-    mine = imports.c.study_id == study_id
+    named = (imports.c.study_id == study_id) & imports.c.name.in_(names)
     with engine.begin() as connection:
         connection.execute(lock(study_id))  # an import of one of the names comes before or after
-        there = set(connection.scalars(select(imports.c.name).where(mine, imports.c.name.in_(names))))
-        missing = [name for name in names if name not in there]
+        existing = set(connection.scalars(select(imports.c.name).where(named)))
+        missing = [name for name in names if name not in existing]
         if not missing:
-            connection.execute(delete(imports).where(mine, imports.c.name.in_(names)))
+            connection.execute(delete(imports).where(named))
     return missing
 
 

@@ -1,18 +1,16 @@
-"""Who may train which trial: budget slots, leases, and the writes that need one.
+"""Who may train which trial: leases, and the writes that need one.
 
-**Claiming.** A slot of the budget and its trial are created in one transaction, so that `claimed`
-equals the number of trials at every instant. A trial without a live owner is handed out before a new
-slot is. Nothing else creates trials.
+**Claiming** is in `storage.claims`. Nothing else creates trials.
 
-**Owning.** A lease is (owner, attempt): the worker that holds the trial and how often it was taken up.
-`sampled`, `report` and `finish` test it in the transaction that writes, so a worker that was taken for
-dead cannot publish anything afterwards, and an epoch or a result is never stored twice.
+**Owning.** A lease is (owner, attempt): the worker that holds the trial, and how often it was claimed.
+`sampled`, `report` and `finish` test it in the transaction that writes. So a worker that was found dead
+cannot publish anything afterwards, and an epoch or a result is never stored twice.
 
 **Time.** Only the database's clock counts. An owner is dead when its lease was not renewed for
-`seconds`. Nobody's silence counts while NOBODY could be heard: when signs of life come back after a
+`seconds`. Silence does not count while NOBODY could be heard: when signs of life come back after a
 gap (a restarted, stopped or unreachable database), all leases count from then (`resumed_at`), so that
-every owner has had the chance to renew. An owner whose process is seen to be gone from this very
-machine is dead at once.
+every owner has the chance to renew. An owner whose process is gone, as seen from the same machine, is
+dead at once.
 """
 
 import os
@@ -52,7 +50,7 @@ BEATS_PER_LEASE = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """What a worker says of itself with every sign of life; see `search.records.WorkerView`."""
+    """What a worker reports of itself with every sign of life; see `search.records.WorkerView`."""
 
     state: str
     number: int | None = None
@@ -69,8 +67,8 @@ class BeatReply:
     """The answer to a sign of life.
 
     Attributes:
-        held: the lease still holds. stop: what the study asks of its workers.
-        has_device: this worker's device is still its own; always true on a CPU.
+        held: the worker still holds the lease. stop: what the study asks of its workers.
+        has_device: the worker still holds its device; always true on a CPU.
         study_deleted: the study is no longer among Optuna's.
     """
 
@@ -81,10 +79,10 @@ class BeatReply:
 
 
 class Leases:
-    """One worker's side of the tables. Thread-safe: each call is one transaction of its own.
+    """One worker's access to the tables. Thread-safe: each call is one transaction of its own.
 
-    Every method raises sqlalchemy's errors while the database cannot be reached; each is safe to call
-    again, also when it is unknown whether the first call went through.
+    Every method raises SQLAlchemy's errors while the database cannot be reached. Each may be called again,
+    even when it is unknown whether the first call went through.
 
     Attributes:
         device: what this worker holds by `storage.devices.claim`; None on a CPU.
@@ -127,7 +125,7 @@ class Leases:
             connection.execute(insert_or_ignore(connection, workers).values(**row, seen_at=now()))
 
     def leave(self) -> None:
-        """Says that this worker is gone on purpose, and frees its device."""
+        """Records that this worker has left, and frees its device."""
         with self.engine.begin() as connection:
             if self.device is not None:
                 connection.execute(delete(devices).where(devices.c.worker_id == self.worker_id))
@@ -138,7 +136,7 @@ class Leases:
             )
 
     def beat(self, status: Status, lease: Lease | None) -> BeatReply:
-        """A sign of life: renews `lease` and says what this worker does."""
+        """A sign of life: renews `lease` and stores what this worker does."""
         with self.engine.begin() as connection:
             mark_alive(connection, [self.study_id], self.seconds)
             held = lease is not None and self._renew(connection, lease)
@@ -163,7 +161,7 @@ class Leases:
         return BeatReply(held, study.stop if study else None, has_device, study is None)
 
     def claim(self) -> Lease | Refusal:
-        """A trial whose owner is gone, else a new one, else why there is none."""
+        """See `storage.claims.claim`."""
         with self.engine.begin() as connection:
             return claims.claim(connection, self.study_id, self.claimant)
 
@@ -175,18 +173,18 @@ class Leases:
         repeat: int = 0,
         attributes: Mapping[str, Any] | None = None,
     ) -> Stored:
-        """Stores what was drawn for the trial, and user attributes with it; see `storage.points`."""
+        """Stores the trial's parameters and user attributes; see `storage.points`."""
         with self.engine.begin() as connection:
             if not self._renew(connection, lease):
                 return "lost"
-            drawn = rows, point, repeat, attributes or {}
-            return points.store(connection, self.study_id, lease.trial_id, *drawn)
+            sample = rows, point, repeat, attributes or {}
+            return points.store(connection, self.study_id, lease.trial_id, *sample)
 
     def report(self, lease: Lease, epoch: int, horizon: int, score: float) -> bool:
         """Stores the finite score of an epoch; False, and nothing stored, without the lease.
 
-        An epoch that is there already stays as it is, and does not count as progress: an owner that dies
-        in the epoch after its checkpoint tells that one first, time and again.
+        An epoch that is stored already stays as it is and is no progress. Otherwise owners that die in the
+        epoch after the checkpoint, and report the checkpoint's epoch first, would look alive for ever.
         """
         owner = lease.trial_id, self.worker_id, lease.attempt
         return reports.store(self._single_statements, *owner, epoch=epoch, horizon=horizon, score=score)
@@ -201,11 +199,11 @@ class Leases:
     ) -> bool:
         """Ends the trial with its value, user attributes and page; False without the lease.
 
-        True also where this owner had ended it already: then the answer to an earlier call was lost.
+        True also where this owner has ended it before, and only the answer to that call was lost.
         """
         with self.engine.begin() as connection:
             if not self._renew(connection, lease, finished_at=now()):
-                return self._finished_by_me(connection, lease)
+                return self._has_finished(connection, lease)
             connection.execute(
                 update(trials)
                 .where(trials.c.trial_id == lease.trial_id)
@@ -217,7 +215,7 @@ class Leases:
                         trial_id=lease.trial_id, objective=0, value=value, value_type="FINITE"
                     )
                 )
-            # What was stored before stays: the seed of a repeat, the verdict on a control.
+            # Attributes that exist stay: the seed of a repeat, the verdict on a control.
             add_trial_attributes(connection, lease.trial_id, attributes)
             if page is not None:
                 pages.write(connection, self.study_id, lease.trial_id, page)
@@ -238,7 +236,8 @@ class Leases:
     def release(self, lease: Lease) -> None:
         """Gives the trial back: the next claim takes it over at once.
 
-        Who has lost it says here that it was slow and not dead: the trial did not kill it.
+        An owner that has lost the lease was slow and not dead: its counted death is taken back, since the
+        trial did not kill it.
         """
         with self.engine.begin() as connection:
             if not self._renew(connection, lease, owner=None):
@@ -267,7 +266,7 @@ class Leases:
         query = select(devices.c.device).where(devices.c.worker_id == self.worker_id)
         return connection.scalar(query) is not None
 
-    def _finished_by_me(self, connection: Connection, lease: Lease) -> bool:
+    def _has_finished(self, connection: Connection, lease: Lease) -> bool:
         query = select(leases.c.trial_id).where(
             leases.c.trial_id == lease.trial_id,
             leases.c.owner == self.worker_id,

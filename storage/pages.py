@@ -1,7 +1,7 @@
-"""What optuna-dashboard shows on a page: a note, and artifacts, files in the artifact store.
+"""What optuna-dashboard shows on a page: a note, and artifacts, which are files in the artifact store.
 
-Both are Optuna system attributes. A trial's are written here in the one transaction that ends it: through
-Optuna and optuna-dashboard they would be a dozen, any of which may come too late. A study's are those of
+Both are system attributes of Optuna's. A trial's are written in the one transaction that ends it; through
+Optuna and optuna-dashboard it would take a dozen, any of which may come too late. A study's are those of
 its last report. `tests/integration/study/test_pages.py` reads them back through theirs.
 """
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 ARTIFACT = "artifacts:"  # begins the keys of Optuna's artifacts
 NOTE = "dashboard:note"  # begins the keys of a study's note
-TOLD = "search:told"  # of how many ended trials the study's note tells
+ENDED = "search:told"  # how many ended trials the study's note covers
 NOTE_PART = 2045  # characters of a note in one attribute, as optuna-dashboard cuts them
 
-# Of a fresh Python installation, which knows neither.
+# A new Python installation knows neither.
 MIME_TYPES = {".yaml": "text/plain", ".safetensors": "application/octet-stream"}
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file in the store: the key it lies under, and its name.
+    """A file in the store.
 
     Attributes:
-        id: hexadecimal digits and dashes: optuna-dashboard serves no others.
+        id: its key; hexadecimal digits and dashes, since optuna-dashboard serves no others.
     """
 
     id: str
@@ -44,22 +44,22 @@ class Artifact:
 
     @classmethod
     def of(cls, study: UUID, number: int, filename: str) -> "Artifact":
-        """The artifact of trial `number`; always with the same id: a second try writes over the first."""
+        """The artifact of trial `number`, always with the same id: a second try overwrites the first."""
         return cls(str(uuid5(study, f"{number}/{filename}")), filename)
 
     @classmethod
     def of_study(cls, study: UUID, filename: str) -> "Artifact":
-        """The artifact of the study itself; always with the same id."""
+        """The artifact of the study itself, always with the same id."""
         return cls(str(uuid5(study, f"report/{filename}")), filename)
 
     def path(self, study_id: int, trial_id: int | None = None) -> str:
-        """Where optuna-dashboard serves it: the trial's, or the study's own."""
+        """The path at which optuna-dashboard serves it; without a trial, the study's own."""
         of = f"{study_id}" if trial_id is None else f"{study_id}/{trial_id}"
         return f"/artifacts/{of}/{self.id}"
 
     @property
     def attribute(self) -> str:
-        """Its system attribute as Optuna stores it: JSON in JSON."""
+        """Its system attribute as Optuna stores it: a string of JSON, encoded as JSON."""
         suffix = self.filename[self.filename.rfind(".") :]
         kind = MIME_TYPES.get(suffix) or mimetypes.guess_type(self.filename)[0]
         meta = {
@@ -73,14 +73,14 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page of a trial or a study: a note in Markdown, and artifacts that are in the store already."""
+    """The page of a trial or a study: a note in Markdown, and artifacts that the store has."""
 
     note: str
     artifacts: Sequence[Artifact] = ()
 
 
 def write(connection: Connection, study_id: int, trial_id: int, page: Page) -> None:
-    """Stores the page of a trial that has none yet."""
+    """Stores the page of a trial that has none."""
     add_study_attributes(connection, study_id, _note(f"dashboard:{trial_id}:note", page.note, 1))
     for artifact in page.artifacts:
         connection.execute(
@@ -91,33 +91,33 @@ def write(connection: Connection, study_id: int, trial_id: int, page: Page) -> N
 
 
 def write_study(connection: Connection, study_id: int, page: Page, ended: int = 0) -> None:
-    """Stores the page of a study over the one it has; artifacts of other names stay.
+    """Replaces the page of a study; artifacts of other names stay.
 
     Args:
-        ended: how many trials of the study it tells of, where several processes write it as these end: one
-            that tells of fewer than the page that is there is not stored.
+        ended: how many ended trials it covers, where several processes write it as trials end. A page that
+            covers fewer than the stored one is not stored.
     """
     # Locked, since of two pages at once each would be stored in part.
     if connection.execute(lock(study_id)).first() is None:
         return  # the study was deleted
     attribute = study_system_attributes
-    mine = attribute.c.study_id == study_id
-    if ended < int(study_attribute(connection, study_id, TOLD) or 0):
+    of_study = attribute.c.study_id == study_id
+    if ended < int(study_attribute(connection, study_id, ENDED) or 0):
         return
     version = study_attribute(connection, study_id, f"{NOTE}_ver")
-    # The dashboard refuses an edit of a version that is no longer there.
+    # With another version number the dashboard refuses an edit that was begun on the old page.
     rows = {key: json.dumps(value) for key, value in _note(NOTE, page.note, int(version or 0) + 1).items()}
     rows |= {ARTIFACT + artifact.id: artifact.attribute for artifact in page.artifacts}
     if ended:
-        rows[TOLD] = json.dumps(ended)
+        rows[ENDED] = json.dumps(ended)
     replaced = or_(attribute.c.key.startswith(f"{NOTE}_", autoescape=True), attribute.c.key.in_(rows))
-    connection.execute(delete(attribute).where(mine, replaced))
+    connection.execute(delete(attribute).where(of_study, replaced))
     for key, value in rows.items():
         connection.execute(insert(attribute).values(study_id=study_id, key=key, value_json=value))
 
 
 def _note(prefix: str, text: str, version: int) -> dict[str, str | int]:
-    """A note as optuna-dashboard keeps it: its version, and its parts."""
+    """A note as optuna-dashboard stores it: its version and its parts."""
     parts = [text[start : start + NOTE_PART] for start in range(0, len(text), NOTE_PART)]
     return {f"{prefix}_ver": version, **{f"{prefix}_str:{n}": part for n, part in enumerate(parts)}}
 

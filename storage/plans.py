@@ -1,9 +1,9 @@
 """The plan of a study that retrains: for each slot of its budget, which config with which seed.
 
-A study with a plan samples nothing. The plan is made of attributes of the study, readable by every tool
-that speaks Optuna: what does not change (`search:plan`), and one row for each slot (`search:slot:N`).
-Appending slots and raising the budget to their number is one transaction under the study's lock: whoever
-decided by an older state of the plan appends nothing, so that any number of processes may try.
+A study with a plan samples nothing. The plan consists of attributes of the study, readable by every tool
+that speaks Optuna: what does not change (`search:plan`), and one attribute for each slot (`search:slot:N`).
+Appending slots and raising the budget to their number is one transaction under the study's lock. A process
+that decided by an older state of the plan appends nothing, so any number of them may try.
 """
 
 import json
@@ -23,7 +23,7 @@ SLOT = "search:slot:"
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What one slot trains: the config by its index in the plan, the seed by its index, and the seed."""
+    """What one slot trains: the index of the config in the plan, the index of the seed, and the seed."""
 
     config: int
     block: int
@@ -31,13 +31,13 @@ class Slot:
 
 
 def create(engine: Engine, study_id: int, plan: Mapping[str, Any]) -> None:
-    """Stores the plan of a study that has none yet; a second call changes nothing."""
+    """Stores the plan of a study that has none; a second call changes nothing."""
     with engine.begin() as connection:
         add_study_attributes(connection, study_id, {PLAN: dict(plan)})
 
 
 def replace(engine: Engine, study_id: int, plan: Mapping[str, Any]) -> None:
-    """Stores another plan; the caller has checked that it means the same for all slots there are."""
+    """Replaces the plan; the caller has checked that it means the same for all existing slots."""
     with engine.begin() as connection:
         set_study_attribute(connection, study_id, PLAN, dict(plan))
 
@@ -49,15 +49,15 @@ def read(engine: Engine, study_id: int) -> dict[str, Any] | None:
 
 
 def slots(engine: Engine, study_id: int) -> list[Slot]:
-    """All slots that are planned, in their order."""
+    """All planned slots, in order."""
     column = study_system_attributes.c
     query = select(column.key, column.value_json).where(
         column.study_id == study_id, column.key.startswith(SLOT)
     )
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-    found = {int(row.key.removeprefix(SLOT)): Slot(**json.loads(row.value_json)) for row in rows}
-    return [found[slot] for slot in sorted(found)]
+    by_number = {int(row.key.removeprefix(SLOT)): Slot(**json.loads(row.value_json)) for row in rows}
+    return [by_number[number] for number in sorted(by_number)]
 
 
 def slot(engine: Engine, study_id: int, number: int) -> Slot | None:
@@ -69,15 +69,15 @@ def slot(engine: Engine, study_id: int, number: int) -> Slot | None:
 def append(engine: Engine, study_id: int, planned: int, more: Sequence[Slot]) -> bool:
     """Adds slots to a plan that has `planned`, and raises the budget to their number.
 
-    False, and nothing is changed, where the plan has grown since it was read.
+    False, and nothing changes, where the plan has grown since it was read.
     """
     with engine.begin() as connection:
         connection.execute(lock(study_id))
         column = study_system_attributes.c
-        there = connection.scalar(
+        existing = connection.scalar(
             select(func.count()).where(column.study_id == study_id, column.key.startswith(SLOT))
         )
-        if there != planned:
+        if existing != planned:
             return False
         new = {f"{SLOT}{number}": asdict(each) for number, each in enumerate(more, planned)}
         insert_study_attributes(connection, study_id, new)

@@ -1,7 +1,7 @@
-"""Which trial has drawn which config, so that none is drawn twice.
+"""Which trial has sampled which config, so that none is sampled twice.
 
-What a trial draws is stored under the config's name. The table takes a name once (and once more for each
-deliberate repeat), so of two workers that draw the same at the same moment one finds out here.
+A trial's config is stored under its name. The table takes a name once (and once more for each deliberate
+repeat), so of two workers that sample the same config at the same moment one is refused here.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from storage.attributes import add_trial_attributes
 from storage.tables import insert_or_ignore, params, points, trials
 
 Stored = Literal["stored", "taken", "lost"]
-"""The config is the trial's; another trial has drawn it; the lease is gone."""
+"""The config is the trial's; another trial has sampled it; the lease is lost."""
 
 
 def store(
@@ -26,9 +26,9 @@ def store(
     repeat: int,
     attributes: Mapping[str, Any],
 ) -> Stored:
-    """Stores parameters and user attributes of a trial that has drawn `point` after `repeat` others had.
+    """Stores parameters and user attributes of a trial that sampled `point` after `repeat` others had.
 
-    None is for a config that was planned, not drawn: that one is anybody's.
+    `point` is None for a config that was planned and not sampled: several trials may have that one.
     """
     if point is not None and not _claimed(connection, study_id, trial_id, point, repeat):
         return "taken"
@@ -40,14 +40,14 @@ def store(
 
 
 def _claimed(connection: Connection, study_id: int, trial_id: int, point: str, repeat: int) -> bool:
-    """Whether the name is the trial's own, now or since an earlier call."""
+    """Whether the name is this trial's, by this call or an earlier one."""
     key = {"study_id": study_id, "point": point, "repeat": repeat}
     connection.execute(insert_or_ignore(connection, points).values(**key, trial_id=trial_id))
     return bool(connection.scalar(select(points.c.trial_id).filter_by(**key)) == trial_id)
 
 
-def drawn(connection: Connection, study_id: int) -> dict[str, list[int]]:
-    """The numbers of the trials that have drawn a point, failed ones included; the first one first."""
+def trial_numbers(connection: Connection, study_id: int) -> dict[str, list[int]]:
+    """The numbers of the trials that sampled a point, by its name, the first one first; failed ones too."""
     query = (
         select(points.c.point, trials.c.number)
         .join(trials, trials.c.trial_id == points.c.trial_id)

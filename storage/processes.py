@@ -1,7 +1,7 @@
-"""Which process a worker is, and whether one on this machine is gone.
+"""Which process a worker is, and whether a process of this machine is gone.
 
-A pid alone says nothing: a container has pids of its own, a machine that was started again has them
-anew, and a long night uses one twice.
+A pid alone identifies nothing: containers have pids of their own, pids start again when a machine does, and
+in a long night one is used twice.
 """
 
 import os
@@ -12,12 +12,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """A process, and where its pid means something.
+    """A process, and where its pid is valid.
 
     Attributes:
-        machine: host name, boot and pid namespace: only where all three agree can one process tell
-            that another is gone. A container has a pid namespace of its own.
-        started: the process' start by the kernel's clock; tells it from a later one with its pid.
+        machine: host name, boot and pid namespace. Only where all three are equal can one process see that
+            another is gone. A container has a pid namespace of its own.
+        started: when the kernel started it, which distinguishes it from a later process with its pid.
     """
 
     host: str
@@ -31,12 +31,12 @@ class Process:
         return cls(host=host, machine=_machine(host), pid=os.getpid(), started=_start_of(os.getpid()) or "")
 
     def sees_gone(self, machine: str, pid: int, started: str) -> bool:
-        """Whether that process certainly no longer runs; False where this one cannot tell."""
+        """Whether that process certainly no longer runs; False where this one cannot know."""
         return machine == self.machine and _start_of(pid) != (started or None)
 
 
 def _machine(host: str) -> str:
-    """Host name, boot and pid namespace; where the latter two cannot be read, nothing is comparable."""
+    """Host name, boot and pid namespace; where these cannot be read, a name that no other process has."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         namespace = Path("/proc/self/ns/pid").readlink()

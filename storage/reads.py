@@ -1,6 +1,6 @@
 """Plain reads of a study: a handful of SELECTs in place of Optuna's ORM.
 
-What the status, the tables and the pruner need, as rows. `CurveFeed` reads only what is new, so that a
+They return what the status, the tables and the pruner need. `CurveFeed` reads only what is new, so that a
 pruning decision costs the same with ten finished trials as with a thousand.
 """
 
@@ -17,7 +17,7 @@ from storage.engine import single_statements
 from storage.tables import intermediates, leases, now, params, trials, user_attributes, values, workers
 
 OVERLAP = 256
-"""How many ids back a row is waited for: it may become visible after one with a higher id already has."""
+"""How many ids below the last one are read again: a row may become visible after one with a higher id."""
 
 NEW_POINTS = (
     select(
@@ -59,15 +59,15 @@ class TrialRow:
 
 def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list[TrialRow]:
     """The trials of a study by number, or the one with `number`."""
-    wanted = [leases.c.study_id == study_id]
+    conditions = [leases.c.study_id == study_id]
     if number is not None:
-        wanted.append(trials.c.number == number)
+        conditions.append(trials.c.number == number)
     with engine.connect() as connection:
         rows = connection.execute(
             select(trials, leases, values.c.value, now().label("now"))
             .join(leases, leases.c.trial_id == trials.c.trial_id)
             .outerjoin(values, (values.c.trial_id == trials.c.trial_id) & (values.c.objective == 0))
-            .where(*wanted)
+            .where(*conditions)
             .order_by(trials.c.number)
         ).all()
         sampled = _by_trial(
@@ -77,7 +77,7 @@ def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list
                 )
                 .join(leases, leases.c.trial_id == params.c.trial_id)
                 .join(trials, trials.c.trial_id == params.c.trial_id)
-                .where(*wanted)
+                .where(*conditions)
                 .order_by(params.c.param_id)
             ),
             lambda row: (row.param_name, _external(row.param_value, row.distribution_json)),
@@ -87,7 +87,7 @@ def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list
                 select(user_attributes.c.trial_id, user_attributes.c.key, user_attributes.c.value_json)
                 .join(leases, leases.c.trial_id == user_attributes.c.trial_id)
                 .join(trials, trials.c.trial_id == user_attributes.c.trial_id)
-                .where(*wanted)
+                .where(*conditions)
             ),
             lambda row: (row.key, json.loads(row.value_json)),
         )
@@ -111,8 +111,8 @@ def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list
 
 
 def curves(engine: Engine, trial_ids: Sequence[int]) -> dict[int, dict[int, float | None]]:
-    """Raw scores by trial id and epoch; None where a score was not finite."""
-    found: dict[int, dict[int, float | None]] = {trial_id: {} for trial_id in trial_ids}
+    """Raw scores by trial id and epoch; None for a score that was not finite."""
+    scores: dict[int, dict[int, float | None]] = {trial_id: {} for trial_id in trial_ids}
     query = select(
         intermediates.c.trial_id, intermediates.c.step, intermediates.c.intermediate_value
     ).order_by(intermediates.c.step)
@@ -122,12 +122,12 @@ def curves(engine: Engine, trial_ids: Sequence[int]) -> dict[int, dict[int, floa
             for trial_id, step, score in connection.execute(
                 query.where(intermediates.c.trial_id.in_(part))
             ):
-                found[trial_id][step] = score
-    return found
+                scores[trial_id][step] = score
+    return scores
 
 
 def worker_rows(engine: Engine, study_id: int, seen_within: float) -> list[Row[Any]]:
-    """Workers that have not left and were heard of within `seen_within` seconds, oldest first."""
+    """Workers that have not left and gave a sign of life in the last `seen_within` seconds, by host."""
     query = (
         select(workers, (now() - workers.c.seen_at).label("silent"))
         .where(
@@ -150,21 +150,21 @@ class Point(NamedTuple):
 
 
 class CurveFeed:
-    """The scores of all trials of a study as they come in; each call returns what is new since the last.
+    """The scores of all trials of a study as they come in; each call returns those since the last call.
 
-    The points of one trial come in the order of its epochs.
+    Scores of one trial come in the order of its epochs.
     """
 
     def __init__(self, engine: Engine, study_id: int) -> None:
         self.engine = single_statements(engine)
         self.study_id = study_id
         self._last = 0
-        self._missing: list[int] = []  # ids below the last that were not seen: they may come yet
+        self._missing: list[int] = []  # ids below the last that are yet to come, if ever
 
     def __call__(self) -> list[Point]:
         with self.engine.connect() as connection:
-            about = {"study_id": self.study_id, "last": self._last, "missing": self._missing}
-            rows = connection.execute(NEW_POINTS, about).all()
+            values = {"study_id": self.study_id, "last": self._last, "missing": self._missing}
+            rows = connection.execute(NEW_POINTS, values).all()
         seen = {row[0] for row in rows}
         last = max(self._last, *seen) if seen else self._last
         oldest = last - OVERLAP
@@ -183,7 +183,7 @@ def _by_trial(rows: Any, entry: Any) -> dict[int, dict[str, Any]]:
 
 
 def _external(value: float, distribution_json: str) -> Any:
-    """A parameter as the user wrote it: Optuna stores a choice by its index, everything as a float."""
+    """A parameter's value. Optuna stores a choice by its index, and everything as a float."""
     kind, choices = _distribution(distribution_json)
     if kind == "CategoricalDistribution":
         return choices[int(value)]
@@ -192,6 +192,6 @@ def _external(value: float, distribution_json: str) -> Any:
 
 @lru_cache(maxsize=256)  # a study has a few, each of them in every trial
 def _distribution(distribution_json: str) -> tuple[str, Sequence[Any]]:
-    """The name of a distribution, and its choices where it has any."""
+    """The name of a distribution, and its choices if it has any."""
     distribution = json.loads(distribution_json)
     return distribution["name"], distribution["attributes"].get("choices", ())

@@ -1,14 +1,14 @@
 """An epoch's score, stored in the transaction that tests and renews the lease.
 
-On PostgreSQL that is one statement: a transaction by itself, and one round trip where the general form
-has four, which a worker at the other end of a network would pay with every epoch.
+On PostgreSQL that is one statement and one round trip; the general form has four, which a remote worker
+would pay with every epoch.
 """
 
 from sqlalchemy import Engine, case, text, update
 
 from storage.tables import holds_lease, insert_or_ignore, intermediates, leases, now
 
-AT_ONCE = text("""
+ONE_STATEMENT = text("""
     WITH held AS (
         UPDATE search_leases
         SET renewed_at = EXTRACT(EPOCH FROM clock_timestamp()), horizon = :horizon,
@@ -33,15 +33,16 @@ AT_ONCE = text("""
 def store(
     engine: Engine, trial_id: int, owner: str, attempt: int, *, epoch: int, horizon: int, score: float
 ) -> bool:
-    """Stores the score; False, and nothing stored, where `owner` does not hold the lease.
+    """Stores the score; False, and nothing is stored, where `owner` does not hold the lease.
 
     Args:
         engine: of `single_statements`.
     """
     if engine.dialect.name == "postgresql":
-        about = {"trial_id": trial_id, "owner": owner, "attempt": attempt}
+        lease = {"trial_id": trial_id, "owner": owner, "attempt": attempt}
+        result = {"epoch": epoch, "horizon": horizon, "score": score}
         with engine.connect() as connection:
-            rows = connection.scalar(AT_ONCE, {**about, "epoch": epoch, "horizon": horizon, "score": score})
+            rows = connection.scalar(ONE_STATEMENT, {**lease, **result})
         return bool(rows == 1)
     new = leases.c.epochs < epoch
     renewed = (

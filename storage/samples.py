@@ -1,8 +1,8 @@
-"""What samplers learn from, and what they have drawn: parameters of trials, by plain SQL.
+"""What samplers learn from: parameters and values of trials, read by plain SQL.
 
-Optuna's storage reads every running trial with all its scores at each ask, 0.6 s at 64 of them. A sampler
-needs their parameters, which never change once they are drawn, and of a finished trial its value: here a
-trial is read once when it is claimed and once more when it has ended.
+Optuna's storage reads every running trial with all its scores at each ask, 0.6 s for 64 of them.
+A sampler needs only their parameters, which never change, and the values of finished trials. So a trial is
+read once when it is claimed, and once more when it has ended.
 """
 
 from collections import defaultdict
@@ -19,10 +19,10 @@ from storage.attributes import trial_attribute
 from storage.tables import leases, params, trials, values
 
 OVERLAP_SECONDS = 120.0
-"""How far back ends are read again: one may become visible only after others that came later."""
+"""How far back ended trials are read again: one may become visible after others that ended later."""
 
 Sample = Mapping[str, tuple[Any, BaseDistribution]]
-"""What was drawn for a trial: value and distribution by name."""
+"""A trial's parameters: value and distribution by name."""
 
 
 class Samples:
@@ -31,30 +31,30 @@ class Samples:
     def __init__(self, engine: Engine, study_id: int) -> None:
         self.engine = engine
         self.study_id = study_id
-        self._drawn: dict[int, Sample] = {}
+        self._samples: dict[int, Sample] = {}
         self._ended: dict[int, FrozenTrial] = {}
         self._read_until = 0.0
 
     def of(self, trial_id: int) -> Sample:
-        """What was drawn for one trial; empty where nothing was yet."""
+        """The parameters of one trial; empty before they are sampled."""
         with self.engine.connect() as connection:
-            return _drawn(connection, [trial_id]).get(trial_id, {})
+            return _read_samples(connection, [trial_id]).get(trial_id, {})
 
     def seed(self, trial_id: int, usual: int) -> int:
-        """The seed that was stored with a trial's config; where none was, the `usual` one."""
+        """The seed stored with a trial's config; by default the `usual` one."""
         with self.engine.connect() as connection:
             stored = trial_attribute(connection, trial_id, "seed")
         return usual if stored is None else int(stored)
 
     def points(self) -> dict[str, list[int]]:
-        """The numbers of the trials that have drawn a point, by its name."""
+        """The numbers of the trials that sampled a point, by its name."""
         with self.engine.connect() as connection:
-            return points.drawn(connection, self.study_id)
+            return points.trial_numbers(connection, self.study_id)
 
     def __call__(self) -> list[FrozenTrial]:
-        """Trials by number, running ones included, failed ones not: with parameters and value.
+        """Trials by number with parameters and value, including running ones, but not failed ones.
 
-        Of the scores, a pruned trial has its last, which is what samplers rank it by.
+        Of its scores a pruned trial has only the last, by which samplers rank it.
         """
         query = (
             select(
@@ -74,11 +74,11 @@ class Samples:
         )  # fmt: skip
         with self.engine.connect() as connection:
             rows = [row for row in connection.execute(query) if row.trial_id not in self._ended]
-            unknown = [row.trial_id for row in rows if row.trial_id not in self._drawn]
-            self._drawn |= _drawn(connection, unknown)
+            unknown = [row.trial_id for row in rows if row.trial_id not in self._samples]
+            self._samples |= _read_samples(connection, unknown)
         running = []
         for row in rows:
-            sample = self._drawn.get(row.trial_id, {})
+            sample = self._samples.get(row.trial_id, {})
             trial = frozen(row.number, TrialState[row.state], row.value, sample, row.epochs)
             if row.finished_at is None:
                 running.append(trial)
@@ -91,7 +91,7 @@ class Samples:
 def frozen(
     number: int, state: TrialState, value: float | None, sample: Sample, epochs: int = 0
 ) -> FrozenTrial:
-    """A trial as samplers see it: a pruned one has reported its value at the last of `epochs`."""
+    """A trial as samplers see it. A pruned one has reported its value at the last of `epochs`."""
     reported = {epochs: value} if state == TrialState.PRUNED and epochs and value is not None else {}
     return FrozenTrial(
         number=number,
@@ -100,7 +100,7 @@ def frozen(
         value=value,
         datetime_start=None,
         datetime_complete=None,
-        params={name: drawn for name, (drawn, _) in sample.items()},
+        params={name: value for name, (value, _) in sample.items()},
         distributions={name: distribution for name, (_, distribution) in sample.items()},
         user_attrs={},
         system_attrs={},
@@ -109,7 +109,7 @@ def frozen(
 
 
 def rows_of(sample: Sample) -> list[dict[str, Any]]:
-    """What was drawn, as Optuna's table holds it."""
+    """Parameters as rows of Optuna's table."""
     return [
         {
             "param_name": name,
@@ -120,8 +120,8 @@ def rows_of(sample: Sample) -> list[dict[str, Any]]:
     ]
 
 
-def _drawn(connection: Connection, trial_ids: Collection[int]) -> dict[int, Sample]:
-    found: defaultdict[int, dict[str, tuple[Any, BaseDistribution]]] = defaultdict(dict)
+def _read_samples(connection: Connection, trial_ids: Collection[int]) -> dict[int, Sample]:
+    samples: defaultdict[int, dict[str, tuple[Any, BaseDistribution]]] = defaultdict(dict)
     waiting = list(trial_ids)
     while waiting:
         part, waiting = waiting[:500], waiting[500:]  # SQLite takes 999 variables in older builds
@@ -129,8 +129,8 @@ def _drawn(connection: Connection, trial_ids: Collection[int]) -> dict[int, Samp
         for row in connection.execute(query):
             distribution = _distribution(row.distribution_json)
             value = distribution.to_external_repr(row.param_value)
-            found[row.trial_id][row.param_name] = value, distribution
-    return dict(found)
+            samples[row.trial_id][row.param_name] = value, distribution
+    return dict(samples)
 
 
 @lru_cache(maxsize=256)  # a study has a few, each of them in every trial

@@ -1,7 +1,7 @@
-"""What a study is beyond Optuna's row: its document, its data's fingerprint, its budget, a wish to stop.
+"""What a study has beyond Optuna's row: document, fingerprint of its data, budget, a request to stop.
 
-Every function is one transaction. Creation is first come, first served: of several processes that
-create one study together, one row stays and all of them read it.
+Every function is one transaction. Of several processes that create one study together, the first one's
+stays, and the others read it.
 """
 
 import json
@@ -33,7 +33,7 @@ Stop = Literal["drain", "now", "bugs"]
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """One study as stored; `document` and `fingerprint` as they were when it was created."""
+    """One study as stored."""
 
     study_id: int
     name: str
@@ -149,15 +149,15 @@ def token(engine: Engine, study_id: int) -> uuid.UUID:
 
 
 def attribute(engine: Engine, study_id: int, key: str) -> Any:
-    """What the study has under `key`; None where it has nothing."""
+    """The study's value of `key`; None where it has none."""
     with engine.connect() as connection:
         return study_attribute(connection, study_id, key)
 
 
 def set_budget(engine: Engine, study_id: int, trials: int) -> int:
-    """Makes `trials` the budget, or what is claimed already where that is more; returns the new one."""
+    """Sets the budget to `trials`, but not below what is claimed already; returns the new budget."""
     with engine.begin() as connection:
-        connection.execute(lock(study_id))  # no claim slips in between the count and the write
+        connection.execute(lock(study_id))  # no claim may come between the count and the write
         claimed = connection.scalar(
             select(func.count()).select_from(leases).where(leases.c.study_id == study_id)
         )
@@ -167,7 +167,7 @@ def set_budget(engine: Engine, study_id: int, trials: int) -> int:
 
 
 def set_document(engine: Engine, study_id: int, document: Mapping[str, Any]) -> None:
-    """Replaces the stored document; the caller has checked that only the search's own settings differ."""
+    """Replaces the document; the caller has checked that only settings of the search itself differ."""
     with engine.begin() as connection:
         connection.execute(
             update(studies).where(studies.c.study_id == study_id).values(document=json.dumps(document))
@@ -175,13 +175,13 @@ def set_document(engine: Engine, study_id: int, document: Mapping[str, Any]) -> 
 
 
 def set_stop(engine: Engine, study_id: int, stop: Stop | None) -> None:
-    """Asks every worker of the study to stop (`drain`: after its trial), or takes that back (None)."""
+    """Asks every worker of the study to stop (`drain`: after its trial); None takes that back."""
     with engine.begin() as connection:
         connection.execute(update(studies).where(studies.c.study_id == study_id).values(stop=stop))
 
 
 def bugs_in_a_row(engine: Engine, study_id: int) -> int:
-    """How many of the last finished trials of the study failed, counted back from the latest."""
+    """How many trials in a row have failed, counted back from the one that finished last; at most 10."""
     query = (
         select(tables.trials.c.state)
         .join(leases, leases.c.trial_id == tables.trials.c.trial_id)
@@ -195,7 +195,7 @@ def bugs_in_a_row(engine: Engine, study_id: int) -> int:
 
 
 def mark_alive(connection: Connection, study_ids: Sequence[int] | Select[tuple[int]], lease: float) -> None:
-    """Notes that somebody can be heard; after a gap the studies' leases, of `lease` seconds, start anew."""
+    """Records a sign of life. After a gap of more than half a lease, all leases count from now on."""
     gap = lease / 2
     connection.execute(
         update(studies)
@@ -208,12 +208,12 @@ def mark_alive(connection: Connection, study_ids: Sequence[int] | Select[tuple[i
 
 
 def lock(study_id: int) -> Any:
-    """SELECT of Optuna's row FOR NO KEY UPDATE: the one lock of a study, for who reads before it writes.
+    """SELECT of Optuna's row FOR NO KEY UPDATE: a study's lock, for transactions that read, then write.
 
-    It excludes itself and what Optuna takes to number a trial (FOR UPDATE), and leaves alone who only
-    refers to the study: a worker that ends its trial holds the lease and writes attributes of the study,
-    a claim holds the study and may take a lease, and each would wait for the other. SQLite has no such
-    clause and needs none: the transaction began with BEGIN IMMEDIATE.
+    It excludes itself and the lock that Optuna takes to number a trial (FOR UPDATE), but not rows that
+    only refer to the study. Otherwise there would be a deadlock: a worker that ends its trial holds the
+    lease and writes attributes of the study, while a claim holds the study and may take a lease. SQLite
+    has no such clause and needs none, since the transaction began with BEGIN IMMEDIATE.
     """
     return (
         select(tables.optuna_studies.c.study_id)

@@ -1,7 +1,7 @@
 """The tables: eight of our own, and the columns of Optuna's that we read or write with plain SQL.
 
 Optuna's tables (schema version 12, library 5.x) are created by Optuna and stay readable by every tool
-that speaks Optuna. They are described here once more because claiming, reporting and telling must
+that speaks Optuna. They are described here once more because claiming, reporting and ending a trial must
 each be ONE transaction together with our lease, and because reading 500 trials through Optuna's ORM
 costs seconds where plain rows cost milliseconds. `tests/integration/storage/test_leases.py` compares this
 description with Optuna's own.
@@ -157,90 +157,73 @@ test_reads = Table(
 
 optuna_tables = MetaData()
 
-optuna_studies = Table(
-    "studies",
-    optuna_tables,
-    Column("study_id", Integer, primary_key=True),
-    Column("study_name", String(512)),
-)
 
-directions = Table(
+def _optunas(name: str, primary_key: str, /, **columns: Any) -> Table:
+    """The columns of one of Optuna's tables that we use, by name and type."""
+    others = (Column(column, type_) for column, type_ in columns.items())
+    return Table(name, optuna_tables, Column(primary_key, Integer, primary_key=True), *others)
+
+
+NAME = String(512)
+REAL = Float(53)
+
+optuna_studies = _optunas("studies", "study_id", study_name=NAME)
+
+directions = _optunas(
     "study_directions",
-    optuna_tables,
-    Column("study_id", Integer),
-    Column("objective", Integer),
-    Column("direction", Enum("NOT_SET", "MINIMIZE", "MAXIMIZE", name="studydirection")),
+    "study_direction_id",
+    study_id=Integer,
+    objective=Integer,
+    direction=Enum("NOT_SET", "MINIMIZE", "MAXIMIZE", name="studydirection"),
 )
 
-trials = Table(
+trials = _optunas(
     "trials",
-    optuna_tables,
-    Column("trial_id", Integer, primary_key=True),
-    Column("number", Integer),
-    Column("study_id", Integer),
-    Column("state", Enum("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING", name="trialstate")),
-    Column("datetime_start", DateTime),  # naive UTC, as Optuna stores it
-    Column("datetime_complete", DateTime),
+    "trial_id",
+    number=Integer,
+    study_id=Integer,
+    state=Enum("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING", name="trialstate"),
+    datetime_start=DateTime,  # naive UTC, as Optuna stores it
+    datetime_complete=DateTime,
 )
 
-values = Table(
+values = _optunas(
     "trial_values",
-    optuna_tables,
-    Column("trial_value_id", Integer, primary_key=True),
-    Column("trial_id", Integer),
-    Column("objective", Integer),
-    Column("value", Float(53)),
-    Column("value_type", Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype")),
+    "trial_value_id",
+    trial_id=Integer,
+    objective=Integer,
+    value=REAL,
+    value_type=Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype"),
 )
 
-intermediates = Table(
+intermediates = _optunas(
     "trial_intermediate_values",
-    optuna_tables,
-    Column("trial_intermediate_value_id", Integer, primary_key=True),
-    Column("trial_id", Integer),
-    Column("step", Integer),
-    Column("intermediate_value", Float(53)),
-    Column(
-        "intermediate_value_type",
-        Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype"),
-    ),
+    "trial_intermediate_value_id",
+    trial_id=Integer,
+    step=Integer,
+    intermediate_value=REAL,
+    intermediate_value_type=Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype"),
 )
 
-params = Table(
+params = _optunas(
     "trial_params",
-    optuna_tables,
-    Column("param_id", Integer, primary_key=True),
-    Column("trial_id", Integer),
-    Column("param_name", String(512)),
-    Column("param_value", Float(53)),
-    Column("distribution_json", Text),
+    "param_id",
+    trial_id=Integer,
+    param_name=NAME,
+    param_value=REAL,
+    distribution_json=Text,
 )
 
-user_attributes = Table(
-    "trial_user_attributes",
-    optuna_tables,
-    Column("trial_user_attribute_id", Integer, primary_key=True),
-    Column("trial_id", Integer),
-    Column("key", String(512)),
-    Column("value_json", Text),
+user_attributes = _optunas(
+    "trial_user_attributes", "trial_user_attribute_id", trial_id=Integer, key=NAME, value_json=Text
 )
 
-trial_system_attributes = Table(
-    "trial_system_attributes",
-    optuna_tables,
-    Column("trial_system_attribute_id", Integer, primary_key=True),
-    Column("trial_id", Integer),
-    Column("key", String(512)),
-    Column("value_json", Text),
+trial_system_attributes = _optunas(
+    "trial_system_attributes", "trial_system_attribute_id", trial_id=Integer, key=NAME, value_json=Text
 )
 
-study_system_attributes = Table(
-    "study_system_attributes",
-    optuna_tables,
-    Column("study_system_attribute_id", Integer, primary_key=True),
-    Column("study_id", Integer),
-    Column("key", String(512)),
-    Column("value_json", Text),
+study_system_attributes = _optunas(
+    "study_system_attributes", "study_system_attribute_id", study_id=Integer, key=NAME, value_json=Text
 )
 
 
@@ -311,6 +294,6 @@ def holds_lease(trial_id: int, owner: str, attempt: int) -> ColumnElement[bool]:
 
 
 def insert_or_ignore(connection: Connection, table: Table) -> Any:
-    """INSERT that leaves an existing row as it is: what makes a repeated call harmless."""
+    """An INSERT that leaves an existing row as it is, so that a repeated call is harmless."""
     dialect = {"postgresql": postgresql, "sqlite": sqlite}[connection.dialect.name]
     return dialect.insert(table).on_conflict_do_nothing()

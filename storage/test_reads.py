@@ -1,11 +1,10 @@
 """Reads of a labelled test split: counted before a score is known, in a table of our own.
 
-A number that was picked among several reads of a test split is no test any more, so each read is a row
-with the next number of its study. It is there before anything is scored: whoever is killed between scoring
-and showing has read all the same. Results are added when they are there, and shown only after that.
+A score that was picked among several reads of a test split is no test any more. So each read is a row with
+the next number of its study, stored before anything is scored: a process that is killed between scoring and
+showing has read the split all the same. Results are stored before they are shown.
 
-A database that an older version made has no such table: then nothing was read, and `engine.complete` makes
-it.
+Reading an old database that has no such table finds no reads.
 """
 
 import json
@@ -26,8 +25,8 @@ class ReadRow:
     Attributes:
         number: from 1, in the order in which reads began.
         split: a hash of images and labels.
-        begun_at, ended_at: seconds since 1970 by the database's clock; no end: no results.
-        document: what was to be read, by which weights. results: what they scored.
+        begun_at, ended_at: seconds since 1970 by the database's clock; without an end there are no results.
+        document: what was to be read, by which weights. results: their scores.
     """
 
     number: int
@@ -40,11 +39,11 @@ class ReadRow:
 
 
 def begin(engine: Engine, study_id: int, split: str, host: str, document: Mapping[str, Any]) -> int:
-    """Counts a read that is about to begin; returns its number, which no other read of the study has."""
-    mine = test_reads.c.study_id == study_id
+    """Counts a read that is about to begin; returns its number, which is unique in the study."""
+    count = select(func.count()).select_from(test_reads).where(test_reads.c.study_id == study_id)
     with engine.begin() as connection:
         connection.execute(lock(study_id))
-        number = int(connection.scalar(select(func.count()).select_from(test_reads).where(mine)) or 0) + 1
+        number = (connection.scalar(count) or 0) + 1
         connection.execute(
             insert(test_reads).values(
                 study_id=study_id,
@@ -59,15 +58,15 @@ def begin(engine: Engine, study_id: int, split: str, host: str, document: Mappin
 
 
 def end(engine: Engine, study_id: int, number: int, results: Mapping[str, Any]) -> None:
-    """Stores what a read has scored."""
-    mine = (test_reads.c.study_id == study_id) & (test_reads.c.number == number)
+    """Stores the scores of a read."""
+    row = (test_reads.c.study_id == study_id) & (test_reads.c.number == number)
     stored = json.dumps(results, allow_nan=False)
     with engine.begin() as connection:
-        connection.execute(update(test_reads).where(mine).values(results=stored, ended_at=now()))
+        connection.execute(update(test_reads).where(row).values(results=stored, ended_at=now()))
 
 
 def reads(engine: Engine, study_id: int) -> list[ReadRow]:
-    """All reads of a study, in their order."""
+    """All reads of a study, in order."""
     if not inspect(engine).has_table(test_reads.name):
         return []
     columns = [column for column in test_reads.c if column.name != "study_id"]
@@ -87,7 +86,7 @@ def reads(engine: Engine, study_id: int) -> list[ReadRow]:
 
 
 def reads_by_others(engine: Engine, study_id: int, split: str) -> int:
-    """How often other studies of this database have read the same split."""
+    """How often other studies of this database have read the split."""
     if not inspect(engine).has_table(test_reads.name):
         return 0
     others = (test_reads.c.study_id != study_id) & (test_reads.c.split == split)

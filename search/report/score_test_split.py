@@ -32,7 +32,7 @@ from search.study.fingerprint import check_data
 from search.study.study import Study
 from search.worker.cleanup import KEPT
 from storage import studies, test_reads
-from storage.artifacts import open_store, said
+from storage.artifacts import error_name, open_store
 from storage.errors import StorageError
 from storage.pages import Artifact
 from storage.test_reads import ReadRow
@@ -158,7 +158,9 @@ def _fetch(study: Study, number: int, artifacts: str, path: Path) -> bool:
     except ArtifactNotFound:
         return False
     except Exception as error:  # each store raises its own
-        raise StorageError(f"--artifacts: {said(error)}; check the place and the credentials") from error
+        raise StorageError(
+            f"--artifacts: {error_name(error)}; check the store and the credentials"
+        ) from error
     return True
 
 

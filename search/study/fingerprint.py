@@ -6,12 +6,12 @@ from search.study.study import Study
 
 
 def fingerprint_of(description: Description | None) -> dict[str, str]:
-    """What changes when the data do, by name; nothing where the objective says nothing of them."""
+    """What changes when the data do, by name; empty where the objective does not describe them."""
     return dict(description.fingerprint) if description else {}
 
 
 def check_data(study: Study, description: Description | None) -> None:
-    """Raises StudyError where this machine's data are not the study's; the message has the difference."""
+    """Raises StudyError with the difference where this machine's data are not the study's."""
     different = data_differences(study, description)
     if different:
         parts = ", ".join(f"{key} {ours} (the study has {theirs})" for key, ours, theirs in different)

@@ -1,4 +1,4 @@
-"""A study as Optuna's samplers and importances want it: distributions, and trials that stand in memory."""
+"""A study as Optuna's samplers and importances need it: distributions, and trials in memory."""
 
 from collections.abc import Container, Sequence
 

@@ -15,7 +15,7 @@ class Inherited:
     """A trial of another study.
 
     Attributes:
-        value: as samplers take it, the last score of a pruned one. epochs: how many it ran.
+        value: as samplers use it; of a pruned trial the last score. epochs: how many it ran.
         params: those of the new space.
     """
 
@@ -31,8 +31,8 @@ class Origin:
     """What a study was started from.
 
     Attributes:
-        study: the other one's name. trials: those of it that fit.
-        left_out: numbers of the others by the reason why they do not; not stored.
+        study: the other one's name. trials: those of its trials that fit.
+        left_out: numbers of the others by the reason why they do not fit; not stored.
     """
 
     study: str
@@ -44,12 +44,12 @@ class Origin:
         """Which trials fit, which do not, and why, on one line."""
         count = len(self.trials) + sum(map(len, self.left_out.values()))
         fitting = f"{len(self.trials)} of {count} trials of {self.study!r} fit"
-        said = f"{fitting} ({ranges(trial.number for trial in self.trials)}): the sampler learns from them"
+        used = f"{fitting} ({ranges(trial.number for trial in self.trials)}): the sampler learns from them"
         parts = [f"{reason} ({ranges(numbers)})" for reason, numbers in self.left_out.items()]
-        return f"{said}; left out: {'; '.join(parts)}" if parts else said
+        return f"{used}; left out: {'; '.join(parts)}" if parts else used
 
     def to_document(self) -> dict[str, Any]:
-        """What the study stores, JSON-able."""
+        """What the study stores, as JSON values."""
         return {"study": self.study, "trials": [asdict(trial) for trial in self.trials]}
 
     @classmethod
@@ -58,7 +58,7 @@ class Origin:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Ascending numbers, short.
+    """Ascending numbers, shortened to ranges.
 
     >>> ranges([0, 1, 2, 5, 7, 8])
     '0-2, 5, 7-8'

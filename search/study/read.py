@@ -1,4 +1,4 @@
-"""Tables -> records: the only place where a stored trial becomes a `Record`.
+"""Tables -> records: only here does a stored trial become a `Record`.
 
 Plain SQL, no Optuna: the status of a study with hundreds of trials takes a fraction of a second.
 """
@@ -24,7 +24,7 @@ STATES: Mapping[str, State] = {
 }
 
 SILENT_SECONDS = 600.0
-"""A worker that was not heard of for so long is no longer shown."""
+"""A worker without a sign of life for so long is no longer shown."""
 
 
 def read_records(study: Study, number: int | None = None) -> list[Record]:
@@ -71,12 +71,12 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
 
 
 def unanswered(before: Snapshot, error: Exception) -> Snapshot:
-    """The study as it was, and why nothing newer is known."""
+    """The study as it was, with a note on why nothing newer is known."""
     return replace(before, notes=[f"the database does not answer: {reason(error)}"])
 
 
 def _seeds(study: Study) -> list[int]:
-    """The seed of each slot that is planned; none where all have the study's."""
+    """The seed of each planned slot; empty for a study without a plan, which has one seed."""
     return [slot.seed for slot in plans.slots(study.engine, study.id)] if study.plan else []
 
 

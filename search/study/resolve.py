@@ -1,4 +1,4 @@
-"""Which storage and which study a command means; everything is imported late, like in the command line."""
+"""Which storage and which study a command means. Imports are late, as in the command line."""
 
 import math
 import os
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORAGE = "sqlite:///{runs}/search.db"
 URL, FILE = "SEARCH_STORAGE", "SEARCH_STORAGE_FILE"
-LOOK_SECONDS = 2.0  # between two looks for a study that is not there yet
+LOOK_SECONDS = 2.0  # between two looks for a study that does not exist yet
 
 
 def storage_url(given: str | None, runs: Path) -> str:
@@ -28,9 +28,9 @@ def storage_url(given: str | None, runs: Path) -> str:
 
 
 def environment_for(url: str) -> dict[str, str]:
-    """This process' environment, with which a child finds `url`.
+    """The environment for a child process that is to use `url`.
 
-    A URL may hold a password: it is in no argv, and where it came from a file in no environment either.
+    A URL may contain a password, so it is never in argv, and not in an environment if it came from a file.
     """
     others = {name: value for name, value in os.environ.items() if name not in (URL, FILE)}
     if os.environ.get(FILE) and url == _from_file():
@@ -39,7 +39,7 @@ def environment_for(url: str) -> dict[str, str]:
 
 
 def resolve_study(url: str, name: str, *, read_only: bool = False) -> "Study":
-    """The study `name`; where only its quick twin exists, that one, and says so."""
+    """The study `name`; where only its quick profile's exists, that one, with a note on stderr."""
     from search.study.open import find_study, open_study
 
     quick = f"{name}-quick"
@@ -69,7 +69,7 @@ def wait_for_study(url: str, name: str, study_seconds: float, database_seconds: 
                 printed = str(error)
                 limit = "" if math.isinf(patience) else f" for up to {patience:.0f} s"
                 print(f"{printed}; looking again{limit}", file=sys.stderr)
-        # Jitter: a hundred workers that were started together must not knock in step.
+        # Jitter: a hundred workers that were started together must not all ask at once.
         time.sleep(LOOK_SECONDS * random.uniform(0.5, 1.5))
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from search.errors import StudyError
 from search.spec.spec import Spec
 from search.study.origin import ORIGIN, Origin
-from search.study.plan import Plan, Planned
+from search.study.plan import Plan, PlannedTraining
 from storage import engine as engines
 from storage import plans, studies
 from storage.studies import StudyRow
@@ -42,25 +42,26 @@ class Study:
 
     @cached_property
     def plan(self) -> Plan | None:
-        """What it retrains, by which rule; None for a study that samples."""
+        """What it retrains, and by which rule; None for a study that samples."""
         stored = plans.read(self.engine, self.id)
         return None if stored is None else Plan.from_json(stored)
 
-    def planned(self, slot: int) -> Planned | None:
-        """What a slot retrains; None where the study samples.
+    def planned(self, slot: int) -> PlannedTraining | None:
+        """What a slot retrains; None for a study that samples.
 
-        Raises StudyError for a slot that is not planned.
+        Raises:
+            StudyError: the slot is not planned.
         """
         if self.plan is None:
             return None
-        found = plans.slot(self.engine, self.id, slot)
-        if found is None:
+        planned = plans.slot(self.engine, self.id, slot)
+        if planned is None:
             raise StudyError(f"study {self.name!r} has no plan for slot {slot}")
-        return self.plan.planned(found.config, found.block, found.seed)
+        return self.plan.planned(planned.config, planned.block, planned.seed)
 
     @cached_property
     def origin(self) -> Origin | None:
-        """What it was started from; None where that was nothing."""
+        """The study it was started from; None where there is none."""
         stored = studies.attribute(self.engine, self.id, ORIGIN)
         return None if stored is None else Origin.from_document(stored)
 
@@ -73,7 +74,7 @@ class Study:
 
     @cached_property
     def optuna(self) -> "optuna.Study":
-        """Optuna's own view of it, for Optuna's own pruners; reads every trial, and running ones often."""
+        """Optuna's own view of it, for Optuna's own pruners; it reads every trial, running ones often."""
         import optuna
 
         storage = engines.optuna_storage(self.url)

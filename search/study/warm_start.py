@@ -1,9 +1,9 @@
-"""A study that starts from the trials of another one, whose space was not quite the same.
+"""A study that starts from the trials of another one, whose space was somewhat different.
 
 Trials fit where the score means the same (objective, direction, smoothing, constants and data) and their
-config is one of the new space. The new study's sampler learns from them as from its own; they use none of
-its budget and are never its trials or its best. A copy is kept in the new study: whoever joins has it, and
-what becomes of the other study changes nothing.
+config lies in the new space. The new study's sampler learns from them as from its own; they use none of
+its budget and are never its trials or its best. The new study keeps a copy, so that every worker has it and
+later changes of the other study have no effect.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ from storage import reads
 
 
 def inherit(other: Study, spec: Spec, description: Description | None) -> Origin:
-    """The trials of `other` that fit a new study; raises StudyError where none can, or none does."""
+    """The trials of `other` that fit a new study; raises StudyError where none fits."""
     name = f"--from: {other.name!r}"
     if other.plan is not None:
         raise StudyError(f"{name} retrains trials of {other.plan.of!r}; name that study")
@@ -39,7 +39,7 @@ def inherit(other: Study, spec: Spec, description: Description | None) -> Origin
         f"{key} {before} (now {after})" for key, after, before in data_differences(other, description)
     ]
     if different:
-        raise StudyError(f"{name} scored something else: {', '.join(different)}; leave --from away")
+        raise StudyError(f"{name} scored something else: {', '.join(different)}; omit --from")
     fitting, left_out = [], defaultdict(list)
     for row in reads.trial_rows(other.engine, other.id):
         if row.state not in ("COMPLETE", "PRUNED") or row.value is None:
@@ -54,26 +54,27 @@ def inherit(other: Study, spec: Spec, description: Description | None) -> Origin
         fitting.append(Inherited(row.number, state, row.value, row.epochs, params))
     if not fitting:
         reasons = "; ".join(f"{reason} ({ranges(numbers)})" for reason, numbers in left_out.items())
-        raise StudyError(f"{name} has no trial that fits: {reasons or 'it has none'}; leave --from away")
+        raise StudyError(f"{name} has no trial that fits: {reasons or 'it has none'}; omit --from")
     return Origin(other.name, tuple(fitting), {reason: tuple(which) for reason, which in left_out.items()})
 
 
 def check_origin(study: Study, asked: str) -> None:
-    """Raises StudyError where a study that exists was not started from the one that is asked for."""
+    """Raises StudyError where an existing study was not started from the requested one."""
     origin = study.origin
     if origin is None or origin.study not in (asked, f"{asked}-quick"):
         began = f"was started from {origin.study!r}" if origin else "was started from no other"
         raise StudyError(
-            f"--from: study {study.name!r} exists and {began}; leave --from away to join it, "
-            "or use another name"
+            f"--from: study {study.name!r} exists and {began}; omit --from to join it, or use another name"
         )
 
 
 def fitted(space: Space, params: Params) -> dict[str, Value]:
-    """A config of another space, constants included, as one of `space`; without the constants.
+    """A config of another space, including constants, as a config of `space`, without constants.
 
-    What does not exist in `space` beside the rest made no difference there and is left out. Raises
-    SpaceError, which does not name the trial, for any other config.
+    Parameters that do not exist in `space` beside the others are left out: they made no difference there.
+
+    Raises:
+        SpaceError: it is no config of `space`; the message does not name the trial.
     """
     for name in params:
         if name not in space.names:
@@ -83,20 +84,20 @@ def fitted(space: Space, params: Params) -> dict[str, Value]:
             raise SpaceError(f"{name}: has no value", parameter=name)
         if not same(params[name], constant):
             raise SpaceError(f"{name}: is not the constant {constant!r}", parameter=name)
-    found: dict[str, Value] = {}
+    config: dict[str, Value] = {}
     for parameter in space.parameters:
         name = parameter.name
-        if not parameter.active({**space.constants, **found}):
+        if not parameter.active({**space.constants, **config}):
             continue
         if name not in params:
             raise SpaceError(f"{name}: has no value", parameter=name)
         try:
-            found[name] = parameter.cast(params[name])
+            config[name] = parameter.cast(params[name])
         except SpaceError as error:  # one reason for all of them, not one for each value
             raise SpaceError(
                 f"{name}: is outside {span(parameter.to_document())}", parameter=name
             ) from error
-    return found
+    return config
 
 
 def span(range_: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ from search.runtime.threads import thread_variables
 from search.study.study import Study
 from search.worker.workspace import Workspace
 from storage import pages, studies
-from storage.artifacts import open_store, said
+from storage.artifacts import error_name, open_store
 from storage.checkpoints import GENERATIONS, Checkpoints
 from storage.claims import Lease
 from storage.errors import DATABASE_ERRORS
@@ -175,7 +175,7 @@ class CheckpointSync:
             try:
                 return job()
             except Exception as error:  # every kind of store has its own
-                log.warning("the artifact store: %s", said(error))
+                log.warning("the artifact store: %s", error_name(error))
                 return None
 
         return self._thread.do(quietly)

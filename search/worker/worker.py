@@ -175,8 +175,8 @@ class Worker:
         planned = self._retry(partial(self.study.planned, lease.slot))
         trial.seed = planned.seed if planned else self.study.spec.study.sampler.seed
         if planned:
-            trial.retrains = planned.said
-            log.info("%s", planned.said)
+            trial.retrains = planned.description
+            log.info("%s", planned.description)
         if trial.waiting:
             log.info("up to epoch %d it was trained and not reported", trial.waiting[-1].epoch)
         self.sync.restore(lease, trial.workspace, self._should_stop)

@@ -1,133 +1,66 @@
 """The tables as they were before they had versions.
 
-Databases from then have all of them, or at least `search_studies`, since later ones were added as new
-versions needed them. So this creates what is missing; on an empty database that is everything.
+A database from then has all of them, or at least `search_studies`: the others came one after the other. So
+this creates what is missing, which on an empty database is everything.
 """
 
-from typing import Any
-
 from alembic import op
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
-from sqlalchemy import UniqueConstraint as Unique
 
 revision = "0001"
 down_revision = None
 
+TABLES = """
+CREATE TABLE IF NOT EXISTS search_studies (
+    study_id INTEGER NOT NULL PRIMARY KEY, document TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    profile VARCHAR(64), trials INTEGER NOT NULL, stop VARCHAR(16),
+    beat_at FLOAT NOT NULL, resumed_at FLOAT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS search_leases (
+    trial_id INTEGER NOT NULL PRIMARY KEY, study_id INTEGER NOT NULL REFERENCES search_studies (study_id),
+    slot INTEGER NOT NULL, owner VARCHAR(32), attempt INTEGER NOT NULL, deaths INTEGER NOT NULL,
+    epochs INTEGER NOT NULL, horizon INTEGER, renewed_at FLOAT NOT NULL,
+    started_at FLOAT NOT NULL, finished_at FLOAT, UNIQUE (study_id, slot)
+);
+CREATE INDEX IF NOT EXISTS ix_search_leases_open ON search_leases (study_id, finished_at);
+CREATE TABLE IF NOT EXISTS search_workers (
+    worker_id VARCHAR(32) NOT NULL PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES search_studies (study_id),
+    host VARCHAR(255) NOT NULL, machine VARCHAR(255) NOT NULL, pid INTEGER NOT NULL,
+    started VARCHAR(64) NOT NULL, device VARCHAR(64) NOT NULL, state VARCHAR(16) NOT NULL,
+    number INTEGER, epoch INTEGER, epochs INTEGER, score FLOAT, best FLOAT, lr FLOAT,
+    images_per_second FLOAT, seen_at FLOAT NOT NULL, left_at FLOAT
+);
+CREATE INDEX IF NOT EXISTS ix_search_workers_study_id ON search_workers (study_id);
+CREATE TABLE IF NOT EXISTS search_devices (
+    worker_id VARCHAR(32) NOT NULL PRIMARY KEY REFERENCES search_workers (worker_id),
+    device VARCHAR(255) NOT NULL
+);
+CREATE INDEX IF NOT EXISTS ix_search_devices_device ON search_devices (device);
+CREATE TABLE IF NOT EXISTS search_imports (
+    study_id INTEGER NOT NULL REFERENCES search_studies (study_id), name VARCHAR(255) NOT NULL,
+    source TEXT NOT NULL, metric TEXT NOT NULL, value FLOAT, best_score FLOAT NOT NULL,
+    best_epoch INTEGER, epochs INTEGER, document TEXT NOT NULL, imported_at FLOAT NOT NULL,
+    PRIMARY KEY (study_id, name)
+);
+CREATE TABLE IF NOT EXISTS search_points (
+    study_id INTEGER NOT NULL REFERENCES search_studies (study_id), point VARCHAR(64) NOT NULL,
+    repeat INTEGER NOT NULL, trial_id INTEGER NOT NULL, PRIMARY KEY (study_id, point, repeat)
+);
+CREATE TABLE IF NOT EXISTS search_takeovers (
+    trial_id INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    study_id INTEGER NOT NULL REFERENCES search_studies (study_id),
+    left_at FLOAT NOT NULL, taken_at FLOAT NOT NULL, PRIMARY KEY (trial_id, attempt)
+);
+CREATE INDEX IF NOT EXISTS ix_search_takeovers_study_id ON search_takeovers (study_id);
+CREATE TABLE IF NOT EXISTS search_test_reads (
+    study_id INTEGER NOT NULL REFERENCES search_studies (study_id), number INTEGER NOT NULL,
+    split VARCHAR(64) NOT NULL, host VARCHAR(255) NOT NULL, begun_at FLOAT NOT NULL,
+    ended_at FLOAT, document TEXT NOT NULL, results TEXT, PRIMARY KEY (study_id, number)
+);
+CREATE INDEX IF NOT EXISTS ix_search_test_reads_split ON search_test_reads (split);
+"""
+
 
 def upgrade() -> None:
-    schema = MetaData()
-    for name, *columns in TABLES:
-        Table(name, schema, *columns)
-    schema.create_all(op.get_bind())
-
-
-def integer(name: str, *arguments: Any, **options: Any) -> Column[int]:
-    return Column(name, Integer, *arguments, **{"nullable": False, **options})
-
-
-def key(name: str, *arguments: Any, type_: Any = Integer) -> Column[Any]:
-    return Column(name, type_, *arguments, primary_key=True, autoincrement=False)
-
-
-def real(name: str, nullable: bool = False) -> Column[float]:
-    return Column(name, Float(53), nullable=nullable)
-
-
-def words(name: str, type_: Any = Text, **options: Any) -> Column[str]:
-    return Column(name, type_, **{"nullable": False, **options})
-
-
-def study() -> ForeignKey:
-    return ForeignKey("search_studies.study_id")
-
-
-TABLES: list[tuple[Any, ...]] = [
-    (
-        "search_studies",
-        key("study_id"),
-        words("document"),
-        words("fingerprint"),
-        words("profile", String(64), nullable=True),
-        integer("trials"),
-        words("stop", String(16), nullable=True),
-        real("beat_at"),
-        real("resumed_at"),
-    ),
-    (
-        "search_leases",
-        key("trial_id"),
-        integer("study_id", study()),
-        integer("slot"),
-        words("owner", String(32), nullable=True),
-        integer("attempt"),
-        integer("deaths"),
-        integer("epochs"),
-        integer("horizon", nullable=True),
-        real("renewed_at"),
-        real("started_at"),
-        real("finished_at", nullable=True),
-        Unique("study_id", "slot"),
-        Index("ix_search_leases_open", "study_id", "finished_at"),
-    ),
-    (
-        "search_workers",
-        key("worker_id", type_=String(32)),
-        integer("study_id", study(), index=True),
-        words("host", String(255)),
-        words("machine", String(255)),
-        integer("pid"),
-        words("started", String(64)),
-        words("device", String(64)),
-        words("state", String(16)),
-        integer("number", nullable=True),
-        integer("epoch", nullable=True),
-        integer("epochs", nullable=True),
-        *(real(name, nullable=True) for name in ("score", "best", "lr", "images_per_second")),
-        real("seen_at"),
-        real("left_at", nullable=True),
-    ),
-    (
-        "search_devices",
-        key("worker_id", ForeignKey("search_workers.worker_id"), type_=String(32)),
-        words("device", String(255), index=True),
-    ),
-    (
-        "search_imports",
-        key("study_id", study()),
-        key("name", type_=String(255)),
-        words("source"),
-        words("metric"),
-        real("value", nullable=True),
-        real("best_score"),
-        integer("best_epoch", nullable=True),
-        integer("epochs", nullable=True),
-        words("document"),
-        real("imported_at"),
-    ),
-    (
-        "search_points",
-        key("study_id", study()),
-        key("point", type_=String(64)),
-        key("repeat"),
-        integer("trial_id"),
-    ),
-    (
-        "search_takeovers",
-        key("trial_id"),
-        key("attempt"),
-        integer("study_id", study(), index=True),
-        real("left_at"),
-        real("taken_at"),
-    ),
-    (
-        "search_test_reads",
-        key("study_id", study()),
-        key("number"),
-        words("split", String(64), index=True),
-        words("host", String(255)),
-        real("begun_at"),
-        real("ended_at", nullable=True),
-        words("document"),
-        words("results", nullable=True),
-    ),
-]
+    for statement in TABLES.split(";")[:-1]:
+        op.execute(statement)
