@@ -44,7 +44,9 @@ def describe(config: "Config", data: Path | None) -> Description:
 
 def check(config: "Config", description: Description) -> None:
     """SpaceError if the training images do not fill a batch."""
-    batch, images, name = config.trainer.batch_size, description.train, "trainer.batch_size"
+    batch, name = config.trainer.batch_size, "trainer.batch_size"
+    # Where `train_limit` is searched, the description has that of another config.
+    images = min(description.train, config.data.train_limit or description.train)
     if batch > images:
         raise SpaceError(
             f"{name}: {batch} is more than the {images} training images; make it smaller", parameter=name

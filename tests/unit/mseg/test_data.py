@@ -247,6 +247,124 @@ def test_classes_that_sit_mirror_wise_are_pointed_out(root):
     assert not describe(DataConfig.of(image_size=64), root).problems  # the user says there are none
 
 
+PARSING = [
+    "background", "skin", "left brow", "right brow", "left eye", "right eye", "eyeglasses", "left ear",
+    "right ear", "earring", "nose", "mouth", "upper lip", "lower lip", "neck", "necklace", "cloth", "hair",
+    "hat",
+]  # fmt: skip
+"""The other order in which CelebAMask-HQ's masks are in circulation."""
+
+
+def in_the_other_order(root: Path) -> None:
+    order = np.array([PARSING.index(name) for name in CLASSES], np.uint8)
+    for path in (root / "train" / "masks").iterdir():
+        save_palette(order[np.asarray(Image.open(path))], path)
+
+
+def test_the_other_order_of_the_classes_is_pointed_out(root):
+    config = DataConfig.of(image_size=64)
+    in_the_other_order(root)
+    (problem,) = describe(config, root).problems
+    assert (
+        "sit mirror-wise, but a flip exchanges classes 6 and 7 (left brow, right brow), 8 and 9 (left"
+        in problem
+    )
+    assert "2 and 3 (" in problem and "7 and 8 (" in problem
+    assert "write `mirror_pairs: [[2, 3], [4, 5], [7, 8]]` and the classes in the masks' order" in problem
+
+    # Named in so many words, it is as wrong; and what the message says to write is right.
+    for classes, pairs, problems in ((CLASSES, MIRROR_PAIRS, 1), (PARSING, [(2, 3), (4, 5), (7, 8)], 0)):
+        text = f"classes: {list(classes)}\nmirror_pairs: {[list(pair) for pair in pairs]}\n"
+        (root / "dataset.yaml").write_text(text)
+        sources._load.cache_clear()
+        assert len(describe(config, root).problems) == problems
+
+
+@pytest.mark.parametrize(
+    ("pairs", "sentence"),
+    [
+        ([[4, 5], [6, 7], [8, 9]], None),
+        ([[8, 9]], None),  # the others are not said to be none, but nothing contradicts this pair
+        ([], None),
+        ([[5, 4], [7, 6]], None),
+        (
+            [[4, 7], [6, 5]],
+            "a flip exchanges classes 4 and 7 (left eye, right brow), 6 and 5 (left brow, right eye)",
+        ),
+        ([[4, 5], [2, 8]], "but a flip exchanges classes 2 and 8 (nose, left ear)"),
+        ([[12, 13]], "a flip exchanges classes 12 and 13 (lower lip, hair), which do not sit mirror-wise"),
+    ],
+)
+def test_named_pairs_are_held_against_the_masks(root, pairs, sentence):
+    (root / "dataset.yaml").write_text(f"classes: {list(CLASSES)}\nmirror_pairs: {pairs}\n")
+    problems = describe(DataConfig.of(image_size=64), root).problems
+    assert (sentence is None and not problems) or sentence in problems[0]
+
+
+def test_masks_of_background_are_pointed_out(root):
+    masks = sorted((root / "train" / "masks").iterdir())
+    for path in masks[:4]:
+        Image.new("L", (SIDE, SIDE)).save(path)
+    (problem,) = describe(SMALL, root).problems
+    assert (
+        problem.startswith("4 of 20 masks hold class 0 only (") and "and 1 more): correct them" in problem
+    )
+    for path in masks:
+        Image.new("L", (SIDE, SIDE)).save(path)
+    sources._load.cache_clear()
+    (problem,) = describe(SMALL, root).problems
+    assert problem.startswith("20 of 20 masks hold class 0 only (")
+
+
+def test_masks_that_count_from_one_are_pointed_out(root):
+    (root / "dataset.yaml").write_text("classes: [a, b, c, d]\nmirror_pairs: []\n")
+    for path in (root / "train" / "masks").iterdir():
+        mask = np.asarray(Image.open(path)) % 3 + 1
+        Image.fromarray(mask.astype(np.uint8)).save(path)
+    (problem,) = describe(SMALL, root).problems
+    assert problem == "no training mask has class 0 (a), only 1 to 3: if the masks count from 1, subtract 1"
+
+
+def test_classes_that_are_assumed_and_do_not_occur_are_pointed_out(root):
+    for path in (root / "train" / "masks").iterdir():
+        Image.fromarray((np.asarray(Image.open(path)) % 3).astype(np.uint8)).save(path)
+    (problem,) = describe(SMALL, root).problems
+    assert problem == (
+        f"CelebAMask-HQ's 19 classes are assumed, but only 0 to 2 occur: list the classes in "
+        f"{root / 'dataset.yaml'}"
+    )
+
+
+def test_a_limit_above_what_there_is_takes_all_and_says_so(root):
+    for config, images in ((SMALL, 18), (DataConfig.of(source="drawn", drawn_images=10), 9)):
+        data = describe(config.model_copy(update={"train_limit": 19}), root)
+        assert data.train == images
+        assert data.problems == (
+            f"data.train_limit: 19, but there are {images} training images; all train",
+        )
+        assert data.fingerprint == describe(config, root).fingerprint
+
+
+def test_a_limit_decodes_no_more_than_it_takes(root):
+    limited = SMALL.model_copy(update={"train_limit": 5})
+    used = {*load(limited, root).train.names, *load(limited, root).val.names}
+    unused = next(path for path in (root / "train" / "masks").iterdir() if path.stem not in used)
+    unused.write_bytes(b"")
+    sources._load.cache_clear()
+    assert len(load(limited, root).train.names) == 5
+
+
+def test_only_data_that_earlier_versions_read_otherwise_have_another_fingerprint(root):
+    before = describe(SMALL, root).fingerprint
+    assert before.keys() == {"names", "sizes", "masks", "classes", "split", "eval_size"}
+    path = first(root, "images")
+    exif = Image.Exif()
+    exif[0x112] = 3
+    Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path, exif=exif)
+    sources._load.cache_clear()
+    assert describe(SMALL, root).fingerprint["decoding"] == "1 turned by EXIF"
+
+
 def test_the_pairs_found_are_the_pairs_there_are():
     masks = drawn_faces.draw(150, 64, seed=1)[1]
     assert sorted(mirror_pairs(masks, 19)) == sorted(MIRROR_PAIRS)
@@ -387,6 +505,93 @@ def test_a_fault_is_one_line_that_names_the_file(root, fault, ask):
     assert message.startswith(f"{place}: ") and what in message
     entries = Path(cache.folder()).glob("*.npy")
     assert not [path for path in entries if path.name.startswith("train")]
+
+
+def test_all_faulty_files_are_listed_at_once(tmp_path):
+    write(tmp_path / "train", range(12))
+    write(tmp_path / "val", range(12, 20))
+    for part in ("train", "val"):
+        for path in (tmp_path / part / "masks").iterdir():
+            Image.new("L", (SIDE, SIDE - 1)).save(path)
+    masks = sorted(path for part in ("train", "val") for path in (tmp_path / part / "masks").iterdir())
+    masks[3].write_bytes(b"")
+    for ask in (load, describe):
+        with pytest.raises(DataError) as error:
+            ask(SMALL, tmp_path)
+        names = ", ".join(path.stem for path in masks[:3])
+        assert one_line(error) == (
+            f"{masks[0]}: 64 x 63, its image 64 x 64; make them the same "
+            f"(19 such files: {names} and 16 more); {masks[3]}: not an image; replace or remove it"
+        )
+
+
+def test_all_files_without_their_other_half_are_listed_at_once(tmp_path):
+    write(tmp_path / "train", range(12))
+    write(tmp_path / "val", range(12, 20))
+    masks = sorted((tmp_path / "train" / "masks").iterdir())
+    images = sorted((tmp_path / "val" / "images").iterdir())
+    for path in (*masks[:5], *images[:2]):
+        path.unlink()
+    with pytest.raises(DataError) as error:
+        load(SMALL, tmp_path)
+    line = one_line(error)
+    assert "(5 such files: " in line and " and 2 more)" in line and "no image" in line
+    assert line.startswith(f"{tmp_path / 'train' / 'images' / masks[0].stem}.jpg: no mask ")
+    assert all(path.stem in line for path in images[:2])
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("classes: [a, b]\nclasses: [b, a]\n", ":2:1: 'classes' is given twice (first at "),
+        (
+            "classes: [a, b]\nmirror_pairs: []\nmirror_pairs: [[0, 1]]\n",
+            ":3:1: 'mirror_pairs' is given twice",
+        ),
+        ("classes: [a, 1e-5]\n", ":1:14: classes.1: "),
+        ("classes:\n  - a\n  - true\n", ":3:5: classes.1: "),
+        (
+            "classes: !!python/tuple [a, b]\n",
+            ":1:1: the tag tag:yaml.org,2002:python/tuple is not supported",
+        ),
+        ("classes: [a, b]\nmirror_pair: []\n", ":2:1: mirror_pair: "),
+        ("classes:\n\t- a\n", "; indent with spaces"),
+    ],
+)
+def test_dataset_yaml_has_the_rules_and_places_of_space_yaml(root, text, what):
+    (root / "dataset.yaml").write_text(text)
+    with pytest.raises(DataError) as error:
+        load(SMALL, root)
+    assert one_line(error).startswith(f"{root / 'dataset.yaml'}:") and what in one_line(error)
+
+
+def test_words_that_older_yaml_takes_for_something_else_are_class_names(root):
+    words = ["no", "on", "off", "y", "1:30", "2024-01-01", "0x1f"]
+    names = [*words, *(f"class {index}" for index in range(len(words), 19))]
+    (root / "dataset.yaml").write_text(f"classes: [{', '.join(names)}]\nmirror_pairs: []\n")
+    assert load(SMALL, root).classes == tuple(names)
+
+
+@pytest.mark.parametrize("name", ["dataset.yml", "Dataset.yaml", "DATASET.YML"])
+def test_dataset_yaml_is_read_in_either_spelling(root, name):
+    names = [f"class {index}" for index in range(19)]
+    (root / name).write_text(f"classes: {names}\nmirror_pairs: [[8, 9]]\n")
+    loaded = load(SMALL, root)
+    assert loaded.classes == tuple(names) and loaded.mirror_pairs == ((8, 9),)
+    (root / "dataset.yaml").write_text(f"classes: {names}\n")
+    with pytest.raises(DataError) as error:
+        sources._load.cache_clear()
+        load(SMALL, root)
+    assert (
+        one_line(error) == f"{root}: holds {' and '.join(sorted([name, 'dataset.yaml']))}; keep one of them"
+    )
+
+
+def test_a_dataset_yaml_that_cannot_be_read(root):
+    (root / "dataset.yaml").mkdir()
+    with pytest.raises(DataError) as error:
+        load(SMALL, root)
+    assert one_line(error) == f"{root / 'dataset.yaml'}: is a folder; name the file in it"
 
 
 @pytest.mark.parametrize(

@@ -496,7 +496,7 @@ def test_the_stock_file_is_the_one_at_the_top_of_the_checkout() -> None:
 
 def test_the_stock_file_is_the_full_protocol() -> None:
     spec = load_spec(STOCK)
-    assert (spec.objective, spec.profiles, spec.notes) == ("search.mseg", ("quick",), ())
+    assert (spec.objective, spec.profiles, spec.notes) == ("search.mseg", ("quick", "smoke"), ())
     assert spec.study == StudySettings(
         "maximize", 60, 5, 0.71, SamplerSettings("tpe", 42), PrunerSettings("median", {"control": 0.1})
     )
@@ -534,17 +534,36 @@ def test_the_stock_file_is_the_full_protocol() -> None:
     ]
 
 
-@pytest.mark.parametrize("profile", [None, "quick"])
-def test_the_stock_objective_accepts_every_corner_of_the_stock_space(profile: str | None) -> None:
+@pytest.mark.parametrize(("profile", "known_configs"), [(None, 4), ("quick", 4), ("smoke", 1)])
+def test_the_stock_objective_accepts_every_corner_of_the_stock_space(
+    profile: str | None, known_configs: int
+) -> None:
     from search.mseg.config import Config
 
     spec = load_spec(STOCK, profile=profile)
     assert not spec.notes
-    assert len(spec.known) == 4
+    assert len(spec.known) == known_configs
     known = [{**spec.space.constants, **entry.params} for entry in spec.known]
     for params in [*spec.space.corners(), *known]:
         built = Config.from_params(params)
         assert params.items() <= built.to_params().items()
+
+
+def test_the_smoke_profile_trains_two_short_trials_on_any_data() -> None:
+    from search.mseg.config import Config
+
+    full, smoke = load_spec(STOCK), load_spec(STOCK, profile="smoke")
+    assert (smoke.study.trials, smoke.study.smooth, smoke.study.target) == (2, 1, None)
+    assert len(smoke.known) < smoke.study.trials, "one is sampled"
+    constants = smoke.space.constants
+    assert constants["data.source"] == "folder" and constants["data.eval_size"] == "train"
+    assert constants["trainer.batch_size"] <= 5, "a folder of 6 images has 5 to train on"
+    assert constants["trainer.epochs"] == 4 and constants["data.image_size"] == 64
+    assert smoke.space.names == full.space.names
+    # A quick look by hand is as short as the profile.
+    shorter = load_spec(STOCK, profile="smoke", overrides=["trainer.epochs=2"])
+    for params in [*shorter.space.corners(), *shorter.known_params()]:
+        Config.from_params(params)
 
 
 def test_the_stock_file_names_every_setting() -> None:
