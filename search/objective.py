@@ -33,13 +33,13 @@ class EpochResult:
     Attributes:
         epoch: from 1 to `epochs`.
         epochs: how many this run will train at most.
-        score: the study's metric of this epoch; NaN or infinite says that training diverged.
+        score: the study's metric in this epoch; NaN or infinite means that training diverged.
         lr: the learning rate this epoch trained at.
-        metrics: further floats by name; `images_per_second` is shown. What of the others should outlive the
-            run, an objective writes into its folder itself (`history.json`: `search/recorded_run.py`).
+        metrics: further floats by name; live views show `images_per_second`. An objective that wants to
+            keep the others writes them to its folder itself (`history.json`: `search/recorded_run.py`).
         applied: values read back from the live objects by parameter name; the worker compares them
             with what was sampled and fails the trial where one differs.
-        resumed: this epoch was trained by an earlier call on the same folder and is told once more.
+        resumed: an earlier call on the same folder trained this epoch; it is yielded once more.
     """
 
     epoch: int
@@ -72,8 +72,8 @@ class Run:
         device: `cpu`, `cuda:0`, `mps`: a torch device where torch is used.
         seed: of weights, data order and augmentation.
         should_stop: polled each batch; once true, `train` returns without finishing the epoch.
-        data: the folder with the data on this machine, where the objective needs one.
-        smooth: how many validations the study averages into its score; patience reads the same.
+        data: the folder with the data on this machine; None if none was given.
+        smooth: how many validations the study averages into its score; early stopping should do the same.
     """
 
     dir: Path
@@ -86,17 +86,17 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
-    """What an objective says of its data before anything trains.
+    """An objective's data, before anything trains on them.
 
     Attributes:
         train, val: numbers of examples.
         classes: number of classes.
         image_size: side of a training image in pixels.
         source: where the data come from, in words (`drawn`, a folder).
-        parameters: trainable parameters of the model, where there is one.
+        parameters: number of trainable parameters of the model; None if there is no model.
         fingerprint: parts by name, each a short text that changes when the data do; two workers whose
             fingerprints differ may not join one study.
-        problems: sentences about what looks wrong, though it can be trained on.
+        problems: sentences about what looks wrong although the data can be trained on.
     """
 
     train: int
@@ -111,13 +111,13 @@ class Description:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledTest:
-    """What an objective says of its labelled test split before anything of it is scored.
+    """A labelled test split, before any of it is scored.
 
     Attributes:
-        images: how many there are, at least 1.
+        images: number of images, at least 1.
         fingerprint: parts by name, each a short text that changes when the images, their labels or the
             way in which they are scored do. It is stored with the scores and names no file.
-        problems: sentences about what makes it less of a test, such as images that were trained on.
+        problems: sentences about what weakens the test, such as images that were trained on.
     """
 
     images: int
@@ -142,6 +142,9 @@ class ImageScores:
 
 WEIGHTS = "best.safetensors"
 """The file in a trial's folder that stays for the best trials, and that `score_test` is given."""
+
+PICTURE = "overlay.png"
+"""A picture that `train` may leave in the run's folder; the trial's page in the dashboard shows it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,9 +211,7 @@ class Vocabulary:
         class_score_column: column with a list of scores by class, null where no example has the class.
         classes_setting, data_setting: dotted names of the recorded settings with the names of the classes,
             and with where the data came from.
-        throughput: the entry of `EpochResult.metrics` that live views show, and its unit.
         stand_in: what is trained on if no data are given, such as "drawn faces".
-        picture: a picture that `train` leaves in the run's folder.
         examples: (a run's folder) -> the examples kept there; None if there are none or they are damaged.
         examples_file: where `train` keeps them, for messages.
         example_words: what one example and several are called.
@@ -233,9 +234,7 @@ class Vocabulary:
     class_score_column: str | None = None
     classes_setting: str = "data.classes"
     data_setting: str = "data.root"
-    throughput: tuple[str, str] = ("images_per_second", "img/s")
     stand_in: str = ""
-    picture: str = "overlay.png"
     examples: Callable[[Path], Examples | None] | None = None
     examples_file: str = ""
     example_words: tuple[str, str] = ("example", "examples")
@@ -256,12 +255,12 @@ class Objective(Protocol):
     the data that `describe` described. It is called for the corners of the space and for every known config
     before a study is created, so it must be fast.
 
-    Contract of the test split, which only `search report --final` reads, with both functions there:
-        - `describe_test(config, data) -> LabelledTest` says what would be scored, and scores nothing;
+    Contract of the test split, which needs both functions and which only `search report --final` reads:
+        - `describe_test(config, data) -> LabelledTest` describes what would be scored, and scores nothing;
         - `score_test(config, weights, data, device) -> ImageScores` scores a file `WEIGHTS` that `train`
-          left for this config, and writes nothing; the batch size it does that with changes no score;
-        - both raise DataError where there is no labelled test split, in one line that says so;
-        - nothing else reads it: neither `train` nor `describe`.
+          left for this config, and writes nothing; scores do not depend on its batch size;
+        - both raise DataError, in one line, if there is no labelled test split;
+        - neither `train` nor `describe` reads the split.
     """
 
     def train(self, config: Any, run: Run) -> Iterator[EpochResult]: ...

@@ -8,18 +8,18 @@ Direction = Literal["maximize", "minimize"]
 
 
 def sign_of(direction: Direction) -> int:
-    """1 where higher scores are better, -1 where lower ones are: what makes higher better of either."""
+    """1 if higher scores are better, -1 if lower ones are: times this, higher is better in both cases."""
     return 1 if direction == "maximize" else -1
 
 
 def epoch_of_best(scores: Mapping[int, float], direction: Direction) -> int:
-    """The epoch with the best score, of equal ones the first; there is one at least."""
+    """The first epoch with the best score; `scores` is not empty."""
     sign = sign_of(direction)
     return max(scores, key=lambda epoch: (sign * scores[epoch], -epoch))
 
 
 def trailing_means(scores: Sequence[float], window: int) -> list[float]:
-    """Mean of the last `window` scores at each epoch; of as many as there are at the start."""
+    """Mean of the last `window` scores at each epoch, of fewer in the first epochs."""
     return [
         math.fsum(scores[max(0, end - window) : end]) / min(window, end)
         for end in range(1, len(scores) + 1)
@@ -27,10 +27,10 @@ def trailing_means(scores: Sequence[float], window: int) -> list[float]:
 
 
 def best_mean(scores: Sequence[float], window: int, direction: Direction = "maximize") -> float | None:
-    """A curve's value: the best mean of `window` consecutive scores, of all where it has fewer.
+    """A curve's value: the best mean of `window` consecutive scores, or of all if there are fewer.
 
-    A best single epoch rewards luck and long runs: over 150 epochs it is 2.6 standard deviations of
-    noise above the truth, a mean of five 1.1. None for an empty curve.
+    The best single epoch rewards luck and long runs: over 150 epochs it lies 2.6 standard deviations of
+    noise above the truth, the best mean of five 1.1. None for an empty curve.
     """
     if not scores:
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SpaceError, StudyError, UserError
-from search.loading import check, configure, describe, load_objective
+from search.loading import check, configure, describe, load_objective, vocabulary_of
 from search.objective import Description
 from search.pruners.registry import build_pruner
 from search.samplers.ask import rehearse
@@ -127,8 +127,9 @@ def choose(options: StartOptions) -> tuple[Spec, str, list[str]]:
     if options.profile is not None or options.data is not None or QUICK not in spec.profiles:
         return spec, options.study, []
     name = f"{options.study.removesuffix(f'-{QUICK}')}-{QUICK}"
+    stand_in = vocabulary_of(spec.objective).stand_in
     note = (
-        f"no data given: running the {QUICK} profile on drawn faces as study {name!r}; "
+        f"no data given: running the {QUICK} profile{stand_in and f' on {stand_in}'} as study {name!r}; "
         f"for the real search: search start --study {options.study} --data FOLDER"
     )
     return options.load(QUICK), name, [note]

@@ -24,7 +24,7 @@ from torch import Tensor
 
 
 class AugmentConfig(BaseModel):
-    """Section `augment` of space.yaml. A probability is one image's, from 0 (never) to 1 (always)."""
+    """The section `augment` of space.yaml. Probabilities are per image, from 0 (never) to 1 (always)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,14 +76,14 @@ def augment(
     mirror_pairs: Sequence[tuple[int, int]],
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Augments each image by chance, and its mask with it.
+    """Augment each image at random, and its mask with it.
 
     Args:
         images: (B, 3, H, W) float32 in [0, 1].
         masks: (B, H, W) uint8 classes, on the same device.
         mirror_pairs: the classes that change places in a mirror image.
-        generator: on the CPU. All that is random comes from one draw of it per call, so its state is all
-            that must be kept to go on exactly. None takes torch's default generator.
+        generator: on the CPU. Every call draws from it once and derives all random numbers from that.
+            None: torch's default one.
 
     Returns:
         New tensors of the same shapes, types and device. What moves in from outside is black, class 0.
@@ -170,7 +170,7 @@ def _grid(sources: Tensor, height: int, width: int) -> Tensor:
 
 
 def _exchange(masks: Tensor, mirror_pairs: Sequence[tuple[int, int]]) -> Tensor:
-    """The masks with the two classes of each pair in each other's place."""
+    """The masks with the two classes of each pair swapped."""
     table = np.arange(256, dtype=np.uint8)
     for one, other in mirror_pairs:
         table[one], table[other] = other, one

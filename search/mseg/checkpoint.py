@@ -1,7 +1,6 @@
-"""What a training leaves behind to go on from, and to be used: `last.pt` and `best.safetensors`.
+"""The two files a training leaves: `last.pt` to continue from, `best.safetensors` to be used.
 
-Both are durable: written beside, synced, renamed, and the folder synced. Whoever finds one of the names
-finds a whole file, after a power cut too. `last.pt` loads with `weights_only=True`.
+Both are durable, so that either is found complete or not at all. `last.pt` loads with `weights_only=True`.
 """
 
 import json
@@ -25,13 +24,13 @@ LAST = "last.pt"
 
 def save(folder: Path, state: Mapping[str, Any]) -> None:
     """Write `last.pt`: tensors, numbers, strings, and lists and dicts of them."""
-    beside = folder / f"{LAST}.tmp"
-    torch.save(dict(state), beside)
-    publish(beside, folder / LAST)
+    temporary = folder / f"{LAST}.tmp"
+    torch.save(dict(state), temporary)
+    publish(temporary, folder / LAST)
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """The state in `last.pt`, on the CPU; None where there is none, or none that can be read."""
+    """The state in `last.pt`, on the CPU; None if there is no such file or it cannot be read."""
     path = folder / LAST
     if not path.exists():
         return None
@@ -42,28 +41,28 @@ def load(folder: Path) -> dict[str, Any] | None:
         if damaged is not None:
             raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes can raise anything, and all of it means one thing
+    except Exception as error:  # damaged bytes can raise anything; it all means the same
         log.warning("%s is damaged (%s); training starts again at epoch 1", path, error)
         return None
 
 
 def write_weights(folder: Path, weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write what may become `best.safetensors`, beside it; `settle_weights` decides.
+    """Write weights that may become `best.safetensors` under a temporary name; `settle_weights` decides.
 
     Args:
         weights: a state dict.
-        about: goes into the file's metadata, each value as JSON.
+        about: the file's metadata, each value written as JSON.
     """
     tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
     metadata = {key: json.dumps(value) for key, value in about.items()}
-    # Not save_file: what that writes nobody but its owner may read, whatever the umask.
+    # Not save_file: that makes a file only its owner may read, whatever the umask.
     (folder / f"{WEIGHTS}.tmp").write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def settle_weights(folder: Path, best: bool) -> None:
     """Make the weights written last the best ones, or remove them."""
-    beside = folder / f"{WEIGHTS}.tmp"
+    temporary = folder / f"{WEIGHTS}.tmp"
     if best:
-        publish(beside, folder / WEIGHTS)
+        publish(temporary, folder / WEIGHTS)
     else:
-        beside.unlink()
+        temporary.unlink()

@@ -1,4 +1,4 @@
-"""The model over images that it does not learn from: logits at the size of the targets.
+"""Predicting with a learner's weights: logits at the size of the targets.
 
 B batch, C classes, H and W the sides of a target.
 """
@@ -14,7 +14,7 @@ from search.mseg.learner import Learner
 def forward(
     learner: Learner, images: Tensor, targets: Tensor, classes: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The model over images in a few batches, in their order.
+    """Predict images in a few batches, in their order.
 
     Args:
         images: (N, 3, S, S) uint8 RGB. targets: (N, H, W) uint8.
@@ -25,10 +25,10 @@ def forward(
     model = learner.evaluated.eval()
     height, width = targets.shape[1:]
     at_once = learner.images_at_once(classes, (height, width))
-    for some, of_some in zip(images.split(at_once), targets.split(at_once), strict=True):
-        inputs = as_float(some, learner.device)
-        of_some = of_some.to(learner.device, non_blocking=True)
-        yield learner.logits(model, inputs, size=(height, width)), of_some
+    for batch, masks in zip(images.split(at_once), targets.split(at_once), strict=True):
+        inputs = as_float(batch, learner.device)
+        masks = masks.to(learner.device, non_blocking=True)
+        yield learner.logits(model, inputs, size=(height, width)), masks
 
 
 def as_float(images: Tensor, device: torch.device) -> Tensor:

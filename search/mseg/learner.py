@@ -1,4 +1,4 @@
-"""What learns: the model, its optimiser, averaged weights and loss, put together for one run.
+"""The live objects of one run: model, optimiser, schedule, averaged weights and loss.
 
 B batch, C classes, S the training size, H and W the sides of a mask.
 """
@@ -24,12 +24,12 @@ from search.mseg.section import applied
 from search.objective import Value
 
 LOGITS = {"cpu": 2**20, "cuda": 2**27}
-"""Logits at the size of the masks that there are at a time: what a CPU's cache holds, and 512 MB."""
+"""Most logits at the size of the masks at a time: what a CPU's cache holds, and 512 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """The live objects of one run.
+    """What trains.
 
     Attributes:
         rate: the schedule.
@@ -49,7 +49,7 @@ class Learner:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model that is validated and kept: the averaged one where there is one."""
+        """The model that is validated and kept: the averaged one if there is one."""
         return self.average.model if self.average else self.model
 
     def set_epoch(self, epoch: int) -> None:
@@ -93,12 +93,12 @@ class Learner:
         return total, torch.cat(predictions)
 
     def logits(self, of: nn.Module, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """float32 logits (B, C, *size) of a model in this run's precision."""
+        """float32 logits (B, C, *size) of a model, computed in this run's precision."""
         with self._autocast():
             return of(images, size=size)
 
     def images_at_once(self, classes: int, size: Sequence[int]) -> int:
-        """How many images' logits of `size` (H, W) to have at a time, at least 1."""
+        """How many images' logits of `size` (H, W) to compute at a time, at least 1."""
         return max(1, LOGITS.get(self.device.type, 2**27) // (classes * math.prod(size)))
 
     def _autocast(self) -> torch.autocast:
@@ -111,7 +111,7 @@ class Learner:
         )
 
     def state(self) -> dict[str, Any]:
-        """All that training changes."""
+        """Everything that training changes."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -1,9 +1,9 @@
 """The F-score of predicted masks: the challenge's, and the one of the hand-run history.
 
 Notable:
-- What is kept of an image is its true positives, false positives and false negatives by class: integers,
-  so that no score depends on the batch size of the evaluation, not even in the last bit.
-- They stay on the device until `result`; the scores are computed from them in float64 on the CPU.
+- Of each image, its true positives, false positives and false negatives by class are kept. They are
+  integers, so that no score depends on the evaluation's batch size, not even in the last bit.
+- They stay on the device until `result`, which computes the scores from them in float64 on the CPU.
 
 B batch, C classes, H and W the sides of a mask.
 """
@@ -19,15 +19,15 @@ HISTORY_BATCH = 32  # images whose counts the hand-run history pooled
 
 
 class Result(TypedDict):
-    """Scores over all images added; every one is from 0 to 1.
+    """Scores over all images added, each from 0 to 1.
 
     Attributes:
         val_fscore: the challenge's: mean over images of an image's mean F over the classes present in
             its ground truth.
         fscore_batch32: the historical protocol's: counts pooled over every 32 consecutive images (and the
             rest), the mean over the classes present in each pool, the plain mean over pools.
-        per_class: by class, the mean F over the images that hold it; None where none does.
-        accuracy: share of pixels predicted right.
+        per_class: by class, the mean F over the images that have it; None if no image does.
+        accuracy: share of correctly predicted pixels.
     """
 
     val_fscore: float
@@ -54,7 +54,7 @@ class Scores:
             ValueError: nothing was added.
         """
         if not self._counts:
-            raise ValueError("no image was added: there is nothing to score")
+            raise ValueError("no image was added")
         images = torch.cat(self._counts).cpu()
         pools = torch.stack([pool.sum(0) for pool in images.split(HISTORY_BATCH)])
         per_image = fscores(images)

@@ -1,4 +1,4 @@
-"""What generic code may know about the stock objective: names, aliases, and how its curves are read.
+"""The stock objective's vocabulary: names, aliases, and how its curves are read.
 
 Plain values, so that reading a study imports neither torch nor pydantic.
 """

@@ -1,8 +1,8 @@
 """`overlay.png`: the validation faces that the best weights segment worst and best.
 
-A row each: image, truth and prediction, in the classes' colours, with the face's F. It is drawn once, when
-training ends: the best weights go over the validation images once more, a two-hundredth of a full
-training, and nothing has to be remembered from epoch to epoch. All faces go to `faces.npz`, small.
+One row per face: image, truth and prediction in the classes' colours, with the face's F. It is drawn once,
+when training ends: the best weights predict the validation images once more, which takes a two-hundredth of
+a full training and spares keeping predictions from epoch to epoch. All faces go to `faces.npz`, small.
 """
 
 import colorsys
@@ -23,9 +23,8 @@ from search.mseg.files import publish
 from search.mseg.inference import forward
 from search.mseg.learner import Learner
 from search.mseg.metrics import counts, fscores
-from search.objective import WEIGHTS
+from search.objective import PICTURE, WEIGHTS
 
-OVERLAY = "overlay.png"
 SIDE = 224  # of a panel; all lengths in pixels
 GAP = 8
 LINE = 20  # of text
@@ -36,20 +35,20 @@ Pixels = NDArray[np.uint8]
 
 @torch.inference_mode()
 def write(folder: Path, learner: Learner, data: SegmentationData) -> None:
-    """Draws `overlay.png` from the best weights in `folder`; nothing where there are none.
+    """Draw `overlay.png` and write `faces.npz` by the best weights in `folder`; nothing if there are none.
 
-    `learner` holds them afterwards.
+    `learner` holds those weights afterwards.
     """
     if not (folder / WEIGHTS).exists():
         return
     learner.evaluated.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     classes = len(data.classes)
-    found, small = [], []
+    by_batch, small = [], []
     for logits, targets in forward(learner, data.val.images, data.val_targets, classes):
         predictions = logits.argmax(1)
-        found.append(fscores(counts(predictions, targets, classes)).nanmean(1).cpu())
+        by_batch.append(fscores(counts(predictions, targets, classes)).nanmean(1).cpu())
         small.append(_shrunk(predictions).cpu())
-    scores = torch.cat(found)
+    scores = torch.cat(by_batch)
     _keep(folder, data, scores, torch.cat(small))
     faces = {"worst": int(scores.argmin()), "best": int(scores.argmax())}
     images, targets = (of[list(faces.values())] for of in (data.val.images, data.val_targets))
@@ -57,16 +56,16 @@ def write(folder: Path, learner: Learner, data: SegmentationData) -> None:
 
     rows = []
     pixels = (images.permute(0, 2, 3, 1), targets, predicted.to(torch.uint8))
-    for (name, face), *shown in zip(faces.items(), *(each.cpu().numpy() for each in pixels), strict=True):
+    for (name, face), *panels in zip(faces.items(), *(each.cpu().numpy() for each in pixels), strict=True):
         title = f"{name} of {len(scores)}: {data.val.names[face]}, F {scores[face]:.4f}"
-        rows.append((title, *shown))
-    beside = folder / f"{OVERLAY}.tmp"
-    _draw(rows, data.classes).save(beside, "PNG", compress_level=1)  # a third of the time
-    publish(beside, folder / OVERLAY)
+        rows.append((title, *panels))
+    temporary = folder / f"{PICTURE}.tmp"
+    _draw(rows, data.classes).save(temporary, "PNG", compress_level=1)  # a third of the time
+    publish(temporary, folder / PICTURE)
 
 
 def _keep(folder: Path, data: SegmentationData, scores: Tensor, predicted: Tensor) -> None:
-    """Writes the gallery: `scores` (N,), `predicted` (N, SIDE, SIDE) as `_shrunk` makes them."""
+    """Write the gallery: `scores` (N,), `predicted` (N, SIDE, SIDE) as `_shrunk` makes them."""
     most = gallery.MOST
     images = interpolate(data.val.images[:most].float(), size=(gallery.SIDE, gallery.SIDE), mode="area")
     gallery.write(
@@ -104,8 +103,8 @@ def _draw(rows: Sequence[tuple[str, Pixels, Pixels, Pixels]], classes: Sequence[
             smooth = Image.Resampling.BILINEAR if pixels is image else Image.Resampling.NEAREST
             picture.paste(Image.fromarray(pixels).resize((SIDE, SIDE), smooth), (x, y))
         y += SIDE
-    shown = sorted({int(each) for _, _, *masks in rows for mask in masks for each in np.unique(mask)})
-    for line, index in enumerate(shown):
+    present = sorted({int(each) for _, _, *masks in rows for mask in masks for each in np.unique(mask)})
+    for line, index in enumerate(present):
         top = 2 * LINE + line * LINE
         pen.rectangle((width - LEGEND, top, width - LEGEND + 12, top + 12), tuple(palette[index].tolist()))
         pen.text((width - LEGEND + 18, top - 1), classes[index], "black", font)
@@ -114,8 +113,8 @@ def _draw(rows: Sequence[tuple[str, Pixels, Pixels, Pixels]], classes: Sequence[
 
 def colours(classes: int) -> Pixels:
     """RGB of each class, (classes, 3): the first dark, the others far apart from their neighbours."""
-    found = [(0.12, 0.12, 0.12)]
+    palette = [(0.12, 0.12, 0.12)]
     for index in range(1, classes):
         # The golden ratio spreads any number of hues; brightness tells those apart that come close.
-        found.append(colorsys.hsv_to_rgb(index * 0.618 % 1.0, 0.65, (1.0, 0.75, 0.5)[index % 3]))
-    return (np.array(found) * 255).round().astype(np.uint8)
+        palette.append(colorsys.hsv_to_rgb(index * 0.618 % 1.0, 0.65, (1.0, 0.75, 0.5)[index % 3]))
+    return (np.array(palette) * 255).round().astype(np.uint8)

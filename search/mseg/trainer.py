@@ -1,14 +1,14 @@
 """Training one config: a generator of validated epochs, under the contract of `search.objective`.
 
 Notable:
-- All chance of an epoch (data order, augmentation, dropout) is seeded from the run's seed and the
-  epoch's number, and from nothing else. A checkpoint needs no random state, and an epoch comes out the
-  same whether training was interrupted before it or not, and whatever the consumer did in between. On a
-  CPU that is bit for bit, with the same number of threads; on CUDA some sums are added up in an order
-  that changes from run to run, and results differ by rounding.
-- Nothing is fetched from the device inside an epoch: losses and counts add up there.
-- A checkpoint is written while its epoch is validated, on a thread: it holds the epoch's training and not
-  its scores, and who goes on from it validates it again, which comes out the same.
+- All random numbers of an epoch (data order, augmentation, dropout) are seeded from the run's seed and the
+  epoch's number alone. So a checkpoint needs no random state, and an epoch's result does not depend on
+  whether training was interrupted before it, nor on what the consumer did in between. On a CPU results are
+  equal to the bit with the same number of threads; on CUDA the order of some sums changes from run to run,
+  and results differ by rounding.
+- Nothing is copied from the device within an epoch: losses and counts are summed up on it.
+- A thread writes the checkpoint of an epoch while it is validated. The checkpoint lacks the scores, so
+  resuming from it validates the epoch again, with the same result.
 
 B batch, C classes, S the training size.
 """
@@ -34,17 +34,17 @@ from search.mseg.learner import Learner, build
 from search.mseg.metrics import Scores
 from search.mseg.recording import History, Row, empty_history, recorded, write_config, write_history
 from search.mseg.schedulers import used_rate
-from search.objective import EpochResult, Run
+from search.objective import PICTURE, EpochResult, Run
 from search.scoring import trailing_means
 
 log = logging.getLogger(__name__)
 
 
 def train(config: Config, run: Run) -> Iterator[EpochResult]:
-    """Trains `config`, yielding each epoch once it is validated, saved and written down.
+    """Train `config`, yielding each epoch once it is validated, saved and recorded.
 
     Diverged training (a loss or a weight that is not finite) yields one result with a NaN score and ends;
-    the checkpoint stays that of the epoch before.
+    the checkpoint remains that of the epoch before.
 
     Raises:
         DataError: the data cannot be read, or do not fill a batch.
@@ -80,24 +80,24 @@ def _epochs(config: Config, run: Run, device: torch.device) -> Iterator[EpochRes
             if trained is None:
                 return
             yield _finish(learner, data, history, trained, run)
-    except GeneratorExit:  # pruned: nobody wants another epoch
+    except GeneratorExit:  # pruned: the consumer needs no more epochs
         _draw(learner, data, run)
         raise
     _draw(learner, data, run)
 
 
 def _draw(learner: Learner, data: SegmentationData, run: Run) -> None:
-    """Draws the overlay, unless whoever trains is in a hurry to leave."""
+    """Draw the overlay, unless the run was told to stop."""
     if run.should_stop():
         return
     try:
         overlay.write(run.dir, learner, data)
-    except Exception:  # a picture is worth no trial
-        log.warning("%s could not be drawn", overlay.OVERLAY, exc_info=True)
+    except Exception:  # a picture is not worth losing a trial
+        log.warning("%s could not be drawn", PICTURE, exc_info=True)
 
 
 def _over(history: History, config: Config, smooth: int) -> bool:
-    """Whether nothing is left to train: all epochs are done, patience is, or training diverged."""
+    """Whether training is over: all epochs are done, patience is exhausted, or training diverged."""
     scores = history["val_f_score"]
     if len(scores) == config.trainer.epochs or (scores and not math.isfinite(scores[-1])):
         return True
@@ -105,7 +105,7 @@ def _over(history: History, config: Config, smooth: int) -> bool:
 
 
 def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> Row | None:
-    """Trains one epoch: its columns of the history, or None where it was told to stop."""
+    """Train one epoch: its columns of the history, or None if the run was told to stop."""
     started = time.perf_counter()
     learner.set_epoch(epoch)
     done = _pass(learner, data, epoch, run)
@@ -132,13 +132,13 @@ def _finish(
     *,
     resumed: bool = False,
 ) -> EpochResult:
-    """Validates a trained epoch while its checkpoint is written, and writes the history down."""
+    """Validate a trained epoch while its checkpoint is written, and write the history."""
     sound = math.isfinite(trained["train_loss"])
     with ThreadPoolExecutor(1, "checkpoint") as thread:
         saved = thread.submit(_save, learner, data, history, trained, run) if sound else None
         row = _validate(learner, data, trained)
     if saved is not None:
-        saved.result()  # raises what writing raised
+        saved.result()  # raises if writing failed
         best = max(history["val_f_score"], default=-math.inf)
         checkpoint.settle_weights(run.dir, best=row["val_f_score"] >= best)
     for column, values in history.items():
@@ -148,11 +148,11 @@ def _finish(
 
 
 def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tuple[Tensor, Scores] | None:
-    """One pass over the training images in a new order; the incomplete last batch is dropped."""
+    """Pass over the training images in a new order; the incomplete last batch is dropped."""
     order_seed, augment_seed, dropout_seed = _seeds(run.seed, epoch)
     torch.manual_seed(dropout_seed)
     order = torch.randperm(len(data.train.names), generator=torch.Generator().manual_seed(order_seed))
-    chance = torch.Generator().manual_seed(augment_seed)
+    generator = torch.Generator().manual_seed(augment_seed)
     size = learner.config.trainer.batch_size
     batches = order.to(data.train.images.device).split(size)[: len(order) // size]
 
@@ -167,7 +167,7 @@ def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tup
             data.train.masks[batch].to(learner.device, non_blocking=True),
             learner.config.augment,
             data.mirror_pairs,
-            chance,
+            generator,
         )
         loss, prediction = learner.step(images, masks)
         total += loss
@@ -177,12 +177,12 @@ def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tup
 
 @torch.inference_mode()
 def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
-    """All columns of an epoch: what training it gave, and the scores of all validation images.
+    """All columns of an epoch: those of its training, and the scores of all validation images.
 
     The logits are upsampled to the size of the targets.
     """
     started = time.perf_counter()
-    # The loss is a curve to look at: about as many pixels as in training are enough for it.
+    # The loss is only plotted: about as many pixels as in training are enough.
     stride = max(1, data.val_targets.shape[1] // data.val.images.shape[2])
     total = torch.zeros((), device=learner.device)
     scores = Scores(len(data.classes))
@@ -205,7 +205,7 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
 
 
 def _save(learner: Learner, data: SegmentationData, history: History, trained: Row, run: Run) -> None:
-    """Writes the checkpoint of a trained epoch, and its weights beside the best ones."""
+    """Write the checkpoint of a trained epoch, and its weights beside the best ones."""
     state = {
         "params": learner.config.to_params(),
         "seed": run.seed,
@@ -223,11 +223,11 @@ def _save(learner: Learner, data: SegmentationData, history: History, trained: R
 
 
 def _resume(learner: Learner, run: Run) -> tuple[History, Row | None]:
-    """Puts `learner` where the checkpoint in `run.dir` left off.
+    """Restore `learner` from the checkpoint in `run.dir`, if there is one.
 
     Returns:
-        The history before the checkpoint's epoch, and what training that one gave: its checkpoint was
-        written while it was validated, so it is validated again.
+        The history before the checkpoint's epoch, and that epoch's columns of training. Its scores are not
+        in the checkpoint, so it is validated again. Without a checkpoint: an empty history, and None.
     """
     state = checkpoint.load(run.dir)
     if state is None:
@@ -268,12 +268,12 @@ def _exhausted(scores: list[float], smooth: int, patience: int | None) -> bool:
 
 
 def _seeds(seed: int, epoch: int) -> list[int]:
-    """Three independent seeds of an epoch; epoch 0 is the initialisation."""
+    """Three independent seeds for an epoch; epoch 0 is the initialisation."""
     return np.random.SeedSequence([seed, epoch]).generate_state(3).tolist()
 
 
 def _prepare(device: torch.device) -> None:
-    """What PyTorch may do for speed on a GPU: TF32 in place of float32, and the fastest convolutions."""
+    """Let PyTorch use TF32 instead of float32, and look for the fastest convolutions, on a GPU."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search.objective import WEIGHTS
+from search.objective import PICTURE, WEIGHTS
 from search.render import curve_svg, markdown
 from search.render.document import literal
 from search.worker.checkpoint_sync import CheckpointSync
@@ -19,7 +19,7 @@ from storage.pages import Artifact, Page
 log = logging.getLogger(__name__)
 
 CURVE = "curve.svg"
-SHOWN = (CURVE, "overlay.png")  # in the note itself
+SHOWN = (CURVE, PICTURE)  # in the note itself
 FILES = (*SHOWN, "history.json", "config.yaml")
 
 

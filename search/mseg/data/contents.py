@@ -1,7 +1,7 @@
-"""What files hold, without reading them again while they stay as they are.
+"""Hashes of files, which are read again only if they changed.
 
-An index per data folder, beside the cached arrays, remembers size, time and hash of every file. It is a
-convenience: lost, damaged or not writable, the files are read once more.
+An index per data folder, beside the cached arrays, has size, time and hash of every file. If it is lost,
+damaged or not writable, the files are read once more.
 """
 
 import hashlib
@@ -45,13 +45,13 @@ def contents(root: Path, files: Sequence[Path]) -> list[Content]:
 
     try:
         with ThreadPoolExecutor() as pool:
-            found = list(pool.map(content, files))
+            entries = list(pool.map(content, files))
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}; make it readable") from error
-    now = {str(path.relative_to(root)): entry for path, entry in zip(files, found, strict=True)}
+    now = {str(path.relative_to(root)): entry for path, entry in zip(files, entries, strict=True)}
     if now != known:
         _write(index, now)
-    return found
+    return entries
 
 
 def _read(index: Path) -> dict[str, Content]:

@@ -1,9 +1,9 @@
 """Faces drawn by procedure, for machines that have no data.
 
-They carry CelebAMask-HQ's 19 classes at about the places and shares they have there. Pose, proportions,
-hair, light and colours vary; colours overlap between classes (blond hair and skin, a wall like either);
-hats, eyeglasses, earrings and necklaces are rare; hair and clutter hide parts. Neither position nor
-colour alone tells the classes, so a small network has something to learn.
+They have CelebAMask-HQ's 19 classes at about the same places and with about the same shares. Pose,
+proportions, hair, light and colours vary; colours overlap between classes (blond hair and skin, a wall like
+either); hats, eyeglasses, earrings and necklaces are rare; hair and clutter hide parts. Neither position
+nor colour alone identifies a class, so a small network has something to learn.
 
 A face is painted from back to front in its own frame: origin between eyes and nose, u to larger x,
 v down, forehead at v = -1, chin at v = 1. Shapes are signed distances (negative inside), antialiased in
@@ -32,7 +32,7 @@ from search.mseg.data.painting import (
 )
 
 VERSION = 1
-"""Of the drawing: whatever changes a face changes it, since a study's data must stay the same."""
+"""Version of the drawing. Any change to a face must change it: a study's data must stay the same."""
 
 # From light to dark; a face's tone lies between two neighbours.
 SKIN = ((0.96, 0.82, 0.72), (0.90, 0.70, 0.57), (0.78, 0.57, 0.43), (0.58, 0.40, 0.29), (0.38, 0.25, 0.18))
@@ -40,10 +40,10 @@ HAIR = ((0.62, 0.60, 0.58), (0.80, 0.64, 0.42), (0.42, 0.27, 0.16), (0.22, 0.14,
 
 
 def draw(count: int, size: int, seed: int, first: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draws `count` faces of `seed`, from number `first` on.
+    """Draw `count` faces of `seed`, from number `first` on.
 
     Args:
-        count: how many, at least 0.
+        count: at least 0.
         size: side of an image in pixels, at least 8.
         seed, first: at least 0.
 
@@ -100,7 +100,7 @@ def _strands(canvas: Canvas, tone: Colour, rng: np.random.Generator) -> Colour:
 
 
 def _background(canvas: Canvas, skin: Colour, rng: np.random.Generator) -> None:
-    """Two colours in clouds, sometimes those of skin, with things standing about."""
+    """Two colours in clouds, sometimes those of skin, with objects in it."""
     first = skin + rng.normal(0, 0.08) if rng.random() < 0.2 else any_rgb(rng)
     second = any_rgb(rng)
     share = np.clip(0.5 + rng.uniform(0.1, 0.5) * clouds(canvas, 4, rng), 0, 1)
@@ -113,7 +113,7 @@ def _background(canvas: Canvas, skin: Colour, rng: np.random.Generator) -> None:
 
 
 def _hair_outline(canvas: Canvas, rx: float, volume: float, long: bool, rng: np.random.Generator) -> Field:
-    """Distance to all hair there could be: a cap, with a curtain to the shoulders where it is long."""
+    """Distance to the largest extent of the hair: a cap, with a curtain to the shoulders if it is long."""
     cap = ellipse(canvas, 0, -0.2, rx + volume, 0.85 + volume)
     if not long:
         return np.maximum(cap, canvas.v - rng.uniform(-0.2, 0.15))
@@ -174,7 +174,7 @@ def _head(canvas: Canvas, rx: float, turn: float, skin: Colour, rng: np.random.G
 
 
 def _eyes(canvas: Canvas, turn: float, hair: Colour, rng: np.random.Generator) -> None:
-    """Eyes and brows, and the glasses before them."""
+    """Eyes and brows, and the glasses in front of them."""
     apart, width, v = rng.uniform(0.29, 0.36), rng.uniform(0.13, 0.17), rng.uniform(-0.20, -0.10)
     opening, lift, arch = rng.uniform(0.035, 0.075), rng.uniform(0.17, 0.25), rng.uniform(0.02, 0.09)
     thick, gaze = rng.uniform(0.04, 0.075), rng.uniform(-0.04, 0.04)
@@ -208,7 +208,7 @@ def _eyes(canvas: Canvas, turn: float, hair: Colour, rng: np.random.Generator) -
 
 
 def _nose(canvas: Canvas, u: float, skin: Colour, rng: np.random.Generator) -> None:
-    """A wedge from between the eyes to the nostrils, told from the skin by its shading alone."""
+    """A wedge from between the eyes to the nostrils, which differs from the skin by its shading alone."""
     top, tip, width = -0.15, rng.uniform(0.24, 0.36), rng.uniform(0.18, 0.26)
     near = canvas.around(u, 0.1, 0.5)
     along = np.clip((near.v - top) / (tip - top), 0, 1)
@@ -243,7 +243,7 @@ def _mouth(canvas: Canvas, u: float, skin: Colour, rng: np.random.Generator) -> 
 def _fringe(
     canvas: Canvas, outline: Field, rx: float, long: bool, hair: Colour, rng: np.random.Generator
 ) -> None:
-    """Hair before the forehead, and before the ears where it is long."""
+    """Hair in front of the forehead, and of the ears if it is long."""
     u = canvas.u / rx
     start, part = rng.uniform(-0.9, -0.45), rng.uniform(-0.3, 0.3)
     fall = rng.uniform(0.5, 1.6) if long else rng.uniform(0.1, 0.6)
@@ -261,7 +261,7 @@ def _hat(canvas: Canvas, rx: float, rng: np.random.Generator) -> None:
 
 
 def _clutter(canvas: Canvas, skin: Colour, rng: np.random.Generator) -> None:
-    """Something held before the face, often of its colour: background all the same."""
+    """Something held in front of the face, often of its colour, yet background."""
     u, v = rng.uniform(-1.2, 1.2), rng.uniform(0.6, 1.5)
     ru, rv = rng.uniform(0.12, 0.35), rng.uniform(0.12, 0.35)
     colour = skin * 0.95 if rng.random() < 0.4 else any_rgb(rng)
