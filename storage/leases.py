@@ -13,7 +13,6 @@ every owner has the chance to renew. An owner whose process is gone, as seen fro
 dead at once.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from storage import claims, pages, points, reports
 from storage.attributes import add_trial_attributes
 from storage.claims import Claimant, Lease, Refusal
 from storage.engine import single_statements
+from storage.environment import seconds
 from storage.pages import Page
 from storage.points import Stored
 from storage.processes import Process
@@ -42,7 +42,7 @@ from storage.tables import (
     workers,
 )
 
-LEASE_SECONDS = float(os.environ.get("SEARCH_LEASE_SECONDS", "30"))
+LEASE_SECONDS = seconds("SEARCH_LEASE_SECONDS", 30.0)
 """How long an owner may be silent. The same for all workers of a study; tests shorten it."""
 
 BEATS_PER_LEASE = 6

@@ -6,9 +6,11 @@ stderr. Whatever a command needs is imported inside it: `search status` loads ne
 
 import errno
 import io
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+LONGEST_PATH = 200  # characters of a path in a message
 COMMANDS = (start, worker, status, trials, best, check, stop, dashboard, compare, confirm, ablate, report)
 for command in COMMANDS:
     app.command()(command)
@@ -66,11 +69,11 @@ def common(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs a command and exits with its code; an error the user can fix is one line."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal may have no character for what is printed
+            stream.reconfigure(errors="replace")  # a terminal may lack a letter of somebody's name
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     sys.exit(guarded(lambda: app(given, prog_name="search", standalone_mode=False), debug))
 
@@ -82,29 +85,54 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
     from storage.errors import StorageError
 
     try:
-        return int(command() or 0)
+        code = int(command() or 0)
+        if sys.stdout is not None:  # closed by whoever started this
+            sys.stdout.flush()  # here and not at the interpreter's end, where nobody catches an error
+        return code
     except (SearchError, StorageError, TyperException, SQLAlchemyError) as error:
-        if debug:
-            traceback.print_exc()
-        elif isinstance(error, TyperException):
-            say(usage_error(error))
-        elif isinstance(error, SQLAlchemyError):
-            say(f"storage: {str(error).splitlines()[0]}")
-        else:
-            say(str(error))
+        _say_error(_sentence(error), debug)
         return 2 if isinstance(error, StorageError) else int(getattr(error, "exit_code", 1))
+    except BrokenPipeError:
+        _discard_output()  # the reader of our stdout has gone (`| head`), which is no failure
+        return 0
     except OSError as error:
-        if debug or (error.filename is None and error.errno != errno.ENOSPC):
-            raise
-        say(f"{error.filename or 'output'}: {error.strerror}; --debug shows where")
-        return 1
+        place = f"{str(error.filename)[:LONGEST_PATH]}: " if error.filename is not None else "output: "
+        _say_error(f"{place}{error.strerror or error}; --debug shows where", debug)
+        _discard_output()
+        return 2 if error.errno == errno.ENAMETOOLONG else 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except SystemExit as ended:
-        # Typer exits like this when the reader of our stdout has gone (`| head`), which is no failure.
+        # Typer exits like this where it meets the broken pipe first.
         if not isinstance(ended.__context__, BrokenPipeError):
             raise
+        _discard_output()
         return 0
+
+
+def _sentence(error: Exception) -> str:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if isinstance(error, TyperException):
+        return usage_error(error)
+    return f"storage: {str(error).splitlines()[0]}" if isinstance(error, SQLAlchemyError) else str(error)
+
+
+def _say_error(sentence: str, debug: bool) -> None:
+    """Prints the sentence, or with `debug` the traceback of the error that is being handled.
+
+    What an argument or a driver brought into either may be a URL with a password.
+    """
+    from storage.url import without_passwords
+
+    with suppress(OSError):  # stderr is on a full disk, or closed: the exit code is all that is left
+        say(without_passwords(traceback.format_exc().rstrip() if debug else sentence))
+
+
+def _discard_output() -> None:
+    """Sends what is left for stdout nowhere: Python would fail to write it once more at its end."""
+    with suppress(OSError, ValueError, AttributeError):  # no descriptor, or none open
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def usage_error(error: TyperException) -> str:

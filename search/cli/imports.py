@@ -21,7 +21,11 @@ def import_runs(
     study: flag.StudyName,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PATH...", help="Folders with config.yaml and history.json, or CSV files."),
+        typer.Argument(
+            parser=flag.path_of,
+            metavar="PATH...",
+            help="Folders with config.yaml and history.json, or CSV files.",
+        ),
     ] = None,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),

@@ -8,6 +8,31 @@ from typing import Annotated
 
 import typer
 
+from search.errors import UserError
+
+
+def path_of(text: str | Path) -> Path:
+    """A flag's path, `~` replaced: a shell leaves it in `--runs=~/x`, in quotes and in most variables.
+
+    Raises:
+        UserError: it is blank, as an unset variable leaves it, or a URL, which may hold a password.
+    """
+    given = str(text)
+    if not given.strip():
+        raise UserError("a path is empty; name a folder or a file, as in --runs runs --data faces")
+    if "://" in given:
+        raise UserError("a URL stands where a path is due; only --storage and --artifacts take URLs")
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{given[:200]}: no home folder is known for {given.split('/')[0]!r}") from error
+
+
+def place_of(text: str) -> str:
+    """The flag of a place that is a path or a URL: `~` of a path replaced."""
+    return text if "://" in text or not text.strip() else str(path_of(text))
+
+
 StudyName = Annotated[str, typer.Option("--study", help="Name of the study.", envvar="SEARCH_STUDY")]
 OptionalStudy = Annotated[
     str | None, typer.Option("--study", help="Name of the study.", envvar="SEARCH_STUDY")
@@ -19,17 +44,30 @@ Storage = Annotated[
         "(env: SEARCH_STORAGE, or SEARCH_STORAGE_FILE for a file that holds the URL)",
     ),
 ]
-Runs = Annotated[Path, typer.Option(help="Folder for what trials write.", envvar="SEARCH_RUNS")]
+Runs = Annotated[
+    Path,
+    typer.Option(
+        parser=path_of, metavar="PATH", help="Folder for what trials write.", envvar="SEARCH_RUNS"
+    ),
+]
 Artifacts = Annotated[
     str | None,
     typer.Option(
+        parser=place_of,
+        metavar="PLACE",
         help="Where checkpoints of all machines go: a folder, or s3://BUCKET/PREFIX.",
         envvar="SEARCH_ARTIFACTS",
     ),
 ]
-Data = Annotated[Path | None, typer.Option(help="Folder with the data.", envvar="SEARCH_DATA")]
+Data = Annotated[
+    Path | None,
+    typer.Option(parser=path_of, metavar="PATH", help="Folder with the data.", envvar="SEARCH_DATA"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
-Space = Annotated[Path | None, typer.Option(help="The document; ./space.yaml by default.")]
+Space = Annotated[
+    Path | None,
+    typer.Option(parser=path_of, metavar="PATH", help="The document; ./space.yaml by default."),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Overrides one name of the document."),

@@ -56,7 +56,9 @@ def read_sides(a: str, b: str, runs: Path, open_study: Callable[[], "Study"]) ->
 
 def _folder(name: str) -> Path | None:
     """The folder that `name` means, there or not; None where it is a trial's number or a name."""
-    path = Path(name)
+    if "://" in name:  # a path would lose one of the slashes, by which a password in it is known
+        raise UserError(f"compare: {name} is a URL; name a trial, a run or a folder")
+    path = Path(name).expanduser() if name.startswith("~/") else Path(name)
     if is_folder(path) and not name.isdigit():
         return path
     return path if os.sep in name else None

@@ -14,6 +14,7 @@ from search.errors import SpaceError, StudyError, UserError
 from search.loading import check, configure, describe, load_objective, vocabulary_of
 from search.objective import Description
 from search.pruners.registry import build_pruner
+from search.runtime.threads import threads_each
 from search.samplers.ask import rehearse
 from search.spec.grid import too_few_configs
 from search.spec.spec import Spec, load_spec, stock_space
@@ -91,6 +92,7 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
     """
     if options.gpu_hours is not None and not 0 < options.gpu_hours < math.inf:
         raise UserError(f"--gpu-hours: {options.gpu_hours} is not above 0; give hours, as in 1.5")
+    threads_each()  # what workers would refuse is refused before there is a study
     check_folder(options.runs)
     hang_seconds()
     if options.artifacts is not None:

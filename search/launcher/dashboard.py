@@ -20,7 +20,7 @@ def serve(url: str, artifacts: str, host: str, port: int) -> None:
     """Answers until Ctrl-C.
 
     Raises:
-        UserError: there is no study at `url`, or `host` and `port` cannot be listened on.
+        UserError: there is no study at `url`, or nothing can listen on `host` and `port`.
         StorageError: `artifacts` is no place for artifacts.
     """
     if not study_names(url):
@@ -32,13 +32,16 @@ def serve(url: str, artifacts: str, host: str, port: int) -> None:
 
 
 def check_address(host: str, port: int) -> None:
-    """Raises UserError where the server could not listen: bottle would print a traceback."""
+    """Raises UserError where a server cannot listen on `host` and `port`, with the system's reason."""
+    reason = "no address" if not host.strip() else None  # for a socket it would mean every address
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as server:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
-            server.bind(address)
+        with socket.socket() as probe:  # IPv4, like the server's
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reason is None:
+                probe.bind((host, port))
     except OSError as error:
-        raise UserError(
-            f"--host, --port: cannot listen on {host}:{port}: {error.strerror}; name another"
-        ) from error
+        reason = error.strerror
+    except UnicodeError:
+        reason = "not a host's name"
+    if reason is not None:
+        raise UserError(f"--host, --port: cannot listen on {host[:100]}:{port}: {reason}; name another")

@@ -44,6 +44,7 @@ STYLE: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e6e9ec",
+    "text.parse_math": False,  # a $ in a name is a $
     "legend.frameon": False,
     "legend.fontsize": 9,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine

@@ -1,9 +1,12 @@
 """How many threads a worker computes with on a CPU, and how many workers a machine without a GPU is for."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from search.errors import UserError
 
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
@@ -48,8 +51,15 @@ def thread_variables(workers: int) -> dict[str, str]:
 
 
 def threads_each() -> int:
-    """Threads of one worker: OMP_NUM_THREADS (`4`, or `4,2` for nested teams), 1 where it is not set."""
-    return int(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0] or 1)
+    """Threads of one worker: OMP_NUM_THREADS (`4`, or `4,2` for nested teams), 1 where it is not set.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    text = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if text and not re.fullmatch(r"[1-9][0-9]{0,3}(,[0-9,]*)?", text):
+        raise UserError(f"OMP_NUM_THREADS: {text[:40]!r} is not a number of threads; write 4, or omit it")
+    return int(text.partition(",")[0] or 1)
 
 
 def cores() -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from search.errors import NoDevice
 from search.runtime.devices import NO_DEVICE, find_devices
 from search.runtime.signals import Interrupt, leave_with_parent
+from search.runtime.threads import threads_each
 from search.study.resolve import wait_for_study
 from search.worker.watchdog import hang_seconds
 from search.worker.worker import Worker
@@ -53,6 +54,7 @@ def run_worker(options: WorkerOptions, interrupt: Interrupt) -> int:
             leave_with_parent(interrupt)
         check_folder(options.runs)
         hang_seconds()  # refused here, before a trial is claimed
+        threads_each()  # refuses a variable that holds no number before there is anything to do
         devices = find_devices(options.gpus, None, options.device)
         if options.tied:  # this process is confined already
             label = options.label or devices[0].label

@@ -9,16 +9,14 @@ does the heartbeat; the lease runs out, and another worker takes the trial over.
 """
 
 import faulthandler
-import math
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from search.errors import UserError
 from search.objective import EpochResult
+from storage.environment import seconds
 
 HANG_SECONDS = 600.0
 """No shorter pause is a hang: an objective may read data, compile or validate without polling."""
@@ -88,15 +86,8 @@ class Watchdog:
 
 
 def hang_seconds() -> float:
-    """SEARCH_HANG_SECONDS, or its default; raises UserError where it is no number above 0."""
-    given = os.environ.get("SEARCH_HANG_SECONDS") or str(HANG_SECONDS)
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise UserError(f"SEARCH_HANG_SECONDS: {given!r} is not a number of seconds above 0, such as 600")
-    return seconds
+    """SEARCH_HANG_SECONDS, or its default; raises StorageError where it is no number above 0."""
+    return seconds("SEARCH_HANG_SECONDS", HANG_SECONDS)
 
 
 def dump(log: Path) -> None:
