@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 import toy
 from service import Search
 from toy_studies import steal
@@ -97,29 +98,29 @@ def test_without_a_store_another_machine_restarts_the_trial_and_says_so(search: 
 
 
 def test_a_change_of_machines_leaves_no_trace_in_the_weights(tmp_path: Path) -> None:
-    searches = []
-    for name in ("interrupted", "straight"):
-        each = Search(tmp_path / name, f"sqlite:///{tmp_path / name}.db", MSEG)
-        each.environment |= {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
-        each.create()
-        searches.append(each)
-    search, other = searches
+    search, straight = (
+        Search(tmp_path / name, f"sqlite:///{tmp_path / name}.db", MSEG) for name in ("moved", "straight")
+    )
+    store = ["--artifacts", str(search.folder / "store")]
     try:
-        store = ["--artifacts", str(search.folder / "store")]
-        straight, first = host(other, "here"), host(search, "here", *store)
+        search.environment |= {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
+        search.create()
+        first = host(search, "here", *store)
         search.wait(lambda: stored(search))
         first.kill()
         first.wait()
         search.ends(host(search, "there", *store))
-        other.ends(straight)
     finally:
         search.close()
-        other.close()
     (record,) = search.records()
     assert (record.state, record.attempts) == ("complete", 2)
     there = search.folder / "there/toy/trial-0000"
     assert "from the artifact store" in (there / "log.txt").read_text()
-    assert_same_run(there, other.folder / "here/toy/trial-0000")
+
+    torch.set_num_threads(1)
+    alone = Worker(straight.create(), straight.folder / "here", None, [Device("cpu", "cpu")])
+    assert alone.run(Interrupt()) == 0
+    assert_same_run(there, straight.folder / "here/toy/trial-0000")
 
 
 # -- one process -----------------------------------------------------------------------------------
