@@ -66,9 +66,11 @@ def prepare(url: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
     engine = connect(url)
     try:
-        if _revision(engine, url) == REVISION:
-            return
+        # The version is read under the lock, too: a reader and a process that changes the journal of the
+        # same SQLite file block each other until one of them gives up.
         with one_line_errors(url), _setup_lock(url):
+            if _revision(engine, url) == REVISION:
+                return
             if path is not None:
                 with engine.connect() as connection:
                     # Outside a transaction, where alone SQLite changes its journal; the file keeps it.

@@ -216,7 +216,7 @@ def test_imported_runs_are_compared_by_name(study: Search, command: Command) -> 
     assert beside["changed"]["x"] == [0.3, 0.4], "a score of the study's own: by what the database holds"
     for name, parts in {
         "first": ["'first' was imported as one row", "without a curve"],
-        "night": ["no metric that both have"],
+        "night": ["no metric in common"],
         "nihgt": ["no imported run", "by hand"],
     }.items():
         line = refused(command, study, "compare", "other", name)
