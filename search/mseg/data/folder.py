@@ -11,9 +11,10 @@ import torch
 from search.mseg.data import cache
 from search.mseg.data.contents import Content, contents, digest
 from search.mseg.data.dataset import LabelledSplit, Pixels, SegmentationData, Source, Split
-from search.mseg.data.decoding import CHANGED, decode
+from search.mseg.data.decoding import decode
 from search.mseg.data.faults import FileFault, FileFaults
 from search.mseg.data.layout import TEST, DataFolder, ImageFiles, labelled_test, scan
+from search.mseg.data.pictures import CHANGED
 from search.mseg.data.problems import files_problems, label_problems, leaks, pair_problems
 from search.objective import LabelledTest
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.mseg.data.contents import Content
-from search.mseg.data.decoding import Noted
 from search.mseg.data.faults import listed
 from search.mseg.data.layout import DataFolder, ImageFiles
+from search.mseg.data.pictures import Noted
 
 Shares = NDArray[np.float64]
 
@@ -66,6 +66,10 @@ FILES_PROBLEMS = {
     Noted.DARK: (
         "images have 16 bits but use less than a sixteenth of them",
         ": they are nearly black in 8 bits; stretch their values to 65535",
+    ),
+    Noted.BLURRED: (
+        "masks have classes in between at their edges",
+        ": they look interpolated, or saved as JPEG once; export them again without smoothing",
     ),
     Noted.EMPTY: ("masks hold class 0 only", ": correct them unless nothing is to be seen there"),
 }

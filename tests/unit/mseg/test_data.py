@@ -316,6 +316,29 @@ def test_masks_of_background_are_pointed_out(root):
     assert problem.startswith("20 of 20 masks hold class 0 only (")
 
 
+def test_files_that_were_read_in_a_way_that_may_not_be_meant_are_pointed_out(root):
+    images, masks = (sorted((root / "train" / kind).iterdir()) for kind in ("images", "masks"))
+    transparent = Image.open(images[0]).convert("RGBA")
+    transparent.putalpha(100)
+    for path, image in (
+        (images[0], transparent),
+        (images[1], Image.fromarray(np.ones((SIDE, SIDE), np.uint16))),
+    ):
+        path.unlink()
+        image.save(path.with_suffix(".png"))
+    ramp = np.arange(SIDE) * 18 // SIDE // 3 * 3 + np.arange(SIDE) % 3
+    Image.fromarray(np.tile(ramp.astype(np.uint8), (SIDE, 1))).save(masks[2])
+    problems = describe(SMALL, root).problems
+    assert problems == (
+        f"1 of 20 images have transparent pixels ({images[0].stem}): transparency is ignored, and the colours "
+        "stored there count",
+        f"1 of 20 images have 16 bits but use less than a sixteenth of them ({images[1].stem}): they are nearly "
+        "black in 8 bits; stretch their values to 65535",
+        f"1 of 20 masks have classes in between at their edges ({masks[2].stem}): they look interpolated, or "
+        "saved as JPEG once; export them again without smoothing",
+    )
+
+
 def test_masks_that_count_from_one_are_pointed_out(root):
     (root / "dataset.yaml").write_text("classes: [a, b, c, d]\nmirror_pairs: []\n")
     for path in (root / "train" / "masks").iterdir():
