@@ -25,7 +25,7 @@ RESOLUTION = 128  # pixels to a side
 CLOSE = 0.05  # of the side: how far from each other's mirror image two classes may be on average
 ALIKE = 2.0  # largest ratio of their areas
 AGREE = 0.8  # smallest share of the images showing both that have them on the same sides
-FEW = 5  # images showing both: with fewer, no named pair is doubted
+FEW = 8  # images showing both: with fewer, no named pair is doubted
 FAR = 0.15  # of the side: a named pair this far from each other's mirror image on average is doubted
 
 

@@ -330,12 +330,12 @@ def test_files_that_were_read_in_a_way_that_may_not_be_meant_are_pointed_out(roo
     Image.fromarray(np.tile(ramp.astype(np.uint8), (SIDE, 1))).save(masks[2])
     problems = describe(SMALL, root).problems
     assert problems == (
-        f"1 of 20 images have transparent pixels ({images[0].stem}): transparency is ignored, and the colours "
-        "stored there count",
-        f"1 of 20 images have 16 bits but use less than a sixteenth of them ({images[1].stem}): they are nearly "
-        "black in 8 bits; stretch their values to 65535",
-        f"1 of 20 masks have classes in between at their edges ({masks[2].stem}): they look interpolated, or "
-        "saved as JPEG once; export them again without smoothing",
+        f"1 of 20 images have transparent pixels ({images[0].stem}): transparency is ignored, "
+        "and the colours stored there count",
+        f"1 of 20 images have 16 bits but use less than a sixteenth of them ({images[1].stem}): they are "
+        "nearly black in 8 bits; stretch their values to 65535",
+        f"1 of 20 masks have classes in between at their edges ({masks[2].stem}): they look interpolated, "
+        "or saved as JPEG once; export them again without smoothing",
     )
 
 
