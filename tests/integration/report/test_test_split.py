@@ -310,7 +310,8 @@ def test_numbers_are_given_once(url: str) -> None:
     with engine.begin() as connection:
         for query in (
             "INSERT INTO studies (study_id, study_name) VALUES (1, 'one')",
-            "INSERT INTO search_studies (study_id, token, document, fingerprint, trials, beat_at, resumed_at) "
+            "INSERT INTO search_studies "
+            "(study_id, token, document, fingerprint, trials, beat_at, resumed_at) "
             "VALUES (1, 't', '{}', '{}', 1, 0, 0)",
         ):
             connection.exec_driver_sql(query)
