@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from storage import hours
 from storage.processes import Process
-from storage.studies import lock, mark_alive
+from storage.studies import lock, mark_alive, undo_clock_jump
 from storage.tables import is_tied, leases, now, studies, takeovers, trials, utc, workers
 
 Refusal = Literal["wait", "spent", "stopped", "deleted"]
@@ -68,6 +68,7 @@ class Claimant:
 def claim(connection: Connection, study_id: int, claimant: Claimant) -> Lease | Refusal:
     """A trial whose owner is gone, else a new one, else why there is none."""
     connection.execute(lock(study_id))
+    undo_clock_jump(connection, [study_id])
     mark_alive(connection, [study_id], claimant.seconds)
     query = select(studies).where(studies.c.study_id == study_id, is_tied())
     study = connection.execute(query).one_or_none()

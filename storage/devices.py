@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, insert, select, text, update
 
 from storage.leases import Leases
-from storage.studies import mark_alive
+from storage.studies import mark_alive, undo_clock_jump
 from storage.tables import devices, now, studies, workers
 
 CLAIM_LOCK = 0x6D736764  # advisory lock of PostgreSQL while a device is claimed ("msgd")
@@ -59,6 +59,7 @@ def claim(leases: Leases, requests: Sequence[DeviceRequest]) -> DeviceRequest | 
         _lock(connection)
         uuids = [request.device for request in requests]
         # First, since after a gap every holder gets a new chance to be heard.
+        undo_clock_jump(connection, _studies_of(uuids))
         mark_alive(connection, _studies_of(uuids), leases.seconds)
         holders = _holders(connection, uuids)
         gone = [row.worker_id for row in holders if leases.claimant.finds_dead(row, row.seen_at)]

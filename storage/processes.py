@@ -28,11 +28,17 @@ class Process:
     @classmethod
     def current(cls) -> "Process":
         host = socket.gethostname()
-        return cls(host=host, machine=_machine(host), pid=os.getpid(), started=_start_of(os.getpid()) or "")
+        _, started = _stat(os.getpid()) or ("", "")
+        return cls(host=host, machine=_machine(host), pid=os.getpid(), started=started)
 
     def sees_gone(self, machine: str, pid: int, started: str) -> bool:
         """Whether that process certainly no longer runs; False where this one cannot know."""
-        return machine == self.machine and _start_of(pid) != (started or None)
+        if machine != self.machine:
+            return False
+        stat = _stat(pid)
+        if stat is None:
+            return not _exists(pid)
+        return stat[0] in "ZX" or stat[1] != started
 
 
 def _machine(host: str) -> str:
@@ -45,13 +51,23 @@ def _machine(host: str) -> str:
     return f"{host}:{boot}:{namespace}"
 
 
-def _start_of(pid: int) -> str | None:
-    """When the kernel started process `pid`, in clock ticks since boot; None where there is none."""
+def _stat(pid: int) -> tuple[str, str] | None:
+    """A process' state, and its start in clock ticks since boot; None without an entry in /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The name in parentheses may hold spaces: fields are counted from the last parenthesis.
+    # The name in parentheses may hold spaces, so fields are counted from the last parenthesis.
     fields = stat.rpartition(")")[2].split()
-    state, start = fields[0], fields[19]
-    return None if state in "ZX" else start
+    return fields[0], fields[19]
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process: a /proc mounted with hidepid hides those of other users."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -207,6 +207,21 @@ def mark_alive(connection: Connection, study_ids: Sequence[int] | Select[tuple[i
     )
 
 
+def undo_clock_jump(connection: Connection, study_ids: Sequence[int] | Select[tuple[int]]) -> None:
+    """Makes times in the future `now`: they are from before the clock was set back.
+
+    Otherwise the trial of an owner that died before would wait until the clock is there again.
+    """
+    for table, column in (
+        (studies, studies.c.beat_at),
+        (studies, studies.c.resumed_at),
+        (leases, leases.c.renewed_at),
+        (tables.workers, tables.workers.c.seen_at),
+    ):
+        in_future = table.c.study_id.in_(study_ids) & (column > now())
+        connection.execute(update(table).where(in_future).values({column: now()}))
+
+
 def lock(study_id: int) -> Any:
     """SELECT of Optuna's row FOR NO KEY UPDATE: a study's lock, for transactions that read, then write.
 

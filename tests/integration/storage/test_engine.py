@@ -76,6 +76,13 @@ def test_a_writer_waits_for_another(tmp_path: object) -> None:
         assert connection.scalar(sqlalchemy.text("SELECT count(*) FROM a")) == 0
 
 
+def test_a_commit_of_sqlite_survives_a_power_cut(tmp_path: Path) -> None:
+    engine = engines.connect(f"sqlite:///{tmp_path}/x.db")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2, "FULL"
+    engine.dispose()
+
+
 def test_a_file_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a read-only folder (which nothing is for root, hence the patch) no reader may make its files."""
     path = tmp_path / "a study #1.db"  # what a URI would take apart

@@ -96,6 +96,28 @@ def test_after_an_outage_every_owner_may_renew_first(study: tuple[Engine, int]) 
     assert a.beat(Status(state="training"), lease).held
 
 
+def test_a_clock_that_is_set_back_strands_no_trial(study: tuple[Engine, int]) -> None:
+    a, b = worker(*study, "a"), worker(*study, "b")
+    lease = claimed(a)
+    pass_time(study[0], -3600)
+    assert claimed(b).slot == 1, "the owner may live, and has the chance to renew"
+    keep_alive(b, SECONDS * 1.5)
+    taken = claimed(worker(*study, "c"))
+    assert (taken.number, taken.attempt, taken.deaths) == (lease.number, 2, 1)
+
+
+def test_a_process_that_another_user_hides_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on machines whose /proc is mounted with hidepid."""
+    here = Process.current()
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    monkeypatch.setattr("storage.processes._stat", lambda pid: None)
+    assert not here.sees_gone(here.machine, child.pid, "12345")
+    assert not here.sees_gone(here.machine, 1, "12345"), "where a signal is not permitted either"
+    child.kill()
+    child.communicate()
+    assert here.sees_gone(here.machine, child.pid, "12345")
+
+
 def test_what_is_given_back_is_free_at_once(study: tuple[Engine, int]) -> None:
     a, b = worker(*study, "a"), worker(*study, "b")
     lease = claimed(a)
