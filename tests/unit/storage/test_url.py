@@ -19,7 +19,7 @@ def test_a_password_with_any_other_letter_works_and_is_hidden(inside: str) -> No
 
 
 @pytest.mark.parametrize(
-    "url",
+    "given",
     [
         f"postgresql://me:p@{SECRET}@host/study",
         f"postgresql://me:p@{SECRET}/x?y#z@host/study",
@@ -30,14 +30,14 @@ def test_a_password_with_any_other_letter_works_and_is_hidden(inside: str) -> No
         f"postgresql://host/study?host=me:{SECRET}@other",
     ],
 )
-def test_an_at_sign_in_a_wrong_place_is_refused_with_the_remedy(url: str) -> None:
+def test_an_at_sign_in_a_wrong_place_is_refused_with_the_remedy(given: str) -> None:
     with pytest.raises(StorageError, match="write @ as %40") as refused:
-        parse(url)
+        parse(given)
     assert SECRET not in str(refused.value) and refused.value.__cause__ is None
 
 
 @pytest.mark.parametrize(
-    "url",
+    "given",
     [
         f"postgresql://me:{SECRET}",
         "postgresql://me:1234567/study",
@@ -50,9 +50,9 @@ def test_an_at_sign_in_a_wrong_place_is_refused_with_the_remedy(url: str) -> Non
         "sqlite:///a\0b",
     ],
 )
-def test_what_is_no_url_is_not_repeated(url: str) -> None:
+def test_what_is_no_url_is_not_repeated(given: str) -> None:
     with pytest.raises(StorageError, match="not a database URL") as refused:
-        parse(url)
+        parse(given)
     assert SECRET not in str(refused.value) and "1234567" not in str(refused.value)
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
