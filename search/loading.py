@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -16,6 +17,9 @@ from search.objective import Description, EpochResult, Params, Run, Value, Vocab
 STOCK = "search.mseg"
 """The objective whose names recorded runs have if no study says otherwise."""
 
+ALLOWED = "SEARCH_OBJECTIVE"
+"""The variable that names the only objective that may be imported on this machine."""
+
 OUR_PACKAGES = ("search", "storage")
 OUR_FOLDER = Path(__file__).resolve().parents[1]
 
@@ -28,6 +32,11 @@ def load_objective(name: str) -> Any:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     wrong = partial(SpaceError, parameter="objective")
+    allowed = os.environ.get(ALLOWED, "").strip()
+    if allowed and name != allowed:  # whoever can write the database chooses the name
+        raise wrong(
+            f"objective: {name} is not {allowed}, the only one that --objective or {ALLOWED} allows here"
+        )
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:  # a script without a guard may exit when it is imported

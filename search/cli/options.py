@@ -3,6 +3,7 @@
 What changes where a search runs is here; what changes its result is in space.yaml.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -117,4 +118,23 @@ Trainings = Annotated[
 ]
 Seeds = Annotated[
     int | None, typer.Option(min=2, max=30, help="Fresh seeds of a config at most; 6 by default.")
+]
+
+
+def allow_objective(name: str | None) -> str | None:
+    """Puts --objective where the import of an objective looks, in this process and its workers."""
+    if name:
+        os.environ["SEARCH_OBJECTIVE"] = name
+    return name
+
+
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        "--objective",
+        metavar="MODULE",
+        callback=allow_objective,
+        help="Import no objective but this one: refuse a study that names another.",
+        envvar="SEARCH_OBJECTIVE",
+    ),
 ]

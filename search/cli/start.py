@@ -28,6 +28,7 @@ def start(
     gpus: flag.Gpus = "auto",
     per_gpu: flag.PerGpu = "1",
     device: flag.Device = None,
+    objective: flag.Objective = None,
     update: Annotated[
         bool,
         typer.Option(

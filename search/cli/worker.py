@@ -18,6 +18,7 @@ def worker(
     artifacts: flag.Artifacts = None,
     gpus: flag.Gpus = "auto",
     device: flag.Device = None,
+    objective: flag.Objective = None,
     wait: Annotated[
         float | None,
         typer.Option(

@@ -247,3 +247,16 @@ def test_dollars_in_a_name_are_dollars_in_a_figure(search: Search, command: Comm
     command("start", "--workers", "1", "--device", "cpu")
     command("report")
     command("report", "--trial", "0")
+
+
+@pytest.mark.parametrize("flags", [["--objective", "search.mseg"], []])
+def test_a_worker_imports_no_objective_but_the_one_it_may(search: Search, flags: list[str]) -> None:
+    if not flags:
+        search.environment["SEARCH_OBJECTIVE"] = "search.mseg"
+    answer = search.run("start", "--workers", "0", *flags, code=2)
+    assert "toy is not search.mseg" in answer.err and len(answer.err.splitlines()) == 1
+    search.create()
+    answer = search.run("worker", *flags, code=2)
+    assert "toy is not search.mseg" in answer.err.splitlines()[-1] and "Traceback" not in answer.err
+    assert not (search.folder / "epochs.log").exists()
+    search.run("start", "--trials", "1", "--workers", "1", "--objective", "toy")
