@@ -68,12 +68,12 @@ def hours(value: float | None) -> str:
 
 
 def gpu_hours(budget: Budget) -> str:
-    """What was used of a budget's device-hours: `3.2 of 12 device-hours`."""
+    """Device-hours used out of a budget's: `3.2 of 12 device-hours`."""
     return f"{hours(budget.gpu_hours_used)} of {hours(budget.gpu_hours)} device-hours"
 
 
 def roughly(seconds: float) -> str:
-    """A forecast, no finer than it is good for: `under a minute`, `about 12m`, `about 3h 20m`."""
+    """A forecast, no finer than it is reliable: `under a minute`, `about 12m`, `about 3h 20m`."""
     if seconds < 60:
         return "under a minute"
     minutes = round(seconds / 60)
@@ -96,13 +96,13 @@ def parameter(value: Any) -> str:
 
 
 def change(old: Any, new: Any) -> str:
-    """`old → new`, with as many digits as it takes to tell them apart."""
+    """`old → new`, with as many digits as needed to tell them apart."""
     left, right = parameter(old), parameter(new)
     return f"{old!r} → {new!r}" if left == right else f"{left} → {right}"
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Dotted name -> its last part, or the whole name where that would not say which one is meant.
+    """Dotted name -> its last part, or the whole name if that would be ambiguous.
 
     >>> short_names(["schedule.kind", "loss.dice_weight"])
     {'schedule.kind': 'schedule.kind', 'loss.dice_weight': 'dice_weight'}
@@ -118,14 +118,14 @@ def one_line(text: str) -> str:
 
 
 def gain(new: float | None, old: float | None, direction: Direction) -> float | None:
-    """How much better `new` is than `old`: positive is better, whichever way the study goes."""
+    """How much better `new` is than `old`: positive is better, in either direction."""
     if new is None or old is None or not (math.isfinite(new) and math.isfinite(old)):
         return None
     return new - old if direction == "maximize" else old - new
 
 
 def extent(*curves: Curve) -> tuple[float, float] | None:
-    """Lowest and highest score of all `curves`; None where they have none."""
+    """Lowest and highest score of all `curves`; None if they have none."""
     present = [y for curve in curves for y in curve if y is not None and math.isfinite(y)]
     return (min(present), max(present)) if present else None
 
@@ -139,10 +139,10 @@ def sparkline(
     """A curve as one line of blocks, at most `width` characters; a missing epoch is a space.
 
     Args:
-        epochs: how many the curve will have in the end. The line then grows to its full width as
-            training goes on, instead of being squeezed anew each epoch.
-        limits: the scores of the lowest and the highest block, the curve's own if None; curves that
-            are to be compared need the same.
+        epochs: how many the curve will have in the end. The line then grows to its full width as training
+            proceeds, instead of being compressed at each epoch.
+        limits: the scores of the lowest and the highest block; the curve's own if None. Curves to be
+            compared need the same.
     """
     bins = _bins(curve, width, max(len(curve), epochs or 0))
     low, high = limits or extent(bins) or (0.0, 0.0)
@@ -174,14 +174,14 @@ def _scientific(value: float, digits: int = 1) -> str:
 
 
 def _level(y: float, low: float, high: float, levels: int) -> int:
-    """0 to levels - 1; a constant curve lies in the middle, it is neither low nor high."""
+    """0 to levels - 1; a constant curve lies in the middle."""
     if high == low:
         return levels // 2
     return min(levels - 1, max(0, int((y - low) / (high - low) * levels)))
 
 
 def _bins(curve: Curve, width: int | None, epochs: int) -> list[float | None]:
-    """Means of consecutive epochs such that `epochs` of them would fill `width`."""
+    """Means of groups of consecutive epochs, such that `epochs` of them would fill `width`."""
     count = min(width or epochs, epochs)
     if not count:
         return []

@@ -32,11 +32,11 @@ class RecordedRun:
     """One training as it was recorded.
 
     Attributes:
-        name: what a person calls it: `trial 17`, the name of a folder.
+        name: for people: `trial 17`, the name of a folder.
         leaves: every setting by dotted name, without those that only label the run.
-        scores: the score of each epoch from epoch 1; None where it was not finite.
+        scores: of each epoch from epoch 1; None if it was not finite.
         metric: what the score is, in words.
-        columns: everything else by name, each as long as `scores`.
+        columns: all columns by name, each as long as `scores`.
         direction: which scores are better.
         folder: where it was read from.
         unfinished: its state (`running`, `pruned`, `failed`) if it did not reach its end.
@@ -74,7 +74,7 @@ class RecordedRun:
 
     @property
     def finite(self) -> dict[int, float]:
-        """Scores by epoch, where there is one."""
+        """The finite scores by epoch."""
         return {epoch: score for epoch, score in enumerate(self.scores, 1) if score is not None}
 
     @property
@@ -87,7 +87,7 @@ def is_folder(path: Path) -> bool:
     """Whether `path` is a folder; False for what cannot even be a path."""
     try:
         return path.is_dir()
-    except OSError:  # a name that is too long, a folder nobody may look into
+    except OSError:  # the name is too long, or access is denied
         return False
 
 
@@ -150,7 +150,7 @@ def flat(sections: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 def read_columns(path: Path, score: str) -> dict[str, Column]:
     """The lists of a `history.json` by name, all equally long; that of `score` has one score or more."""
     try:
-        # Only a NaN or an infinity is a constant here: a loss that diverged was written down as one.
+        # The only constants are NaN and infinities, which a diverged loss is recorded as.
         columns = json.loads(read_text(path), parse_constant=lambda _: None)
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}:{error.colno}"
@@ -193,7 +193,7 @@ def _check(path: Path, name: str, column: Any, *, may_be_lists: bool) -> None:
 
 
 def read_text(path: Path) -> str:
-    """What the file `path` holds; raises UserError where it is missing or no text."""
+    """The text of the file `path`; UserError if it is missing or not UTF-8."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
@@ -203,4 +203,4 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a text in UTF-8 (byte {error.start}); save it as UTF-8") from error
+        raise UserError(f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error

@@ -1,7 +1,7 @@
-"""The read model: what a study holds, as plain frozen values; nothing of Optuna.
+"""The read model: what a study holds, as plain frozen values without Optuna.
 
-`Record` is one trial, `Snapshot` the whole study at one moment. Everything that shows something
-(`status`, `trials`, the live view, the report) is a function of these.
+`Record` is one trial, `Snapshot` the whole study at one moment. Everything that shows results (`status`,
+`trials`, the live view, the report) is a function of these.
 """
 
 import math
@@ -31,15 +31,15 @@ class Record:
     Attributes:
         number: Optuna's trial number.
         value: the best mean of `study.smooth` consecutive scores; None before the first epoch.
-        last: the last raw score. best_score, best_epoch: the best raw score and where it was.
+        last: the last raw score. best_score, best_epoch: the best raw score and its epoch.
         params: the sampled parameters by dotted name.
-        known: name of the known config this trial ran, if one.
-        epochs: how many were run. curve: raw scores from epoch 1; None where one is missing.
-        worker: id of the worker that holds or held it. attempts: how often it was taken up.
+        known: name of the known config this trial ran, if any.
+        epochs: number of epochs run. curve: raw scores from epoch 1; None for a missing one.
+        worker: id of the worker that holds or held it. attempts: how often a worker took it up.
         seconds: wall-clock time from its first start to its end, or to now.
-        horizon: how many epochs it has at most; None before the first.
-        control: why it would have been pruned, where it ran on as one of the control group.
-        repeat_of: the trial whose config it trains once more with another seed; None for all others.
+        horizon: how many epochs it can have; None before the first.
+        control: why it would have been pruned, if it ran on as one of the control group.
+        repeat_of: the trial whose config it repeats with another seed; None for all others.
     """
 
     number: int
@@ -80,20 +80,20 @@ class Record:
 
 
 def candidates(records: Sequence[Record], direction: Direction) -> list[Record]:
-    """Those that may be the best, the best value first."""
+    """The trials that may be the best, best value first."""
     found = [record for record in records if record.is_candidate]
     return sorted(found, key=lambda record: -sign_of(direction) * (record.value or 0.0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedRun:
-    """A run that was not trained here, as a list shows it: under another protocol than the trials.
+    """A run that was not trained here, under another protocol than the trials, as a list shows it.
 
     Attributes:
         source: the folder or file it was read from.
         metric: what its scores are, in words.
-        value: its best mean of `study.smooth` scores, like a trial's; None where it has no curve.
-        best_epoch, epochs: None where nobody wrote them down.
+        value: its best mean of `study.smooth` scores, like a trial's; None if it has no curve.
+        best_epoch, epochs: None if they were not recorded.
     """
 
     name: str
@@ -115,7 +115,7 @@ class WorkerView:
 
     Attributes:
         state: starting, training, waiting (for a trial to take over), stopping.
-        trial, epoch, epochs: what it trains, the last finished epoch and how many there are at most.
+        trial, epoch, epochs: what it trains, the last finished epoch, and the number of epochs at most.
         score, best, lr: of the last finished epoch; best is the trial's best raw score.
         seen_seconds_ago: by the database's clock.
     """
@@ -145,8 +145,8 @@ class Budget:
     """Slots of a study; claimed = complete + pruned + failed + running, never above trials.
 
     Attributes:
-        gpu_hours: device-hours after which no new trial is claimed; None where there is no such limit.
-        gpu_hours_used: by all trials, running ones included; None without a limit.
+        gpu_hours: device-hours after which no new trial is claimed; None without such a limit.
+        gpu_hours_used: by all trials, including running ones; None without a limit.
     """
 
     trials: int
@@ -170,7 +170,7 @@ class Budget:
 
     @property
     def used_up(self) -> bool:
-        """No trial runs and none will be claimed."""
+        """Whether no trial runs and none will be claimed."""
         return self.finished >= self.trials or (self.gpu_hours_left == 0 and not self.running)
 
 
@@ -180,14 +180,15 @@ class Snapshot:
 
     Attributes:
         storage: the URL without its password.
-        target: the score the user wants to reach, if one was given.
-        best: the complete trial with the best value; None for a study that retrains, where that is a seed.
+        target: the score to reach, if one was given.
+        best: the complete trial with the best value; None for a study that retrains: there only seeds
+            differ.
         best_known: the best of the complete trials that ran a known config.
-        answer: of a study that retrains, the command that says what came of it.
+        answer: for a study that retrains, the command that shows its answer.
         running: the running trials with their curves.
-        finished: the complete, pruned and failed trials, whose curves may be left out.
-        epochs_run: validations of all trials. epochs_saved: what pruned trials did not run.
-        stop: `drain` or `now` once somebody asked the study to stop, `bugs` after three in a row.
+        finished: the complete, pruned and failed trials; their curves may be left out.
+        epochs_run: by all trials. epochs_saved: epochs that pruned trials did not run, at most.
+        stop: `drain` or `now` after a request to stop, `bugs` after three bugs in a row.
     """
 
     study: str

@@ -1,13 +1,13 @@
-"""CSV -> recorded runs: a file with a row an epoch is one run, or each row is a run.
+"""CSV -> recorded runs: either a file is one run with a row per epoch, or each row is a run.
 
-**A row an epoch.** A column `epoch` (1, 2, ...), the score as `val_f_score`, or as `score` where it is the
-study's own metric, and any further numbers by epoch under the names of a history.json (`train_f_score`,
-`lr`, `val_fscore_batch32`). The run has the file's name. Its settings may stand beside, as YAML under the
-same name: `night.csv` and `night.yaml`.
+**A row per epoch.** A column `epoch` (1, 2, ...), the score under the name of the objective's score column,
+or as `score` if it is the study's own metric, and any further numbers by epoch under the names of a
+history.json. The run gets the file's name. Its settings may stand beside it, as YAML under the same name:
+`night.csv` and `night.yaml`.
 
-**A row a run.** A column `name`, the score, and where they are known `best_epoch`, `epochs` and `metric`.
-Every other column is a setting by its dotted name; an empty cell is one that the run does not have. Such
-a run has no curve: it is listed, but cannot be compared.
+**A row per run.** A column `name`, the score, and `best_epoch`, `epochs` and `metric` if known. Every other
+column is a setting by its dotted name; an empty cell means that the run does not have it. Such a run has no
+curve: it is listed, but cannot be compared.
 """
 
 import csv
@@ -68,7 +68,7 @@ def read_csv(path: Path, vocabulary: Vocabulary) -> list[ReadRun]:
         vocabulary: of the objective that trained them.
 
     Raises:
-        UserError: it is neither of the two, or a cell is wrong; names the line.
+        UserError: the file has neither form, or a cell is wrong; the message names the line.
     """
     header, rows = _table(path)
     score = _score(path, header, vocabulary)
@@ -199,7 +199,7 @@ def _count(place: str, cell: str) -> int | None:
 
 
 def _setting(place: str, cell: str) -> Any:
-    """A cell as space.yaml would read it; what is not YAML is a text."""
+    """A cell as space.yaml would read it; text if it is not YAML."""
     try:
         value = parse_yaml(cell, lambda _: place).plain()
     except SpaceError:

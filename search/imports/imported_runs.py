@@ -1,7 +1,7 @@
 """Runs that were not trained here: read from folders and CSV, kept beside a study's trials, read back.
 
-They never enter Optuna's study, its sampler, its median or "best": their protocol is another one, and a
-row without one of the parameters would take that parameter out of what the sampler draws together.
+They never enter Optuna's study, its sampler, its median or "best": they were trained under another
+protocol, and a row without one of the parameters would remove it from those that the sampler draws jointly.
 """
 
 from collections import Counter
@@ -38,56 +38,60 @@ def read_paths(
         vocabulary: of the objective that trained them; by default the stock one's.
 
     Raises:
-        UserError: one of them is no run; then none is returned.
+        UserError: one of them is no run.
     """
     vocabulary = vocabulary or vocabulary_of()
     found = [run for path in paths for run in _read(path, vocabulary)]
     if name is not None:
         if len(found) != 1:
-            raise UserError(f"--name {show(name)}: there are {len(found)} runs here; it names a single one")
+            raise UserError(
+                f"--name {show(name)}: names a single run, and there are {len(found)} runs here"
+            )
         found = [replace(found[0], run=replace(found[0].run, name=name))]
     names = Counter(each.run.name for each in found)
     for each in found:
-        called = each.run.name
-        if not called.strip() or not called.isprintable() or len(called) > LONGEST or "/" in called:
+        title = each.run.name
+        if not title.strip() or not title.isprintable() or len(title) > LONGEST or "/" in title:
             raise UserError(
-                f"{each.source}: {show(called)} is no name for a run; use up to {LONGEST} characters of "
-                "text without a /, or give one with --name"
+                f"{each.source}: {show(title)} is no name for a run; use up to {LONGEST} printable "
+                "characters without a /, or give one with --name"
             )
-        if called.isdigit() or called == BEST:
-            raise UserError(f"{each.source}: {called!r} is what a trial is called; give a name with --name")
-        if names[called] > 1:
-            raise UserError(f"{each.source}: {names[called]} runs are called {called!r}; rename them")
+        if title.isdigit() or title == BEST:
+            raise UserError(
+                f"{each.source}: {title!r} is what a trial is called; give another name with --name"
+            )
+        if names[title] > 1:
+            raise UserError(f"{each.source}: {names[title]} runs are called {title!r}; rename them")
     return found
 
 
 def store(study: "Study", found: Sequence[ReadRun], *, update: bool) -> list[ImportedRun]:
-    """Keeps the runs beside the trials of `study`, all or none; `update` replaces those that are there.
+    """Stores the runs beside the trials of `study`, all or none; `update` replaces existing ones.
 
     Raises:
-        UserError: a name is taken, or a score goes the other way than the study's.
+        UserError: a name is taken, or higher scores are better in a run and lower ones in the study.
     """
     rows = [_row(study, each) for each in found]
-    there = imports.put(study.engine, study.id, rows, replace=update)
-    if there:
+    taken = imports.put(study.engine, study.id, rows, replace=update)
+    if taken:
         raise UserError(
-            f"import: study {study.name!r} has a run {there[0]!r} already; --update replaces it, or give "
+            f"import: study {study.name!r} already has a run {taken[0]!r}; --update replaces it, or give "
             "another name with --name"
         )
     return [_listed(row) for row in rows]
 
 
 def remove(study: "Study", names: Sequence[str]) -> None:
-    """Forgets the imported runs called `names`, all or none; where they were read from, they stay.
+    """Removes the imported runs called `names` from the study, all or none; their files stay.
 
     Raises:
         UserError: there is no such run.
     """
     missing = imports.remove(study.engine, study.id, names)
     if missing:
-        there = ", ".join(repr(run.name) for run in read_imported(study)) or "none"
+        imported = ", ".join(repr(run.name) for run in read_imported(study)) or "none"
         raise UserError(
-            f"--remove: study {study.name!r} has no imported run {show(missing[0])} (imported: {there})"
+            f"--remove: study {study.name!r} has no imported run {show(missing[0])} (imported: {imported})"
         )
 
 
@@ -97,9 +101,9 @@ def read_imported(study: "Study") -> list[ImportedRun]:
 
 
 def read_imported_run(study: "Study", name: str) -> RecordedRun | None:
-    """The imported run called `name` with its settings and its curve; None where there is none.
+    """The imported run called `name` with its settings and its curve; None if there is none.
 
-    One that was imported as a row has no scores.
+    A run that was imported as a row has no scores.
     """
     document = imports.find(study.engine, study.id, name)
     if document is None:
@@ -120,7 +124,7 @@ def _read(path: Path, vocabulary: Vocabulary) -> list[ReadRun]:
 
 
 def _row(study: "Study", each: ReadRun) -> ImportedRow:
-    """The run as it is stored; raises UserError where it cannot stand beside this study's trials."""
+    """The run as it is stored; UserError if it does not fit beside this study's trials."""
     settings = study.spec.study
     if each.run.metric != OWN and settings.direction == "minimize":
         raise UserError(

@@ -1,9 +1,9 @@
 """A recorded run -> an entry for `known` of space.yaml: its settings by the names of a study's space.
 
-A run's own names need not be the study's (`training.scheduler: CosineAnnealingLR` is `schedule.kind:
-cosine`). A name is found as it stands, or else by its last part, where only one setting has that. What
-stays behind is said: constants of the study that had other values in the run, and settings that the space
-has no name for. A known config is run under the study's protocol, not under the run's.
+A run's names need not be the study's (`training.scheduler: CosineAnnealingLR` is `schedule.kind: cosine`).
+A name is matched as it stands, or else by its last part if only one setting has it. What is left out is
+reported: constants of the study that had other values in the run, and settings that the space has no name
+for. A known config runs under the study's protocol, not the run's.
 """
 
 import re
@@ -20,12 +20,12 @@ from search.spec.space import Space
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KnownEntry:
     """A known config.
 
     Attributes:
         params: a value for every parameter that exists in it.
-        left_out: a sentence on what of the run it does not say; empty where it says all.
+        left_out: a sentence about what it leaves out of the run; empty if nothing.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Entry:
         return {"name": self.name, **self.params}
 
 
-def known_from(run: RecordedRun, space: Space) -> Entry:
-    """The known config of `space` that comes closest to what `run` was trained with.
+def known_from(run: RecordedRun, space: Space) -> KnownEntry:
+    """The known config of `space` closest to what `run` was trained with.
 
     Raises:
-        UserError: a parameter has no value in the run, or one outside of the space.
+        UserError: a parameter has no value in the run, or one outside the space.
     """
     params: dict[str, Value] = {}
     used = set()
@@ -62,13 +62,13 @@ def known_from(run: RecordedRun, space: Space) -> Entry:
             continue
         used.add(leaf)
         if not same(constant, _value(run, leaf, (constant,))):
-            others.append(f"{name} {show(constant)} ({show(run.leaves[leaf])} there)")
-    said = []
+            others.append(f"{name} {show(constant)} (in the run {show(run.leaves[leaf])})")
+    left_out = []
     if others:
-        said.append(f"the study has {', '.join(others)}")
+        left_out.append(f"the study has {', '.join(others)}")
     if unknown := [leaf for leaf in run.leaves if leaf not in used]:
-        said.append(f"it has no name for {', '.join(unknown)}")
-    return Entry(run.name, params, "; ".join(said))
+        left_out.append(f"it has no name for {', '.join(unknown)}")
+    return KnownEntry(run.name, params, "; ".join(left_out))
 
 
 def _leaf(name: str, run: RecordedRun) -> str | None:

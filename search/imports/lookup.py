@@ -1,8 +1,8 @@
 """What A and B of `search compare` mean: a trial, a known config, the best, an imported run, a folder.
 
-Two folders need no study and no database. Two trials of a study are compared by what the database holds
-of them, so that it does not matter on which machine they trained; a trial beside a folder, or beside a run
-that was imported from one, by the files that it wrote, which have the folder's layout.
+Two folders need no study and no database. Two trials of a study are compared by what the database holds, so
+it does not matter on which machine they were trained. A trial beside a folder, or beside a run imported
+from one, is read from the files it wrote, which have the folder's layout.
 """
 
 import os
@@ -25,7 +25,7 @@ BEST = "best"
 
 
 class Sides(NamedTuple):
-    """The two; and where stages of a training end by the `report.stages` of their study, if it says so."""
+    """The two runs; and the ends of the stages by `report.stages` of their study, if set."""
 
     a: RecordedRun
     b: RecordedRun
@@ -33,7 +33,7 @@ class Sides(NamedTuple):
 
 
 def read_sides(a: str, b: str, runs: Path, open_study: Callable[[], "Study"]) -> Sides:
-    """The two runs called `a` and `b`; the study is opened where one of them is no folder.
+    """The two runs that `a` and `b` mean; the study is opened if one of them is no folder.
 
     Raises:
         UserError: there is no such run, or it has no score yet.
@@ -45,7 +45,7 @@ def read_sides(a: str, b: str, runs: Path, open_study: Callable[[], "Study"]) ->
     vocabulary = vocabulary_of(study.spec.objective)
     recorded_a = read_run(folder_a, vocabulary=vocabulary) if folder_a else _imported(study, a)
     recorded_b = read_run(folder_b, vocabulary=vocabulary) if folder_b else _imported(study, b)
-    # What stands beside a folder must have the folder's names.
+    # A trial beside a folder must use the folder's names of settings.
     from_files = any(side and side.metric != OWN for side in (recorded_a, recorded_b))
     return Sides(
         recorded_a or _trial(study, a, runs, from_files=from_files),
@@ -55,8 +55,8 @@ def read_sides(a: str, b: str, runs: Path, open_study: Callable[[], "Study"]) ->
 
 
 def _folder(name: str) -> Path | None:
-    """The folder that `name` means, there or not; None where it is a trial's number or a name."""
-    if "://" in name:  # a path would lose one of the slashes, by which a password in it is known
+    """The folder that `name` means, whether it exists or not; None if it is a number or a name."""
+    if "://" in name:  # a path would lose a slash, and with it the mark by which passwords are hidden
         raise UserError(f"compare: {name} is a URL; name a trial, a run or a folder")
     path = Path(name).expanduser() if name.startswith("~/") else Path(name)
     if is_folder(path) and not name.isdigit():
@@ -65,7 +65,7 @@ def _folder(name: str) -> Path | None:
 
 
 def _imported(study: "Study", name: str) -> RecordedRun | None:
-    """The imported run of that name; None where it means a trial."""
+    """The imported run of that name; None if it means a trial."""
     if name.isdigit() or name == BEST:
         return None
     from search.imports.imported_runs import read_imported_run
@@ -73,7 +73,7 @@ def _imported(study: "Study", name: str) -> RecordedRun | None:
     run = read_imported_run(study, name)
     if run is not None and not run.scores:
         raise UserError(
-            f"compare: {show(name)} was imported as one row; without a curve its noise is not known"
+            f"compare: {show(name)} was imported as a row; without a curve, its noise is not known"
         )
     return run
 
@@ -109,11 +109,11 @@ def stored_run(study: "Study", record: "Record") -> RecordedRun:
     )
 
 
-def trial_number(study: "Study", name: str, said_by: str, also: str = "") -> int:
+def trial_number(study: "Study", name: str, flag: str, also: str = "") -> int:
     """The number of the trial called `name`: itself, the best, or the one that ran a known config.
 
-    Raises UserError where there is none; it begins with `said_by`, a command or a flag, and says what
-    `also` could have been meant.
+    Raises UserError if there is none; the message begins with `flag`, a command or a flag, and adds `also`:
+    what else the name could have meant.
     """
     if re.fullmatch(r"\d{1,9}", name):
         return int(name)
@@ -126,9 +126,9 @@ def trial_number(study: "Study", name: str, said_by: str, also: str = "") -> int
         if record.known and record.known.casefold() == name.casefold():
             return record.number
     if name == BEST:
-        raise UserError(f"{said_by}: best: study {study.name!r} has no complete trial yet")
+        raise UserError(f"{flag}: best: study {study.name!r} has no complete trial yet")
     known = ", ".join(repr(known.name) for known in study.spec.known) or "none"
     raise UserError(
-        f"{said_by}: {show(name)} is no trial's number{also} and no known config of study "
+        f"{flag}: {show(name)} is no trial's number{also} and no known config of study "
         f"{study.name!r} that has been started (known: {known})"
     )

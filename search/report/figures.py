@@ -1,6 +1,6 @@
-"""The pictures of a report, drawn by matplotlib without a display; each is written to a PNG.
+"""The figures of a report, drawn by matplotlib without a display; each is written to a PNG.
 
-They are as wide as a page of text, with letters that can still be read on a telephone.
+They are as wide as a page of text, with letters that can still be read on a phone.
 """
 
 import math
@@ -25,11 +25,11 @@ from search.scoring import Direction, trailing_means
 from search.spec.parameter import Parameter
 
 FOLDER = PurePosixPath("figures")
-"""Where a report has them, beside itself."""
+"""Their folder, relative to the report."""
 
 WIDTH = 6.2  # inches
 DPI = 160
-LONGEST = 18  # letters of a name above a picture
+LONGEST = 18  # letters of an example's name
 
 BEST, BASELINE, MARK = "#1f5f99", "#8a6d3b", "#c0392b"
 PALE = "#9bbcd8"
@@ -47,7 +47,7 @@ STYLE: Any = {
     "text.parse_math": False,  # a $ in a name is a $
     "legend.frameon": False,
     "legend.fontsize": 9,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
 }
 
 BESIDE_TITLE: Any = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.97), "ncols": 3, "borderpad": 0.1}
@@ -55,12 +55,12 @@ BESIDE_TITLE: Any = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.97), "ncols
 
 @contextmanager
 def _figure(path: Path, height: float) -> Iterator[Figure]:
-    """A figure that is written to `path` in the end; `height` in inches."""
+    """A figure that is written to `path` at the end; `height` in inches."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})  # the same records, the same bytes
+        figure.savefig(path, dpi=DPI, metadata={"Software": None})  # the same records give the same bytes
 
 
 def four_panels(path: Path, run: RecordedRun, smooth: int) -> None:
@@ -97,7 +97,7 @@ def curves(
     smooth: int,
     stages: Sequence[TrainingStage],
 ) -> None:
-    """Means of `smooth` scores of both runs over their raw scores; the best's stages by shade."""
+    """Means of `smooth` scores of both runs over their raw scores; the best's stages as shading."""
     with _figure(path, 3.6) as figure:
         axes = figure.subplots()
         for index, stage in enumerate(stages):
@@ -188,7 +188,7 @@ def importance(path: Path, found: Importance) -> None:
 
 
 def classes(path: Path, rows: Sequence[ClassChange], before: str, after: str) -> None:
-    """F of every class in both runs, the one that lost most at the foot."""
+    """The score of every class in both runs, the one that lost most at the bottom."""
     with _figure(path, 1.2 + 0.25 * len(rows)) as figure:
         axes = figure.subplots()
         for y, row in enumerate(rows):
@@ -197,7 +197,7 @@ def classes(path: Path, rows: Sequence[ClassChange], before: str, after: str) ->
             axes.plot(row.before, y, "o", color="white", markeredgecolor=BASELINE, markersize=6)
             axes.plot(row.after, y, "o", color=colour, markersize=6)
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
-        axes.set(xlabel=f"F by class: open {before}, filled {after}", ylim=(-0.7, len(rows) - 0.3))
+        axes.set(xlabel=f"score by class: open {before}, filled {after}", ylim=(-0.7, len(rows) - 0.3))
 
 
 def examples(path: Path, pairs: Sequence[ExamplePair]) -> None:
@@ -246,7 +246,7 @@ def _score(axes: Axes, run: RecordedRun, smooth: int) -> None:
 
 
 def _lines(axes: Axes, run: RecordedRun, columns: dict[str, tuple[str, str]]) -> None:
-    """These columns by epoch; says so where none of them was recorded."""
+    """These columns by epoch; a note if none of them was recorded."""
     for name, (colour, label) in columns.items():
         column = run.columns.get(name)
         if column:
@@ -267,7 +267,7 @@ def _gap(axes: Axes, run: RecordedRun) -> None:
 
 
 def _gaps(run: RecordedRun) -> dict[int, float]:
-    """Training less validation score in points by epoch, where there are both."""
+    """Training less validation score in points, by epoch, where both exist."""
     pairs = enumerate(zip(run.train_scores, run.scores, strict=False), 1)
     return {epoch: 100 * (train - score) for epoch, (train, score) in pairs if None not in (train, score)}
 
@@ -282,7 +282,7 @@ def _floats(column: Sequence[float | None]) -> list[float]:
 
 
 def _scale(axes: Axes, parameter: Parameter) -> None:
-    """A parameter's range on its own scale and a little more, so that nobody stands on the axis."""
+    """A parameter's range on its own scale with a margin, so that no point lies on the axis."""
     low, high = parameter.low, parameter.high
     if not parameter.log:
         pad = 0.04 * (high - low)

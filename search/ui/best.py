@@ -19,7 +19,7 @@ from search.ui.overview import cause, distance_to_target
 
 ONE_SEED = (
     "Each is one run with one seed, and the best of many runs is partly luck: "
-    "no evidence yet that its config is the better one."
+    "this is no evidence yet that its config is better."
 )
 
 
@@ -35,8 +35,8 @@ def best_summary(
     """The best trial, parameter by parameter against the best known config, and where its files are.
 
     Args:
-        known: the best of the known configs that completed, if any did.
-        smooth: how many validations the score is the mean of.
+        known: the best known config that completed, if any did.
+        smooth: number of validations in the mean that is the score.
     """
     mean = f"mean of {smooth} validations" if smooth > 1 else "one validation"
     best = f"epoch {formatting.whole(record.best_epoch)} scored {formatting.score(record.best_score)}"
@@ -55,14 +55,14 @@ def best_summary(
 
 
 def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
-    """The end of a search: what became of the trials, the best of them, what to do next."""
+    """The end of a search: how the trials ended, the best of them, what to do next."""
     budget = snapshot.budget
     title = Text.assemble((formatting.one_line(snapshot.study), "bold"), "  ")
     title.append(f"{budget.finished} of {budget.trials} trials: {budget.complete} complete, ")
     title.append(f"{budget.pruned} pruned, {budget.failed} failed")
     if budget.gpu_hours is not None:
         title.append(f"; {formatting.gpu_hours(budget)}")
-    epochs = f"{snapshot.epochs_run} epochs run, {snapshot.epochs_saved} left out by pruning"
+    epochs = f"{snapshot.epochs_run} epochs run, at most {snapshot.epochs_saved} saved by pruning"
     parts: list[RenderableType] = [title, Text(epochs, style="dim")]
     if snapshot.best is not None:
         best = best_summary(
@@ -80,7 +80,7 @@ def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
 
 
 def _next(snapshot: Snapshot) -> list[str]:
-    """The commands that a person would use now."""
+    """The commands to use next."""
     if not snapshot.budget.used_up:
         return [f"search start --study {snapshot.study}"]
     if snapshot.answer is not None:
@@ -92,14 +92,14 @@ def _next(snapshot: Snapshot) -> list[str]:
 
 
 def _against(record: Record, known: Record | None, direction: Direction) -> list[RenderableType]:
-    """The parameters of `record`, old → new where `known` had another value, and the gain in words."""
+    """The parameters of `record`, old → new where `known` has another value, and the gain in words."""
     if known is None or known.number == record.number:
         values = {name: formatting.parameter(value) for name, value in record.params.items()}
         if known is None:
-            said = "No known config completed, so there is none to compare it with."
+            sentence = "No known config has completed, so there is nothing to compare it with."
         else:
-            said = f"It is the known config {formatting.one_line(known.known or formatting.DASH)}."
-        return [pairs(values), Text(), Text(said)]
+            sentence = f"It is the known config {formatting.one_line(known.known or formatting.DASH)}."
+        return [pairs(values), Text(), Text(sentence)]
 
     name = formatting.one_line(known.known or formatting.DASH)
     rows = {"": Text(f"{name} → trial {record.number}", style="dim")}
@@ -110,11 +110,11 @@ def _against(record: Record, known: Record | None, direction: Direction) -> list
     source = f"the best known config, {name} (trial {known.number}, {formatting.score(known.value)})"
     better = formatting.gain(record.value, known.value, direction)
     if better is None:
-        said = f"Compared with {source}."
+        sentence = f"Compared with {source}."
     else:
         word = "better" if better >= 0 else "worse"
-        said = f"{formatting.score(abs(better))} {word} than {source}. {ONE_SEED}"
-    return [pairs(rows), Text(), prose(said)]
+        sentence = f"{formatting.score(abs(better))} {word} than {source}. {ONE_SEED}"
+    return [pairs(rows), Text(), prose(sentence)]
 
 
 def _failures(snapshot: Snapshot) -> list[Text]:

@@ -1,4 +1,4 @@
-"""What happened in a study between two snapshots, a sentence each: the lines of a log."""
+"""What happened in a study between two snapshots: the lines of a log."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ from search.ui import forecast
 from search.ui.overview import cause, distance_to_known, parameters, stopping
 
 LISTED = 4
-"""How many running trials a line of progress names."""
+"""Running trials that a progress line names."""
 
 
 def beginning(snapshot: Snapshot) -> Iterator[str]:
-    """Where a study stands when somebody begins to look."""
+    """The state of a study at the first look."""
     profile = f", profile {snapshot.profile}" if snapshot.profile else ""
     yield f"study {snapshot.study}{profile}, {snapshot.storage}"
     yield progress(snapshot)
@@ -25,7 +25,7 @@ def beginning(snapshot: Snapshot) -> Iterator[str]:
 
 
 def events(before: Snapshot, after: Snapshot) -> Iterator[str]:
-    """What is new in `after`, in an order in which it can have come about."""
+    """What is new in `after`, in an order in which it may have happened."""
     yield from _workers(before, after)
     yield from _ended(before, after)
     yield from _taken_up(before, after)
@@ -33,7 +33,7 @@ def events(before: Snapshot, after: Snapshot) -> Iterator[str]:
 
 
 def progress(snapshot: Snapshot) -> str:
-    """How far a study and its running trials are, on one line."""
+    """The progress of a study and its running trials, on one line."""
     budget = snapshot.budget
     parts = [
         f"{budget.finished} of {budget.trials} trials finished",
@@ -67,7 +67,7 @@ def _workers(before: Snapshot, after: Snapshot) -> Iterator[str]:
     running = {record.number for record in after.running}
     for key, worker in old.items():
         if key not in new:
-            # One that leaves of its own accord gives its trial back or has told its end.
+            # A worker that leaves in good order has given its trial back or reported its end.
             lost = worker.state != "stopping" and worker.trial in running
             yield f"worker {_name(worker)} " + (f"lost with trial {worker.trial}" if lost else "left")
 

@@ -1,4 +1,4 @@
-"""How long a trial and a study will still take, from what their trials took so far.
+"""How long a trial and a study will still take, judging by the trials so far.
 
 Nothing is remembered between two snapshots: a forecast is a function of one, so that `search status`
 and the live view say the same.
@@ -10,15 +10,15 @@ from search.records import Record, Snapshot
 
 
 def trial_left(record: Record, epochs: int | None, snapshot: Snapshot) -> float | None:
-    """Seconds until the last of a running trial's `epochs`, if it is neither pruned nor stopped early."""
+    """Seconds until the end of a running trial, unless it is pruned or stops early; None if not known."""
     if not record.epochs or not epochs:
         return None
-    # An epoch is under way: on average half of it is done.
+    # The current epoch is half done on average.
     done = record.epochs + 0.5
     if record.attempts == 1 and record.seconds is not None:
         pace = record.seconds / done
     else:
-        # A trial that was taken over has counted the hours in which nobody held it.
+        # The time of a trial that was taken over includes waiting.
         paces = [r.seconds / r.epochs for r in _undisturbed(snapshot) if r.seconds and r.epochs]
         if not paces:
             return None
@@ -27,7 +27,7 @@ def trial_left(record: Record, epochs: int | None, snapshot: Snapshot) -> float 
 
 
 def study_left(snapshot: Snapshot) -> float | None:
-    """Seconds until the present workers have used up the budget; None where that cannot be said.
+    """Seconds until the current workers have used up the budget; None if not known.
 
     A trial to come is taken to last as long as those that finished did, pruned ones included; before
     any has, as long as the running ones would to their last epoch.
@@ -53,7 +53,7 @@ def study_left(snapshot: Snapshot) -> float | None:
     hours = snapshot.budget.gpu_hours_left
     if hours is None:
         return to_the_last_trial
-    # When they are used the last claims were made: on average those trials are half-way.
+    # When the hours are used up, the last trials claimed are half done on average.
     return min(to_the_last_trial, hours * 3600 / len(held) + typical / 2)
 
 

@@ -27,7 +27,7 @@ class LiveView:
     """A context manager that keeps one picture of the latest snapshot on a terminal."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        # Rich would send what others print to stdout to stderr, where nobody could pipe it.
+        # By default rich redirects stdout to stderr, and data printed there could not be piped.
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False)
         self._clock = clock
         self._drawn: float | None = None
@@ -54,7 +54,7 @@ class LiveView:
 
 
 class PlainView:
-    """A context manager that writes a line, with the time before it, for each thing that happened."""
+    """A context manager that writes a line with a time stamp for each event."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class PlainView:
         return self
 
     def update(self, snapshot: Snapshot) -> None:
-        """Write what is new in `snapshot`, and every `PROGRESS_SECONDS` how far the study is."""
+        """Write what is new in `snapshot`, and the study's progress every `PROGRESS_SECONDS`."""
         for line in beginning(snapshot) if self._last is None else events(self._last, snapshot):
             self._write(line)
         self._last = snapshot
@@ -96,6 +96,6 @@ View = LiveView | PlainView
 
 
 def view(stderr: TextIO) -> View:
-    """The live view where `stderr` is a terminal that can move its cursor, else the plain one."""
+    """The live view if `stderr` is a terminal that can move its cursor, else the plain one."""
     console = Console(file=stderr, highlight=False)
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(stderr)

@@ -17,10 +17,10 @@ from search.ui import forecast
 from search.ui import workers as roster
 
 WIDEST = 140
-"""Columns beyond which a picture gets no easier to read."""
+"""Columns beyond which wider output is no easier to read."""
 
 STOPPING = {
-    "drain": "stopping: running trials go on to their end, no new ones start",
+    "drain": "stopping: running trials finish, no new ones start",
     "now": "stopping now: running trials save a checkpoint and wait to be resumed",
     "bugs": "stopped: three bugs in a row (search trials N shows the traceback of one)",
 }
@@ -56,7 +56,7 @@ class Overview:
 
 
 def headline(snapshot: Snapshot, width: int) -> list[Text]:
-    """Which study this is, how far it is, what became of its trials, when it will be done."""
+    """The study's name, its progress, the states of its trials, and the time left."""
     budget = snapshot.budget
     title = Text.assemble((formatting.one_line(snapshot.study), "bold"))
     if snapshot.profile:
@@ -103,7 +103,7 @@ def parameters(record: Record) -> list[Text]:
 
 
 def cause(record: Record) -> str:
-    """Why a trial ended before its last epoch; of a traceback the line that names the exception."""
+    """Why a trial ended before its last epoch; of a traceback, the line that names the exception."""
     if record.reason is None:
         return formatting.DASH
     lines = [line for line in record.reason.text.splitlines() if line.strip()]
@@ -117,7 +117,7 @@ def stopping(stop: str) -> str:
 
 
 def distance_to_known(record: Record, known: Record | None, direction: Direction) -> Text | None:
-    """How much better a trial is than the best known config; None where that cannot be said."""
+    """How much better a trial is than the best known config; None if that is not known."""
     if record.known:
         return Text(f"the known config {formatting.one_line(record.known)}")
     better = formatting.gain(record.value, known.value if known else None, direction)
@@ -131,7 +131,7 @@ def distance_to_known(record: Record, known: Record | None, direction: Direction
 
 
 def distance_to_target(value: float | None, target: float | None, direction: Direction) -> Text | None:
-    """How far a value is from the target; None where there is none."""
+    """How far a value is from the target; None if there is no target."""
     better = formatting.gain(value, target, direction)
     if better is None:
         return None
@@ -174,7 +174,7 @@ def _notes(snapshot: Snapshot, width: int) -> list[Text]:
 
 
 def _ends(left: Text, right: Text, width: int) -> Text:
-    """One line with `left` and `right` at its ends; `right` gives way."""
+    """One line with `left` and `right` at its ends; `right` is shortened first."""
     left.truncate(width, overflow="ellipsis")
     room = width - left.cell_len - 2
     if room < 1:

@@ -1,4 +1,4 @@
-"""`search trials`: a row per trial, or all there is to say of one."""
+"""`search trials`: a row per trial, or one trial in full."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,13 +29,13 @@ def trials_page(
 def trials_table(records: Sequence[Record], best: int | None = None) -> RenderableType:
     """A row per trial; `best` is the number of the one to mark.
 
-    As many parameters have a column as there is room for; the others are named below.
+    As many parameters get a column as there is room for; the others are named below.
     """
     return _Trials(records, best)
 
 
 def trial_detail(record: Record) -> RenderableType:
-    """All there is to say of one trial: how it ended and why, its parameters, its curve."""
+    """One trial in full: how it ended and why, its parameters, its curve."""
     epochs = f"{record.epochs} in {formatting.duration(record.seconds)}"
     taken_up = "" if record.attempts == 1 else f", taken up {record.attempts} times"
     repeats = "" if record.repeat_of is None else f", the config of trial {record.repeat_of} once more"
@@ -57,7 +57,7 @@ def trial_detail(record: Record) -> RenderableType:
     if record.reason:
         where = f" at epoch {record.reason.epoch}" if record.reason.epoch is not None else ""
         label = Text.assemble((f"{record.reason.code}{where}", STYLES[record.state]))
-        # A traceback keeps its lines; what else moves the cursor goes.
+        # A traceback keeps its lines; other characters that move the cursor are removed.
         lines = (
             Text("".join(c for c in line if c.isprintable())) for line in record.reason.text.splitlines()
         )
@@ -86,9 +86,9 @@ def _plot(record: Record) -> list[Text]:
     lines.append(Text(f"{'':>{margin}} {axis}", style="dim"))
     if record.best_epoch is not None and record.best_epoch <= last:
         column = (record.best_epoch - 1) * width // last
-        said = f"epoch {record.best_epoch}"
-        fits = column >= len(said) + 1
-        marker = f"{said} ▲".rjust(column + 1) if fits else " " * column + f"▲ {said}"
+        label = f"epoch {record.best_epoch}"
+        fits = column >= len(label) + 1
+        marker = f"{label} ▲".rjust(column + 1) if fits else " " * column + f"▲ {label}"
         lines.append(Text(f"{'':>{margin}} {marker}"))
     return lines
 

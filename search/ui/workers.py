@@ -18,7 +18,7 @@ FIGURES = {"score": 7, "best": 7, "LR": 6, "img/s": 5, "ETA": 7}
 """Widths of the columns of numbers; the learning rate's holds `8.0e-4`, the ETA's `59m 59s`."""
 
 DISPENSABLE = ("img/s", "LR", "best", "ETA", "device")
-"""What a narrow terminal does without, in this order."""
+"""Columns that a narrow terminal leaves out, in this order."""
 
 GAP = 2
 LONGEST_DEVICE = 20
@@ -28,15 +28,15 @@ BAR_BESIDE_CURVE = 12
 NARROWEST_CURVE = 20
 
 SILENT_AFTER = 30.0
-"""Seconds without a sign of life after which a worker's row says so."""
+"""Seconds without a heartbeat after which a worker's row says so."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A worker, or a running trial that nobody holds.
+class WorkerRow:
+    """A worker, or a running trial without a worker.
 
     Attributes:
-        state: stands in place of the bar where there is no epoch to show.
+        state: shown in place of the bar if there is no epoch to show.
         figures: texts by column, as in `FIGURES`.
     """
 
@@ -49,7 +49,7 @@ class Row:
     curve: Sequence[float | None]
 
 
-def rows(snapshot: Snapshot) -> list[Row]:
+def rows(snapshot: Snapshot) -> list[WorkerRow]:
     """A row for each worker, then one for each running trial that no worker holds."""
     running = {record.number: record for record in snapshot.running}
     held = {worker.trial for worker in snapshot.workers}
@@ -61,7 +61,7 @@ def rows(snapshot: Snapshot) -> list[Row]:
 
 
 def lines(snapshot: Snapshot, width: int, room: int | None = None) -> list[Text]:
-    """The table, `width` columns wide and at most `room` lines long, or as long as it takes."""
+    """The table, `width` columns wide and at most `room` lines long; as long as needed if None."""
     everyone = rows(snapshot)
     if not everyone:
         return []
@@ -79,7 +79,7 @@ def lines(snapshot: Snapshot, width: int, room: int | None = None) -> list[Text]
 
 
 def bar(parts: Iterable[tuple[float, str]], width: int) -> Text:
-    """Shares of 1 with their styles, one after the other; what is left is a thin line."""
+    """Shares of 1 with their styles, one after the other; the rest is a thin line."""
     line, end = Text(), 0.0
     for share, style in parts:
         end = min(1.0, end + share)
@@ -89,12 +89,12 @@ def bar(parts: Iterable[tuple[float, str]], width: int) -> Text:
 
 def _of_worker(
     worker: WorkerView, running: dict[int, Record], snapshot: Snapshot, several_hosts: bool
-) -> Row:
+) -> WorkerRow:
     record = None if worker.trial is None else running.get(worker.trial)
     left = forecast.trial_left(record, worker.epochs, snapshot) if record else None
     device = f"{worker.host} {worker.device}" if several_hosts else worker.device
     silent = worker.seen_seconds_ago > SILENT_AFTER
-    return Row(
+    return WorkerRow(
         device=formatting.one_line(device),
         trial=worker.trial,
         state=formatting.one_line(worker.state),
@@ -111,13 +111,13 @@ def _of_worker(
     )
 
 
-def _of_orphan(record: Record) -> Row:
+def _of_orphan(record: Record) -> WorkerRow:
     figures = dict.fromkeys(FIGURES, formatting.DASH)
     figures |= {"score": formatting.score(record.last), "best": formatting.score(record.best_score)}
-    return Row(formatting.DASH, record.number, "no worker", None, None, figures, record.curve)
+    return WorkerRow(formatting.DASH, record.number, "no worker", None, None, figures, record.curve)
 
 
-def _table(shown: Sequence[Row], width: int) -> tuple[list[Text], bool]:
+def _table(shown: Sequence[WorkerRow], width: int) -> tuple[list[Text], bool]:
     """Header and rows, and whether the curves are among the columns."""
     count = max((len(_count(row)) for row in shown), default=0)
     state = max(len("epoch"), *(len(row.state) for row in shown))
@@ -163,18 +163,18 @@ def _total(widths: dict[str, int]) -> int:
     return sum(widths.values()) + GAP * (len(widths) - 1)
 
 
-def _count(row: Row) -> str:
+def _count(row: WorkerRow) -> str:
     return f"{row.epoch or 0}/{row.epochs}" if row.trial is not None and row.epochs else ""
 
 
-def _epoch(row: Row, length: int, count: int) -> Text:
+def _epoch(row: WorkerRow, length: int, count: int) -> Text:
     if row.trial is None or not row.epochs:
         return Text(row.state, style="dim")
     share = (row.epoch or 0) / row.epochs
     return bar([(share, "cyan")], length).append(f" {_count(row):>{count}}")
 
 
-def _curves(shown: Sequence[Row], width: int) -> list[Text]:
+def _curves(shown: Sequence[WorkerRow], width: int) -> list[Text]:
     """A line per row: the trial, its shape, its lowest and highest score.
 
     A trial without a score yet has its line too, so that the picture keeps its height.

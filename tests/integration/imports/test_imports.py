@@ -118,7 +118,7 @@ def test_they_never_enter_the_search(study: Search, command: Command) -> None:
 def test_a_run_is_imported_once_or_replaced(study: Search, command: Command) -> None:
     command("import", "many.csv")
     line = refused(command, study, "import", "hand", "many.csv")
-    assert "has a run 'first' already" in line and "--update" in line
+    assert "already has a run 'first'" in line and "--update" in line
     assert len(command("status", "--json").json["imported"]) == 2, "hand came with it, and was not stored"
     (study.folder / "many.csv").write_text(ROWS.replace("0.71", "0.72"))
     command("import", "hand", "many.csv", "--update")
@@ -215,7 +215,7 @@ def test_imported_runs_are_compared_by_name(study: Search, command: Command) -> 
     beside = command("compare", "0", "night", "--json").json
     assert beside["changed"]["x"] == [0.3, 0.4], "a score of the study's own: by what the database holds"
     for name, parts in {
-        "first": ["'first' was imported as one row", "without a curve"],
+        "first": ["'first' was imported as a row", "without a curve"],
         "night": ["no metric in common"],
         "nihgt": ["no imported run", "by hand"],
     }.items():
@@ -326,7 +326,7 @@ FILES: dict[str, tuple[str | bytes, list[str]]] = {
     "zero.csv": (changed("1,0.2", "0,0.2"), ["zero.csv:2: epoch is '0' where 1 is due"]),
     "nothing.csv": ("epoch,score\n1,nan\n2,\n", ["score holds no score"]),
     "quote.csv": ('epoch,score\n1,"0.2\n', ["quote.csv", "not CSV"]),
-    "bytes.csv": (b"\xff\xfe\x00", ["bytes.csv", "not a text in UTF-8"]),
+    "bytes.csv": (b"\xff\xfe\x00", ["bytes.csv", "not UTF-8 text"]),
     "infinite.csv": (changed("0.71", "inf", ROWS), ["infinite.csv:2: score is 'inf'", "remove the row"]),
     "epochs.csv": (changed("9,20", "9,-20", ROWS), ["epochs.csv:2: epochs is '-20'"]),
     "number.csv": (changed("first", "17", ROWS), ["'17' is what a trial is called", "--name"]),

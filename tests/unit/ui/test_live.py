@@ -409,7 +409,7 @@ def test_plain_lines_tell_what_happened():
     assert added[6] == ["trial 4 taken over on here cuda:0 after epoch 4"]
     assert added[7][0] == "worker here cuda:0 left"
     assert added[7][1].startswith("trial 4 complete")
-    assert added[7][2].startswith("stopping: running trials go on")
+    assert added[7][2].startswith("stopping: running trials finish")
 
 
 def test_plain_progress_comes_every_half_minute_and_only_where_it_changed():
@@ -504,7 +504,7 @@ def test_best_summary_says_what_differs_and_claims_nothing():
 
 def test_best_summary_without_something_to_compare_with():
     alone = words(best_summary(record(7), None, None, direction="maximize", smooth=1))
-    assert "No known config completed" in alone
+    assert "No known config has completed" in alone
     assert "one validation" in alone
     known = record(0, known="A")
     assert "It is the known config A." in words(
@@ -517,7 +517,7 @@ def test_the_closing_words_keep_commands_on_one_line():
     state = pictured(study=name, budget=Budget(10, 10, 7, 2, 1, 0))
     seen = text(closing(state, Path("runs/mseg/trial-0002")), 80)
     assert "10 of 10 trials: 7 complete, 2 pruned, 1 failed\n" in seen
-    assert "40 epochs run, 12 left out by pruning\n" in seen
+    assert "40 epochs run, at most 12 saved by pruning\n" in seen
     assert "0.0100 better than the best known config" in " ".join(seen.split())
     assert "runs/mseg/trial-0002" in seen
     assert f"next\n  search report --study {name}\n  search confirm --study {name}\n" in seen
