@@ -133,8 +133,8 @@ def read_leaves(path: Path) -> dict[str, Any]:
     """Every setting of a `config.yaml` by dotted name; `8e-4` is a number."""
     root = parse_yaml(read_text(path), lambda mark: f"{path}:{mark.line + 1}:{mark.column + 1}").plain()
     if not isinstance(root, dict) or not root:
-        found = "is empty" if not root else f"holds {show(root)}, not sections"
-        raise UserError(f"{path}: {found}; give the {CONFIG} that the run wrote")
+        problem = "is empty" if not root else f"holds {show(root)}, not sections"
+        raise UserError(f"{path}: {problem}; give the {CONFIG} that the run wrote")
     return flat(root)
 
 
@@ -160,8 +160,8 @@ def read_columns(path: Path, score: str) -> dict[str, Column]:
     if not isinstance(columns, dict):
         raise UserError(f"{path}: holds {show(columns)}, not lists by name; it needs at least {score}")
     if score not in columns:
-        there = ", ".join(columns) or "nothing"
-        raise UserError(f"{path}: has no {score}, only {show(there)}; without scores there is no curve")
+        names = ", ".join(columns) or "nothing"
+        raise UserError(f"{path}: has no {score}, only {show(names)}; without scores there is no curve")
     for name, column in columns.items():
         _check(path, name, column, may_be_lists=name != score)
     lengths = {name: len(column) for name, column in columns.items()}

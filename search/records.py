@@ -81,8 +81,8 @@ class Record:
 
 def candidates(records: Sequence[Record], direction: Direction) -> list[Record]:
     """The trials that may be the best, best value first."""
-    found = [record for record in records if record.is_candidate]
-    return sorted(found, key=lambda record: -sign_of(direction) * (record.value or 0.0))
+    possible = [record for record in records if record.is_candidate]
+    return sorted(possible, key=lambda record: -sign_of(direction) * (record.value or 0.0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

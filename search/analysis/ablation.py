@@ -96,14 +96,14 @@ class Ablation(RetrainingAnswer):
 
 def ablation(study: str, plan: Plan, results: Results, direction: Direction, *, ended: bool) -> Ablation:
     """The answer in these results; `ended` if nothing more will be planned."""
-    found = Effects(results.scores, [config.changes for config in plan.configs])
+    contrasts = Effects(results.scores, [config.changes for config in plan.configs])
     decided = decisions(results.scores[: plan.opening, : results.rounds], plan.first, plan.last)
     seeds = np.isfinite(results.scores).sum(axis=1)
     texts = [described(change) for change in plan.changes]
     effects = []
-    for change, estimate in enumerate(found.alone):
-        config = found.alone_config(change)
-        verdict = _verdict(found, estimate, decided[config], sign_of(direction))
+    for change, estimate in enumerate(contrasts.alone):
+        config = contrasts.alone_config(change)
+        verdict = _verdict(contrasts, estimate, decided[config], sign_of(direction))
         effects.append(
             Effect(text=texts[change], seeds=int(seeds[config]), effect=estimate, verdict=verdict)
         )
@@ -112,18 +112,18 @@ def ablation(study: str, plan: Plan, results: Results, direction: Direction, *, 
         plan=plan,
         direction=direction,
         a=plan.configs[REFERENCE],
-        b=plan.configs[found.whole],
-        means=(found.blocks.mean(REFERENCE), found.blocks.mean(found.whole)),
-        total=found.total,
+        b=plan.configs[contrasts.whole],
+        means=(contrasts.blocks.mean(REFERENCE), contrasts.blocks.mean(contrasts.whole)),
+        total=contrasts.total,
         effects=sorted(effects, key=lambda each: -abs(each.effect.value) if each.effect else 0.0),
-        pairs=found.pairs,
+        pairs=contrasts.pairs,
         texts=texts,
-        unexplained=found.unexplained,
+        unexplained=contrasts.unexplained,
         planned=results.planned,
         open=results.running,
         lost=results.lost,
         ended=ended,
-        noise=found.blocks.noise,
+        noise=contrasts.blocks.noise,
     )
 
 
@@ -134,7 +134,9 @@ def described(change: Change) -> str:
     return text + (f" (with {', '.join(name for name, _ in rest)})" if rest else "")
 
 
-def _verdict(found: Effects, effect: Estimate | None, decision: RaceDecision | None, sign: int) -> Verdict:
+def _verdict(
+    contrasts: Effects, effect: Estimate | None, decision: RaceDecision | None, sign: int
+) -> Verdict:
     if decision is not None:
         return "helps" if (decision.side == "higher") == (sign > 0) else "hurts"
-    return "small" if effect is not None and found.is_small(effect) else "not settled"
+    return "small" if effect is not None and contrasts.is_small(effect) else "not settled"

@@ -17,7 +17,7 @@ Change = Mapping[str, tuple[Any, Any]]
 
 def changes_between(space: Space, a: Params, b: Params) -> list[Change]:
     """The changes from `a` to `b`, each of which can be made without the others."""
-    found: dict[str, dict[str, tuple[Any, Any]]] = {}
+    changes: dict[str, dict[str, tuple[Any, Any]]] = {}
     decided_by: dict[str, str] = {}
     for parameter in space.parameters:  # parents come first
         name = parameter.name
@@ -26,8 +26,8 @@ def changes_between(space: Space, a: Params, b: Params) -> list[Change]:
         parents = [decided_by[parent] for parent in parameter.when if parent in decided_by]
         in_both = name in a and name in b
         decided_by[name] = name if in_both or not parents else parents[0]
-        found.setdefault(decided_by[name], {})[name] = a.get(name), b.get(name)
-    return list(found.values())
+        changes.setdefault(decided_by[name], {})[name] = a.get(name), b.get(name)
+    return list(changes.values())
 
 
 def between(space: Space, a: Params, b: Params, made: Collection[str]) -> dict[str, Any]:

@@ -71,13 +71,13 @@ class Effects:
     @cached_property
     def pairs(self) -> list[PairEffect]:
         """The pairs that were trained; with two changes, B is one."""
-        found = []
+        trained = []
         for config, made in enumerate(self.combinations):
             if len(made) == 2 and np.isfinite(self.scores[config]).any():
                 both = self.blocks.difference(config, REFERENCE)
                 beyond = self._contrast(self._interaction(config))
-                found.append(PairEffect(config, (made[0], made[1]), both, beyond))
-        return found
+                trained.append(PairEffect(config, (made[0], made[1]), both, beyond))
+        return trained
 
     @cached_property
     def unexplained(self) -> Estimate | None:
@@ -134,22 +134,24 @@ def next_round(
     seeds = scores.shape[1]
     if seeds < first:
         return [(config, block) for block in range(seeds, first) for config in range(opening)]
-    found = Effects(scores, combinations)
-    if (pair := found.next_pair()) is not None:
+    effects = Effects(scores, combinations)
+    if (pair := effects.next_pair()) is not None:
         return [(pair, block) for block in range(seeds)]
     if seeds >= last:
         return []
     decided = decisions(scores[:opening], first, last)
     sizes: dict[int, float] = {}
     for config in range(1, opening):
-        effect = found.blocks.difference(config, REFERENCE)
-        if decided[config] is None and not (effect and config != found.whole and found.is_small(effect)):
+        effect = effects.blocks.difference(config, REFERENCE)
+        if decided[config] is None and not (
+            effect and config != effects.whole and effects.is_small(effect)
+        ):
             sizes[config] = abs(effect.value) if effect else 0.0
-    for each in found.pairs:
+    for each in effects.pairs:
         beyond = each.interaction
-        if each.config >= opening and beyond and beyond.p > UNEXPLAINED and not found.is_small(beyond):
+        if each.config >= opening and beyond and beyond.p > UNEXPLAINED and not effects.is_small(beyond):
             sizes[each.config] = abs(beyond.value)
     if not sizes:
         return []
-    needed = sorted(sizes.keys() - {found.whole}, key=lambda config: -sizes[config])
-    return [(config, seeds) for config in (REFERENCE, found.whole, *needed)]
+    needed = sorted(sizes.keys() - {effects.whole}, key=lambda config: -sizes[config])
+    return [(config, seeds) for config in (REFERENCE, effects.whole, *needed)]

@@ -115,8 +115,8 @@ def importance_of(
         evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # resampled trials may lack a branch; `normalize` may change
-            found = get_param_importances(study, evaluator=evaluator, normalize=False)
-        return np.array([found.get(name, 0.0) for name in spread])
+            by_name = get_param_importances(study, evaluator=evaluator, normalize=False)
+        return np.array([by_name.get(name, 0.0) for name in spread])
 
     rng = np.random.default_rng(0)  # the same records give the same report
     everyone = np.arange(count)
@@ -127,7 +127,7 @@ def importance_of(
     chance = np.percentile(shuffled.max(axis=1), CHANCE, method="higher")
     shares = _shares(estimate)
     low, high = np.percentile(resampled, [(100 - LEVEL) / 2, (100 + LEVEL) / 2], axis=0)
-    found = [
+    with_intervals = [
         Share(
             name=name,
             share=float(shares[index]),
@@ -138,7 +138,7 @@ def importance_of(
         for index, name in enumerate(spread)
     ]
     return Importance(
-        shares=sorted(found, key=lambda share: -share.share),
+        shares=sorted(with_intervals, key=lambda share: -share.share),
         trials=count,
         top=int(np.ceil(quantile * count)),
         chance=float(chance / max(estimate.sum(), TINY)),

@@ -129,23 +129,23 @@ def audit(records: Sequence[Record], direction: Direction, smooth: int) -> Pruni
     )
 
 
-def sentences(found: PruningAudit) -> list[str]:
+def sentences(result: PruningAudit) -> list[str]:
     """The audit in words; empty if nothing was pruned and nothing would have been."""
     parts = []
-    if found.pruned:
-        likely, most = found.saved, found.saved_at_most
-        whole = found.run.epochs + likely.epochs
+    if result.pruned:
+        likely, most = result.saved, result.saved_at_most
+        whole = result.run.epochs + likely.epochs
         share = f" ({likely.epochs / whole:.0%} of what would have run)" if whole else ""
         limit = f"; at most {most.epochs} epochs, {_hours(most)}" if most != likely else ""
         parts.append(
-            f"{_trials(found.pruned)} ended early saved about {likely.epochs} epochs{share}, "
+            f"{_trials(result.pruned)} ended early saved about {likely.epochs} epochs{share}, "
             f"{_hours(likely)}{limit}"
         )
-    if found.controls:
-        parts.append(_of_controls(found))
-    elif found.pruned:
+    if result.controls:
+        parts.append(_of_controls(result))
+    elif result.pruned:
         parts.append("no control ran on to its end, so what pruning lost is not known")
-    at_verdicts = [rank for rank in found.ranks if rank.epoch == found.decided_at]
+    at_verdicts = [rank for rank in result.ranks if rank.epoch == result.decided_at]
     for rank in at_verdicts if parts else ():
         parts.append(
             f"rank correlation between epoch {rank.epoch}, the median epoch of the verdicts, and the end: "
@@ -247,19 +247,21 @@ def _lead(complete: Sequence[Record], direction: Direction) -> float | None:
     return formatting.gain(best(controls), best(others), direction) if controls and others else None
 
 
-def _of_controls(found: PruningAudit) -> str:
-    controls = "1 control ran on" if found.controls == 1 else f"{found.controls} controls ran on"
-    rate = found.false_kills
+def _of_controls(result: PruningAudit) -> str:
+    controls = "1 control ran on" if result.controls == 1 else f"{result.controls} controls ran on"
+    rate = result.false_kills
     if rate is None:
         return f"{controls}; what pruning lost is not known, since no other trial is complete"
     kills = (
         f"{controls}: {rate.count} ended better than half of the trials kept (false kills "
         f"{rate.share:.0%}, 95 % interval {rate.low:.0%} to {rate.high:.0%})"
     )
-    if found.lead is None:
+    if result.lead is None:
         return kills
-    word = "better than" if found.lead > 0 else "behind"
-    return f"{kills}; the best of them is {formatting.score(abs(found.lead))} {word} the best of the others"
+    word = "better than" if result.lead > 0 else "behind"
+    return (
+        f"{kills}; the best of them is {formatting.score(abs(result.lead))} {word} the best of the others"
+    )
 
 
 # -- what an early score says ----------------------------------------------------------------------
@@ -270,8 +272,8 @@ def _ranks(complete: Sequence[Record], decided_at: int | None, smooth: int) -> l
         return []
     horizon = median(_horizon(record) for record in complete)
     epochs = {max(1, round(share * horizon)) for share in SHARES} | ({decided_at} if decided_at else set())
-    found = (rank_correlation(complete, epoch, smooth) for epoch in sorted(epochs))
-    return [rank for rank in found if rank is not None]
+    correlations = (rank_correlation(complete, epoch, smooth) for epoch in sorted(epochs))
+    return [rank for rank in correlations if rank is not None]
 
 
 def _smoothed(record: Record, epoch: int, smooth: int) -> float | None:

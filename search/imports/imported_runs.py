@@ -41,15 +41,13 @@ def read_paths(
         UserError: one of them is no run.
     """
     vocabulary = vocabulary or vocabulary_of()
-    found = [run for path in paths for run in _read(path, vocabulary)]
+    read = [run for path in paths for run in _read(path, vocabulary)]
     if name is not None:
-        if len(found) != 1:
-            raise UserError(
-                f"--name {show(name)}: names a single run, and there are {len(found)} runs here"
-            )
-        found = [replace(found[0], run=replace(found[0].run, name=name))]
-    names = Counter(each.run.name for each in found)
-    for each in found:
+        if len(read) != 1:
+            raise UserError(f"--name {show(name)}: names a single run, and there are {len(read)} runs here")
+        read = [replace(read[0], run=replace(read[0].run, name=name))]
+    names = Counter(each.run.name for each in read)
+    for each in read:
         title = each.run.name
         if not title.strip() or not title.isprintable() or len(title) > LONGEST or "/" in title:
             raise UserError(
@@ -62,16 +60,16 @@ def read_paths(
             )
         if names[title] > 1:
             raise UserError(f"{each.source}: {names[title]} runs are called {title!r}; rename them")
-    return found
+    return read
 
 
-def store(study: "Study", found: Sequence[ReadRun], *, update: bool) -> list[ImportedRun]:
+def store(study: "Study", read: Sequence[ReadRun], *, update: bool) -> list[ImportedRun]:
     """Stores the runs beside the trials of `study`, all or none; `update` replaces existing ones.
 
     Raises:
         UserError: a name is taken, or higher scores are better in a run and lower ones in the study.
     """
-    rows = [_row(study, each) for each in found]
+    rows = [_row(study, each) for each in read]
     taken = imports.put(study.engine, study.id, rows, replace=update)
     if taken:
         raise UserError(

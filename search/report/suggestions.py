@@ -65,7 +65,7 @@ def suggestions(data: ReportData, start: str) -> list[Suggestion]:
     Args:
         start: the command that makes a study `{name}` with the same document and data, up to its `--set`.
     """
-    found = (
+    possible = (
         _more_trials(data),
         _confirm(data),
         _ablate(data),
@@ -73,7 +73,7 @@ def suggestions(data: ReportData, start: str) -> list[Suggestion]:
         _longer_training(data, start),
         _frozen_parameters(data, start),
     )
-    return [suggestion for suggestion in found if suggestion]
+    return [suggestion for suggestion in possible if suggestion]
 
 
 def range_hits(

@@ -11,7 +11,7 @@ from search.analysis.training import peak
 from search.records import finite
 from search.render import html, markdown
 from search.render.document import Document
-from search.report import figures
+from search.report import curve_figures, figures
 from search.report.report_data import ReportData, ReportedTrial
 from search.report.sections import SECTIONS
 from search.report.sections.in_short import in_short
@@ -60,7 +60,7 @@ def write_report(data: ReportData, folder: Path) -> WrittenReport:
 def draw_trial(trial: ReportedTrial, smooth: int, folder: Path) -> Path:
     """Draws the four panels of one training into `folder`; returns the file."""
     path = folder / figures.FOLDER / f"trial-{trial.record.number:04d}.png"
-    figures.four_panels(path, trial.run, smooth)
+    curve_figures.four_panels(path, trial.run, smooth)
     return path
 
 

@@ -33,7 +33,7 @@ class AblateRequest:
     trials: int | None = None
 
 
-def prepared(study: Study, asked: AblateRequest) -> tuple[Study, list[str]]:
+def prepared(study: Study, request: AblateRequest) -> tuple[Study, list[str]]:
     """The retraining study with its next round planned, and sentences about what was decided.
 
     Raises:
@@ -42,14 +42,14 @@ def prepared(study: Study, asked: AblateRequest) -> tuple[Study, list[str]]:
     """
     check_searches(study)
     records = read_records(study)
-    a, b = (config_named(study, records, name, "ablate") for name in (asked.a, asked.b))
-    name = asked.name or f"{study.name}-ablate-{_slug(a)}-{_slug(b)}"
-    rule = {"a": a.name, "b": b.name, **({"seeds": asked.seeds} if asked.seeds else {})}
-    return prepare(study, name, "ablate", rule, asked.trials, lambda: choose(study, a, b, asked))
+    a, b = (config_named(study, records, name, "ablate") for name in (request.a, request.b))
+    name = request.name or f"{study.name}-ablate-{_slug(a)}-{_slug(b)}"
+    rule = {"a": a.name, "b": b.name, **({"seeds": request.seeds} if request.seeds else {})}
+    return prepare(study, name, "ablate", rule, request.trials, lambda: choose(study, a, b, request))
 
 
 def choose(
-    study: Study, a: PlannedConfig, b: PlannedConfig, asked: AblateRequest
+    study: Study, a: PlannedConfig, b: PlannedConfig, request: AblateRequest
 ) -> tuple[Plan, list[str]]:
     """The plan for a new retraining study."""
     space = study.spec.space
@@ -70,14 +70,14 @@ def choose(
         configs.append(
             PlannedConfig(name=name, number=number, params=params, value=value, changes=combination)
         )
-    seeds = asked.seeds or SEEDS
+    seeds = request.seeds or SEEDS
     plan = Plan(
         kind="ablate",
         of=study.name,
         configs=configs,
         first=min(FIRST, seeds),
         last=seeds,
-        trials=asked.trials,
+        trials=request.trials,
         seed=study.spec.study.sampler.seed,
         split=None,
         asked={"a": a.name, "b": b.name, "seeds": seeds},

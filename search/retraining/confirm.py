@@ -44,7 +44,7 @@ class ConfirmRequest:
         return {flag: value for flag, value in flags.items() if value is not None}
 
 
-def prepared(study: Study, asked: ConfirmRequest) -> tuple[Study, list[str]]:
+def prepared(study: Study, request: ConfirmRequest) -> tuple[Study, list[str]]:
     """The retraining study with its next round planned, and sentences about what was decided.
 
     Raises:
@@ -52,19 +52,19 @@ def prepared(study: Study, asked: ConfirmRequest) -> tuple[Study, list[str]]:
         UserError: the request does not fit the study.
     """
     check_searches(study)
-    name = asked.name or f"{study.name}{SUFFIX}"
-    return prepare(study, name, "confirm", asked.rule, asked.trials, lambda: choose(study, asked))
+    name = request.name or f"{study.name}{SUFFIX}"
+    return prepare(study, name, "confirm", request.rule, request.trials, lambda: choose(study, request))
 
 
-def choose(study: Study, asked: ConfirmRequest) -> tuple[Plan, list[str]]:
+def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:
     """The plan for a new retraining study."""
     records = read_records(study)
     baseline = (
         default_baseline(study, records)
-        if asked.against is None
-        else config_named(study, records, asked.against, "--against")
+        if request.against is None
+        else config_named(study, records, request.against, "--against")
     )
-    top = asked.top or TOP
+    top = request.top or TOP
     others = [config for config in ranked(study, records) if config.params != baseline.params]
     contenders = others[:top]
     if not contenders:
@@ -78,21 +78,21 @@ def choose(study: Study, asked: ConfirmRequest) -> tuple[Plan, list[str]]:
     if not snapshot.budget.used_up:
         notes.append("the search has not ended: its current best are the contenders, and stay so")
     settings = study.spec.study
-    seeds = asked.seeds or SEEDS
+    seeds = request.seeds or SEEDS
     plan = Plan(
         kind="confirm",
         of=study.name,
         configs=(baseline, *contenders),
         first=min(FIRST, seeds),
         last=seeds,
-        trials=asked.trials,
+        trials=request.trials,
         seed=settings.sampler.seed,
-        split=split_parameter(study.spec.space.constants) if asked.splits else None,
+        split=split_parameter(study.spec.space.constants) if request.splits else None,
         asked={
             "top": top,
-            "against": asked.against,
+            "against": request.against,
             "seeds": seeds,
-            "splits": bool(asked.splits),
+            "splits": bool(request.splits),
         },
         predicted=winners_curse.predict(records, settings.smooth, settings.direction),
         values=winners_curse.values_of(records),

@@ -147,8 +147,8 @@ def _best(snapshot: Snapshot, width: int) -> list[Text]:
     if snapshot.answer is not None:
         return [Text(line) for line in textwrap.wrap(f"fresh seeds  {snapshot.answer}", width)]
     if best is None:
-        wanted = f" · target {formatting.score(snapshot.target)}" if snapshot.target is not None else ""
-        return [Text(f"best  {formatting.DASH}  no trial is complete yet{wanted}", style="dim")]
+        target = f" · target {formatting.score(snapshot.target)}" if snapshot.target is not None else ""
+        return [Text(f"best  {formatting.DASH}  no trial is complete yet{target}", style="dim")]
     mean = f" mean of {snapshot.smooth}" if snapshot.smooth > 1 else ""
     first = [
         Text.assemble(("best  ", "dim"), (formatting.score(best.value), "bold green"), mean),

@@ -65,14 +65,14 @@ def lines(snapshot: Snapshot, width: int, room: int | None = None) -> list[Text]
     everyone = rows(snapshot)
     if not everyone:
         return []
-    shown = everyone
+    visible = everyone
     if room is not None and 1 + len(everyone) > room:
-        shown = everyone[: max(1, room - 2)]
-    table, curves_inside = _table(shown, width)
-    if len(shown) < len(everyone):
-        table.append(Text(f"+{len(everyone) - len(shown)} more", style="dim"))
+        visible = everyone[: max(1, room - 2)]
+    table, curves_inside = _table(visible, width)
+    if len(visible) < len(everyone):
+        table.append(Text(f"+{len(everyone) - len(visible)} more", style="dim"))
     if not curves_inside:
-        below = [Text(), *_curves(shown, width)]
+        below = [Text(), *_curves(visible, width)]
         free = len(below) if room is None else room - len(table)
         table += below[:free] if free > 1 else []
     return table
@@ -117,11 +117,11 @@ def _of_orphan(record: Record) -> WorkerRow:
     return WorkerRow(formatting.DASH, record.number, "no worker", None, None, figures, record.curve)
 
 
-def _table(shown: Sequence[WorkerRow], width: int) -> tuple[list[Text], bool]:
+def _table(visible: Sequence[WorkerRow], width: int) -> tuple[list[Text], bool]:
     """Header and rows, and whether the curves are among the columns."""
-    count = max((len(_count(row)) for row in shown), default=0)
-    state = max(len("epoch"), *(len(row.state) for row in shown))
-    device = min(LONGEST_DEVICE, max(len("device"), *(len(row.device) for row in shown)))
+    count = max((len(_count(row)) for row in visible), default=0)
+    state = max(len("epoch"), *(len(row.state) for row in visible))
+    device = min(LONGEST_DEVICE, max(len("device"), *(len(row.device) for row in visible)))
     epoch = max(state, SHORTEST_BAR + 1 + count)
     widths = {"device": device, "trial": 5, "epoch": epoch, **FIGURES}
     for name in DISPENSABLE:
@@ -137,9 +137,9 @@ def _table(shown: Sequence[WorkerRow], width: int) -> tuple[list[Text], bool]:
     if curves_inside:
         widths["curve"] = curve
 
-    limits = formatting.extent(*(row.curve for row in shown))
+    limits = formatting.extent(*(row.curve for row in visible))
     table = [_line({name: Text(name, style="dim") for name in widths}, widths)]
-    for row in shown:
+    for row in visible:
         cells = {name: Text(text) for name, text in row.figures.items()}
         cells["device"] = Text(row.device)
         cells["trial"] = Text(formatting.whole(row.trial))
@@ -174,14 +174,14 @@ def _epoch(row: WorkerRow, length: int, count: int) -> Text:
     return bar([(share, "cyan")], length).append(f" {_count(row):>{count}}")
 
 
-def _curves(shown: Sequence[WorkerRow], width: int) -> list[Text]:
+def _curves(visible: Sequence[WorkerRow], width: int) -> list[Text]:
     """A line per row: the trial, its shape, its lowest and highest score.
 
     A trial without a score yet has its line too, so that the picture keeps its height.
     """
-    limits = formatting.extent(*(row.curve for row in shown))
+    limits = formatting.extent(*(row.curve for row in visible))
     below = []
-    for row in shown:
+    for row in visible:
         own = formatting.extent(row.curve)
         label = f"trial {formatting.whole(row.trial):>4}  "
         span = f"{formatting.score(own[0])} to {formatting.score(own[1])}" if own else formatting.DASH

@@ -6,7 +6,7 @@ from pathlib import Path
 from search import formatting
 from search.analysis.training import Band, gap_by_rate
 from search.render.document import Block, Figure, Paragraph, ReportSection, Table
-from search.report import figures
+from search.report import curve_figures, figures
 from search.report.report_data import ReportData
 
 TITLE = "Gap by learning rate"
@@ -27,7 +27,7 @@ def gap(data: ReportData, folder: Path) -> ReportSection:
             continue
         if not any(isinstance(block, Figure) for block in blocks):
             path = figures.FOLDER / "gap.png"
-            figures.gap(folder / path, trial.run)
+            curve_figures.gap(folder / path, trial.run)
             caption = f"{role}: a dot per epoch, coloured by epoch."
             blocks.append(Figure(path, "Gap by learning rate and by epoch", caption))
         blocks += [_table(role, bands), Paragraph(_confounding(role, correlation))]

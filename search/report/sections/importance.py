@@ -11,33 +11,33 @@ TITLE = "What mattered"
 
 def importance(data: ReportData, folder: Path) -> ReportSection:
     """Each parameter's share of importance, and whether it is above what chance alone gives."""
-    found = data.importance
-    if found is None:
+    estimate = data.importance
+    if estimate is None:
         text = f"{len(data.complete)} complete trials are too few to estimate importances."
         return ReportSection(TITLE, [Paragraph(text)])
     path = figures.FOLDER / "importance.png"
-    figures.importance(folder / path, found)
+    figures.importance(folder / path, estimate)
     rows = [
         [
             code(share.name),
             str(share.trials),
             f"{share.share:.2f}",
             f"{share.low:.2f} to {share.high:.2f}",
-            "above chance" if found.stands_out(share) else "within chance",
+            "above chance" if estimate.stands_out(share) else "within chance",
         ]
-        for share in found.shares
+        for share in estimate.shares
     ]
-    above = [code(share.name) for share in found.shares if found.stands_out(share)]
+    above = [code(share.name) for share in estimate.shares if estimate.stands_out(share)]
     answer = (
         f"Above chance: {', '.join(above)}." if above else "No parameter is above chance in these trials."
     )
-    beyond = ", which is more than was found" if found.chance > 1 else ""
+    beyond = ", which is more than was found" if estimate.chance > 1 else ""
     method = (
-        f"By PED-ANOVA over {found.trials} complete trials, of which the best {found.top} count as good; "
-        f"shares add up to 1. Intervals: {found.resamples} resamples of the trials. Level of chance, "
-        f"{found.chance:.2f}{beyond}: the largest share stays below it in 97.5 % of {found.shufflings} "
-        "shufflings of the values over the trials. Pruned trials are not included, and the sampler chose "
-        "where to look."
+        f"By PED-ANOVA over {estimate.trials} complete trials, of which the best {estimate.top} count as "
+        f"good; shares add up to 1. Intervals: {estimate.resamples} resamples of the trials. Level of "
+        f"chance, {estimate.chance:.2f}{beyond}: the largest share stays below it in 97.5 % of "
+        f"{estimate.shufflings} shufflings of the values over the trials. Pruned trials are not included, "
+        "and the sampler chose where to look."
     )
     return ReportSection(
         TITLE,

@@ -11,13 +11,13 @@ TITLE = "What pruning saved and lost"
 
 def pruning(data: ReportData, folder: Path) -> ReportSection:
     """The pruning audit."""
-    found = audit(data.records, data.snapshot.direction, data.smooth)
-    items = [f"{literal(sentence[0].upper() + sentence[1:])}." for sentence in sentences(found)]
+    pruning_audit = audit(data.records, data.snapshot.direction, data.smooth)
+    items = [f"{literal(sentence[0].upper() + sentence[1:])}." for sentence in sentences(pruning_audit)]
     if not items:
         return ReportSection(TITLE, [Paragraph("No trial was ended by the pruner.")])
     blocks: list[Block] = [Bullets(items)]
-    if found.ranks:
-        rows = [[str(rank.epoch), f"{rank.value:+.2f}", str(rank.trials)] for rank in found.ranks]
+    if pruning_audit.ranks:
+        rows = [[str(rank.epoch), f"{rank.value:+.2f}", str(rank.trials)] for rank in pruning_audit.ranks]
         head = ["epoch", "rank correlation with the end", "complete trials"]
         blocks.append(Table(head, rows, numeric=3))
     definitions = (

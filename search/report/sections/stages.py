@@ -5,7 +5,7 @@ from pathlib import Path
 from search.analysis.comparison import compare
 from search.analysis.stages import FAST, STEADY, WINDOW
 from search.render.document import Block, Figure, Paragraph, ReportSection
-from search.report import figures
+from search.report import curve_figures, figures
 from search.report.comparison import stage_table
 from search.report.report_data import ReportData
 
@@ -16,7 +16,9 @@ def stages(data: ReportData, folder: Path) -> ReportSection:
     runs = {role: trial.run for role, trial in data.roles}
     sides = [comparison.a, comparison.b][-len(runs) :]
     path = figures.FOLDER / "curves.png"
-    figures.curves(folder / path, runs["Best"], runs.get("Baseline"), data.smooth, comparison.b.stages)
+    curve_figures.curves(
+        folder / path, runs["Best"], runs.get("Baseline"), data.smooth, comparison.b.stages
+    )
     blocks: list[Block] = [
         Figure(
             path,
