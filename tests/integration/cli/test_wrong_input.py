@@ -350,7 +350,7 @@ def half_an_image(root: Path) -> None:
 
 
 def colours_for_classes(root: Path) -> None:
-    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(root / "train" / "masks" / "2.png")
+    Image.new("RGB", (32, 32), (200, 10, 10)).save(root / "train" / "masks" / "2.png")
 
 
 def text_for_an_image(root: Path) -> None:

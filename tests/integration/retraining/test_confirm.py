@@ -88,7 +88,7 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
         (row,) = (row for row in rows if row["params"] == trial["params"])
         page = pages[trial["number"]]
         assert f"Retrains {row['name']} of study toy with the fresh seed {trial['seed']}, number " in page
-        contender = "one of 2 contenders, held against by hand"
+        contender = "one of 2 contenders, compared with by hand"
         part = contender if row["number"] else "the baseline of 2 contenders"
         assert f" of 4 at most. It is {part}." in page
     for row in rows:

@@ -74,7 +74,7 @@ def test_a_training_says_what_it_is() -> None:
     end = "Retrains B of study toy with the fresh seed 9, number 2 of 6 at most. It is an end of the path"
     assert plan().planned(1, 1, 9).said == f"{end} from A to B."
     configs = [*plan().configs, PlannedConfig(name="x", number=None, params={}, value=None, changes=(0,))]
-    between = "Trains A of study toy, but for x as in B, with the fresh seed 8, number 1 of 6 at most."
+    between = "Trains A of study toy, except for x as in B, with the fresh seed 8, number 1 of 6 at most."
     assert replace(plan(), configs=configs).planned(2, 0, 8).said == between
     only = replace(plan(), kind="confirm").planned(0, 0, 8)
     assert only.said.endswith("It is the baseline of 1 contender.")
