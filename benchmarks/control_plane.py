@@ -32,12 +32,12 @@ from search.samplers.ask import ask
 from search.spec.spec import Spec, load_spec, stock_space
 from search.study.create import create_study
 from search.study.open import open_study
+from storage import clock, tables
 from storage import engine as engines
-from storage import tables
 from storage.claims import Lease
+from storage.clock import now
 from storage.leases import Leases, Status
 from storage.processes import Process
-from storage.tables import now
 from storage.url import parse
 
 EPOCHS, PRUNED = 150, 30
@@ -76,9 +76,7 @@ class Population:
 
     def _add_one(self, connection: Any, number: int, state: str) -> None:
         created = connection.execute(
-            insert(tables.trials).values(
-                study_id=1, number=number, state=state, datetime_start=tables.utc()
-            )
+            insert(tables.trials).values(study_id=1, number=number, state=state, datetime_start=clock.utc())
         )
         trial_id = created.inserted_primary_key[0]
         epochs = {"COMPLETE": EPOCHS, "PRUNED": PRUNED}.get(state) or self._dice.randint(1, EPOCHS // 2)

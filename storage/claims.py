@@ -10,9 +10,10 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from storage import hours
+from storage.clock import now, utc
 from storage.processes import Process
 from storage.studies import lock, mark_alive, undo_clock_jump
-from storage.tables import is_tied, leases, now, studies, takeovers, trials, utc, workers
+from storage.tables import is_tied, leases, studies, takeovers, trials, workers
 
 Refusal = Literal["wait", "spent", "stopped", "deleted"]
 """Why there is no lease: others still train the last trials; the budget is used up; the study was asked to

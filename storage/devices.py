@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, text, update
 
+from storage.clock import now
 from storage.leases import Leases
 from storage.studies import mark_alive, undo_clock_jump
-from storage.tables import devices, now, studies, workers
+from storage.tables import devices, studies, workers
 
 CLAIM_LOCK = 0x6D736764  # advisory lock of PostgreSQL while a device is claimed ("msgd")
 

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, insert, select
 
 from storage.attributes import set_study_attribute, study_attribute
+from storage.clock import now
 from storage.studies import lock
-from storage.tables import leases, now, takeovers
+from storage.tables import leases, takeovers
 
 LIMIT = "search:gpu_hours"
 """Key of the limit among the study's attributes: hours as JSON."""

@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, delete, insert, inspect, select
 
+from storage.clock import now
 from storage.studies import lock
-from storage.tables import imports, now
+from storage.tables import imports
 
 LISTED = ("name", "source", "metric", "value", "best_score", "best_epoch", "epochs")
 

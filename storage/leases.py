@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from storage import claims, pages, points, reports
 from storage.attributes import add_trial_attributes
 from storage.claims import Claimant, Lease, Refusal
+from storage.clock import now, utc
 from storage.engine import single_statements
 from storage.environment import seconds
 from storage.pages import Page
@@ -34,10 +35,8 @@ from storage.tables import (
     insert_or_ignore,
     is_tied,
     leases,
-    now,
     studies,
     trials,
-    utc,
     values,
     workers,
 )

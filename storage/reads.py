@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Row, bindparam, or_, select
 
+from storage.clock import now
 from storage.engine import single_statements
-from storage.tables import intermediates, leases, now, params, trials, user_attributes, values, workers
+from storage.tables import intermediates, leases, params, trials, user_attributes, values, workers
 
 OVERLAP = 256
 """How many ids below the last one are read again: a row may become visible after one with a higher id."""

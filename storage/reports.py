@@ -6,7 +6,8 @@ would pay with every epoch.
 
 from sqlalchemy import Engine, case, text, update
 
-from storage.tables import holds_lease, insert_or_ignore, intermediates, leases, now
+from storage.clock import now
+from storage.tables import holds_lease, insert_or_ignore, intermediates, leases
 
 ONE_STATEMENT = text("""
     WITH held AS (

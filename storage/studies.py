@@ -26,7 +26,8 @@ from sqlalchemy import (
 
 from storage import tables
 from storage.attributes import insert_study_attributes, study_attribute
-from storage.tables import TOKEN, insert_or_ignore, is_tied, leases, now, studies
+from storage.clock import now
+from storage.tables import TOKEN, insert_or_ignore, is_tied, leases, studies
 
 Stop = Literal["drain", "now", "bugs"]
 

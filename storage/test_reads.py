@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlalchemy import Engine, func, insert, inspect, select, update
 
+from storage.clock import now
 from storage.studies import lock
-from storage.tables import now, test_reads
+from storage.tables import test_reads
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

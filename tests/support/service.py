@@ -137,7 +137,7 @@ class Search:
                 process.wait()
         if (snapshot := self.snapshot()) is not None:
             for worker in snapshot.workers:
-                if worker.pid != os.getpid() and runs(worker.pid):
+                if runs(worker.pid) and is_search_worker(worker.pid):
                     os.kill(worker.pid, signal.SIGKILL)
 
     # -- the study -------------------------------------------------------------------------------
@@ -237,3 +237,12 @@ def runs(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def is_search_worker(pid: int) -> bool:
+    """Whether a process is `search worker`: tests also write workers with invented process ids."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"worker" in arguments

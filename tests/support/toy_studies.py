@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from search.records import Record
 from search.study.study import Study
-from storage import tables
+from storage import clock, tables
 
 
 def steal(study: Study) -> None:
@@ -14,7 +14,7 @@ def steal(study: Study) -> None:
         connection.execute(
             update(tables.leases)
             .where(tables.leases.c.finished_at.is_(None))
-            .values(owner="thief", attempt=tables.leases.c.attempt + 1, renewed_at=tables.now() + 3600)
+            .values(owner="thief", attempt=tables.leases.c.attempt + 1, renewed_at=clock.now() + 3600)
         )
 
 

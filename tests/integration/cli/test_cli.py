@@ -29,8 +29,8 @@ from search.study.open import open_study
 from search.study.read import read_snapshot
 from search.study.study import Study
 from search.worker.worker import Worker
+from storage import clock, studies, tables
 from storage import engine as engines
-from storage import studies, tables
 from storage.claims import Lease
 from storage.leases import Leases
 from storage.pages import Artifact
@@ -362,14 +362,14 @@ def fill(study: Study, trials: int, epochs: int) -> None:
     with study.engine.begin() as connection:
         connection.execute(
             insert(tables.trials).values(
-                study_id=study.id, datetime_start=tables.utc(), datetime_complete=tables.utc()
+                study_id=study.id, datetime_start=clock.utc(), datetime_complete=clock.utc()
             ),
             [
                 {"trial_id": number + 1, "number": number, "state": "PRUNED" if number % 3 else "COMPLETE"}
                 for number in range(trials)
             ],
         )
-        now = tables.now()
+        now = clock.now()
         connection.execute(
             insert(tables.leases).values(
                 study_id=study.id,

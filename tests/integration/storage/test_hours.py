@@ -15,7 +15,8 @@ from search.runtime.signals import Interrupt
 from search.study.open import open_study
 from search.worker.worker import Worker
 from storage import hours
-from storage.tables import leases, now
+from storage.clock import now
+from storage.tables import leases
 
 Command = Callable[..., Answer]
 SECONDS = 3600.0

@@ -1,0 +1,43 @@
+"""The clock that leases are judged by, the database's: seconds as a number, and UTC as Optuna stores it."""
+
+from datetime import datetime
+
+from sqlalchemy import DateTime, Float
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class now(FunctionElement[float]):
+    """Seconds since 1970 by the database's clock, at the statement, not at the transaction's start."""
+
+    type = Float(53)
+    inherit_cache = True
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(element: now, compiler: SQLCompiler, **kw: object) -> str:
+    return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(element: now, compiler: SQLCompiler, **kw: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class utc(FunctionElement[datetime]):
+    """Naive UTC by the database's clock, as Optuna's DateTime columns hold it."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(utc, "postgresql")
+def _utc_postgresql(element: utc, compiler: SQLCompiler, **kw: object) -> str:
+    return "(clock_timestamp() AT TIME ZONE 'UTC')"
+
+
+@compiles(utc, "sqlite")
+def _utc_sqlite(element: utc, compiler: SQLCompiler, **kw: object) -> str:
+    # The text form that SQLAlchemy's DateTime reads back from SQLite.
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
