@@ -16,8 +16,10 @@ from service import SHARED, Answer, Search
 
 from storage.schema import prepare
 
-# A shell's background job starts with Ctrl-C ignored, and so would every process that a test interrupts.
+# A shell's background job starts with Ctrl-C ignored, one under nohup with SIGHUP ignored, and so would every
+# process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Several test processes share the cores, and each of them starts processes of its own: with a thread per
 # core in each, they would mostly wait for one another.

@@ -29,7 +29,7 @@ def read_document(path: Path) -> Node:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise SpaceError(f"{str(path)[:200]}: no such file") from error
+        raise SpaceError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise SpaceError(f"{path}: is a folder; name the file in it") from error
     except OSError as error:

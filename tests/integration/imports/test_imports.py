@@ -269,7 +269,7 @@ def test_the_hand_runs_become_known_configs() -> None:
         "schedule.warmup_epochs": 5,
         "loss.dice_weight": 1.5,
     }
-    assert "trainer.patience 20 (30 there)" in entry.left_out
+    assert "trainer.patience 20 (in the run 30)" in entry.left_out
     assert "model.kind" not in entry.left_out and "training.scheduler" not in entry.left_out
     assert "rotation" not in entry.left_out, "15 degrees there, and not with a probability of 15"
     assert "it has no name for" in entry.left_out and "loss.use_focal" in entry.left_out

@@ -72,12 +72,12 @@ def test_of_many_that_append_one_does(search_on_each: Search) -> None:
 
 def test_a_training_says_what_it_is() -> None:
     end = "Retrains B of study toy with the fresh seed 9, number 2 of 6 at most. It is an end of the path"
-    assert plan().planned(1, 1, 9).said == f"{end} from A to B."
+    assert plan().planned(1, 1, 9).description == f"{end} from A to B."
     configs = [*plan().configs, PlannedConfig(name="x", number=None, params={}, value=None, changes=(0,))]
     between = "Trains A of study toy, except for x as in B, with the fresh seed 8, number 1 of 6 at most."
-    assert replace(plan(), configs=configs).planned(2, 0, 8).said == between
+    assert replace(plan(), configs=configs).planned(2, 0, 8).description == between
     only = replace(plan(), kind="confirm").planned(0, 0, 8)
-    assert only.said.endswith("It is the baseline of 1 contender.")
+    assert only.description.endswith("It is the baseline of 1 contender.")
     assert only.constants == {"data.split_seed": 8}
 
 

@@ -144,12 +144,12 @@ def test_an_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:
         (tmp_path / "none.yaml", "no such file"),
         (tmp_path, "is a folder; name the file in it"),
         (tmp_path / "f" / "x", "cannot be read: Not a directory"),
-        (tmp_path / ("x" * 300), "cannot be read: File name too long"),
+        (tmp_path / ("x" * 300), "cannot be read: File name too long"),  # the name is cut
     ]:
         (tmp_path / "f").touch()
         with pytest.raises(SpaceError) as error:
             read_yaml(path)
-        assert str(error.value) == f"{path}: {reason}"
+        assert str(error.value) == f"{str(path)[:200]}: {reason}"
 
 
 def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
