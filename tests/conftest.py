@@ -16,8 +16,8 @@ from service import SHARED, Answer, Search
 
 from storage.schema import prepare
 
-# A shell starts background jobs with Ctrl-C ignored, and nohup with SIGHUP ignored. So would be every process
-# that a test interrupts.
+# A shell starts background jobs with Ctrl-C ignored, and nohup with SIGHUP ignored. So would be every
+# process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
