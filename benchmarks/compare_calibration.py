@@ -22,9 +22,10 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from simulation.noise import autoregressive
 from simulation.percentages import percentage
 
-from search.analysis.noise import autoregressive, compare, moving_means
+from search.analysis.noise import compare, moving_means
 
 NOISE = 0.017
 AUTOCORRELATIONS = (0.0, 0.15, 0.5)

@@ -228,12 +228,6 @@ def noise_of(y: Floats, design: Floats) -> Noise:
     )
 
 
-def autoregressive(rng: np.random.Generator, phi: float, shape: tuple[int, int]) -> Floats:
-    """Stationary AR(1) series of unit variance: (series, length)."""
-    series: Floats = rng.standard_normal(shape) @ factor(phi, shape[1])
-    return series
-
-
 def factor(phi: float, length: int) -> Floats:
     """The matrix that turns independent values into an AR(1) series of unit variance: (values, length).
 

@@ -145,7 +145,7 @@ def labelled_test(root: Path) -> tuple[ImageFiles, ...]:
     """
     part = root / TEST
     if not _holds(part / "masks", MASK_SUFFIXES):
-        masks = f"put them into {part / 'masks'}, named like the images, or leave --final away"
+        masks = f"put them into {part / 'masks'}, named like the images, or omit --final"
         if _holds(part / "images", IMAGE_SUFFIXES):
             raise DataError(f"{part}: images without masks are no labelled test split; {masks}")
         raise DataError(f"{part}: no labelled test split: no images with masks; {masks}")

@@ -1,4 +1,4 @@
-"""`search report`: what it says is what was recorded, and what was not recorded is said to be missing."""
+"""`search report` states what was recorded, and names what was not."""
 
 import base64
 import io

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from simulation.noise import autoregressive
 
 from search.analysis import noise as evidence
 from search.analysis.noise import (
-    autoregressive,
     compare,
     level,
     moving_means,
