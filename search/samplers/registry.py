@@ -5,10 +5,8 @@ options stand beside `kind` and `seed`, and raises TypeError or ValueError for o
 built anew for every draw, and what it has to remember it finds in the trials of the study it is given.
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 
-import optuna
 from optuna.samplers import BaseSampler, PartialFixedSampler
 
 from search.samplers.draw import SlotDraw
@@ -18,9 +16,6 @@ from search.samplers.sobol import SobolSampler
 from search.samplers.tpe import tpe
 from search.spec.registry import build
 from search.spec.spec import Spec
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # group, PartialFixed
 
 SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
     "tpe": tpe,

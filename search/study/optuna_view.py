@@ -1,12 +1,18 @@
 """A study as Optuna's samplers and importances need it: distributions, and trials in memory."""
 
+import warnings
 from collections.abc import Container, Sequence
 
+import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from search.spec.parameter import Parameter
+
+# A study in memory is made for every draw and every resampled importance: none of them is news to a user.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # group, PartialFixed
 
 
 def distributions(parameters: Sequence[Parameter]) -> dict[str, BaseDistribution]:
