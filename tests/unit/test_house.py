@@ -165,7 +165,7 @@ def test_what_describes_a_search_needs_no_optuna() -> None:
         assert others(imports(module)) <= {"yaml"}, module
 
 
-def test_no_circle() -> None:
+def test_no_imports_go_in_a_circle() -> None:
     graph = {module: ours(imports(module)) & FILES.keys() for module in FILES}
     while graph:
         free = {module for module, needs in graph.items() if not needs & graph.keys()}
@@ -187,7 +187,7 @@ def test_no_circle() -> None:
         ("search.worker.worker", ["torch", "kornia", "scipy.stats", "matplotlib"]),
     ],
 )
-def test_what_is_not_loaded(module: str, absent: list[str]) -> None:
+def test_light_modules_load_nothing_heavy(module: str, absent: list[str]) -> None:
     code = f"import sys, {module}; print(*[name for name in {absent} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (loaded.stdout.split(), loaded.stderr) == ([], "")

@@ -245,7 +245,9 @@ def test_a_missing_file_of_a_run_is_named(
     assert "a/config.yaml/x" in refused(command, search.folder, "compare", "a", "a/config.yaml/x")
 
 
-def test_names_that_mean_nothing(command: Command, search: Search, pair: tuple[Path, Path]) -> None:
+def test_names_of_no_run_are_refused_in_one_line(
+    command: Command, search: Search, pair: tuple[Path, Path]
+) -> None:
     search.create()
     for b, expected in {
         "7": "7 is not a trial",

@@ -82,7 +82,7 @@ def mixed(search: Search) -> Search:
 # -- JSON ------------------------------------------------------------------------------------------
 
 
-def test_status(mixed: Search, command: Command) -> None:
+def test_status_json_has_the_agreed_keys(mixed: Search, command: Command) -> None:
     status = command("status", "--json").json
     assert list(status) == [
         "study",
@@ -137,7 +137,7 @@ def test_status(mixed: Search, command: Command) -> None:
     assert (shown["device"], shown["pid"]) == ("cpu", os.getpid()) and shown["seen_seconds_ago"] < 60
 
 
-def test_trials(mixed: Search, command: Command) -> None:
+def test_trials_json_has_the_agreed_keys(mixed: Search, command: Command) -> None:
     trials = command("trials", "--json").json
     assert [trial["number"] for trial in trials] == [0, 1, 2, 3]
     for trial in trials:
@@ -177,7 +177,7 @@ def test_trials(mixed: Search, command: Command) -> None:
     assert (running["curve"], running["value"], running["reason"]) == ([0.2], 0.2, None)
 
 
-def test_one_trial(mixed: Search, command: Command) -> None:
+def test_trials_n_shows_one_trial_and_why_it_ended(mixed: Search, command: Command) -> None:
     (trial,) = command("trials", "2", "--json").json
     assert trial["number"] == 2 and "without training" in trial["reason"]["text"]
     assert "without training" in command("trials", "2").out
@@ -185,24 +185,24 @@ def test_one_trial(mixed: Search, command: Command) -> None:
     assert refused.out == "" and "9 is not a trial of study 'toy'" in refused.err
 
 
-def test_best(mixed: Search, command: Command) -> None:
+def test_best_is_the_best_trial_in_full(mixed: Search, command: Command) -> None:
     assert command("best", "--json").json == command("trials", "0", "--json").json[0]
     assert "trial 0" in command("best").out
 
 
-def test_best_of_nothing(search: Search, command: Command) -> None:
+def test_best_without_a_complete_trial_exits_with_1(search: Search, command: Command) -> None:
     search.create()
     answer = command("best", code=1)
     assert answer.out == "" and answer.err.count("\n") == 1 and "no complete trial" in answer.err
 
 
-def test_tables(mixed: Search, command: Command) -> None:
+def test_tables_go_to_stdout_alone(mixed: Search, command: Command) -> None:
     for name in ("status", "trials"):
         shown = command(name)
         assert shown.out and shown.err == ""
 
 
-def test_check(search: Search, command: Command) -> None:
+def test_check_json_has_the_agreed_keys(search: Search, command: Command) -> None:
     report = command("check", "--json").json
     assert list(report) == ["parameters", "device", "data", "problems"]
     assert report == {
@@ -223,7 +223,7 @@ def test_what_an_override_left_out_is_a_problem(search: Search, command: Command
 # -- the process -----------------------------------------------------------------------------------
 
 
-def test_help(command: Command) -> None:
+def test_help_lists_every_command_with_a_whole_sentence(command: Command) -> None:
     told = command("--help")
     for name in COMMANDS:
         assert f"  {name} " in told.out
@@ -286,7 +286,7 @@ def test_a_terminal_that_knows_only_ascii_shows_what_it_can(mixed: Search) -> No
     assert "toy" in mixed.run("status").out and "toy" in mixed.run("start", "--workers", "0").err
 
 
-def test_dashboard(mixed: Search) -> None:
+def test_the_dashboard_serves_the_study_and_stops_on_a_signal(mixed: Search) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -624,7 +624,7 @@ def test_watching_outlasts_the_database(
     assert "1 of 1 trials finished" in told.splitlines()[-1]
 
 
-def test_stop(search: Search, command: Command) -> None:
+def test_stop_is_recorded_and_now_replaces_drain(search: Search, command: Command) -> None:
     search.create()
     assert "finish their trials and leave (there are none now)" in command("stop").err
     found = search.study()

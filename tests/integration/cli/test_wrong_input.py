@@ -131,7 +131,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_document(search: Search, command: Command, name: str) -> None:
+def test_a_wrong_document_is_refused_in_one_line(search: Search, command: Command, name: str) -> None:
     document, said = DOCUMENTS[name]
     (search.folder / "space.yaml").write_text(document)
     line = refused(command, search.folder, "start")
@@ -193,7 +193,7 @@ FLAGS = {
 
 
 @pytest.mark.parametrize("name", FLAGS)
-def test_flag(search: Search, command: Command, name: str) -> None:
+def test_a_wrong_flag_of_start_is_refused_in_one_line(search: Search, command: Command, name: str) -> None:
     flags, said = FLAGS[name]
     line = refused(command, search.folder, "start", *flags)
     for part in said:
@@ -236,7 +236,7 @@ def test_a_study_that_is_not_there(search: Search, command: Command, name: str) 
         (["check", "--gpus", "97"], ["--gpus", "97"]),
     ],
 )
-def test_command(
+def test_a_wrong_command_line_is_refused_in_one_line(
     search: Search,
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
@@ -379,7 +379,9 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_data(search: Search, command: Command, damage: Callable[[Path], None]) -> None:
+def test_damaged_data_are_refused_in_one_line(
+    search: Search, command: Command, damage: Callable[[Path], None]
+) -> None:
     (search.folder / "space.yaml").write_text(stock_space().read_text())
     root = small_folder(search.folder / "faces")
     damage(root)

@@ -396,7 +396,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_calls_that_are_wrong(study: Search, command: Command, name: str) -> None:
+def test_wrong_calls_of_import_are_refused_in_one_line(study: Search, command: Command, name: str) -> None:
     (study.folder / "broken.csv").write_text(CURVE)
     (study.folder / "broken.yaml").write_text("x: [1\n")
     arguments, parts = CALLS[name]

@@ -54,7 +54,7 @@ def paced(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return use
 
 
-def test_what_is_measured(search: Search, paced: Callable[[int], None]) -> None:
+def test_a_short_training_gives_the_costs_of_a_trial(search: Search, paced: Callable[[int], None]) -> None:
     paced(4)
     found = measure(load_spec(search.folder / "space.yaml"), None, "cpu")
     assert found == TrainingCost(
@@ -75,7 +75,7 @@ def test_one_epoch_is_enough_to_be_measured(search: Search, paced: Callable[[int
     assert found.trial() == EPOCH + TRIAL
 
 
-def test_what_follows() -> None:
+def test_hours_disk_and_end_follow_from_the_costs() -> None:
     plan = BudgetEstimate(MEASURED, ExpectedSaving(0.4, "somewhere"), trials=60, known=2)
     assert plan.gpu_hours_at_most == pytest.approx(60 * (60 + 100 * 30) / 3600)
     assert plan.gpu_hours == pytest.approx(60 * (60 + 60 * 30) / 3600)

@@ -45,7 +45,7 @@ def test_every_gpu_gets_as_many() -> None:
 
 
 @pytest.mark.parametrize("wanted", ["0", "-1", "17", "two", "1.5", ""])
-def test_what_is_no_number(wanted: str) -> None:
+def test_per_gpu_takes_auto_or_a_number(wanted: str) -> None:
     with pytest.raises(UserError, match=r"^--per-gpu: .* is neither auto nor a number from 1 to 16$"):
         check(wanted, [GPU])
 

@@ -107,7 +107,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch, c
     assert len(caplog.messages) == 1 and "SEARCH_CACHE" in caplog.messages[0]
 
 
-def test_where_the_cache_is(monkeypatch):
+def test_the_cache_folder_follows_the_environment(monkeypatch):
     monkeypatch.setenv("SEARCH_CACHE", "/somewhere")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
     assert cache.folder() == Path("/somewhere")

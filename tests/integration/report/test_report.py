@@ -257,7 +257,9 @@ def test_a_module_of_ones_own(search: Search, command: Command) -> None:
     command(*shlex.split(advised)[1:], "--workers", "0")
 
 
-def test_the_command(command: Command, copied: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_prints_where_it_wrote_and_leaves_a_note_in_the_study(
+    command: Command, copied: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says where the report is; the study has it as its note."""
     monkeypatch.setenv("SEARCH_STORAGE", copied.url)
     monkeypatch.chdir(copied.folder)
@@ -315,7 +317,9 @@ def test_the_figure_of_a_trial(command: Command, copied: Search, monkeypatch: py
         (["--study", "none"], "--study: no study 'none'"),
     ],
 )
-def test_wrong_input(command: Command, search: Search, arguments: list[str], said: str) -> None:
+def test_wrong_flags_of_report_are_refused_in_one_line(
+    command: Command, search: Search, arguments: list[str], said: str
+) -> None:
     search.create()
     answer = command("report", *arguments, code=2)
     (line,) = answer.err.splitlines()
@@ -323,14 +327,14 @@ def test_wrong_input(command: Command, search: Search, arguments: list[str], sai
     assert not list(search.runs.glob("report"))
 
 
-def test_no_such_baseline(copied: Search) -> None:
+def test_a_baseline_that_does_not_exist_is_refused(copied: Search) -> None:
     with pytest.raises(UserError, match="--against: 'nobody' is no trial's number"):
         written(copied, against="nobody")
     with pytest.raises(UserError, match="--against: 99 is not a trial"):
         written(copied, against="99")
 
 
-def test_no_complete_trial(command: Command, search: Search) -> None:
+def test_report_without_a_complete_trial_exits_with_1(command: Command, search: Search) -> None:
     search.create()
     answer = command("report", code=1)
     assert "no complete trial yet" in answer.err and answer.err.count("\n") == 1
@@ -413,7 +417,7 @@ def noisy(epochs: int = 60, seed: int = 0) -> list[float]:
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_peak_and_decline(direction: Any) -> None:
+def test_peak_and_decline_equal_the_numpy_reference(direction: Any) -> None:
     scores = noisy() if direction == "maximize" else [1 - score for score in noisy()]
     run = run_of(list(scores), direction, train_f_score=[0.8] * 60, lr=list(range(60)))
     means = np.convolve(scores, np.full(5, 0.2), "valid")
@@ -443,7 +447,7 @@ def test_missing_epochs_are_no_zeros() -> None:
     assert sum(band.epochs for band in bands) == 2
 
 
-def test_gap_by_rate() -> None:
+def test_the_generalisation_gap_is_grouped_by_learning_rate() -> None:
     rates = [0.1, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1]
     scores = [0.5] * 8
     train = [0.5 + 0.01 * epoch for epoch in range(1, 9)]
@@ -464,7 +468,7 @@ def test_of_equal_epochs_the_first_is_the_best() -> None:
     assert epoch_of_best(scores, "maximize") == 2 and epoch_of_best(scores, "minimize") == 1
 
 
-def test_ranks() -> None:
+def test_ranks_spearman_and_holm_equal_worked_examples() -> None:
     assert ranks([3, 1, 3, 2]) == [3.5, 1, 3.5, 2]
     assert spearman([1, 2, 3, 4], [10, 20, 40, 30]) == pytest.approx(0.8)
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
@@ -517,7 +521,9 @@ HIGH = Belief("high", {"loss.weight": {"above": 1.5}})
         (0.0, "maximize", "undetermined"),
     ],
 )
-def test_beliefs(effect: float, direction: Any, verdict: str) -> None:
+def test_a_belief_is_supported_contradicted_or_undetermined_by_the_trials(
+    effect: float, direction: Any, verdict: str
+) -> None:
     rng = np.random.default_rng(3)
     weights = rng.uniform(1, 2, 30)
     records = [
@@ -550,7 +556,7 @@ def test_beliefs_are_rarely_wrong() -> None:
     assert wrong <= 19  # 5 % of 200 is 10; 19 is three standard deviations above
 
 
-def test_what_a_belief_covers() -> None:
+def test_a_belief_applies_where_all_its_conditions_hold() -> None:
     assert applies({"x": {"above": 1, "below": 3}}, {"x": 2}) is True
     assert applies({"x": {"above": 1, "below": 3}}, {"x": 3}) is False
     assert applies({"k": {"equals": "a"}, "x": {"one_of": [1, 2]}}, {"k": "a", "x": 2}) is True
@@ -560,7 +566,7 @@ def test_what_a_belief_covers() -> None:
 # -- classes ---------------------------------------------------------------------------------------
 
 
-def test_which_classes_paid() -> None:
+def test_classes_that_gained_and_lost_are_named() -> None:
     rng = np.random.default_rng(0)
     levels = np.linspace(0.3, 0.9, 19)
     change = np.zeros(19)
@@ -637,7 +643,7 @@ EPOCHS = Parameter(name="warm", low=0, high=15, step=1)
 # -- fresh seeds -----------------------------------------------------------------------------------
 
 
-def test_what_fresh_seeds_said(copied: Search) -> None:
+def test_the_report_shows_what_confirm_found(copied: Search) -> None:
     study = copied.study()
     assert study is not None
     material = collect_report_data(study, copied.folder / "runs")
@@ -673,7 +679,7 @@ def test_what_fresh_seeds_said(copied: Search) -> None:
     study.engine.dispose()
 
 
-def test_which_change_did_it(copied: Search) -> None:
+def test_the_report_shows_what_ablate_found(copied: Search) -> None:
     study = find_study(copied.url, STUDY_NAME)
     assert study is not None
     made, _ = ablate.prepared(study, ablate.AblateRequest(a="0", b="1", seeds=2))
@@ -736,7 +742,7 @@ def test_what_matters_is_told_from_chance(monkeypatch: pytest.MonkeyPatch) -> No
 # -- what to try next ------------------------------------------------------------------------------
 
 
-def test_ends_that_were_hit() -> None:
+def test_the_best_trials_at_the_end_of_a_range_are_noticed() -> None:
     best = [trial(n, 0.7, loss_weight=2.9, rate=2e-3, warm=0) for n in range(3)]
     rest = [trial(n, 0.6, loss_weight=1.0, rate=9e-3, warm=8) for n in range(3, 9)]
     (hit,) = range_hits([WEIGHT, RATE, EPOCHS], best, [*best, *rest])  # a warm-up of 0 cannot go lower
@@ -757,7 +763,9 @@ def test_ends_that_were_hit() -> None:
         (Parameter(name="g", low=0.1, high=0.5, step=0.1), True, 0.1, 0.7),
     ],
 )
-def test_widened(parameter: Parameter, upper: bool, low: float, high: float) -> None:
+def test_a_range_is_widened_beyond_the_end_that_was_hit(
+    parameter: Parameter, upper: bool, low: float, high: float
+) -> None:
     found = widened(RangeHit(parameter, upper, 3, 3, 3, 9))
     assert (found["low"], found["high"]) == pytest.approx((low, high))
     assert isinstance(found["low"], type(parameter.low)) and found.get("log", False) == parameter.log
@@ -786,7 +794,7 @@ def test_imported_runs_stand_beside(report: WrittenReport, copied: Search) -> No
     assert after.numbers["best"]["number"] == best.number, "what was imported is never the best"
 
 
-def test_the_commands_work(
+def test_commands_the_report_suggests_are_accepted(
     command: Command, report: WrittenReport, copied: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the report says to type is accepted, and makes the study that it says."""

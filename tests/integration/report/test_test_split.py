@@ -303,7 +303,7 @@ def test_two_at_once_both_count(search_on_each: Search, monkeypatch: pytest.Monk
     assert "read 2 times" in read_of(final(search)).count_sentence()
 
 
-def test_numbers_are_given_once(url: str) -> None:
+def test_each_read_gets_a_number_of_its_own(url: str) -> None:
     search_id = 1
     prepare(url)
     engine = connect(url)
@@ -378,14 +378,16 @@ def test_an_objective_without_a_test(command: Command, search: Search) -> None:
     assert rows(search) == []
 
 
-def test_no_labels(report: Command, copied: Search) -> None:
+def test_final_without_labels_is_refused_and_counts_no_read(report: Command, copied: Search) -> None:
     (copied.folder / "data" / "labels.json").unlink()
     assert "no labels.json" in one_line(report(*FINAL, code=2))
     assert "--trial: draws one trial" in one_line(report("--trial", "1", *FINAL, code=2))
     assert rows(copied) == [] and not (copied.runs / "report").exists()
 
 
-def test_weights_of_another_machine(report: Command, copied: Search, tmp_path: Path) -> None:
+def test_weights_that_lie_on_another_machine_are_asked_for(
+    report: Command, copied: Search, tmp_path: Path
+) -> None:
     number = max(copied.records(), key=lambda record: record.value or 0.0).number
     path = copied.runs / f"trial-{number:04d}" / WEIGHTS
     weights = path.read_bytes()
@@ -403,7 +405,7 @@ def test_weights_of_another_machine(report: Command, copied: Search, tmp_path: P
     assert found["weights"] == hashlib.sha256(weights).hexdigest()
 
 
-def test_weights_of_another_study(report: Command, copied: Search) -> None:
+def test_weights_of_another_study_are_refused(report: Command, copied: Search) -> None:
     """A folder whose scores are not the trial's is another trial's, and so are its weights."""
     number = max(copied.records(), key=lambda record: record.value or 0.0).number
     folder = copied.runs / f"trial-{number:04d}"
@@ -413,7 +415,9 @@ def test_weights_of_another_study(report: Command, copied: Search) -> None:
     assert rows(copied) == []
 
 
-def test_scores_that_are_none(report: Command, copied: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_that_are_not_finite_are_an_error(
+    report: Command, copied: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tested.score", lambda x, label: float("nan"))
     answer = report(*FINAL, code=1)
     assert "score_test gave 6 scores for 6 images, or some that are not finite" in answer.err

@@ -195,13 +195,15 @@ def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search
         (["--as", "-x"], "--as: '-x' is not a study's name"),
     ],
 )
-def test_wrong_input(search: Search, command: Command, flags: list[str], said: str) -> None:
+def test_wrong_flags_of_confirm_are_refused_in_one_line(
+    search: Search, command: Command, flags: list[str], said: str
+) -> None:
     searched(search, command, trials=3)
     answer = command(*CONFIRM, "--workers", "0", *flags, code=2)
     assert said in answer.err and answer.out == "" and len(answer.err.splitlines()) == 1
 
 
-def test_the_rule_stays(search: Search, command: Command) -> None:
+def test_the_rule_of_a_confirmation_cannot_change_later(search: Search, command: Command) -> None:
     searched(search, command, "data.split_seed=3", trials=4)
     command(*CONFIRM, "--workers", "0", "--top", "2", "--trials", "9", "--splits")
     refused = command(*CONFIRM, "--workers", "0", "--top", "3", code=2)
@@ -238,7 +240,7 @@ def test_made_by_halves_it_is_made_whole(search: Search, command: Command) -> No
     assert answer["trials"]["planned"] == 3 * 3
 
 
-def test_nothing_to_confirm(search: Search, command: Command) -> None:
+def test_confirm_needs_a_contender_and_a_baseline(search: Search, command: Command) -> None:
     search.create(trials=1)
     none = command(*CONFIRM, "--workers", "0", "--against", "by hand", code=1)
     assert "study 'toy' has no complete trial yet" in none.err

@@ -70,7 +70,7 @@ def objects(place: str, s3: Any = None) -> list[str]:
     return sorted(each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []))
 
 
-def test_the_furthest_is_found(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_the_furthest_checkpoint_is_loaded(checkpoints: Checkpoints, tmp_path: Path) -> None:
     assert load(checkpoints, tmp_path / "none") == 0
     for epoch in (3, 4, 5):
         save(checkpoints, tmp_path / "mine", epoch=epoch)

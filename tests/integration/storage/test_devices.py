@@ -90,7 +90,7 @@ def test_after_an_outage_a_holder_may_be_heard_first(url: str) -> None:
     assert b.device == "GPU-a", "a dead one keeps it for ever"
 
 
-def test_what_this_machine_sees(study: tuple[Engine, int]) -> None:
+def test_a_dead_process_of_this_machine_holds_no_gpu(study: tuple[Engine, int]) -> None:
     """Of a process of this machine it is known at once whether it lives."""
     here = Process.current()
     a = Leases(*study, "a", here, seconds=60)

@@ -118,7 +118,7 @@ def test_a_search_ends_when_its_hours_are_used(search: Search, command: Command)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "many"])
-def test_hours_that_are_none(search: Search, command: Command, value: str) -> None:
+def test_wrong_device_hours_are_refused(search: Search, command: Command, value: str) -> None:
     answer = command("start", "--gpu-hours", value, code=2)
     assert answer.err.count("\n") == 1 and "--gpu-hours" in answer.err and answer.out == ""
     assert not search.study()

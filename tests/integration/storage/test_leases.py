@@ -200,7 +200,7 @@ def test_a_stopped_or_used_up_study_hands_out_nothing(study: tuple[Engine, int])
     assert claimed(a).slot == 1
 
 
-def test_bugs_in_a_row(study: tuple[Engine, int]) -> None:
+def test_bugs_in_a_row_are_counted_from_the_last_trial_that_ended_well(study: tuple[Engine, int]) -> None:
     a = worker(*study, "a")
     for state, expected in (("COMPLETE", 0), ("FAIL", 1), ("FAIL", 2)):
         assert a.finish(claimed(a), state, 0.1 if state == "COMPLETE" else None, {})

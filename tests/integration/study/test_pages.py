@@ -66,7 +66,7 @@ def shown(study: Study, number: int) -> tuple[str, dict[str, str]]:
     return get_note(live), {meta.filename: meta.artifact_id for meta in metas}
 
 
-def test_a_page_has_everything(search_on_each: Search) -> None:
+def test_a_page_of_the_dashboard_has_note_curve_and_files(search_on_each: Search) -> None:
     """On one machine, with nothing asked for."""
     study = run(search_on_each, [0.1, 0.3, 0.2], [0.4, math.nan], [])
     note, files = shown(study, 0)

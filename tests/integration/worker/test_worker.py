@@ -81,7 +81,7 @@ def scripted(scores: list[float]) -> SimpleNamespace:
 # -- how trials end --------------------------------------------------------------------------------
 
 
-def test_a_complete_trial(search: Search) -> None:
+def test_a_complete_trial_has_its_curve_value_and_files(search: Search) -> None:
     (record,) = work(search)
     assert (record.state, record.reason, record.known) == ("complete", None, "by hand")
     curve = [toy.score({"x": 0.3}, epoch) for epoch in (1, 2, 3, 4)]
@@ -455,7 +455,7 @@ def test_an_outage_at_the_first_sample_is_no_bug(search: Search, monkeypatch: py
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "qmc"])
-def test_samplers(search: Search, sampler: str) -> None:
+def test_every_sampler_runs_a_study_without_drawing_a_config_twice(search: Search, sampler: str) -> None:
     records = work(search, f"study.sampler={{kind: {sampler}, seed: 3}}", "epochs=1", trials=16)
     assert {record.state for record in records} == {"complete"}
     assert records[0].params == {"x": 0.3, "kind": "plain"} and records[0].known == "by hand"
@@ -484,7 +484,7 @@ PRUNERS = {
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
-def test_pruners(search: Search, pruner: str) -> None:
+def test_every_pruner_runs_a_study_to_its_exact_budget(search: Search, pruner: str) -> None:
     records = work(search, f"study.pruner={{kind: {pruner}{PRUNERS[pruner]}}}", "epochs=6", trials=14)
     pruned = [record for record in records if record.state == "pruned"]
     assert len(pruned) + sum(record.state == "complete" for record in records) == 14

@@ -76,7 +76,7 @@ def test_what_the_cells_do_not_tell_is_none() -> None:
     assert Blocks(np.array([[0.5, 0.6], [nothing, nothing]])).mean(1) is None
 
 
-def test_an_objective_without_chance() -> None:
+def test_differences_without_any_noise_have_no_interval() -> None:
     same = Blocks(np.array([[0.5] * 3, [0.6] * 3, [0.5] * 3]))
     higher, equal = same.difference(1, 0), same.difference(2, 0)
     assert higher is not None and equal is not None

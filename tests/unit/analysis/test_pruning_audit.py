@@ -106,7 +106,7 @@ def test_repeats_of_the_best_raise_no_bar() -> None:
     assert found.ranks == without.ranks and found.run.epochs == without.run.epochs + 500
 
 
-def test_lower_may_be_better() -> None:
+def test_a_minimised_study_is_audited_alike() -> None:
     """Every value negated, the same is found."""
     up = [complete(0, 0.5), complete(1, 0.7), control(2, 0.65, 20), control(3, 0.8, 20), pruned(4, 30)]
     down = [replace(r, value=-r.value, curve=[-score for score in r.curve]) for r in up]
@@ -115,7 +115,7 @@ def test_lower_may_be_better() -> None:
     assert maximized.false_kills == wilson(2, 2) and maximized.lead == pytest.approx(0.1)
 
 
-def test_the_interval_of_wilson() -> None:
+def test_wilson_intervals_end_where_the_score_test_just_rejects() -> None:
     """Both ends are where a test of the share at 5 % would just reject, by a search on a grid."""
     for count, trials in [(1, 6), (3, 10), (17, 40)]:
         grid = np.linspace(1e-6, 1 - 1e-6, 2_000_001)

@@ -10,7 +10,7 @@ from search.mseg import configure, describe
 from search.mseg.config import SETTINGS, Config
 
 
-def test_names_reach_their_places() -> None:
+def test_flat_names_reach_their_sections() -> None:
     config = configure(
         {
             "data.source": "drawn",

@@ -633,7 +633,7 @@ def test_a_dataset_yaml_that_cannot_be_read(root):
         ("classes: [a, b]\ncolours: []", "colours"),
     ],
 )
-def test_a_wrong_dataset_yaml(root, text, what):
+def test_a_wrong_dataset_yaml_is_refused_with_its_place(root, text, what):
     (root / "dataset.yaml").write_text(text)
     with pytest.raises(DataError) as error:
         load(SMALL, root)
@@ -710,7 +710,7 @@ def test_a_gpu_that_is_too_full_gets_pinned_memory(root, monkeypatch):
 
 
 @pytest.mark.nightly
-def test_celebamask_mini(real_data):
+def test_celebamask_mini_has_its_split_sizes_and_class_shares(real_data):
     loaded = load(DataConfig.of(image_size=64, eval_size="native"), real_data)
     assert len(loaded.train.names) == 900 and len(loaded.val.names) == 100
     assert loaded.val_targets.shape == (100, 512, 512) and not loaded.problems

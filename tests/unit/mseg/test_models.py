@@ -100,7 +100,7 @@ def shaken(model: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize(("lmsa", "parameters"), [(True, 1_747_923), (False, 1_721_939)])
-def test_parameters_exactly(lmsa: bool, parameters: int) -> None:
+def test_parameters_are_counted_exactly(lmsa: bool, parameters: int) -> None:
     assert sum(p.numel() for p in example(lmsa=lmsa).parameters() if p.requires_grad) == parameters
 
 

@@ -21,7 +21,7 @@ def curve(epochs: int, base: float = 1.0, **settings: Any) -> np.ndarray:
     ("first", "last", "mean"),
     [(6, 30, 7.89e-4), (31, 90, 6.41e-4), (91, 120, 3.81e-4), (121, 143, 2.18e-4), (113, 113, 3.33e-4)],
 )
-def test_the_recorded_learning_rates(first: int, last: int, mean: float) -> None:
+def test_rates_equal_those_the_hand_run_recorded(first: int, last: int, mean: float) -> None:
     rates = curve(200, 8e-4, kind="cosine", warmup_epochs=5)
     assert rates[first - 1 : last].mean() == pytest.approx(mean, rel=0.02)
 

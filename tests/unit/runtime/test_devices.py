@@ -53,7 +53,7 @@ def test_cuda_visible_devices_limits_the_gpus(
 
 
 @pytest.mark.parametrize("visible", ["", "-1", "9"])
-def test_no_gpu_is_visible(machine: pytest.MonkeyPatch, visible: str) -> None:
+def test_without_a_visible_gpu_the_device_is_the_cpu(machine: pytest.MonkeyPatch, visible: str) -> None:
     machine.setenv("CUDA_VISIBLE_DEVICES", visible)
     (device,) = find_devices("auto", None, None)
     assert (device.name, device.key) == ("cpu", None)

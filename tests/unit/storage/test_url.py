@@ -111,7 +111,9 @@ def test_two_slashes_are_one_too_few() -> None:
 
 
 @pytest.mark.parametrize("text", ["30s", "10m", "0", "-1", "nan", "inf", "1e999", "half", "1,5", "0x10"])
-def test_seconds_of_a_variable(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_variable_that_is_no_number_of_seconds_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     monkeypatch.setenv("SEARCH_LEASE_SECONDS", text)
     with pytest.raises(
         StorageError, match=f"SEARCH_LEASE_SECONDS: '{text}' is not a number of seconds.*write 30"
