@@ -386,7 +386,7 @@ def anchors(markdown: str) -> set[str]:
 def test_the_examples_in_contributing_are_those_of_the_tests() -> None:
     tests = [path.read_text() for path in sorted(ROOT.glob("tests/integration/*/test_add_one.py"))]
     examples = re.findall(r"```python\n(.*?)\n```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
-    assert len(examples) == 7
+    assert len(examples) == 8
     for example in examples:
         assert any(unindented(example) in unindented(test) for test in tests), example
 

@@ -420,6 +420,8 @@ SETTINGS = {
     "trainer.epochs=0": ["trainer.epochs", "0"],
     "trainer.batch_size=many": ["trainer.batch_size", "many"],
     "augment.flip=2": ["augment.flip", "2"],
+    "augment.hue={low: 0, high: 2}": ["augment.hue", "2"],
+    "augment.gamma_min={low: 0.5, high: 3}": ["augment.gamma_max", "1.5", "augment.gamma_min 3", "larger"],
 }
 
 

@@ -1,6 +1,6 @@
 """One function or class and one entry, options included, is all that a registry of the objective needs.
 
-A copy of the project gets one new entry in each of five registries, by text inserted into one file each.
+A copy of the project gets one new entry in each of six registries, by text inserted into one file each.
 One process trains with the copy, a training for each entry.
 """
 
@@ -131,6 +131,23 @@ def sgd(
         params={"optimizer.kind": "sgd", "optimizer.momentum": 0.75},
         applied={"optimizer.momentum": 0.75, "optimizer.learning_rate": 1e-3},
         recorded={("training", "optimizer"): "sgd", ("training", "momentum"): 0.75},
+    ),
+    "augmentation": Addition(
+        file="augment/photometric.py",
+        registry="PHOTOMETRIC",
+        name="solarize",
+        code='''
+def solarize(
+    images: Tensor,
+    rng: np.random.Generator,
+    *,
+    solarize_above: Annotated[float, Field(ge=0, le=1, description="inverted from this value on")] = 0.5,
+) -> Tensor:
+    """Bright pixels inverted."""
+    return torch.where(images < solarize_above, images, 1 - images)
+''',
+        params={"augment.solarize": 0.5, "augment.solarize_above": 0.25},
+        recorded={("gpu_augmentation", "solarize"): 0.5, ("gpu_augmentation", "solarize_above"): 0.25},
     ),
     "data source": Addition(
         file="data/sources.py",

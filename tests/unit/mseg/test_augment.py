@@ -1,5 +1,7 @@
 """Augmentation against plain NumPy and against kornia's own transformations."""
 
+from pathlib import Path
+
 import kornia.augmentation as K
 import numpy as np
 import pytest
@@ -7,11 +9,16 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from search.mseg.augment import AugmentConfig, _grid, _sources, augment
+from search.mseg.augment import AugmentConfig, augment
+from search.mseg.augment.geometry import grid_of, sources
+from search.mseg.augment.photometric import PHOTOMETRIC
 from search.mseg.data import drawn_faces
 from search.mseg.data.celebamask import MIRROR_PAIRS
 
 NOTHING = {"flip": 0.0, "rotation": 0.0, "affine": 0.0, "colour": 0.0}
+EVERYTHING = dict.fromkeys(
+    ("flip", "rotation", "affine", "crop", "colour", *PHOTOMETRIC, "cutout", "mixup", "cutmix"), 1.0
+)
 
 
 def only(**settings: float) -> AugmentConfig:
@@ -53,9 +60,24 @@ def test_without_probability_nothing_changes(batch):
     assert torch.equal(images, batch[0]) and torch.equal(masks, batch[1])
 
 
+@pytest.mark.parametrize(("name", "settings"), [("default", {}), ("mixed", {"mixup": 0.5, "cutmix": 0.5})])
+def test_what_is_new_leaves_what_older_configs_give(name, settings):
+    """The file has what commit b4df8d8, before there were others, made of four faces by three seeds.
+
+    Of the images it keeps every fourth pixel each way; rounding differs between processors.
+    """
+    faces, masks = drawn_faces.draw(4, 32, seed=0)
+    faces, masks = torch.from_numpy(faces) / 255, torch.from_numpy(masks)
+    with np.load(Path(__file__).parents[2] / "data" / "augment" / "default.npz") as kept:
+        for seed in range(3):
+            images, moved = augment(faces, masks, AugmentConfig(**settings), MIRROR_PAIRS, generator(seed))
+            np.testing.assert_array_equal(moved, kept[f"{name}_masks"][seed])
+            np.testing.assert_allclose(images[..., ::4, ::4], kept[f"{name}_images"][seed], atol=1e-5)
+
+
 def test_the_batch_given_is_left_alone(batch):
     before = [each.clone() for each in batch]
-    config = AugmentConfig(flip=1, rotation=1, affine=1, colour=1, mixup=1, cutmix=1)
+    config = AugmentConfig(**EVERYTHING)
     images, masks = augment(*batch, config, MIRROR_PAIRS, generator())
     assert torch.equal(batch[0], before[0]) and torch.equal(batch[1], before[1])
     assert images.shape == batch[0].shape and images.dtype == torch.float32
@@ -93,8 +115,8 @@ def test_some_are_flipped_and_the_others_are_not_touched(batch):
     assert 5 <= flipped <= 19
 
 
-@pytest.mark.parametrize("flip", [0.0, 0.5, 1.0])
-def test_mask_moves_with_image_and_labels_change_once(flip):
+@pytest.mark.parametrize(("flip", "crop"), [(0.0, 0), (0.5, 0), (1.0, 0), (0.5, 0.5), (1.0, 1)])
+def test_mask_moves_with_image_and_labels_change_once(flip, crop):
     """With images that show their class, what the image shows afterwards is what the mask says.
 
     In a mirrored image the mask says the other side's class, exchanged once and not twice; every image
@@ -102,7 +124,9 @@ def test_mask_moves_with_image_and_labels_change_once(flip):
     """
     blocks = torch.randint(0, 19, (24, 8, 8), dtype=torch.uint8, generator=generator())
     masks = blocks.repeat_interleave(12, 1).repeat_interleave(12, 2)
-    config = only(flip=flip, rotation=1, rotation_degrees=30, affine=1, scale=0.3, translation=0.2)
+    config = only(
+        flip=flip, rotation=1, rotation_degrees=30, affine=1, scale=0.3, translation=0.2, crop=crop
+    )
     images, moved = augment(painted(masks), masks, config, MIRROR_PAIRS, generator(1))
     shown = (images[:, 0] * 18).round().to(torch.uint8).numpy()
     mirrored = 0
@@ -143,15 +167,15 @@ def test_one_sampling_is_kornias_three_transformations_in_turn():
     y, x = np.mgrid[:height, :width]
     pixels = np.stack([x, y, np.ones_like(x)], -1).astype(np.float64)
     expected = np.einsum("nij,hwj->nhwi", np.linalg.inv(forward.double().numpy()), pixels)[..., :2]
-    grid = _grid(torch.from_numpy(_sources(height, width, flipped, degrees, factor, shift)), height, width)
-    ours = ((grid.double().numpy() + 1) * (width, height) - 1) / 2
-    np.testing.assert_allclose(ours, expected, atol=1e-3)
+    maps = torch.from_numpy(sources(height, width, flipped, degrees, factor, shift)[:, :2])
+    ours = ((grid_of(maps, height, width).numpy() + 1) * (width, height) - 1) / 2
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
 def test_the_grid_is_that_of_torch():
     theta = torch.randn(3, 2, 3, generator=generator())
     expected = F.affine_grid(theta, [3, 1, 20, 30], align_corners=False)
-    torch.testing.assert_close(_grid(theta, 20, 30), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(grid_of(theta, 20, 30), expected, atol=1e-6, rtol=0)
 
 
 def test_what_moves_in_is_black_background(batch):
@@ -272,15 +296,18 @@ def test_without_a_generator_torchs_seed_decides(batch):
 def test_oblong_images_and_single_ones():
     for shape in ((1, 64, 32), (3, 32, 96)):
         masks = torch.randint(0, 19, shape, dtype=torch.uint8, generator=generator())
-        config = AugmentConfig(flip=1, rotation=1, affine=1, colour=1, mixup=1, cutmix=1)
-        images, moved = augment(painted(masks), masks, config, MIRROR_PAIRS, generator())
+        images, moved = augment(
+            painted(masks), masks, AugmentConfig(**EVERYTHING), MIRROR_PAIRS, generator()
+        )
         assert images.shape == (shape[0], 3, *shape[1:]) and moved.shape == shape
 
 
 @pytest.mark.parametrize(
     "wrong",
     [{"flip": 1.5}, {"rotation_degrees": -1}, {"scale": 1.0}, {"mixup_alpha": 0}, {"brightness": 2},
-     {"cutmix_alpha": float("inf")}, {"colour": float("nan")}, {"hue": 0.1}],
+     {"cutmix_alpha": float("inf")}, {"colour": float("nan")}, {"hues": 0.1}, {"hue": -0.1},
+     {"hue_shift": 0.6}, {"crop_area_min": 0.0}, {"crop_aspect": 0.9}, {"fill": "black"}, {"noise_sd": 2},
+     {"blur_sigma_max": 11}],
 )  # fmt: skip
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(ValidationError):
@@ -292,7 +319,7 @@ def test_nothing_waits_for_the_device(batch):
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     images, masks = (each.cuda() for each in batch)
-    config = AugmentConfig(flip=0.5, mixup=0.5, cutmix=0.5)
+    config = AugmentConfig(**dict.fromkeys(EVERYTHING, 0.5), fill="ignored")
     augment(images, masks, config, MIRROR_PAIRS, generator())
     torch.cuda.set_sync_debug_mode("error")
     try:
