@@ -28,6 +28,7 @@ from search.cli.report import report
 from search.cli.start import start
 from search.cli.status import status
 from search.cli.stop import stop
+from search.cli.submit import submit
 from search.cli.trials import trials
 from search.cli.worker import worker
 from search.errors import SearchError
@@ -40,7 +41,21 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 LONGEST_PATH = 200  # characters of a path in a message
-COMMANDS = (start, worker, status, trials, best, check, stop, dashboard, compare, confirm, ablate, report)
+COMMANDS = (
+    start,
+    worker,
+    status,
+    trials,
+    best,
+    check,
+    stop,
+    dashboard,
+    compare,
+    confirm,
+    ablate,
+    report,
+    submit,
+)
 for command in COMMANDS:
     app.command()(command)
 app.command("import")(import_runs)

@@ -206,19 +206,21 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
 
 def _save(learner: Learner, data: SegmentationData, history: History, trained: Row, run: Run) -> None:
     """Write the checkpoint of a trained epoch, and its weights beside the best ones."""
+    about = {
+        "epoch": len(history["lr"]) + 1,
+        "model": learner.config.model.model_dump(),
+        "classes": list(data.classes),
+        "mirror_pairs": [list(pair) for pair in data.mirror_pairs],
+        "image_size": learner.config.data.image_size,
+    }
     state = {
         "params": learner.config.to_params(),
         "seed": run.seed,
         "history": history,
         "trained": trained,
+        "about": about,
     }
     checkpoint.save(run.dir, {**state, **learner.state()})
-    about = {
-        "epoch": len(history["lr"]) + 1,
-        "model": learner.config.model.model_dump(),
-        "classes": list(data.classes),
-        "image_size": learner.config.data.image_size,
-    }
     checkpoint.write_weights(run.dir, learner.evaluated.state_dict(), about)
 
 

@@ -1,0 +1,1 @@
+"""What the challenge takes: one zip with a mask for each test image, and the solution that made them."""
