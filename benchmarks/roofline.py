@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from search.mseg import configure
 from search.mseg.augment import augment
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
+from search.mseg.data.sources import load
 from search.mseg.learner import build
 from search.mseg.metrics import Scores
 
@@ -60,6 +61,8 @@ def step(size: int, batch: int, device: torch.device) -> Callable[[], None]:
     """A step of training as the trainer takes it, from the augmentation to the counts."""
     config = configure(
         {
+            "data.source": "drawn",
+            "data.drawn_images": 10,
             "data.image_size": size,
             "data.eval_size": "train",
             "optimizer.learning_rate": 8e-4,
@@ -67,7 +70,7 @@ def step(size: int, batch: int, device: torch.device) -> Callable[[], None]:
         }
     )
     torch.manual_seed(0)
-    learner = build(config, len(CLASSES), device)
+    learner = build(config, load(config.data, None), device)
     learner.model.train()
     images = torch.rand(batch, 3, size, size, device=device)
     masks = torch.randint(0, len(CLASSES), (batch, size, size), dtype=torch.uint8, device=device)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from search.errors import SpaceError
 from search.mseg.augment import AugmentConfig
 from search.mseg.data.sources import DataConfig
-from search.mseg.losses import LossConfig
+from search.mseg.losses.criterion import LossConfig, LossSettings
 from search.mseg.models.registry import ModelConfig
 from search.mseg.optimizers import OptimizerConfig
 from search.mseg.schedulers import ScheduleConfig
@@ -59,7 +59,7 @@ class Config:
     model: ModelConfig
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
-    loss: LossConfig
+    loss: LossSettings
     trainer: TrainerConfig
 
     @classmethod
@@ -71,6 +71,8 @@ class Config:
         """
         given: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
         for name, value in params.items():
+            if name in FORMER and value == FORMER[name]:
+                continue
             if name not in SETTINGS:
                 raise SpaceError(f"{name}: no such setting{_nearest(name)}", parameter=name)
             section, leaf = name.split(".")
@@ -111,6 +113,9 @@ SETTINGS = tuple(
     for leaf in (section.settings() if issubclass(section, Section) else section.model_fields)
 )
 """The dotted name of every setting there is."""
+
+FORMER = {"loss.kind": "ce_dice"}
+"""Settings that are gone, with the one value they could have: documents of older versions give them."""
 
 
 def _section(name: str, values: dict[str, Any]) -> Any:

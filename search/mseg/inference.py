@@ -1,4 +1,4 @@
-"""Predicting with a learner's weights: logits at the size of the targets.
+"""Predicting: logits at the size of the targets.
 
 B batch, C classes, H and W the sides of a target.
 """
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from search.mseg.learner import Learner
+from search.mseg.learner import Predictor
 
 
 def forward(
-    learner: Learner, images: Tensor, targets: Tensor, classes: int
+    predictor: Predictor, images: Tensor, targets: Tensor, classes: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Predict images in a few batches, in their order.
 
@@ -22,13 +22,13 @@ def forward(
     Yields:
         float32 logits (B, C, H, W) and targets (B, H, W), both on the device.
     """
-    model = learner.evaluated.eval()
+    model = predictor.evaluated.eval()
     height, width = targets.shape[1:]
-    at_once = learner.images_at_once(classes, (height, width))
+    at_once = predictor.images_at_once(classes, (height, width))
     for batch, masks in zip(images.split(at_once), targets.split(at_once), strict=True):
-        inputs = as_float(batch, learner.device)
-        masks = masks.to(learner.device, non_blocking=True)
-        yield learner.logits(model, inputs, size=(height, width)), masks
+        inputs = as_float(batch, predictor.device)
+        masks = masks.to(predictor.device, non_blocking=True)
+        yield predictor.logits(model, inputs, size=(height, width)), masks
 
 
 def as_float(images: Tensor, device: torch.device) -> Tensor:

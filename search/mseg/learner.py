@@ -6,7 +6,7 @@ B batch, C classes, S the training size, H and W the sides of a mask.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,37 +15,63 @@ from torch.optim import Optimizer
 
 from search.mseg import optimizers, schedulers
 from search.mseg.config import Config
-from search.mseg.losses import WHOLE_BATCH, LossConfig
+from search.mseg.data.dataset import SegmentationData
+from search.mseg.losses.class_weights import frequencies
+from search.mseg.losses.criterion import Criterion
 from search.mseg.models import registry as models
 from search.mseg.models.model import SegmentationModel, upsample
 from search.mseg.optimizers import MovingAverage
 from search.mseg.schedulers import LearningRate
-from search.mseg.section import applied
 from search.objective import Value
 
 LOGITS = {"cpu": 2**20, "cuda": 2**27}
 """Most logits at the size of the masks at a time: what a CPU's cache holds, and 512 MB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Learner:
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """What predicts.
+
+    Attributes:
+        precision: of the forward pass; weights, loss and optimiser are float32.
+    """
+
+    device: torch.device
+    model: SegmentationModel
+    precision: torch.dtype
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that predicts."""
+        return self.model
+
+    def logits(self, of: nn.Module, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """float32 logits (B, C, *size) of a model, computed in this run's precision."""
+        with self._autocast():
+            return of(images, size=size)
+
+    def images_at_once(self, classes: int, size: Sequence[int]) -> int:
+        """How many images' logits of `size` (H, W) to compute at a time, at least 1."""
+        return max(1, LOGITS.get(self.device.type, 2**27) // (classes * math.prod(size)))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner(Predictor):
     """What trains.
 
     Attributes:
         rate: the schedule.
         average: the moving average of the weights; None unless the config asks for one.
-        criterion: (logits, target) -> loss: an entry of LOSSES with its options.
-        precision: of the forward pass; weights, loss and optimiser are float32.
     """
 
     config: Config
-    device: torch.device
-    model: SegmentationModel
     optimizer: Optimizer
     rate: LearningRate
     average: MovingAverage | None
-    criterion: partial[Tensor]
-    precision: torch.dtype
+    criterion: Criterion
 
     @property
     def evaluated(self) -> nn.Module:
@@ -61,7 +87,7 @@ class Learner:
 
         Logits are upsampled, scored and derived a few images at a time: those at the size of the masks are
         the largest tensors of a step, and this way they stay in a CPU's cache and cost no memory. Losses of
-        the parts, weighted by their images, add up to the batch's: see LOSSES.
+        the parts, weighted by their images, add up to the batch's.
 
         Args:
             images: (B, 3, S, S) float in [0, 1]. masks: (B, S, S) classes.
@@ -72,8 +98,6 @@ class Learner:
         with self._autocast():
             coarse = self.model.coarse(images)
         at_once = self.images_at_once(coarse.shape[1], masks.shape[1:])
-        if self.criterion.func in WHOLE_BATCH:
-            at_once = len(images)
         total, gradients, predictions = images.new_zeros(()), [], []
         for part, target in zip(coarse.detach().split(at_once), masks.split(at_once), strict=True):
             leaf = part.requires_grad_()
@@ -91,18 +115,6 @@ class Learner:
         if self.average:
             self.average.update(self.model)
         return total, torch.cat(predictions)
-
-    def logits(self, of: nn.Module, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """float32 logits (B, C, *size) of a model, computed in this run's precision."""
-        with self._autocast():
-            return of(images, size=size)
-
-    def images_at_once(self, classes: int, size: Sequence[int]) -> int:
-        """How many images' logits of `size` (H, W) to compute at a time, at least 1."""
-        return max(1, LOGITS.get(self.device.type, 2**27) // (classes * math.prod(size)))
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
     def weights_norm(self) -> Tensor:
         """L2 norm of all weights, a scalar on the device; not finite once one of them is not."""
@@ -130,22 +142,36 @@ class Learner:
             **{f"model.{name}": value for name, value in self.model.applied().items()},
             **optimizers.applied(self.config.optimizer, self.optimizer),
             **self.rate.applied(self.optimizer, epoch),
-            **applied(LossConfig, self.criterion),
+            **self.criterion.applied(),
         }
 
 
-def build(config: Config, classes: int, device: torch.device) -> Learner:
+def build(config: Config, data: SegmentationData, device: torch.device) -> Learner:
     """A learner whose weights come from PyTorch's global generator."""
-    network = models.build(config.model, classes).to(device)
+    classes = len(data.classes)
+    trained = predictor(config, classes, device)
     decay = config.trainer.ema
     return Learner(
-        config=config,
         device=device,
-        model=network,
-        optimizer=optimizers.build(config.optimizer, network),
+        model=trained.model,
+        precision=trained.precision,
+        config=config,
+        optimizer=optimizers.build(config.optimizer, trained.model),
         rate=schedulers.build(config.schedule, config.trainer.epochs, config.optimizer.learning_rate),
-        average=None if decay is None else MovingAverage(network, decay),
-        criterion=config.loss.bound(),
+        average=None if decay is None else MovingAverage(trained.model, decay),
+        criterion=Criterion(
+            config.loss,
+            may_ignore=data.ignored,
+            class_frequencies=cache(lambda: frequencies(data.train.masks, classes).to(device)),
+        ),
+    )
+
+
+def predictor(config: Config, classes: int, device: torch.device) -> Predictor:
+    """What predicts with weights that are loaded into it; they too come from the global generator."""
+    return Predictor(
+        device=device,
+        model=models.build(config.model, classes).to(device),
         precision=_precision(config.trainer.precision, device),
     )
 

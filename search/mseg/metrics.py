@@ -1,4 +1,4 @@
-"""The F-score of predicted masks: the challenge's, and the one of the hand-run history.
+"""The scores of predicted masks: F as the challenge and as the hand-run history have it, and mean IoU.
 
 Notable:
 - Of each image, its true positives, false positives and false negatives by class are kept. They are
@@ -23,7 +23,10 @@ class Result(TypedDict):
 
     Attributes:
         val_fscore: the challenge's: mean over images of an image's mean F over the classes present in
-            its ground truth.
+            its ground truth. An image of which every pixel is ignored does not count.
+        val_miou: the mean intersection over union as the field reports it: counts pooled over all images,
+            the mean over the classes present in the ground truth or the prediction of any.
+        fscore_pooled: the F of counts pooled over all images, the mean over the classes present.
         fscore_batch32: the historical protocol's: counts pooled over every 32 consecutive images (and the
             rest), the mean over the classes present in each pool, the plain mean over pools.
         per_class: by class, the mean F over the images that have it; None if no image does.
@@ -31,6 +34,8 @@ class Result(TypedDict):
     """
 
     val_fscore: float
+    val_miou: float
+    fscore_pooled: float
     fscore_batch32: float
     per_class: list[float | None]
     accuracy: float
@@ -57,13 +62,15 @@ class Scores:
             raise ValueError("no image was added")
         images = torch.cat(self._counts).cpu()
         pools = torch.stack([pool.sum(0) for pool in images.split(HISTORY_BATCH)])
-        per_image = fscores(images)
-        tp, _, fn = images.sum((0, 1)).tolist()
+        per_image, pooled = fscores(images), images.sum(0, keepdim=True)
+        tp, _, fn = pooled.sum((0, 1)).tolist()
         return Result(
-            val_fscore=per_image.nanmean(1).mean().item(),
-            fscore_batch32=fscores(pools).nanmean(1).mean().item(),
+            val_fscore=_mean(per_image),
+            val_miou=_mean(ious(pooled)),
+            fscore_pooled=_mean(fscores(pooled)),
+            fscore_batch32=_mean(fscores(pools)),
             per_class=[None if math.isnan(score) else score for score in per_image.nanmean(0).tolist()],
-            accuracy=tp / (tp + fn),
+            accuracy=tp / (tp + fn) if tp + fn else math.nan,
         )
 
 
@@ -71,15 +78,26 @@ def counts(prediction: Tensor, target: Tensor, classes: int) -> Tensor:
     """True positives, false positives and false negatives: (B, C, 3) int64.
 
     Args:
-        prediction, target: (B, H, W), integers from 0 to C - 1.
+        prediction: (B, H, W), integers from 0 to C - 1. target: likewise, or IGNORED.
     """
-    # A histogram of the pairs is an image's confusion matrix, target by prediction.
-    pairs = (target.long() * classes + prediction).flatten(1)
-    confusion = pairs.new_zeros(len(pairs), classes * classes)
+    # A histogram of the pairs is an image's confusion matrix, target by prediction, below a first row of
+    # the ignored pixels: in uint8, IGNORED + 1 is 0.
+    rows = (target.to(torch.uint8) + 1).long()
+    pairs = (rows * classes + prediction).flatten(1)
+    confusion = pairs.new_zeros(len(pairs), (classes + 1) * classes)
     confusion.scatter_add_(1, pairs, pairs.new_ones(()).expand_as(pairs))
-    confusion = confusion.unflatten(1, (classes, classes))
+    confusion = confusion.unflatten(1, (classes + 1, classes))[:, 1:]
     tp = confusion.diagonal(dim1=1, dim2=2)
     return torch.stack([tp, confusion.sum(1) - tp, confusion.sum(2) - tp], dim=2)
+
+
+def ious(counts: Tensor) -> Tensor:
+    """Intersection over union by class, tp / (tp + fp + fn), of counts (..., C, 3): (..., C) float64.
+
+    NaN for a class that is absent from both ground truth and prediction.
+    """
+    tp, fp, fn = counts.double().unbind(-1)
+    return tp / (tp + fp + fn)
 
 
 def fscores(counts: Tensor) -> Tensor:
@@ -92,3 +110,8 @@ def fscores(counts: Tensor) -> Tensor:
     recall = tp / (tp + fn + EPS)
     score = 2 * precision * recall / (precision + recall + EPS)
     return score.masked_fill(tp + fn == 0, math.nan)
+
+
+def _mean(by_class: Tensor) -> float:
+    """Of (N, C), the mean over rows of their mean over classes; a row without any class does not count."""
+    return by_class[~by_class.isnan().all(1)].nanmean(1).mean().item()

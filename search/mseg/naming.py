@@ -84,9 +84,6 @@ RECORDED_KINDS = {
 RECORDED_OPTIONS = {"lmsa": "use_lmsa"}
 """A model's option -> what the hand runs' `config.yaml` calls it."""
 
-RECORDED_LOSSES = {"ce_dice": {"ce_weight": 1.0, "use_class_weights": False, "use_focal": False}}
-"""What the hand runs' `config.yaml` says about a loss that we have no settings for."""
-
 FIRST = (
     "learning_rate",
     "weight_decay",

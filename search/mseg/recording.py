@@ -18,7 +18,7 @@ import yaml
 from search.mseg.config import Config
 from search.mseg.data.dataset import SegmentationData
 from search.mseg.files import publish
-from search.mseg.naming import RECORDED_KINDS, RECORDED_LOSSES, RECORDED_OPTIONS
+from search.mseg.naming import RECORDED_KINDS, RECORDED_OPTIONS
 from search.objective import Run
 
 History = dict[str, list[Any]]
@@ -50,7 +50,7 @@ def empty_history() -> History:
 def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.dtype) -> dict[str, Any]:
     """`config` in the layout of the recorded hand runs."""
     sections = config.sections()
-    augmentation, trainer = sections["augment"], sections["trainer"]
+    augmentation, trainer, loss = sections["augment"], sections["trainer"], sections["loss"]
     return {
         "experiment": {"name": run.dir.name, "description": f"a run of search.mseg on {data.source}"},
         "data": {
@@ -73,9 +73,9 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
             **{RECORDED_OPTIONS.get(name, name): value for name, value in config.model.options.items()},
         },
         "loss": {
-            **RECORDED_LOSSES.get(config.loss.kind, {}),
-            "kind": config.loss.kind,
-            **config.loss.options,
+            **loss,
+            "use_class_weights": loss["ce_weight"] > 0 and loss["class_weights"] != "none",
+            "use_focal": loss["ce_weight"] > 0 and loss["focal_gamma"] > 0,
         },
         "training": {
             "optimizer": RECORDED_KINDS.get(config.optimizer.kind, config.optimizer.kind),

@@ -18,7 +18,7 @@ from search.mseg.config import Config
 from search.mseg.data.dataset import Pixels
 from search.mseg.data.sources import source
 from search.mseg.inference import forward
-from search.mseg.learner import Learner, build
+from search.mseg.learner import Predictor, predictor
 from search.mseg.metrics import counts, fscores
 from search.objective import ImageScores, LabelledTest
 
@@ -48,13 +48,13 @@ def score_test(config: Config, weights: Path, root: Path | None, device: str) ->
     """
     split = source(config.data, root).test_split()
     classes = split.classes
-    learner = build(config, len(classes), torch.device(device))
-    _load_weights(learner, weights)
+    trained = predictor(config, len(classes), torch.device(device))
+    _load_weights(trained, weights)
     by_class = torch.cat(
         [
             fscores(counts(logits.argmax(1), targets, len(classes))).cpu()
             for images, masks in _batches(split.images())
-            for logits, targets in forward(learner, images, masks, len(classes))
+            for logits, targets in forward(trained, images, masks, len(classes))
         ]
     )
     holding = (~by_class.isnan()).sum(0).tolist()
@@ -74,9 +74,9 @@ def _batches(images: Iterator[tuple[Pixels, Pixels]]) -> Iterator[tuple[Tensor, 
         yield pixels, masks
 
 
-def _load_weights(learner: Learner, weights: Path) -> None:
+def _load_weights(trained: Predictor, weights: Path) -> None:
     try:
-        learner.evaluated.load_state_dict(safetensors.torch.load_file(weights))
+        trained.model.load_state_dict(safetensors.torch.load_file(weights))
     except (OSError, safetensors.SafetensorError, RuntimeError) as error:
         cause = " ".join(str(error).split())[:200]
         raise DataError(f"{weights}: damaged, or of another config ({cause}); copy it again") from error

@@ -67,7 +67,7 @@ def _epochs(config: Config, run: Run, device: torch.device) -> Iterator[EpochRes
             f"training images of {data.source}; make it smaller"
         )
     torch.manual_seed(_seeds(run.seed, 0)[0])
-    learner = build(config, len(data.classes), device)
+    learner = build(config, data, device)
     run.dir.mkdir(parents=True, exist_ok=True)
     write_config(run.dir, recorded(config, run, data, learner.precision))
 

@@ -303,7 +303,6 @@ REGISTRIES = [
     ("model.kind", "models.registry", "MODELS"),
     ("optimizer.kind", "optimizers", "OPTIMIZERS"),
     ("schedule.kind", "schedulers", "SCHEDULES"),
-    ("loss.kind", "losses", "LOSSES"),
 ]
 
 

@@ -107,6 +107,7 @@ class SegmentationData:
     Attributes:
         val_targets: (N, He, We) uint8, the masks of `val` at the evaluation size.
         mirror_pairs: classes that change places in a mirror image.
+        ignored: whether a mask may hold IGNORED pixels.
         source: where the data come from, in words: `drawn`, or the folder.
         fingerprint, problems: as in `search.objective.Description`.
     """
@@ -119,6 +120,7 @@ class SegmentationData:
     source: str
     fingerprint: Mapping[str, str]
     problems: tuple[str, ...] = ()
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,23 +68,22 @@ def steps(
         applied={"schedule.kind": "steps", "schedule.drop": 0.25},
         recorded={("training", "scheduler"): "steps", ("training", "drop"): 0.25},
     ),
-    "loss": Addition(
-        file="losses.py",
-        registry="LOSSES",
-        name="smoothed",
+    "loss term": Addition(
+        file="losses/terms.py",
+        registry="TERMS",
+        name="generalised",
         code='''
-def smoothed(
-    logits: Tensor,
-    target: Tensor,
+def generalised(
+    pixels: LabelledPixels,
     *,
-    smoothing: Annotated[float, Field(ge=0, lt=1, description="share that all classes get")] = 0.1,
+    generalised_q: Annotated[float, Field(gt=0, le=1, description="1: mean absolute error")] = 0.7,
 ) -> Tensor:
-    """Cross-entropy with label smoothing."""
-    return F.cross_entropy(logits.float(), target.long(), label_smoothing=smoothing)
+    """Generalised cross-entropy (Zhang and Sabuncu 2018, arXiv:1805.07836): wrong labels harm it less."""
+    return pixels.mean((1 - (generalised_q * pixels.log_p_label).exp()) / generalised_q)
 ''',
-        params={"loss.kind": "smoothed", "loss.smoothing": 0.2},
-        applied={"loss.kind": "smoothed", "loss.smoothing": 0.2},
-        recorded={("loss", "kind"): "smoothed", ("loss", "smoothing"): 0.2},
+        params={"loss.generalised_weight": 0.5, "loss.generalised_q": 0.9},
+        applied={"loss.generalised_weight": 0.5, "loss.generalised_q": 0.9},
+        recorded={("loss", "generalised_weight"): 0.5, ("loss", "generalised_q"): 0.9},
     ),
     "model": Addition(
         file="models/registry.py",

@@ -32,7 +32,7 @@ from search.mseg.data import drawn, drawn_faces, sources
 from search.mseg.data.celebamask import CLASSES
 from search.mseg.data.drawn import MOST_DRAWN
 from search.mseg.data.sources import load, source
-from search.mseg.learner import LOGITS, build
+from search.mseg.learner import LOGITS, predictor
 from search.objective import WEIGHTS
 from search.render import markdown
 from search.render.document import Document
@@ -453,7 +453,7 @@ def root(tmp_path: Path) -> Path:
 def weights(tmp_path: Path) -> Path:
     """Of a model that was not trained, but for the bias of its last layer."""
     torch.manual_seed(0)
-    write_weights(tmp_path, build(SMALL, len(CLASSES), torch.device("cpu")).model.state_dict(), {})
+    write_weights(tmp_path, predictor(SMALL, len(CLASSES), torch.device("cpu")).model.state_dict(), {})
     settle_weights(tmp_path, best=True)
     return tmp_path / WEIGHTS
 
@@ -461,7 +461,7 @@ def weights(tmp_path: Path) -> Path:
 @torch.inference_mode()
 def reference(weights: Path, root: Path) -> tuple[list[float], dict[str, list[float]]]:
     """Scores by image and by class with plain NumPy, one image at a time."""
-    model = build(SMALL, len(CLASSES), torch.device("cpu")).model.eval()
+    model = predictor(SMALL, len(CLASSES), torch.device("cpu")).model.eval()
     model.load_state_dict(safetensors.torch.load_file(weights))
     scores, by_class = [], {}
     for path in sorted((root / "test" / "images").iterdir()):

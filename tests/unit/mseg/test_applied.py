@@ -12,8 +12,9 @@ from trainings import SMALL
 
 from search.mseg import configure, train, trainer
 from search.mseg.config import Config
+from search.mseg.data.dataset import SegmentationData
 from search.mseg.learner import Learner, build
-from search.mseg.losses import ce_dice
+from search.mseg.losses.terms import TERMS
 from search.mseg.models.layers import Dropout
 from search.mseg.schedulers import LearningRate, cosine
 from search.objective import EpochResult, Run
@@ -24,7 +25,13 @@ SAMPLED = {
     "optimizer.weight_decay": 3e-4,
     "model.dropout": 0.25,
     "model.lmsa": False,
+    "loss.ce_weight": 0.5,
     "loss.dice_weight": 0.75,
+    "loss.lovasz_weight": 0.25,
+    "loss.boundary_weight": 0.0,
+    "loss.label_smoothing": 0.1,
+    "loss.focal_gamma": 2.0,
+    "loss.class_weights": "sqrt_median_frequency",
     "schedule.kind": "warm_restarts",
     "schedule.warmup_epochs": 2,
     "schedule.restart_epochs": 7,
@@ -42,8 +49,8 @@ def one_thread() -> None:
 def first_epoch(folder: Path, monkeypatch: pytest.MonkeyPatch, tamper: Tamper) -> EpochResult:
     """One epoch of the sampled config, trained by a learner that was tampered with."""
 
-    def tampered(config: Config, classes: int, device: torch.device) -> Learner:
-        return tamper(build(config, classes, device))
+    def tampered(config: Config, data: SegmentationData, device: torch.device) -> Learner:
+        return tamper(build(config, data, device))
 
     monkeypatch.setattr(trainer, "build", tampered)
     epochs = train(configure(SMALL | SAMPLED), Run(folder))
@@ -56,7 +63,7 @@ def test_an_honest_training_reports_what_was_sampled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = first_epoch(tmp_path, monkeypatch, lambda learner: learner)
-    assert result.applied == SAMPLED | {"loss.kind": "ce_dice"}
+    assert result.applied == SAMPLED
     check_applied(SAMPLED, result.applied)
 
 
@@ -72,8 +79,21 @@ def dropout(learner: Learner) -> Learner:
     return learner
 
 
-def dice_weight(learner: Learner) -> Learner:
-    return replace(learner, criterion=partial(ce_dice, dice_weight=0.7))
+def weight(term: str) -> Tamper:
+    def tamper(learner: Learner) -> Learner:
+        learner.criterion.weights[term] = 0.7
+        learner.criterion.terms.setdefault(term, partial(TERMS[term]))
+        return learner
+
+    return tamper
+
+
+def option(term: str, **changes: Any) -> Tamper:
+    def tamper(learner: Learner) -> Learner:
+        learner.criterion.terms[term] = partial(learner.criterion.terms[term], **changes)
+        return learner
+
+    return tamper
 
 
 def learning_rate(learner: Learner) -> Learner:
@@ -103,7 +123,13 @@ def options(**changes: Any) -> Tamper:
     [
         ("optimizer.weight_decay", weight_decay),
         ("model.dropout", dropout),
-        ("loss.dice_weight", dice_weight),
+        ("loss.ce_weight", weight("ce")),
+        ("loss.dice_weight", weight("dice")),
+        ("loss.lovasz_weight", weight("lovasz")),
+        ("loss.boundary_weight", weight("boundary")),
+        ("loss.label_smoothing", option("ce", label_smoothing=0.2)),
+        ("loss.focal_gamma", option("ce", focal_gamma=0.0)),
+        ("loss.class_weights", option("ce", class_weights="none")),
         ("optimizer.learning_rate", learning_rate),
         ("optimizer.learning_rate", schedule(peak=2e-3)),
         ("schedule.kind", schedule(schedule=partial(cosine))),

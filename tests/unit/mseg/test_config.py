@@ -72,7 +72,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"model.kind": "unet"}, "model.kind", "'unet' is not one of microsegformer"),
     ({"model.dropout": 1.5}, "model.dropout", "1.5 should be"),
     ({"model.lmsa": "yes"}, "model.lmsa", "'yes' should be a valid boolean"),
-    ({"loss.kind": "focal"}, "loss.kind", "'focal' is not one of ce_dice"),
+    ({"loss.kind": "focal"}, "loss.kind", "no such setting; loss has ce_weight"),
     ({"loss.dice_weight": -0.5}, "loss.dice_weight", "-0.5 should be"),
     ({"data.source": "web"}, "data.source", "'web' is not one of drawn, folder"),
     ({"data.image_size": 100}, "data.image_size", "100 should be a multiple of 32"),

@@ -58,7 +58,7 @@ def test_the_overlay_shows_the_worst_and_the_best_faces(
     monkeypatch.setattr(overlay, "_draw", lambda rows, _: drawn.extend(rows) or Image.new("RGB", (1, 1)))
     run = Run(tmp_path)
     next(train(config, run))
-    learner = build(config, len(data.classes), torch.device("cpu"))
+    learner = build(config, data, torch.device("cpu"))
     drawn.clear()
     overlay.write(tmp_path, learner, data)
     for face, name, (title, image, truth, prediction) in zip(
@@ -110,7 +110,7 @@ def test_the_batches_of_validation_are_views() -> None:
     """Of data that may fill half of a GPU's memory nothing is copied."""
     config = small()
     data = load(config.data, None, "cpu")
-    learner = build(config, len(data.classes), torch.device("cpu"))
+    learner = build(config, data, torch.device("cpu"))
     with torch.inference_mode():
         (found,) = [targets for _, targets in forward(learner, data.val.images, data.val_targets, 19)]
     assert found.data_ptr() == data.val_targets.data_ptr()

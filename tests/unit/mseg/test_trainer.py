@@ -4,9 +4,7 @@ import gc
 import json
 import math
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ from trainings import SMALL, TIMINGS, assert_same, assert_same_run, best, histor
 
 from search.errors import DataError, SpaceError
 from search.mseg import configure, schedulers, train, trainer
+from search.mseg.data.labels import IGNORED
 from search.mseg.data.sources import load
 from search.mseg.learner import Learner, build
-from search.mseg.losses import ce_dice, whole_batch
 from search.mseg.metrics import Scores
 from search.mseg.optimizers import MovingAverage
 from search.mseg.schedulers import LearningRate
@@ -262,7 +260,7 @@ def test_averaged_weights_are_validated_and_kept(tmp_path: Path) -> None:
     assert state["average"]["steps"] == 2
 
     data = load(small().data, None)
-    learner = build(small(), 19, torch.device("cpu"))
+    learner = build(small(), data, torch.device("cpu"))
     learner.model.load_state_dict(weights)
     learner.model.eval()
     scores = Scores(19)
@@ -286,23 +284,29 @@ def test_the_average_is_exponential() -> None:
         assert average.model.weight.item() == pytest.approx(expected, abs=1e-6)
 
 
-@whole_batch
-def pooled(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """No mean over images: the likelihood of the batch's rarest class, pooled over its pixels."""
-    rarest = target == target.flatten().bincount(minlength=19).argmin()
-    return -logits.log_softmax(1).gather(1, target.long()[:, None])[:, 0][rarest].mean()
+ALL_TERMS = {
+    "loss.lovasz_weight": 0.5,
+    "loss.boundary_weight": 0.5,
+    "loss.label_smoothing": 0.1,
+    "loss.focal_gamma": 1.0,
+    "loss.class_weights": "median_frequency",
+}
 
 
-@pytest.mark.parametrize("loss", [ce_dice, pooled])
+@pytest.mark.parametrize("loss", [{}, ALL_TERMS], ids=["fused", "all terms"])
 @pytest.mark.parametrize("at_once", [1, 2, 3, 5])
 def test_a_step_in_parts_is_the_step(
-    at_once: int, loss: Callable[..., torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    at_once: int, loss: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Loss, gradients and predictions of a batch, however many of its images are scored at a time."""
-    config = small(trainer__grad_clip=None, model__dropout=0.0)
+    config = configure(SMALL | loss | {"trainer.grad_clip": None, "model.dropout": 0.0})
+    data = replace(load(config.data, None), ignored=bool(loss))
     torch.manual_seed(0)
-    learner = replace(build(config, 19, torch.device("cpu")), criterion=partial(loss))
+    learner = build(config, data, torch.device("cpu"))
+    assert learner.criterion.fused != bool(loss)
     images, masks = torch.rand(5, 3, 32, 32), torch.randint(19, (5, 32, 32), dtype=torch.uint8)
+    if data.ignored:
+        masks[0, :20], masks[1] = IGNORED, IGNORED
     learner.model.train()
     logits = learner.model(images)
     expected = learner.criterion(logits, masks)
@@ -312,8 +316,8 @@ def test_a_step_in_parts_is_the_step(
     monkeypatch.setattr("search.mseg.learner.LOGITS", {"cpu": at_once * 19 * 32 * 32})
     monkeypatch.setattr(learner.optimizer, "step", lambda: None)
     learner.model.zero_grad()
-    loss, prediction = learner.step(images, masks)
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    value, prediction = learner.step(images, masks)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-6)
     assert torch.equal(prediction, logits.argmax(1))
     for name, weight in learner.model.named_parameters():
         torch.testing.assert_close(weight.grad, gradients[name], atol=1e-6, rtol=1e-4)
@@ -360,7 +364,7 @@ def test_eight_images_are_learned_by_heart(
     images, masks = data.train.images.float() / 255, data.train.masks
     assert len(images) == 8
     torch.manual_seed(0)
-    learner = build(config, len(data.classes), torch.device("cpu"))
+    learner = build(config, data, torch.device("cpu"))
     for epoch in range(1, steps + 1):  # one step each
         learner.set_epoch(epoch)
         learner.model.train()

@@ -1,0 +1,1 @@
+"""The training loss: a weighted sum of terms."""
