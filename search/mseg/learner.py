@@ -161,7 +161,7 @@ def build(config: Config, data: SegmentationData, device: torch.device) -> Learn
         average=None if decay is None else MovingAverage(trained.model, decay),
         criterion=Criterion(
             config.loss,
-            may_ignore=data.ignored,
+            may_ignore=data.ignored or config.augment.fill == "ignored",
             class_frequencies=cache(lambda: frequencies(data.train.masks, classes).to(device)),
         ),
     )
