@@ -1,10 +1,10 @@
 """The contract between the service and what it trains, and nothing else.
 
-An objective is a module with `train(config, run)`. It may also have `configure(params)`,
-`describe(config, data)`, `check(config, description)`, the pair `describe_test(config, data)` and
-`score_test(config, weights, data, device)`, and a `vocabulary`. It knows neither Optuna nor SQL, and the
-service knows nothing about models. The stock objective is `search.mseg`; `objective: my_module` in
-space.yaml names another. `search/loading.py` imports it.
+An objective is a module with `train(config, run)`. It may also have `configure(params)`, `describe(config,
+data)`, `check(config, description)`, `show_augmentation(config, data, path)`, the pair
+`describe_test(config, data)` and `score_test(config, weights, data, device)`, and a `vocabulary`. It knows
+neither Optuna nor SQL, and the service knows nothing about models. The stock objective is `search.mseg`;
+`objective: my_module` in space.yaml names another. `search/loading.py` imports it.
 
 The trainer is a generator, so its consumer decides: the worker reports and prunes, `confirm` collects, a
 test takes two epochs and closes. Closing it ends the training and frees the device.
@@ -254,6 +254,9 @@ class Objective(Protocol):
     Contract of `check(config, description)`: it raises SpaceError for a config that cannot be trained on
     the data that `describe` described. It is called for the corners of the space and for every known config
     before a study is created, so it must be fast.
+
+    Contract of `show_augmentation(config, data, path)`: it draws training examples before and after
+    augmentation into the file `path`, a PNG image, and writes nothing else. `search check` calls it.
 
     Contract of the test split, which needs both functions and which only `search report --final` reads:
         - `describe_test(config, data) -> LabelledTest` describes what would be scored, and scores nothing;

@@ -23,6 +23,14 @@ def check(
     traced: Annotated[
         bool, typer.Option("--trace", help=f"Train two epochs; the second's trace goes to {TRACE}.")
     ] = False,
+    preview: Annotated[
+        Path | None,
+        typer.Option(
+            "--show-augmentation",
+            metavar="FILE.png",
+            help="Draw training images before and after augmentation.",
+        ),
+    ] = None,
     planned: Annotated[
         bool, typer.Option("--plan", help="Train three epochs and say what the budget costs.")
     ] = False,
@@ -63,7 +71,7 @@ def check(
     first.confine()  # before torch is imported: this device is measured
     numbers = ((workers,) if workers else WORKERS) if planned else None
     like = study_like(storage_url(storage, runs), study) if planned and study else None
-    report = preflight(options, first, Path(TRACE) if traced else None, numbers, like)
+    report = preflight(options, first, Path(TRACE) if traced else None, numbers, like, preview)
     if as_json:
         write_json(report.to_json())
     else:

@@ -11,6 +11,7 @@ from rich.table import Table
 from search import formatting
 from search.launcher.creation import QUICK, StartOptions, choose, probe
 from search.launcher.estimate import BudgetEstimate, expected_saving, measure
+from search.launcher.preview import Preview, check_place, preview
 from search.launcher.profile import Trace, trace
 from search.objective import Description
 from search.records import Snapshot
@@ -30,6 +31,7 @@ class Report:
     device: str
     trace: Trace | None = None
     plan: BudgetEstimate | None = None
+    preview: Preview | None = None
 
     @property
     def problems(self) -> Sequence[str]:
@@ -40,6 +42,7 @@ class Report:
         data = self.description
         measured: dict[str, Any] = {"trace": self.trace.to_json()} if self.trace else {}
         measured |= {"plan": self.plan.to_json()} if self.plan else {}
+        measured |= {"augmentation": self.preview.to_json()} if self.preview else {}
         return {
             "parameters": data.parameters if data else None,
             "device": self.device,
@@ -62,6 +65,7 @@ def preflight(
     trace_to: Path | None = None,
     plan_for: Sequence[int] | None = None,
     like: Snapshot | None = None,
+    preview_to: Path | None = None,
 ) -> Report:
     """Reads everything a search would read; raises what a search would raise.
 
@@ -69,9 +73,13 @@ def preflight(
         trace_to: train two epochs and write the second one's trace to this file; nothing else is written.
         plan_for: measure what the budget costs, and predict the end for these numbers of workers.
         like: a study whose trials show what pruning saves.
+        preview_to: draw training images before and after augmentation into this PNG file.
     """
+    if preview_to is not None:
+        check_place(preview_to)
     spec, _, _ = choose(options)
     description = probe(spec, options.data)
+    drawn = preview(spec, options.data, preview_to) if preview_to else None
     traced = trace(spec, options.data, device.name, trace_to) if trace_to else None
     plan = None
     if plan_for is not None:
@@ -79,7 +87,7 @@ def preflight(
         measured = measure(spec, options.data, device.name)
         trials = options.trials or spec.study.trials
         plan = BudgetEstimate(measured, expected_saving(spec, like), trials, len(spec.known), plan_for)
-    return Report(spec, description, device.label, traced, plan)
+    return Report(spec, description, device.label, traced, plan, drawn)
 
 
 def study_like(url: str, name: str) -> Snapshot | None:
@@ -114,6 +122,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "device", report.device
     for problem in report.problems:
         yield "problem", problem
+    if report.preview is not None:
+        yield "augmentation", report.preview.sentence
     if report.trace is not None:
         yield from _trace_rows(report.trace)
     if report.plan is not None:

@@ -16,7 +16,16 @@ from search.objective import Description, EpochResult, ImageScores, LabelledTest
 if TYPE_CHECKING:
     from search.mseg.config import Config
 
-__all__ = ["check", "configure", "describe", "describe_test", "score_test", "train", "vocabulary"]
+__all__ = [
+    "check",
+    "configure",
+    "describe",
+    "describe_test",
+    "score_test",
+    "show_augmentation",
+    "train",
+    "vocabulary",
+]
 
 
 def configure(params: Params) -> "Config":
@@ -65,3 +74,11 @@ def score_test(config: "Config", weights: Path, data: Path | None, device: str) 
     from search.mseg.test_split import score_test
 
     return score_test(config, weights, data, device)
+
+
+def show_augmentation(config: "Config", data: Path | None, path: Path) -> None:
+    """See `search.mseg.augment.preview.draw`."""
+    from search.mseg.augment import preview
+    from search.mseg.data import sources
+
+    preview.draw(sources.load(config.data, data), config.augment).save(path, "PNG")

@@ -9,6 +9,13 @@ from search.mseg.augment.photometric import PHOTOMETRIC
 from search.mseg.data.labels import IGNORED
 from search.mseg.section import options_of
 
+PROBABILITIES = (
+    *("flip", "rotation", "affine", "crop", "colour"),
+    *PHOTOMETRIC,
+    *("cutout", "mixup", "cutmix"),
+)
+"""The settings that switch an augmentation on, in the order in which they apply."""
+
 
 def with_photometric(section: type[BaseModel]) -> type[BaseModel]:
     """Decorates a section, which gets the probability of each entry of PHOTOMETRIC, 0, and its options."""
@@ -22,10 +29,18 @@ def with_photometric(section: type[BaseModel]) -> type[BaseModel]:
 
 @with_photometric
 class AugmentConfig(BaseModel):
-    """All settings of augmentation. Probabilities are per image, from 0 (never) to 1 (always)."""
+    """All settings of augmentation. Probabilities are per image, from 0 (never) to 1 (always).
+
+    The options of an augmentation are declared behind its probability.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    fill: Literal["background", "ignored"] = Field(
+        "background",
+        description="label of what moves in from outside: class 0, or ignored by loss and score; "
+        "`ignored` also leaves out the pixels that cutout hides",
+    )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a left-right mirror image")
     rotation: float = Field(0.3, ge=0, le=1, description="probability of a rotation about the centre")
     rotation_degrees: float = Field(
@@ -48,11 +63,6 @@ class AugmentConfig(BaseModel):
         ge=1,
         le=10,
         description="largest stretch of the window against the image's own shape, either way, 1 to 10",
-    )
-    fill: Literal["background", "ignored"] = Field(
-        "background",
-        description="label of what moves in from outside: class 0, or ignored by loss and score; "
-        "`ignored` also leaves out the pixels that cutout hides",
     )
     colour: float = Field(0.5, ge=0, le=1, description="probability of a change of colours")
     brightness: float = Field(
