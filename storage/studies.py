@@ -149,6 +149,22 @@ def token(engine: Engine, study_id: int) -> uuid.UUID:
     return uuid.UUID(attribute(engine, study_id, TOKEN))
 
 
+def name_of(engine: Engine, token: str) -> str | None:
+    """The present name of the study with this token; None where there is none."""
+    named = select(tables.optuna_studies.c.study_name).join(
+        studies, studies.c.study_id == tables.optuna_studies.c.study_id
+    )
+    with engine.connect() as connection:
+        return connection.scalar(named.where(studies.c.token == token, is_tied()))
+
+
+def claimed(engine: Engine, study_id: int) -> int:
+    """How many trials of the study have begun."""
+    query = select(func.count()).select_from(leases).where(leases.c.study_id == study_id)
+    with engine.connect() as connection:
+        return connection.scalar(query) or 0
+
+
 def attribute(engine: Engine, study_id: int, key: str) -> Any:
     """The study's value of `key`; None where it has none."""
     with engine.connect() as connection:

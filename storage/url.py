@@ -121,6 +121,15 @@ def sqlite_file(url: str) -> Path | None:
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
+def location(url: str) -> str:
+    """Where a database is, without who asks and how: the same for every URL of it from this machine."""
+    parsed = parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return str(Path(str(parsed.database)).resolve())
+    host = parsed.host or parsed.query.get("host") or "localhost"
+    return f"postgresql://{host}:{parsed.port or 5432}/{parsed.database or parsed.username or ''}"
+
+
 @contextmanager
 def one_line_errors(url: str) -> Iterator[None]:
     """Turns an error of the driver into a StorageError: one line, without the password."""

@@ -1,11 +1,15 @@
 """`search best`: the best complete trial of a study."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.cli import options as flag
-from search.errors import UserError, none_complete
+from search.errors import StudyError, UserError, none_complete
 from search.render.output import write_json
 from search.study.resolve import resolve_study, storage_url
+
+if TYPE_CHECKING:
+    from search.study.study import Study
 
 
 def best(
@@ -29,16 +33,27 @@ def best(
     if as_json:
         write_json(record.to_json())
     else:
-        folder = runs / opened.name / f"trial-{record.number:04d}"
+        folder = _folder(opened, runs, record.number)
         settings = opened.spec.study
         show(
             best_summary(
                 record,
                 snapshot.best_known,
-                folder if folder.is_dir() else None,
+                folder,
                 direction=settings.direction,
                 smooth=settings.smooth,
                 target=settings.target,
             )
         )
     return 0
+
+
+def _folder(study: "Study", runs: Path, number: int) -> Path | None:
+    """The trial's folder; None where this machine has none of this study."""
+    from search.study.folder import folder_of
+
+    try:
+        folder = folder_of(study, runs) / f"trial-{number:04d}"
+    except StudyError:
+        return None
+    return folder if folder.is_dir() else None

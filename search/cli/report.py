@@ -55,6 +55,7 @@ def report(
     from search.report.score_test_split import read_split_scores, score_test_split
     from search.report.writer import draw_trial, write_report
     from search.runtime.devices import find_devices
+    from search.study.folder import folder_of
     from search.study.read import read_record
     from search.worker.checkpoint_sync import artifact_place
     from search.worker.workspace import check_folder
@@ -66,7 +67,7 @@ def report(
     check_folder(runs)
     url = storage_url(storage, runs)
     opened = resolve_study(url, study, read_only=True)
-    folder = runs / opened.name / "report"
+    folder = folder_of(opened, runs) / "report"
     if trial is not None:
         record = read_record(opened, trial)
         if record is None:

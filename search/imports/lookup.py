@@ -79,6 +79,7 @@ def _imported(study: "Study", name: str) -> RecordedRun | None:
 
 
 def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> RecordedRun:
+    from search.study.folder import folder_of
     from search.study.read import read_record
 
     also = f", no folder with {CONFIG} and {HISTORY}, no imported run"
@@ -87,7 +88,7 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
         raise no_trial("compare", name, study.name)
     unfinished = None if record.state == "complete" else record.state
     if from_files:
-        folder = runs / study.name / f"trial-{record.number:04d}"
+        folder = folder_of(study, runs) / f"trial-{record.number:04d}"
         run = read_run(folder, record.title, vocabulary_of(study.spec.objective))
         return replace(run, unfinished=unfinished)
     run = stored_run(study, record)

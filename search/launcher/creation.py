@@ -20,6 +20,7 @@ from search.spec.grid import too_few_configs
 from search.spec.spec import Spec, load_spec, stock_space
 from search.study.create import create_study
 from search.study.fingerprint import fingerprint_of
+from search.study.folder import check_new_study, folder_of
 from search.study.open import find_study, open_study
 from search.study.origin import ORIGIN
 from search.study.resolve import resolve_study
@@ -102,6 +103,7 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
     spec, name, notes = choose(options)
     if name != options.study and (study := find_study(options.url, name)) is not None:
         return join(options, study, notes)
+    check_new_study(options.url, name, options.runs)
     description = probe(spec, options.data)
     trials = options.trials or spec.study.trials
     attributes: dict[str, Any] = {} if options.gpu_hours is None else {hours.LIMIT: options.gpu_hours}
@@ -143,6 +145,7 @@ def join(options: StartOptions, study: Study, notes: list[str]) -> tuple[Study, 
     Raises:
         StudyError: an option differs from what the study was created with.
     """
+    folder_of(study, options.runs)
     _check_agreement(options, study)
     if options.has_document:
         _update_document(options, study)

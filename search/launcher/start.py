@@ -11,6 +11,7 @@ from search.render.output import say
 from search.runtime.devices import Device, on_cores
 from search.runtime.signals import interruptible
 from search.runtime.threads import cores, cpu_workers
+from search.study.folder import claim_folder
 from search.study.read import read_snapshot
 from search.study.study import Study
 from search.ui.live import view
@@ -33,6 +34,7 @@ def run(
     snapshot = read_snapshot(study)
     if snapshot.budget.used_up:
         return snapshot, exit_code(snapshot)
+    claim_folder(study, runs)
     with interruptible() as interrupt, view(sys.stderr) as live:
         supervisor = Supervisor(study, devices, runs, data, artifacts)
         for snapshot in supervisor.supervise(interrupt):

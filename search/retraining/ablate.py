@@ -5,6 +5,7 @@ The configs are planned once, when the retraining study is made; the same comman
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from search.analysis.ablation import Ablation, ablation
 from search.analysis.changes import between, changes_between, combinations
@@ -33,11 +34,12 @@ class AblateRequest:
     trials: int | None = None
 
 
-def prepared(study: Study, request: AblateRequest) -> tuple[Study, list[str]]:
+def prepared(study: Study, request: AblateRequest, runs: Path) -> tuple[Study, list[str]]:
     """The retraining study with its next round planned, and sentences about what was decided.
 
     Raises:
-        StudyError: it was made with other flags, or `study` itself retrains trials.
+        StudyError: it was made with other flags, its folder below `runs` is another study's, or `study`
+            itself retrains trials.
         UserError: there is no such config, or the two are equal.
     """
     check_searches(study)
@@ -45,7 +47,7 @@ def prepared(study: Study, request: AblateRequest) -> tuple[Study, list[str]]:
     a, b = (config_named(study, records, name, "ablate") for name in (request.a, request.b))
     name = request.name or f"{study.name}-ablate-{_slug(a)}-{_slug(b)}"
     rule = {"a": a.name, "b": b.name, **({"seeds": request.seeds} if request.seeds else {})}
-    return prepare(study, name, "ablate", rule, request.trials, lambda: choose(study, a, b, request))
+    return prepare(study, name, runs, "ablate", rule, request.trials, lambda: choose(study, a, b, request))
 
 
 def choose(

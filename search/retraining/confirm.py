@@ -5,6 +5,7 @@ it on this machine's workers; `search worker --study mseg-confirm` joins from ot
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from search.analysis import winners_curse
@@ -44,16 +45,19 @@ class ConfirmRequest:
         return {flag: value for flag, value in flags.items() if value is not None}
 
 
-def prepared(study: Study, request: ConfirmRequest) -> tuple[Study, list[str]]:
+def prepared(study: Study, request: ConfirmRequest, runs: Path) -> tuple[Study, list[str]]:
     """The retraining study with its next round planned, and sentences about what was decided.
 
     Raises:
-        StudyError: it was made with other flags, or `study` itself retrains trials.
+        StudyError: it was made with other flags, its folder below `runs` is another study's, or `study`
+            itself retrains trials.
         UserError: the request does not fit the study.
     """
     check_searches(study)
     name = request.name or f"{study.name}{SUFFIX}"
-    return prepare(study, name, "confirm", request.rule, request.trials, lambda: choose(study, request))
+    return prepare(
+        study, name, runs, "confirm", request.rule, request.trials, lambda: choose(study, request)
+    )
 
 
 def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:

@@ -7,6 +7,7 @@ race continues (`advance`), so no coordinator has to stay: any worker on any mac
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from search.errors import StudyError, UserError
 from search.scoring import Direction, sign_of
 from search.spec.settings import PrunerSettings
 from search.study.create import create_study
+from search.study.folder import check_new_study, folder_of
 from search.study.open import find_study, open_study
 from search.study.plan import Kind, Plan
 from search.study.study import Study
@@ -29,6 +31,7 @@ ENDED = ("COMPLETE", "PRUNED", "FAIL")
 def prepare(
     study: Study,
     name: str,
+    runs: Path,
     kind: Kind,
     rule: Mapping[str, Any],
     trials: int | None,
@@ -37,6 +40,7 @@ def prepare(
     """The retraining study `name`, made or found, with its next round planned; and sentences for the user.
 
     Args:
+        runs: where its folder is, which must be no other study's.
         rule: the flags given, which must be those it was made with.
         trials: trainings over all configs, at most; None: what it has.
         choose: makes the plan of a new one, and sentences about what was decided.
@@ -48,9 +52,11 @@ def prepare(
     notes: list[str] = []
     retraining = find(study, name)
     if retraining is None:
+        check_new_study(study.url, name, runs, flag="--as")
         plan, notes = choose()
         check_limit(trials, plan)
         retraining = create(study, name, plan)
+    folder_of(retraining, runs)
     stored = retraining.plan
     if stored is None or stored.kind != kind:
         raise StudyError(f"--as: study {name!r} is no {kind}; use another name")

@@ -9,6 +9,7 @@ from search.errors import NoDevice
 from search.runtime.devices import NO_DEVICE, find_devices
 from search.runtime.signals import Interrupt, leave_with_parent
 from search.runtime.threads import threads_each
+from search.study.folder import claim_folder
 from search.study.resolve import wait_for_study
 from search.worker.watchdog import hang_seconds
 from search.worker.worker import Worker
@@ -60,6 +61,7 @@ def run_worker(options: WorkerOptions, interrupt: Interrupt) -> int:
             label = options.label or devices[0].label
             devices = [replace(devices[0], label=label, share=options.share, environment={})]
         study = wait_for_study(options.url, options.study, options.wait or 0.0, options.database_wait)
+        claim_folder(study, options.runs)
     try:
         return Worker(study, options.runs, options.data, devices, options.artifacts).run(interrupt)
     except NoDevice as error:

@@ -20,9 +20,12 @@ def refused(command: Command, folder: Path, *arguments: str) -> str:
 
 
 def everything(folder: Path) -> dict[Path, bytes | None]:
-    """All files and folders of a test, but for the cache of what was read of the data."""
+    """All files and folders of a test, but for the cache of what was read of the data.
+
+    Of the file in which SQLite notes who reads, only that it is there.
+    """
     return {
-        path: path.read_bytes() if path.is_file() else None
+        path: path.read_bytes() if path.is_file() and not path.name.endswith("-shm") else None
         for path in sorted(folder.parent.rglob("*"))
         if folder.parent / "cache" not in (path, *path.parents)
     }

@@ -682,7 +682,7 @@ def test_the_report_shows_what_confirm_found(copied: Search) -> None:
 def test_the_report_shows_what_ablate_found(copied: Search) -> None:
     study = find_study(copied.url, STUDY_NAME)
     assert study is not None
-    made, _ = ablate.prepared(study, ablate.AblateRequest(a="0", b="1", seeds=2))
+    made, _ = ablate.prepared(study, ablate.AblateRequest(a="0", b="1", seeds=2), copied.runs.parent)
     material = collect_report_data(study, copied.folder / "runs")
     text = said(fresh_seeds(material, copied.runs))
     assert "From trial 0 (by hand) to trial 1, all changes together" in text

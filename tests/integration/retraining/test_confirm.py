@@ -158,7 +158,7 @@ def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search
     search = search_on_postgres
     study = search.create("noise=0.3", "seconds=0.03", trials=3)
     assert Worker(study, search.runs.parent, None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
-    made, _ = confirm.prepared(study, confirm.ConfirmRequest(top=2, seeds=5))
+    made, _ = confirm.prepared(study, confirm.ConfirmRequest(top=2, seeds=5), search.runs.parent)
     search.environment["SEARCH_TOY_LOG"] = str(search.runs)
     log = search.runs / "epochs.log"
     first, *others = [search.spawn("worker", "--study", "toy-confirm") for _ in range(3)]
