@@ -46,6 +46,7 @@ from search.mseg.data.layout import ImageFiles, scan
 from search.mseg.models.microsegformer import STAGES
 from search.objective import Run
 
+WIDTHS, BLOCKS = (32, 64, 128, 192), (1, 2, 2, 2)
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT, DICE_WEIGHT = 8e-4, 1e-4, 0.15, 1.5
 BATCH = {128: 32, 256: 16, 512: 8}
 """By size; on a GPU 32 throughout."""
@@ -160,16 +161,16 @@ class PlainSegFormer(nn.Module):
         inputs = 3
         self.patches, self.patch_norms = nn.ModuleList(), nn.ModuleList()
         self.blocks, self.norms, self.projections = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        for spec in STAGES:
-            self.patches.append(nn.Conv2d(inputs, spec.width, spec.kernel, spec.stride, spec.kernel // 2))
-            self.patch_norms.append(nn.LayerNorm(spec.width))
+        for spec, width, blocks in zip(STAGES, WIDTHS, BLOCKS, strict=True):
+            self.patches.append(nn.Conv2d(inputs, width, spec.kernel, spec.stride, spec.kernel // 2))
+            self.patch_norms.append(nn.LayerNorm(width))
             rate = DROPOUT * spec.dropout
             self.blocks.append(
-                nn.ModuleList(PlainBlock(spec.width, spec.reduction, rate) for _ in range(spec.blocks))
+                nn.ModuleList(PlainBlock(width, spec.reduction, rate) for _ in range(blocks))
             )
-            self.norms.append(nn.LayerNorm(spec.width))
-            self.projections.append(nn.Linear(spec.width, 128))
-            inputs = spec.width
+            self.norms.append(nn.LayerNorm(width))
+            self.projections.append(nn.Linear(width, 128))
+            inputs = width
         self.fuse = nn.Sequential(nn.Linear(512, 128), nn.GELU(), nn.Linear(128, 128))
         self.lmsa = PlainLMSA(128)
         self.head = nn.Conv2d(128, classes, 1)

@@ -235,7 +235,9 @@ def _resume(learner: Learner, run: Run) -> tuple[History, Row | None]:
     if state is None:
         return empty_history(), None
     now = learner.config.to_params() | {"seed": run.seed}
-    before = state["params"] | {"seed": state["seed"]}
+    # What the version that wrote it had no setting for has its default.
+    known = {name: value for name, value in state["params"].items() if name in now}
+    before = Config.from_params(known).to_params() | {"seed": state["seed"]}
     for name in now:
         if before.get(name) != now[name]:
             raise SpaceError(

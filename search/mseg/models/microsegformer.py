@@ -17,6 +17,7 @@ B batch, C classes, H and W the sides of an image, h and w those of a stage's gr
 """
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, NamedTuple
 
@@ -34,33 +35,33 @@ from search.mseg.models.layers import (
     channels_first,
     initialise,
 )
-from search.mseg.models.model import SegmentationModel, upsample
+from search.mseg.models.model import SegmentationModel, padded, upsample
 from search.objective import Value
 
 
 class StageSpec(NamedTuple):
-    """The fixed sizes of one stage of the encoder."""
+    """What no setting changes about one stage of the encoder."""
 
     kernel: int  # of the patch embedding
     stride: int  # of the patch embedding
-    width: int
-    blocks: int
     reduction: int  # of the keys' and values' grid
     dropout: float  # times the option dropout
 
 
 STAGES = (
-    StageSpec(kernel=7, stride=4, width=32, blocks=1, reduction=8, dropout=0.5),
-    StageSpec(kernel=3, stride=2, width=64, blocks=2, reduction=4, dropout=0.75),
-    StageSpec(kernel=3, stride=2, width=128, blocks=2, reduction=2, dropout=1.0),
-    StageSpec(kernel=3, stride=2, width=192, blocks=2, reduction=1, dropout=1.25),
+    StageSpec(kernel=7, stride=4, reduction=8, dropout=0.5),
+    StageSpec(kernel=3, stride=2, reduction=4, dropout=0.75),
+    StageSpec(kernel=3, stride=2, reduction=2, dropout=1.0),
+    StageSpec(kernel=3, stride=2, reduction=1, dropout=1.25),
 )
 SIDE_MULTIPLE = math.prod(spec.stride for spec in STAGES)  # 32: every grid comes out whole
-DECODER_WIDTH = 128
+
+StageWidth = Annotated[int, Field(ge=8, le=1024, description="channels of that stage, 8 to 1024")]
+StageBlocks = Annotated[int, Field(ge=1, le=32, description="transformer blocks of that stage, 1 to 32")]
 
 
 class MicroSegFormer(SegmentationModel):
-    """1,747,923 parameters for 19 classes; 1,721,939 without LMSA."""
+    """With the default settings 1,747,923 parameters for 19 classes; 1,721,939 without LMSA."""
 
     def __init__(
         self,
@@ -78,30 +79,37 @@ class MicroSegFormer(SegmentationModel):
                 "as much",
             ),
         ] = 0.15,
+        width_1: StageWidth = 32,
+        width_2: StageWidth = 64,
+        width_3: StageWidth = 128,
+        width_4: StageWidth = 192,
+        blocks_1: StageBlocks = 1,
+        blocks_2: StageBlocks = 2,
+        blocks_3: StageBlocks = 2,
+        blocks_4: StageBlocks = 2,
+        decoder_width: Annotated[
+            int, Field(ge=8, le=1024, description="channels of the decoder, 8 to 1024")
+        ] = 128,
     ) -> None:
         super().__init__()
-        channels = [3, *(spec.width for spec in STAGES)]
+        widths = width_1, width_2, width_3, width_4
+        blocks = blocks_1, blocks_2, blocks_3, blocks_4
         self.stages = nn.ModuleList(
-            EncoderStage(inputs, spec, dropout) for inputs, spec in zip(channels, STAGES, strict=False)
+            EncoderStage(inputs, spec, width, count, dropout)
+            for inputs, spec, width, count in zip((3, *widths[:-1]), STAGES, widths, blocks, strict=True)
         )
-        self.decoder = Decoder(lmsa)
-        self.head = Pointwise(DECODER_WIDTH, classes)
+        self.decoder = Decoder(widths, decoder_width, lmsa)
+        self.head = Pointwise(decoder_width, classes)
         self.apply(initialise)
         # Or every convolution would reorder its weights at every step.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def coarse(self, images: Tensor) -> Tensor:
-        """Logits (B, C, H/4, W/4) in channels_last layout.
+        """Logits (B, C, H/4, W/4) in channels_last layout."""
+        return padded(self._coarse, images, SIDE_MULTIPLE)
 
-        Raises:
-            ValueError: H or W is not a multiple of 32.
-        """
-        height, width = images.shape[2:]
-        if height % SIDE_MULTIPLE or width % SIDE_MULTIPLE:
-            raise ValueError(
-                f"images are {height} x {width}; MicroSegFormer needs sides that are multiples of "
-                f"{SIDE_MULTIPLE}: resize or pad them"
-            )
+    def _coarse(self, images: Tensor) -> Tensor:
+        """As `coarse`, of images whose sides are multiples of 32."""
         x = images.permute(0, 2, 3, 1)
         features = []
         for stage in self.stages:
@@ -110,7 +118,7 @@ class MicroSegFormer(SegmentationModel):
         return self.head(self.decoder(features)).to(images.dtype).permute(0, 3, 1, 2)
 
     def applied(self) -> dict[str, Value]:
-        """`dropout` and `lmsa` as the live modules have them.
+        """All options as the live modules have them.
 
         Raises:
             RuntimeError: a stage's dropout is not the share of stage 3's that STAGES gives it.
@@ -126,37 +134,40 @@ class MicroSegFormer(SegmentationModel):
         return {
             "dropout": dropout,
             "lmsa": any(isinstance(module, LMSA) for module in self.modules()),
+            **{f"width_{i}": stage.patches.conv.out_channels for i, stage in enumerate(self.stages, 1)},
+            **{f"blocks_{i}": len(stage.blocks) for i, stage in enumerate(self.stages, 1)},
+            "decoder_width": self.decoder.proj.out_features,
         }
 
 
 class EncoderStage(nn.Module):
     """(B, h, w, inputs) to (B, h/stride, w/stride, D): overlapping patches, blocks, LayerNorm."""
 
-    def __init__(self, inputs: int, spec: StageSpec, dropout: float) -> None:
+    def __init__(self, inputs: int, spec: StageSpec, width: int, blocks: int, dropout: float) -> None:
         super().__init__()
-        self.patches = PatchEmbedding(inputs, spec.width, spec.kernel, spec.stride, spec.kernel // 2)
+        self.patches = PatchEmbedding(inputs, width, spec.kernel, spec.stride, spec.kernel // 2)
         self.blocks = nn.Sequential(
-            *(Block(spec.width, spec.reduction, dropout * spec.dropout) for _ in range(spec.blocks))
+            *(Block(width, spec.reduction, dropout * spec.dropout) for _ in range(blocks))
         )
-        self.norm = nn.LayerNorm(spec.width)
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.blocks(self.patches(x)))
 
 
 class Decoder(nn.Module):
-    """Every stage's features to (B, H/4, W/4, 128); folded, see the top of this file."""
+    """Every stage's features to (B, H/4, W/4, `width`); folded, see the top of this file."""
 
-    def __init__(self, lmsa: bool) -> None:
+    def __init__(self, stages: Sequence[int], width: int, lmsa: bool) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(nn.Linear(spec.width, DECODER_WIDTH) for spec in STAGES)
-        self.fusion = nn.Linear(len(STAGES) * DECODER_WIDTH, DECODER_WIDTH)
-        self.proj = nn.Linear(DECODER_WIDTH, DECODER_WIDTH)
-        self.lmsa = LMSA(DECODER_WIDTH) if lmsa else nn.Identity()
+        self.stages = nn.ModuleList(nn.Linear(channels, width) for channels in stages)
+        self.fusion = nn.Linear(len(stages) * width, width)
+        self.proj = nn.Linear(width, width)
+        self.lmsa = LMSA(width) if lmsa else nn.Identity()
 
     def forward(self, features: list[Tensor]) -> Tensor:
         grow = partial(upsample, size=features[0].shape[1:3])
-        slices = self.fusion.weight.split(DECODER_WIDTH, dim=1)
+        slices = self.fusion.weight.split(self.proj.in_features, dim=1)
         weights = [
             part @ stage.get_parameter("weight") for part, stage in zip(slices, self.stages, strict=True)
         ]

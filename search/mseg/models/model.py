@@ -1,9 +1,10 @@
 """What every model of the registry is: coarse logits, upsampled to any size.
 
-B batch, C classes, H and W the sides of an image.
+B batch, C classes, H and W the sides of an image, h and w those of the logits' grid.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,7 +21,10 @@ class SegmentationModel(nn.Module, ABC):
 
     @abstractmethod
     def coarse(self, images: Tensor) -> Tensor:
-        """Logits (B, C, h, w) of `images` (B, 3, H, W), in the images' dtype, under autocast too."""
+        """Logits (B, C, h, w) of `images` (B, 3, H, W), in the images' dtype, under autocast too.
+
+        H and W are multiples of 8. A network that needs multiples of more uses `padded`.
+        """
 
     def applied(self) -> dict[str, Value]:
         """The options in use by name, read back from the live modules; those absent are not checked."""
@@ -30,3 +34,21 @@ class SegmentationModel(nn.Module, ABC):
 def upsample(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     """(B, C, h, w) to (B, C, *size), bilinear."""
     return logits if logits.shape[2:] == size else F.interpolate(logits, size, mode="bilinear")
+
+
+def padded(network: Callable[[Tensor], Tensor], images: Tensor, multiple: int) -> Tensor:
+    """Logits (B, C, h, w) by a `network` that needs sides which are multiples of `multiple`.
+
+    Other images are continued to the right and to the bottom by their last pixels, and the logits are
+    cropped. Where the crop would cut through the logits' grid, they are upsampled before.
+    """
+    height, width = images.shape[2:]
+    below, right = -height % multiple, -width % multiple
+    if not below and not right:
+        return network(images)
+    whole = height + below, width + right
+    logits = network(F.pad(images, (0, right, 0, below), mode="replicate"))
+    rows, columns = logits.shape[2:]
+    if rows * height % whole[0] or columns * width % whole[1]:
+        logits, (rows, columns) = upsample(logits, whole), whole
+    return logits[:, :, : rows * height // whole[0], : columns * width // whole[1]]

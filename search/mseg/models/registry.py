@@ -14,7 +14,7 @@ MODELS: dict[str, Callable[..., SegmentationModel]] = {"microsegformer": MicroSe
 """(classes, *, options) -> a SegmentationModel for `classes` classes.
 
 Weights are drawn from PyTorch's global generator, on the default device. Images have sides that are
-multiples of 32. A model reads its options back from its live modules in `applied`.
+multiples of 8. A model reads its options back from its live modules in `applied`.
 """
 
 

@@ -16,6 +16,7 @@ from search.mseg.data.dataset import SegmentationData
 from search.mseg.learner import Learner, build
 from search.mseg.losses.terms import TERMS
 from search.mseg.models.layers import Dropout
+from search.mseg.models.registry import ModelConfig
 from search.mseg.schedulers import LearningRate, cosine
 from search.objective import EpochResult, Run
 from search.worker.outcome import check_applied
@@ -63,7 +64,8 @@ def test_an_honest_training_reports_what_was_sampled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = first_epoch(tmp_path, monkeypatch, lambda learner: learner)
-    assert result.applied == SAMPLED
+    sizes = {f"model.{name}": value for name, value in ModelConfig.of().options.items()}
+    assert result.applied == sizes | SAMPLED
     check_applied(SAMPLED, result.applied)
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from search.errors import SpaceError
 from search.mseg.models.layers import Attention, Dropout, Pointwise, Reduction
 from search.mseg.models.microsegformer import EncoderStage, MicroSegFormer
-from search.mseg.models.model import SegmentationModel
+from search.mseg.models.model import SegmentationModel, padded
 from search.mseg.models.registry import ModelConfig, build, parameters
 
 REDUCTIONS = (8, 4, 2, 1)
@@ -172,12 +172,25 @@ def test_other_sizes_are_upsampled_straight_from_a_quarter() -> None:
         torch.testing.assert_close(model(images), model(images, size=(64, 96)))
 
 
-@pytest.mark.parametrize(("height", "width"), [(100, 96), (96, 100), (16, 16)])
-def test_other_sides_are_refused(height: int, width: int) -> None:
-    with pytest.raises(
-        ValueError, match=f"images are {height} x {width}; .* multiples of 32: resize or pad"
-    ):
-        example()(torch.rand(1, 3, height, width))
+@pytest.mark.parametrize(("height", "width"), [(40, 32), (32, 72), (56, 88)])
+def test_other_multiples_of_8_are_padded_with_their_last_pixels_and_cropped(height: int, width: int) -> None:
+    model = example().eval()
+    images = torch.rand(2, 3, height, width)
+    rows, columns = (torch.arange(side + -side % 32).clamp(max=side - 1) for side in (height, width))
+    with torch.no_grad():
+        coarse = model.coarse(images)
+        assert coarse.shape == (2, 19, height // 4, width // 4)
+        whole = model.coarse(images[:, :, rows][..., columns])
+        torch.testing.assert_close(coarse, whole[:, :, : height // 4, : width // 4])
+        assert model(images).shape == (2, 19, height, width)
+
+
+def test_a_crop_that_would_cut_through_the_grid_comes_after_the_upsampling() -> None:
+    images = torch.rand(1, 3, 40, 64)
+    logits = padded(lambda x: F.avg_pool2d(x, 16), images, 64)
+    below = images[:, :, -1:].expand(-1, -1, 24, -1)
+    expected = F.interpolate(F.avg_pool2d(torch.cat([images, below], 2), 16), (64, 64), mode="bilinear")
+    torch.testing.assert_close(logits, expected[:, :, :40])
 
 
 def test_wrong_settings_of_a_model_are_refused() -> None:
@@ -189,8 +202,9 @@ def test_wrong_settings_of_a_model_are_refused() -> None:
     for dropout in (-0.01, 0.71, float("nan")):
         with pytest.raises(ValidationError):
             ModelConfig.of(dropout=dropout)
-    with pytest.raises(ValidationError):
-        ModelConfig.of(width=32)
+    for size in ({"width_2": 4}, {"blocks_1": 0}, {"decoder_width": 64.0}, {"width_5": 32}):
+        with pytest.raises(ValidationError):
+            ModelConfig.of(**size)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
@@ -299,10 +313,33 @@ def test_dropout_follows_the_global_seed() -> None:
     assert torch.equal(dropout.eval()(x), x)
 
 
-@pytest.mark.parametrize("lmsa", [True, False])
-@pytest.mark.parametrize("dropout", [0.0, 0.15, 0.7])
-def test_applied_is_what_was_asked_for(lmsa: bool, dropout: float) -> None:
-    assert example(lmsa=lmsa, dropout=dropout).applied() == {"dropout": dropout, "lmsa": lmsa}
+SIZES = {
+    "width_1": 24,
+    "width_2": 40,
+    "width_3": 72,
+    "width_4": 96,
+    "blocks_1": 2,
+    "blocks_2": 1,
+    "blocks_3": 3,
+    "blocks_4": 1,
+    "decoder_width": 48,
+}
+
+
+@pytest.mark.parametrize("options", [{"lmsa": False}, {"dropout": 0.0}, {"dropout": 0.7}, SIZES])
+def test_applied_is_what_was_asked_for(options: dict[str, object]) -> None:
+    config = ModelConfig.of(**options)
+    assert build(config, 5).applied() == config.options
+    assert options.items() <= config.options.items()
+
+
+def test_sizes_are_those_of_the_layers() -> None:
+    state = example(5, **SIZES).state_dict()
+    assert [state[f"stages.{i}.patches.conv.weight"].shape[0] for i in range(4)] == [24, 40, 72, 96]
+    blocks = {tuple(map(int, name.split(".")[1:4:2])) for name in state if ".blocks." in name}
+    assert sorted(blocks) == [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1), (2, 2), (3, 0)]
+    assert state["decoder.fusion.weight"].shape == (48, 4 * 48) and state["head.weight"].shape == (5, 48)
+    assert example(5, **SIZES).eval()(torch.rand(1, 3, 32, 64)).shape == (1, 5, 32, 64)
 
 
 @pytest.mark.parametrize("stage", range(4))
