@@ -173,7 +173,7 @@ def test_other_sizes_are_upsampled_straight_from_a_quarter() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 32), (32, 72), (56, 88)])
-def test_other_multiples_of_8_are_padded_by_their_last_pixels_and_cropped(height: int, width: int) -> None:
+def test_other_multiples_of_8_are_padded_with_their_last_pixels_and_cropped(
     height: int, width: int
 ) -> None:
     model = example().eval()
