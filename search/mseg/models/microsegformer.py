@@ -134,9 +134,15 @@ class MicroSegFormer(SegmentationModel):
         return {
             "dropout": dropout,
             "lmsa": any(isinstance(module, LMSA) for module in self.modules()),
-            **{f"width_{i}": stage.patches.conv.out_channels for i, stage in enumerate(self.stages, 1)},
-            **{f"blocks_{i}": len(stage.blocks) for i, stage in enumerate(self.stages, 1)},
             "decoder_width": self.decoder.proj.out_features,
+            **{
+                f"width_{i}": stage.get_parameter("norm.weight").numel()
+                for i, stage in enumerate(self.stages, 1)
+            },
+            **{
+                f"blocks_{i}": sum(isinstance(module, Block) for module in stage.modules())
+                for i, stage in enumerate(self.stages, 1)
+            },
         }
 
 
