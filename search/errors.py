@@ -8,6 +8,7 @@
         ├── SpaceError       space.yaml, --set, a parameter or its value
         ├── DataError        the data folder, an image, a mask
         └── StudyError       no such study, or one that differs from the options
+            └── NoFeasibleConfig  the study's constraints leave nothing to train
 
 A message is one line: place, value, remedy. `search.cli.app` prints it without a traceback (`--debug`
 shows one). `storage.errors.StorageError` is for a URL that does not work; the command line treats it like
@@ -62,6 +63,10 @@ class DataError(UserError):
 
 class StudyError(UserError):
     """No study of that name, or one whose stored document differs from the options."""
+
+
+class NoFeasibleConfig(StudyError):
+    """The constraints of a study leave it nothing to train."""
 
 
 def unknown_name(label: str, value: object, known: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from search.errors import ObjectiveError, SpaceError
-from search.objective import Description, EpochResult, Params, Run, Value, Vocabulary
+from search.objective import Constraint, Description, EpochResult, Params, Run, Value, Vocabulary
 
 STOCK = "search.mseg"
 """The objective whose names recorded runs have if no study says otherwise."""
@@ -143,6 +143,19 @@ def check(objective: Any, config: Any, description: Description) -> None:
     function = getattr(objective, "check", None)
     if function:
         function(config, description)
+
+
+def constraints_of(
+    objective: Any, description: Description | None
+) -> Callable[[Params], Sequence[Constraint]]:
+    """The constraints that the objective holds params against; none if it has no such function.
+
+    What is returned raises SpaceError for params that the objective cannot configure.
+    """
+    function = getattr(objective, "constraints", None)
+    if function is None:
+        return lambda params: ()
+    return lambda params: tuple(function(configure(objective, params), description))
 
 
 def describe(objective: Any, config: Any, data: Path | None) -> Description | None:

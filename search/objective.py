@@ -1,7 +1,8 @@
 """The contract between the service and what it trains, and nothing else.
 
-An objective is a module with `train(config, run)`. It may also have `configure(params)`, `describe(config,
-data)`, `check(config, description)`, `show_augmentation(config, data, path)`, the pair
+An objective is a module with `train(config, run)`. It may also have `configure(params)`,
+`describe(config, data)`, `check(config, description)`, `constraints(config, description)`,
+`show_augmentation(config, data, path)`, the pair
 `describe_test(config, data)` and `score_test(config, weights, data, device)`, and a `vocabulary`. It knows
 neither Optuna nor SQL, and the service knows nothing about models. The stock objective is `search.mseg`;
 `objective: my_module` in space.yaml names another. `search/loading.py` imports it.
@@ -107,6 +108,22 @@ class Description:
     parameters: int | None = None
     fingerprint: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Constraint:
+    """A limit that configs must keep, and by how much one of them misses it.
+
+    Attributes:
+        name: of the setting that sets the limit, such as `model.max_parameters`.
+        violation: finite; above 0 where the config is infeasible. One scale for all configs, since samplers
+            learn from it where the limit lies.
+        text: what is wrong where it is infeasible, and what to do about it, in one line.
+    """
+
+    name: str
+    violation: float
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,6 +271,11 @@ class Objective(Protocol):
     Contract of `check(config, description)`: it raises SpaceError for a config that cannot be trained on
     the data that `describe` described. It is called for the corners of the space and for every known config
     before a study is created, so it must be fast.
+
+    Contract of `constraints(config, description)`: it returns a `Constraint` for each limit that the study
+    sets, the same ones for every config of a study. It must depend on its arguments alone and use no
+    device: it is asked about every config that is drawn, and an infeasible one is drawn again.
+    `description` is None if the objective has no `describe`.
 
     Contract of `show_augmentation(config, data, path)`: it draws training examples before and after
     augmentation into the file `path`, a PNG image, and writes nothing else. `search check` calls it.

@@ -13,16 +13,17 @@ every owner has the chance to renew. An owner whose process is gone, as seen fro
 dead at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
-from storage import claims, pages, points, reports
+from storage import claims, constraints, pages, points, reports
 from storage.attributes import add_trial_attributes
 from storage.claims import Claimant, Lease, Refusal
 from storage.clock import now, utc
+from storage.constraints import CheckedConfig
 from storage.engine import single_statements
 from storage.environment import seconds
 from storage.pages import Page
@@ -171,11 +172,17 @@ class Leases:
         point: str | None,
         repeat: int = 0,
         attributes: Mapping[str, Any] | None = None,
+        checked: Collection[CheckedConfig] = (),
     ) -> Stored:
-        """Stores the trial's parameters and user attributes; see `storage.points`."""
+        """Stores the trial's parameters and user attributes; see `storage.points`.
+
+        `checked` configs, the trial's and those that were not taken, are stored even where a point is
+        another trial's by now.
+        """
         with self.engine.begin() as connection:
             if not self._renew(connection, lease):
                 return "lost"
+            constraints.add(connection, self.study_id, checked)
             sample = rows, point, repeat, attributes or {}
             return points.store(connection, self.study_id, lease.trial_id, *sample)
 

@@ -14,8 +14,9 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, or_, select
 
-from storage import points
+from storage import constraints, points
 from storage.attributes import trial_attribute
+from storage.constraints import CheckedConfig
 from storage.tables import leases, params, trials, values
 
 OVERLAP_SECONDS = 120.0
@@ -50,6 +51,10 @@ class Samples:
         """The numbers of the trials that sampled a point, by its name."""
         with self.engine.connect() as connection:
             return points.trial_numbers(connection, self.study_id)
+
+    def checked(self) -> dict[str, CheckedConfig]:
+        """The configs that were held against the study's constraints, by name."""
+        return constraints.read(self.engine, self.study_id)
 
     def __call__(self) -> list[FrozenTrial]:
         """Trials by number with parameters and value, including running ones, but not failed ones.

@@ -1,4 +1,4 @@
-"""The tables: eight of our own, and the columns of Optuna's that we read or write with plain SQL.
+"""The tables: nine of our own, and the columns of Optuna's that we read or write with plain SQL.
 
 Optuna's tables (schema version 12, library 5.x) are created by Optuna and stay readable by every tool
 that speaks Optuna. They are described here once more because claiming, reporting and ending a trial must
@@ -125,6 +125,15 @@ points = Table(
     Column("point", String(64), primary_key=True),  # a config's name: equal for equal configs
     Column("repeat", Integer, primary_key=True),  # 0, or how often it was drawn before
     Column("trial_id", Integer, nullable=False),
+)
+
+constraints = Table(
+    "search_constraints",
+    ours,
+    Column("study_id", Integer, ForeignKey("search_studies.study_id"), primary_key=True),
+    Column("point", String(64), primary_key=True),  # as in search_points
+    Column("params", Text, nullable=False),  # without the constants, as JSON
+    Column("violations", Text, nullable=False),  # by constraint, as JSON; above 0 is infeasible
 )
 
 takeovers = Table(

@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.objective import Params
-from search.samplers.ask import DrawHistory, choose, trial_of
+from search.samplers.choose import DrawHistory, choose, trial_of
 from simulation.learning_curves import Family
 
 

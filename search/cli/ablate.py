@@ -38,7 +38,7 @@ def ablate(
 
     devices = devices_here(runs, workers, gpus, device)
     asked = AblateRequest(a=a, b=b, name=name, seeds=seeds, trials=trials)
-    retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked, runs)
+    retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked, runs, data)
     code = train(retraining, notes, devices, workers, runs, data, artifacts)
     result = answer(retraining)
     publish(retraining, result)

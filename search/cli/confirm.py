@@ -50,7 +50,7 @@ def confirm(
 
     devices = devices_here(runs, workers, gpus, device)
     asked = ConfirmRequest(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
-    retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked, runs)
+    retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked, runs, data)
     code = train(retraining, notes, devices, workers, runs, data, artifacts)
     result = answer(retraining)
     publish(retraining, result)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SpaceError, StudyError, UserError
-from search.loading import check, configure, describe, load_objective, vocabulary_of
+from search.loading import check, configure, constraints_of, describe, load_objective, vocabulary_of
 from search.objective import Description
 from search.pruners.registry import build_pruner
 from search.runtime.threads import threads_each
 from search.samplers.ask import rehearse
+from search.samplers.feasibility import check_feasible
 from search.spec.grid import too_few_configs
 from search.spec.spec import Spec, load_spec, stock_space
 from search.study.create import create_study
@@ -113,7 +114,9 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
                 f"--from: the {spec.study.pruner.kind} pruner has the sampler learn within brackets, to "
                 "which no other study's trials belong; use another pruner or omit --from"
             )
-        origin = inherit(resolve_study(options.url, options.origin, read_only=True), spec, description)
+        other = resolve_study(options.url, options.origin, read_only=True)
+        constraints = constraints_of(load_objective(spec.objective), description)
+        origin = inherit(other, spec, description, constraints)
         attributes[ORIGIN] = origin.to_document()
         notes.append(origin.sentence)
     if not create_study(options.url, name, spec, fingerprint_of(description), trials, attributes):
@@ -247,6 +250,7 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
         if description is not None:
             for config in configs:
                 check(objective, config, description)
+        check_feasible(spec, constraints_of(objective, description))
         return description
     except SpaceError as error:
         raise spec.located(error) from error

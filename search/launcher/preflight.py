@@ -1,7 +1,7 @@
 """`search check`: what a search would do on this machine, before anything trains."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from search.launcher.creation import QUICK, StartOptions, choose, probe
 from search.launcher.estimate import BudgetEstimate, expected_saving, measure
 from search.launcher.preview import Preview, check_place, preview
 from search.launcher.profile import Trace, trace
+from search.loading import constraints_of, load_objective
 from search.objective import Description
 from search.records import Snapshot
 from search.render.output import say
 from search.runtime.devices import Device
+from search.samplers.feasibility import FeasibleShare, feasible_share
 from search.spec.spec import Spec
 from search.study.open import find_study
 from search.study.read import read_snapshot
@@ -32,6 +34,7 @@ class Report:
     trace: Trace | None = None
     plan: BudgetEstimate | None = None
     preview: Preview | None = None
+    feasible: FeasibleShare | None = None
 
     @property
     def problems(self) -> Sequence[str]:
@@ -54,6 +57,7 @@ class Report:
                 "image_size": data.image_size,
                 "source": data.source,
             },
+            "feasible": self.feasible and {**asdict(self.feasible.rate), "whole": self.feasible.whole},
             "problems": list(self.problems),
             **measured,
         }
@@ -87,7 +91,9 @@ def preflight(
         measured = measure(spec, options.data, device.name)
         trials = options.trials or spec.study.trials
         plan = BudgetEstimate(measured, expected_saving(spec, like), trials, len(spec.known), plan_for)
-    return Report(spec, description, device.label, traced, plan, drawn)
+    constraints = constraints_of(load_objective(spec.objective), description)
+    feasible = feasible_share(spec, constraints) if constraints(spec.example()) else None
+    return Report(spec, description, device.label, traced, plan, drawn, feasible)
 
 
 def study_like(url: str, name: str) -> Snapshot | None:
@@ -119,6 +125,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield "data", f"{data.source}: {counts}, {data.image_size} px"
         if data.parameters is not None:
             yield "model", f"{data.parameters:,} parameters"
+    if (share := report.feasible) is not None:
+        yield "feasible", _feasible(share)
     yield "device", report.device
     for problem in report.problems:
         yield "problem", problem
@@ -128,6 +136,15 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield from _trace_rows(report.trace)
     if report.plan is not None:
         yield from _plan_rows(report.plan)
+
+
+def _feasible(share: FeasibleShare) -> str:
+    """What share of the space the constraints allow."""
+    rate = share.rate
+    if share.whole:
+        return f"{rate.count} of the {rate.trials} configs of the space: {rate.share:.1%}"
+    drawn = f"{rate.count} of {rate.trials} uniform draws"
+    return f"{drawn}: {rate.share:.1%} of the space ({rate.low:.1%} to {rate.high:.1%})"
 
 
 def _trace_rows(trace: Trace) -> Iterator[tuple[str, str]]:

@@ -4,14 +4,22 @@ Importing this package loads neither torch nor pydantic, so that reading a study
 imports what it needs when it is called.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.errors import SpaceError
 from search.mseg.naming import vocabulary
-from search.objective import Description, EpochResult, ImageScores, LabelledTest, Params, Run
+from search.objective import (
+    Constraint,
+    Description,
+    EpochResult,
+    ImageScores,
+    LabelledTest,
+    Params,
+    Run,
+)
 
 if TYPE_CHECKING:
     from search.mseg.config import Config
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check",
     "configure",
+    "constraints",
     "describe",
     "describe_test",
     "score_test",
@@ -60,6 +69,18 @@ def check(config: "Config", description: Description) -> None:
         raise SpaceError(
             f"{name}: {batch} is more than the {images} training images; make it smaller", parameter=name
         )
+
+
+def constraints(config: "Config", description: Description | None) -> Sequence[Constraint]:
+    """The cap on the model's trainable parameters, where the config has one."""
+    from search.mseg.models.registry import parameters
+
+    most, name = config.model.max_parameters, "model.max_parameters"
+    if most is None or description is None:
+        return ()
+    count = parameters(config.model, description.classes)
+    text = f"{name}: a model with {count:,} parameters is above {most:,}; make it smaller or raise the cap"
+    return (Constraint(name=name, violation=count / most - 1, text=text),)
 
 
 def describe_test(config: "Config", data: Path | None) -> LabelledTest:

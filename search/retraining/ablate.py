@@ -5,6 +5,7 @@ The configs are planned once, when the retraining study is made; the same comman
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from search.analysis.ablation import Ablation, ablation
@@ -34,8 +35,13 @@ class AblateRequest:
     trials: int | None = None
 
 
-def prepared(study: Study, request: AblateRequest, runs: Path) -> tuple[Study, list[str]]:
+def prepared(
+    study: Study, request: AblateRequest, runs: Path, data: Path | None = None
+) -> tuple[Study, list[str]]:
     """The retraining study with its next round planned, and sentences about what was decided.
+
+    Args:
+        data: the folder with the data; see `search.retraining.study.prepare`.
 
     Raises:
         StudyError: it was made with other flags, its folder below `runs` is another study's, or `study`
@@ -47,7 +53,8 @@ def prepared(study: Study, request: AblateRequest, runs: Path) -> tuple[Study, l
     a, b = (config_named(study, records, name, "ablate") for name in (request.a, request.b))
     name = request.name or f"{study.name}-ablate-{_slug(a)}-{_slug(b)}"
     rule = {"a": a.name, "b": b.name, **({"seeds": request.seeds} if request.seeds else {})}
-    return prepare(study, name, runs, "ablate", rule, request.trials, lambda: choose(study, a, b, request))
+    plan = partial(choose, study, a, b, request)
+    return prepare(study, name, runs, "ablate", rule, request.trials, plan, data)
 
 
 def choose(

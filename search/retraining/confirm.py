@@ -5,6 +5,7 @@ it on this machine's workers; `search worker --study mseg-confirm` joins from ot
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,13 @@ class ConfirmRequest:
         return {flag: value for flag, value in flags.items() if value is not None}
 
 
-def prepared(study: Study, request: ConfirmRequest, runs: Path) -> tuple[Study, list[str]]:
+def prepared(
+    study: Study, request: ConfirmRequest, runs: Path, data: Path | None = None
+) -> tuple[Study, list[str]]:
     """The retraining study with its next round planned, and sentences about what was decided.
+
+    Args:
+        data: the folder with the data; see `search.retraining.study.prepare`.
 
     Raises:
         StudyError: it was made with other flags, its folder below `runs` is another study's, or `study`
@@ -56,7 +62,7 @@ def prepared(study: Study, request: ConfirmRequest, runs: Path) -> tuple[Study, 
     check_searches(study)
     name = request.name or f"{study.name}{SUFFIX}"
     return prepare(
-        study, name, runs, "confirm", request.rule, request.trials, lambda: choose(study, request)
+        study, name, runs, "confirm", request.rule, request.trials, partial(choose, study, request), data
     )
 
 

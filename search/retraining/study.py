@@ -15,7 +15,10 @@ import numpy as np
 from search.analysis import effects, racing
 from search.analysis.racing import Cell, Results
 from search.errors import StudyError, UserError
+from search.loading import configure, constraints_of, describe, load_objective
+from search.samplers.feasibility import Feasibility
 from search.scoring import Direction, sign_of
+from search.spec.grid import point
 from search.spec.settings import PrunerSettings
 from search.study.create import create_study
 from search.study.folder import check_new_study, folder_of
@@ -36,6 +39,7 @@ def prepare(
     rule: Mapping[str, Any],
     trials: int | None,
     choose: Callable[[], tuple[Plan, list[str]]],
+    data: Path | None = None,
 ) -> tuple[Study, list[str]]:
     """The retraining study `name`, made or found, with its next round planned; and sentences for the user.
 
@@ -44,9 +48,11 @@ def prepare(
         rule: the flags given, which must be those it was made with.
         trials: trainings over all configs, at most; None: what it has.
         choose: makes the plan of a new one, and sentences about what was decided.
+        data: the folder with the data, which tell whether configs that were never tried are feasible.
 
     Raises:
-        StudyError: it is another kind of study, or was made with other flags.
+        StudyError: it is another kind of study, was made with other flags, or would retrain an infeasible
+            config.
         UserError: `trials` does not even cover the first decision.
     """
     notes: list[str] = []
@@ -55,6 +61,7 @@ def prepare(
         check_new_study(study.url, name, runs, flag="--as")
         plan, notes = choose()
         check_limit(trials, plan)
+        check_plan(study, plan, data)
         retraining = create(study, name, plan)
     folder_of(retraining, runs)
     stored = retraining.plan
@@ -96,6 +103,22 @@ def check_limit(trials: int | None, plan: Plan) -> None:
     if trials is not None and trials < least:
         count = f"{plan.opening} configs with {plan.first} seeds"
         raise UserError(f"--trials: {trials} is too few: {count} need {least}")
+
+
+def check_plan(study: Study, plan: Plan, data: Path | None) -> None:
+    """Raises StudyError if a constraint of the study refuses a config that is planned."""
+    tried = study.samples.checked()
+    space = study.spec.space
+    untried = [config for config in plan.configs if point(space, config.params) not in tried]
+    if not tried or not untried:  # a study with constraints has held its trials against them
+        return
+    objective = load_objective(study.spec.objective)
+    example = configure(objective, {**space.constants, **untried[0].params})
+    constraints = constraints_of(objective, describe(objective, example, data))
+    feasibility = Feasibility(space, constraints)
+    for config in untried:
+        if not feasibility.of(config.params).feasible:
+            raise StudyError(f"{plan.kind}: {config.name}: {feasibility.reason}")
 
 
 def create(study: Study, name: str, plan: Plan) -> Study:

@@ -1,6 +1,7 @@
 """A Gaussian process, for small budgets: 0.1 s a draw after 100 trials, half a minute after 2000."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any, cast
 
 import optuna
@@ -8,6 +9,7 @@ from optuna.samplers import GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.samplers.draw import SlotDraw
+from search.samplers.feasibility import with_violations
 from search.samplers.sobol import value_at
 from search.scoring import sign_of
 from search.spec.spec import Spec
@@ -37,6 +39,8 @@ def whole_trials(spec: Spec, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]
 
     - A pruned trial has its last score, but none below the worst that ran to its end: how far it would
       have come nobody knows, and one short curve must not set the scale of all.
+    - An infeasible config has the mean of those that ran to their end, which says nothing about it: the GP
+      learns from its constraints where it must not draw.
     - A parameter that does not exist beside the others is taken to be in the middle of its range.
     """
     sign = sign_of(spec.study.direction)
@@ -48,9 +52,12 @@ def whole_trials(spec: Spec, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]
         value = trial.value
         if trial.state == TrialState.PRUNED and ended and value is not None:
             value = sign * max(sign * value, min(ended))
+        if value is None and any(violation > 0 for violation in trial.constraints.values()):
+            value = sign * fmean(ended or [0.0])
         state = TrialState.RUNNING if trial.state == TrialState.RUNNING else TrialState.COMPLETE
         if not trial.params or (state == TrialState.COMPLETE and value is None):
             continue
         sample = {name: (trial.params.get(name, usual), d) for name, (usual, d) in middle.items()}
-        views.append(frozen(trial.number, state, value, sample))
+        view = frozen(trial.number, state, value, sample)
+        views.append(with_violations(view, trial.constraints))
     return views

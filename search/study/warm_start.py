@@ -7,11 +7,11 @@ later changes of the other study have no effect.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from search.errors import SpaceError, StudyError
-from search.objective import Description, Params, Value
+from search.objective import Constraint, Description, Params, Value
 from search.spec.parameter import same
 from search.spec.space import Space, not_in_space
 from search.spec.spec import Spec
@@ -21,8 +21,17 @@ from search.study.study import Study
 from storage import reads
 
 
-def inherit(other: Study, spec: Spec, description: Description | None) -> Origin:
-    """The trials of `other` that fit a new study; raises StudyError where none fits."""
+def inherit(
+    other: Study,
+    spec: Spec,
+    description: Description | None,
+    constraints: Callable[[Params], Sequence[Constraint]],
+) -> Origin:
+    """The trials of `other` that fit a new study; raises StudyError where none fits.
+
+    Args:
+        description: of the new study's data. constraints: of its objective, for whole params.
+    """
     name = f"--from: {other.name!r}"
     if other.plan is not None:
         raise StudyError(f"{name} retrains trials of {other.plan.of!r}; name that study")
@@ -40,15 +49,23 @@ def inherit(other: Study, spec: Spec, description: Description | None) -> Origin
     ]
     if different:
         raise StudyError(f"{name} scored something else: {', '.join(different)}; omit --from")
+    # What only limits configs changes no score: each trial is held against the new study's limits.
+    limits = {each.name for each in constraints(spec.example())}
+    new_limits = {name: value for name, value in spec.space.constants.items() if name in limits}
+    constants = {**other.spec.space.constants, **new_limits}
     fitting, left_out = [], defaultdict(list)
     for row in reads.trial_rows(other.engine, other.id):
         if row.state not in ("COMPLETE", "PRUNED") or row.value is None:
             left_out["failed" if row.state == "FAIL" else "not finished"].append(row.number)
             continue
         try:
-            params = fitted(spec.space, {**other.spec.space.constants, **row.params})
+            params = fitted(spec.space, {**constants, **row.params})
+            found = constraints({**spec.space.constants, **params})
         except SpaceError as error:
             left_out[str(error)].append(row.number)
+            continue
+        if broken := [each.name for each in found if each.violation > 0]:
+            left_out[f"infeasible by {' and '.join(broken)}"].append(row.number)
             continue
         state: Literal["COMPLETE", "PRUNED"] = "COMPLETE" if row.state == "COMPLETE" else "PRUNED"
         fitting.append(Inherited(row.number, state, row.value, row.epochs, params))

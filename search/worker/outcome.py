@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from search.errors import MachineError, SearchError
+from search.errors import MachineError, NoFeasibleConfig, SearchError
 from search.objective import EpochResult
 from search.pruners.pruner import Decision
 from search.records import ReasonCode
@@ -97,7 +97,7 @@ def end_for_error(error: BaseException, trial: OwnedTrial) -> TrialEnd:
     """What an exception from the objective means for its trial; raised again if it ends the process."""
     if is_out_of_memory(error):
         return TrialEnd("PRUNED", "oom", f"out of memory: {first_line(error)}", trial.epoch)
-    if is_device_error(error) or is_disk_error(error):
+    if is_device_error(error) or is_no_fault_of_the_trial(error):
         raise error
     if isinstance(error, SearchError):
         return TrialEnd("FAIL", "bug", str(error), trial.epoch)
@@ -158,8 +158,15 @@ def is_disk_error(error: BaseException | None) -> bool:
     return is_disk_error(error.__cause__ or error.__context__)
 
 
-def disk_error(folder: Path, error: BaseException) -> MachineError:
-    """What to say when the disk ends a worker; the trial has been given back."""
+def is_no_fault_of_the_trial(error: BaseException) -> bool:
+    """Whether the worker has to end and another one may go on with the trial."""
+    return is_disk_error(error) or isinstance(error, NoFeasibleConfig)
+
+
+def after_giving_back(folder: Path, error: BaseException) -> SearchError:
+    """What to say when such an error ends a worker that has given its trial back."""
+    if isinstance(error, NoFeasibleConfig):
+        return NoFeasibleConfig(f"{error} (the trial was given back)")
     return MachineError(
         f"--runs: {folder}: {first_line(error)}; make room or name another folder, then start again "
         "(the trial was given back)"

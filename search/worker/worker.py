@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import NoDevice, StudyError
-from search.loading import configure, describe, load_objective, train
+from search.loading import configure, constraints_of, describe, load_objective, train
 from search.objective import Params, Run
 from search.pruners.pruner import Pruner
 from search.pruners.registry import build_pruner
@@ -121,7 +121,9 @@ class Worker:
         """Loads what trains; raises UserError where this machine has other data than the study."""
         self.device.confine()
         example = next(self.study.spec.space.corners())
-        check_data(self.study, describe(self.objective, configure(self.objective, example), self.data))
+        description = describe(self.objective, configure(self.objective, example), self.data)
+        check_data(self.study, description)
+        self.constraints = constraints_of(self.objective, description)
         self._retry(lambda: (self.pruner, self.sync.token))  # read now, needed when the database is away
 
     def _claim(self) -> Lease | None:
@@ -160,10 +162,10 @@ class Worker:
             give_back(self.leases, self.heartbeat, self.sync, trial, stopping=self._asked_to_leave())
             return
         except Exception as error:
-            if not outcome.is_disk_error(error):  # which is no fault of the trial's
+            if not outcome.is_no_fault_of_the_trial(error):
                 raise
             give_back(self.leases, self.heartbeat, self.sync, trial, stopping=True)
-            raise outcome.disk_error(self.folder, error) from error
+            raise outcome.after_giving_back(self.folder, error) from error
         trial.workspace.close()
         self.sync.drop_checkpoints(lease)
         try_once(partial(free_disk, self.study, self.folder, self.sync))
@@ -219,7 +221,8 @@ class Worker:
     def _ask(self, trial: OwnedTrial) -> Params:
         """The trial's parameters: sampled now, or by its first owner, whose scores are read as well."""
         lease = trial.lease
-        task = self._retry(lambda: ask(self.study, self.leases, lease, self.pruner.for_sampler))
+        context = self.pruner.for_sampler, self.constraints
+        task = self._retry(lambda: ask(self.study, self.leases, lease, *context))
         if task is None:
             raise LeaveTrial
         trial.seed = task.seed

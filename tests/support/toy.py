@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from search.mseg import vocabulary
-from search.objective import Description, EpochResult, Run
+from search.objective import Constraint, Description, EpochResult, Run
 
-__all__ = ["configure", "describe", "train", "vocabulary"]  # folders of the toy have the stock layout
+__all__ = [
+    "configure",
+    "constraints",
+    "describe",
+    "train",
+    "vocabulary",
+]  # folders of the toy have the stock layout
 
 
 def configure(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +38,17 @@ def describe(config: Mapping[str, Any], data: Path | None) -> Description:
         parameters=1,
         fingerprint={"data": str(config.get("data.version", 1))},
     )
+
+
+def constraints(config: Mapping[str, Any], description: Description | None) -> list[Constraint]:
+    """Where the config has a `cap`, x must not be above it."""
+    if config.get("cap") is None:
+        return []
+    assert description is not None and description.classes == 2
+    x, cap = float(config["x"]), float(config["cap"])
+    return [
+        Constraint(name="cap", violation=x - cap, text=f"cap: x {x:.3f} is above {cap}; make it smaller")
+    ]
 
 
 def score(config: Mapping[str, Any], epoch: int) -> float:

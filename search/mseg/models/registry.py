@@ -25,6 +25,9 @@ class ModelConfig(Section):
     registry: ClassVar = MODELS
 
     kind: str = Field("microsegformer", description="a name in MODELS")
+    max_parameters: int | None = Field(
+        None, ge=1, description="trainable parameters at most, 1 or more; null: no cap"
+    )
 
 
 def build(config: ModelConfig, classes: int) -> SegmentationModel:

@@ -14,7 +14,8 @@ from service import STUDY, Search
 from search.objective import EpochResult, Run
 from search.report.collect import collect_report_data
 from search.runtime.signals import Interrupt
-from search.samplers.ask import DrawHistory, Task, ask, choose, repeat_seed, sample_of, trial_of
+from search.samplers.ask import Task, ask, repeat_seed
+from search.samplers.choose import DrawHistory, choose, sample_of, trial_of
 from search.samplers.gp import whole_trials
 from search.spec.grid import configs, point
 from search.spec.spec import Spec, load_spec

@@ -10,7 +10,8 @@ from sqlalchemy import update
 
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
-from search.samplers.ask import choose, history_of, sample_of
+from search.samplers.ask import history_of
+from search.samplers.choose import choose, sample_of
 from search.spec.grid import point
 from search.spec.spec import load_spec
 from search.study.open import open_study
