@@ -1,9 +1,13 @@
 """What is refused before a study is created: a config that does not fit the data."""
 
+from pathlib import Path
+
 import pytest
 
 from search.errors import SpaceError
 from search.launcher.creation import probe
+from search.loading import constraints_of, load_objective
+from search.samplers.feasibility import feasible_share
 from search.spec.spec import Spec, load_spec, stock_space
 
 NAME = "trainer.batch_size"
@@ -26,3 +30,37 @@ def test_a_batch_larger_than_the_training_set_is_refused_before_anything_trains(
 def test_a_batch_of_the_whole_training_set_is_accepted() -> None:
     description = probe(drawn("16"), None)
     assert description is not None and description.train == 16
+
+
+CAP = "model.max_parameters"
+
+
+def capped(folder: Path, most: int) -> Spec:
+    """Two models: 1,747,923 parameters with LMSA, 1,721,939 without."""
+    (folder / "space.yaml").write_text(f"""\
+objective: search.mseg
+space:
+  data: {{source: drawn, drawn_images: 20, val_share: 0.2, image_size: 32}}
+  trainer: {{batch_size: 4}}
+  model: {{max_parameters: {most}, lmsa: {{choices: [true, false]}}}}
+""")
+    return load_spec(folder / "space.yaml")
+
+
+def test_a_cap_on_the_parameters_tells_the_models_that_are_too_large(tmp_path: Path) -> None:
+    spec, objective = capped(tmp_path, 1_730_000), load_objective("search.mseg")
+    description = probe(spec, None)
+    constraints = constraints_of(objective, description)
+    for lmsa, count in ((True, 1_747_923), (False, 1_721_939)):
+        (limit,) = constraints({**spec.space.constants, "model.lmsa": lmsa})
+        assert limit.name == CAP and limit.violation == pytest.approx(count / 1_730_000 - 1)
+    share = feasible_share(spec, constraints)
+    assert share.whole and (share.rate.count, share.rate.trials) == (1, 2)
+    assert not constraints({"model.lmsa": True}), "without a cap nothing is counted"
+
+
+def test_a_cap_below_every_model_is_refused_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError) as error:
+        probe(capped(tmp_path, 1000), None)
+    text = f"{CAP}: a model with 1,721,939 parameters is above 1,000; make it smaller or raise the cap"
+    assert str(error.value) == f"{tmp_path}/space.yaml:5:27: none of 2 configs is feasible: {text}"
