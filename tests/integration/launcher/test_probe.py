@@ -63,4 +63,4 @@ def test_a_cap_below_every_model_is_refused_with_its_place(tmp_path: Path) -> No
     with pytest.raises(SpaceError) as error:
         probe(capped(tmp_path, 1000), None)
     text = f"{CAP}: a model with 1,721,939 parameters is above 1,000; make it smaller or raise the cap"
-    assert str(error.value) == f"{tmp_path}/space.yaml:5:27: none of 2 configs is feasible: {text}"
+    assert str(error.value) == f"{tmp_path}/space.yaml:5:11: none of 2 configs is feasible: {text}"

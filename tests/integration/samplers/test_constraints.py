@@ -341,9 +341,9 @@ def test_an_infeasible_config_is_not_retrained(search: Search) -> None:
         lease = claimed(mine)
         assert ask(study, mine, lease, constraints=limits()) is not None
         assert mine.report(lease, 1, 1, 0.5) and mine.finish(lease, "COMPLETE", 0.5, {"seed": 3})
-    assert prepared(study, AblateRequest(a="0", b="1", name="allowed"))[0].plan is not None
+    assert prepared(study, AblateRequest(a="0", b="1", name="allowed"), search.folder)[0].plan is not None
     space = {**study.spec.document["space"], "cap": 0.05}
     studies.set_document(study.engine, study.id, {**study.spec.document, "space": space})
     with pytest.raises(StudyError, match=r"^ablate: x: cap: x 0\.\d+ is above 0.05; make it smaller$"):
-        prepared(open_study(search.url, STUDY), AblateRequest(a="0", b="2", name="refused"))
+        prepared(open_study(search.url, STUDY), AblateRequest(a="0", b="2", name="refused"), search.folder)
     assert find_study(search.url, "refused") is None
