@@ -60,6 +60,11 @@ def size(count: int) -> str:
     return f"{value:.0f} {units[0]}" if value >= 9.95 or units[0] == "B" else f"{value:.1f} {units[0]}"
 
 
+def image_size(value: int | tuple[int, int]) -> str:
+    """Of images in pixels: `512`, or height and width, `360 x 480`."""
+    return str(value) if isinstance(value, int) else " x ".join(map(str, value))
+
+
 def hours(value: float | None) -> str:
     """Device-hours: two significant digits below ten, `0.043`, `3.2`, `120`."""
     if value is None or not math.isfinite(value):

@@ -92,7 +92,7 @@ class Description:
     Attributes:
         train, val: numbers of examples.
         classes: number of classes.
-        image_size: side of a training image in pixels.
+        image_size: side of a training image in pixels, or its height and width.
         source: where the data come from, in words (`drawn`, a folder).
         parameters: number of trainable parameters of the model; None if there is no model.
         fingerprint: parts by name, each a short text that changes when the data do; two workers whose
@@ -103,7 +103,7 @@ class Description:
     train: int
     val: int
     classes: int
-    image_size: int
+    image_size: int | tuple[int, int]
     source: str
     parameters: int | None = None
     fingerprint: Mapping[str, str] = field(default_factory=lambda: NOTHING)
@@ -188,7 +188,7 @@ class Examples:
     Attributes:
         names: one for each of the N examples; two runs are comparable if theirs are equal.
         scores: (N,) the study's metric of each example.
-        images, truth, predicted: (N, S, S, 3) uint8 arrays, RGB, ready to be drawn.
+        images, truth, predicted: (N, H, W, 3) uint8 arrays, RGB, ready to be drawn.
     """
 
     names: Sequence[str]

@@ -122,7 +122,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "trials", str(spec.study.trials)
     if data is not None:
         counts = f"{data.train} to train, {data.val} to validate, {data.classes} classes"
-        yield "data", f"{data.source}: {counts}, {data.image_size} px"
+        yield "data", f"{data.source}: {counts}, {formatting.image_size(data.image_size)} px"
         if data.parameters is not None:
             yield "model", f"{data.parameters:,} parameters"
     if (share := report.feasible) is not None:

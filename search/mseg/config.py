@@ -145,6 +145,8 @@ def _one_line(section: str, error: ValidationError) -> SpaceError:
     first, *others = error.errors()
     leaf = first["loc"][0]  # what follows are the members of a union
     complaints = [first, *(other for other in others if other["loc"][0] == leaf)]
-    remedy = " or ".join(each["msg"].removeprefix("Input ") for each in complaints)
+    remedy = " or ".join(
+        each["msg"].removeprefix("Input ").removeprefix("Value error, ") for each in complaints
+    )
     name = f"{section}.{leaf}"
     return SpaceError(f"{name}: {first['input']!r} {' '.join(remedy.split())}", parameter=name)

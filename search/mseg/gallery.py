@@ -1,6 +1,6 @@
-"""`faces.npz`: the validation faces as a run's best weights see them, small, to compare two runs by.
+"""`faces.npz`: validation images as a run's best weights see them, small, to compare two runs by.
 
-The faces whose F changed most between two runs can only be shown if both kept what they predicted. With
+The images whose F changed most between two runs can only be shown if both kept what they predicted. With
 the images that takes a third of a megabyte per trial. Masks hold class numbers, so that no colour has to be
 interpreted. This file does not import torch: reports read galleries.
 """
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from search.mseg.data.colours import painted
 from search.mseg.files import GALLERY, publish
 from search.objective import Examples
 
-SIDE = 128  # pixels
-MOST = 100  # faces, the first of the validation set
+SIDE = 128  # the longer one, in pixels
+MOST = 100  # images, the first of the validation set
 QUALITY = 85  # of the JPEG that holds the images
 
 Pixels = NDArray[np.uint8]
@@ -38,8 +39,8 @@ def write(
     """Write `faces.npz`.
 
     Args:
-        scores: (N,), the F of each face. images: (N, SIDE, SIDE, 3), stored below each other as one JPEG.
-        truth, predicted: (N, SIDE, SIDE), class numbers.
+        scores: (N,), the F of each image. images: (N, H, W, 3), stored below each other as one JPEG.
+        truth, predicted: (N, H, W), class numbers and IGNORED.
         palette: (classes, 3), the RGB colour of each class.
     """
     temporary = folder / f"{GALLERY}.tmp"
@@ -60,7 +61,7 @@ def write(
 
 
 def read(folder: Path) -> Examples | None:
-    """The faces that the run in `folder` kept; None if there are none, or the file is damaged."""
+    """The images that the run in `folder` kept; None if there are none, or the file is damaged."""
     try:
         with (folder / GALLERY).open("rb") as file, np.load(file, allow_pickle=False) as kept:
             truth, palette = kept["truth"], kept["palette"]
@@ -69,8 +70,8 @@ def read(folder: Path) -> Examples | None:
                 names=[str(name) for name in kept["names"]],
                 scores=kept["f"],
                 images=sheet.reshape(*truth.shape, 3),
-                truth=palette[truth],
-                predicted=palette[kept["prediction"]],
+                truth=painted(truth, palette),
+                predicted=painted(kept["prediction"], palette),
             )
     except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile):
         return None

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,19 +36,20 @@ class Predictor:
         precision: of the forward pass; weights, loss and optimiser are float32.
     """
 
+    config: Config
     device: torch.device
     model: SegmentationModel
     precision: torch.dtype
 
     @property
-    def evaluated(self) -> nn.Module:
+    def evaluated(self) -> SegmentationModel:
         """The model that predicts."""
         return self.model
 
-    def logits(self, of: nn.Module, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """float32 logits (B, C, *size) of a model, computed in this run's precision."""
+    def coarse(self, of: SegmentationModel, images: Tensor) -> Tensor:
+        """float32 logits (B, C, h, w) of a model, computed in this run's precision."""
         with self._autocast():
-            return of(images, size=size)
+            return of.coarse(images)
 
     def images_at_once(self, classes: int, size: Sequence[int]) -> int:
         """How many images' logits of `size` (H, W) to compute at a time, at least 1."""
@@ -67,16 +68,15 @@ class Learner(Predictor):
         average: the moving average of the weights; None unless the config asks for one.
     """
 
-    config: Config
     optimizer: Optimizer
     rate: LearningRate
     average: MovingAverage | None
     criterion: Criterion
 
     @property
-    def evaluated(self) -> nn.Module:
+    def evaluated(self) -> SegmentationModel:
         """The model that is validated and kept: the averaged one if there is one."""
-        return self.average.model if self.average else self.model
+        return cast(SegmentationModel, self.average.model) if self.average else self.model
 
     def set_epoch(self, epoch: int) -> None:
         """Set the learning rate of an epoch, counted from 1."""
@@ -170,6 +170,7 @@ def build(config: Config, data: SegmentationData, device: torch.device) -> Learn
 def predictor(config: Config, classes: int, device: torch.device) -> Predictor:
     """What predicts with weights that are loaded into it; they too come from the global generator."""
     return Predictor(
+        config=config,
         device=device,
         model=models.build(config.model, classes).to(device),
         precision=_precision(config.trainer.precision, device),

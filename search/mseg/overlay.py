@@ -1,11 +1,11 @@
-"""`overlay.png`: the validation faces that the best weights segment worst and best.
+"""`overlay.png`: the validation images that the best weights segment worst and best.
 
-One row per face: image, truth and prediction in the classes' colours, with the face's F. It is drawn once,
-when training ends: the best weights predict the validation images once more, which takes a two-hundredth of
-a full training and spares keeping predictions from epoch to epoch. All faces go to `faces.npz`, small.
+One row per image: image, truth and prediction in the classes' colours, with the image's F. It is drawn
+once, when training ends: the best weights predict the validation images once more, which takes a
+two-hundredth of a full training and spares keeping predictions from epoch to epoch. The first ones go to
+`faces.npz`, small.
 """
 
-import colorsys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,14 +18,18 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from search.mseg import gallery
-from search.mseg.data.dataset import SegmentationData
+from search.mseg.data.colours import painted
+from search.mseg.data.dataset import DataSettings, SegmentationData
+from search.mseg.data.fitting import Size
+from search.mseg.data.labels import IGNORED
+from search.mseg.data.targets import targets_of
 from search.mseg.files import publish
 from search.mseg.inference import forward
 from search.mseg.learner import Learner
 from search.mseg.metrics import counts, fscores
 from search.objective import PICTURE, WEIGHTS
 
-SIDE = 224  # of a panel; all lengths in pixels
+SIDE = 224  # the longer one of a panel; all lengths in pixels
 GAP = 8
 LINE = 20  # of text
 LEGEND = 128  # wide
@@ -42,79 +46,130 @@ def write(folder: Path, learner: Learner, data: SegmentationData) -> None:
     if not (folder / WEIGHTS).exists():
         return
     learner.evaluated.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    classes = len(data.classes)
-    by_batch, small = [], []
+    settings, classes = learner.config.data, len(data.classes)
+    by_batch: list[Tensor] = []
+    truth: list[Tensor] = []
+    predicted: list[Tensor] = []
     for logits, targets in forward(learner, data.val.images, data.val_targets, classes):
         predictions = logits.argmax(1)
         by_batch.append(fscores(counts(predictions, targets, classes)).nanmean(1).cpu())
-        small.append(_shrunk(predictions).cpu())
+        if sum(len(part) for part in truth) < gallery.MOST:
+            truth.append(_shrunk(targets, settings).cpu())
+            predicted.append(_shrunk(predictions, settings).cpu())
     scores = torch.cat(by_batch)
-    _keep(folder, data, scores, torch.cat(small))
-    faces = {"worst": int(scores.argmin()), "best": int(scores.argmax())}
-    images, targets = (of[list(faces.values())] for of in (data.val.images, data.val_targets))
-    predicted = torch.cat([logits.argmax(1) for logits, _ in forward(learner, images, targets, classes)])
-
-    rows = []
-    pixels = (images.permute(0, 2, 3, 1), targets, predicted.to(torch.uint8))
-    for (name, face), *panels in zip(faces.items(), *(each.cpu().numpy() for each in pixels), strict=True):
-        title = f"{name} of {len(scores)}: {data.val.names[face]}, F {scores[face]:.4f}"
-        rows.append((title, *panels))
+    _keep(folder, data, settings, scores, torch.cat(truth), torch.cat(predicted))
     temporary = folder / f"{PICTURE}.tmp"
-    _draw(rows, data.classes).save(temporary, "PNG", compress_level=1)  # a third of the time
+    rows = _rows(learner, data, scores)
+    _draw(rows, data.classes, data.colours).save(temporary, "PNG", compress_level=1)  # a third of the time
     publish(temporary, folder / PICTURE)
 
 
-def _keep(folder: Path, data: SegmentationData, scores: Tensor, predicted: Tensor) -> None:
-    """Write the gallery: `scores` (N,), `predicted` (N, SIDE, SIDE) as `_shrunk` makes them."""
+def _rows(
+    learner: Learner, data: SegmentationData, scores: Tensor
+) -> list[tuple[str, Pixels, Pixels, Pixels]]:
+    """Title, image (h, w, 3), truth (H, W) and prediction (H, W) of the worst and the best image."""
+    extremes = {
+        "worst": int(scores.nan_to_num(nan=torch.inf).argmin()),  # NaN where every pixel is ignored
+        "best": int(scores.nan_to_num(nan=-torch.inf).argmax()),
+    }
+    images = data.val.images[list(extremes.values())]
+    targets = targets_of([data.val_targets[index] for index in extremes.values()])
+    predicted = [
+        mask
+        for logits, _ in forward(learner, images, targets, len(data.classes))
+        for mask in logits.argmax(1).to(torch.uint8).cpu().numpy()
+    ]
+    rows = []
+    for row, (name, index) in enumerate(extremes.items()):
+        title = f"{name} of {len(scores)}: {data.val.names[index]}, F {scores[index]:.4f}"
+        image = images[row].permute(1, 2, 0).cpu().numpy()
+        truth = targets[row].cpu().numpy()
+        if _unpadded(learner.config.data):
+            top, left, height, width = learner.config.data.fitting.box((truth.shape[0], truth.shape[1]))
+            image = image[top : top + height, left : left + width]
+        rows.append((title, image, truth, predicted[row]))
+    return rows
+
+
+def _keep(
+    folder: Path,
+    data: SegmentationData,
+    settings: DataSettings,
+    scores: Tensor,
+    truth: Tensor,
+    predicted: Tensor,
+) -> None:
+    """Write the gallery: `scores` (N,), `truth` and `predicted` as `_shrunk` makes them."""
     most = gallery.MOST
-    images = interpolate(data.val.images[:most].float(), size=(gallery.SIDE, gallery.SIDE), mode="area")
+    images = interpolate(data.val.images[:most].float(), size=_small(settings), mode="area")
     gallery.write(
         folder,
         names=data.val.names[:most],
         scores=scores[:most].numpy(),
         images=images.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(),
-        truth=_shrunk(data.val_targets[:most]).cpu().numpy(),
+        truth=truth[:most].numpy(),
         predicted=predicted[:most].numpy(),
         classes=data.classes,
-        palette=colours(len(data.classes)),
+        palette=data.colours,
     )
 
 
-def _shrunk(masks: Tensor) -> Tensor:
+def _small(settings: DataSettings) -> Size:
+    """The gallery's size: of the training images' shape."""
+    height, width = settings.fitting.size
+    scale = gallery.SIDE / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _unpadded(settings: DataSettings) -> bool:
+    """Whether targets lack the padding that the images have."""
+    return settings.fitting.pad and settings.scored_at == "native"
+
+
+def _shrunk(masks: Tensor, settings: DataSettings) -> Tensor:
     """Masks (B, H, W) of class numbers at the gallery's size, uint8: each pixel is one of the mask's."""
-    side = gallery.SIDE
-    return interpolate(masks[:, None].float(), size=(side, side), mode="nearest")[:, 0].to(torch.uint8)
+    small = _small(settings)
+    if not _unpadded(settings):
+        return interpolate(masks[:, None].float(), size=small, mode="nearest")[:, 0].to(torch.uint8)
+    box = settings.fitting.box((masks.shape[1], masks.shape[2])).scaled(settings.fitting.size, small)
+    inner = interpolate(masks[:, None].float(), size=(box.height, box.width), mode="nearest")[:, 0]
+    result = masks.new_full((len(masks), *small), IGNORED, dtype=torch.uint8)
+    result[:, box.top : box.top + box.height, box.left : box.left + box.width] = inner.to(torch.uint8)
+    return result
 
 
-def _draw(rows: Sequence[tuple[str, Pixels, Pixels, Pixels]], classes: Sequence[str]) -> Image.Image:
-    """The picture of rows of title, image (S, S, 3), truth (H, W) and prediction (H, W)."""
+def _draw(
+    rows: Sequence[tuple[str, Pixels, Pixels, Pixels]], classes: Sequence[str], colours: Pixels
+) -> Image.Image:
+    """The picture of rows of title, image (h, w, 3), truth (H, W) and prediction (H, W)."""
+    present = sorted({int(each) for _, _, *masks in rows for mask in masks for each in np.unique(mask)})
+    panels = [_panel(truth) for _, _, truth, _ in rows]
     width = GAP + 3 * (SIDE + GAP) + LEGEND
-    picture = Image.new("RGB", (width, LINE + len(rows) * (LINE + SIDE) + GAP), "white")
+    height = LINE + sum(LINE + panel[0] for panel in panels) + GAP
+    picture = Image.new("RGB", (width, max(height, (2 + len(present)) * LINE)), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
-    palette = colours(len(classes))
     left = [GAP + index * (SIDE + GAP) for index in range(3)]
     for x, heading in zip(left, ("image", "truth", "prediction"), strict=True):
         pen.text((x, 3), heading, "black", font)
     y = LINE
-    for title, image, truth, prediction in rows:
+    for (title, image, truth, prediction), panel in zip(rows, panels, strict=True):
         pen.text((GAP, y + 3), title, "black", font)
         y += LINE
-        for x, pixels in zip(left, (image, palette[truth], palette[prediction]), strict=True):
+        drawn = (image, painted(truth, colours), painted(prediction, colours))
+        for x, pixels in zip(left, drawn, strict=True):
             smooth = Image.Resampling.BILINEAR if pixels is image else Image.Resampling.NEAREST
-            picture.paste(Image.fromarray(pixels).resize((SIDE, SIDE), smooth), (x, y))
-        y += SIDE
-    present = sorted({int(each) for _, _, *masks in rows for mask in masks for each in np.unique(mask)})
-    for line, index in enumerate(present):
+            picture.paste(Image.fromarray(pixels).resize(panel[::-1], smooth), (x, y))
+        y += panel[0]
+    for line, label in enumerate(present):
         top = 2 * LINE + line * LINE
-        pen.rectangle((width - LEGEND, top, width - LEGEND + 12, top + 12), tuple(palette[index].tolist()))
-        pen.text((width - LEGEND + 18, top - 1), classes[index], "black", font)
+        colour = painted(np.array(label, np.uint8), colours).tolist()
+        pen.rectangle((width - LEGEND, top, width - LEGEND + 12, top + 12), tuple(colour))
+        name = "ignored" if label == IGNORED else classes[label]
+        pen.text((width - LEGEND + 18, top - 1), name, "black", font)
     return picture
 
 
-def colours(classes: int) -> Pixels:
-    """RGB of each class, (classes, 3): the first dark, the others far apart from their neighbours."""
-    palette = [(0.12, 0.12, 0.12)]
-    for index in range(1, classes):
-        # The golden ratio spreads any number of hues; brightness tells those apart that come close.
-        palette.append(colorsys.hsv_to_rgb(index * 0.618 % 1.0, 0.65, (1.0, 0.75, 0.5)[index % 3]))
-    return (np.array(palette) * 255).round().astype(np.uint8)
+def _panel(mask: Pixels) -> Size:
+    """A panel's size: of the mask's shape, its longer side SIDE."""
+    scale = SIDE / max(mask.shape)
+    return max(1, round(mask.shape[0] * scale)), max(1, round(mask.shape[1] * scale))

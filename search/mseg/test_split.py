@@ -17,6 +17,7 @@ from search.errors import DataError
 from search.mseg.config import Config
 from search.mseg.data.dataset import Pixels
 from search.mseg.data.sources import source
+from search.mseg.data.targets import Targets, targets_of
 from search.mseg.inference import forward
 from search.mseg.learner import Predictor, predictor
 from search.mseg.metrics import counts, fscores
@@ -67,11 +68,11 @@ def score_test(config: Config, weights: Path, root: Path | None, device: str) ->
     )
 
 
-def _batches(images: Iterator[tuple[Pixels, Pixels]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (B, 3, S, S) and masks (B, H, W), uint8, in their order."""
+def _batches(images: Iterator[tuple[Pixels, Pixels]]) -> Iterator[tuple[Tensor, Targets]]:
+    """Images (B, 3, H, W), uint8, and their masks as they are scored, in their order."""
     while batch := list(islice(images, AT_ONCE)):
-        pixels, masks = (torch.from_numpy(np.stack(each)) for each in zip(*batch, strict=True))
-        yield pixels, masks
+        pixels, masks = zip(*batch, strict=True)
+        yield torch.from_numpy(np.stack(pixels)), targets_of([torch.tensor(mask) for mask in masks])
 
 
 def _load_weights(trained: Predictor, weights: Path) -> None:

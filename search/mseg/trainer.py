@@ -182,11 +182,11 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
     The logits are upsampled to the size of the targets.
     """
     started = time.perf_counter()
-    # The loss is only plotted: about as many pixels as in training are enough.
-    stride = max(1, data.val_targets.shape[1] // data.val.images.shape[2])
     total = torch.zeros((), device=learner.device)
     scores = Scores(len(data.classes))
     for logits, targets in forward(learner, data.val.images, data.val_targets, len(data.classes)):
+        # The loss is only plotted: about as many pixels as in training are enough.
+        stride = max(1, targets.shape[1] // data.val.images.shape[2])
         thinned = logits[..., ::stride, ::stride], targets[..., ::stride, ::stride]
         total += learner.criterion(*thinned) * len(targets)
         scores.add(logits.argmax(1), targets)

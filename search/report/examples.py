@@ -18,7 +18,7 @@ class ExamplePair:
     """One example as two runs see it.
 
     Attributes:
-        before, after: its score. image, truth, old, new: (S, S, 3) RGB, ready to be drawn.
+        before, after: its score. image, truth, old, new: (H, W, 3) RGB, ready to be drawn.
     """
 
     name: str

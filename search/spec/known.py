@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from search.document.node import Node
 from search.errors import SpaceError
 from search.objective import Value
-from search.spec.parameter import Parameter, read_number, read_scalar
+from search.spec.parameter import Parameter, read_number, read_value
 from search.spec.space import Space, not_in_space
 
 COMPARISONS = ("above", "below", "equals", "one_of")
@@ -105,7 +105,7 @@ def _params(
     for name, node in entries.items():
         if node.entries():
             raise node.error(f"{label}: {name} is a section; write its names with dots, {name}.x: value")
-    params = {**implied, **{name: read_scalar(f"{label}: {name}", node) for name, node in entries.items()}}
+    params = {**implied, **{name: read_value(f"{label}: {name}", node) for name, node in entries.items()}}
     try:
         space.check(params)
     except SpaceError as error:
@@ -149,7 +149,7 @@ def _operand(label: str, word: str, node: Node, parameter: Parameter | None) -> 
 
 def _cast(label: str, node: Node, parameter: Parameter | None) -> Value:
     """The value at `node` as `parameter` holds it; as it is for a constant."""
-    value = read_scalar(label, node)
+    value: Value = read_value(label, node)
     try:
         return parameter.cast(value) if parameter else value
     except SpaceError as error:

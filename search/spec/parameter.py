@@ -5,6 +5,7 @@ adds the condition under which the parameter exists. Optuna is not imported here
 methods of the trial that it is given.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +43,8 @@ class Parameter:
         low, high: both included; both integers in a range of integers; 0 and 0 beside choices.
         step: of the grid from `low` on; 1 for integers unless said otherwise; None: no grid.
         log: whether it is sampled uniformly in its logarithm.
-        choices: the values to choose from; empty for a range.
+        choices: the values to choose from; empty for a range. A list among them is held as its text,
+            `[360, 480]`, and reaches the objective so: a database and samplers have single values.
         when: for each parent, the values with which this parameter exists; all must be met.
     """
 
@@ -83,6 +85,7 @@ class Parameter:
         Raises SpaceError for a value outside the parameter's range.
         """
         if self.choices:
+            value = _held(value)
             for choice in self.choices:
                 if same(choice, value):
                     return choice
@@ -152,6 +155,18 @@ def read_scalar(name: str, node: Node) -> Value:
     return node.value
 
 
+def read_value(name: str, node: Node) -> Any:
+    """A single value, or a list of such."""
+    if isinstance(node.value, list):
+        return [read_scalar(name, item) for item in node.value]
+    return read_scalar(name, node)
+
+
+def _held(value: Any) -> Any:
+    """A list as choices hold it."""
+    return json.dumps(list(value)) if isinstance(value, list | tuple) else value
+
+
 def read_number(name: str, node: Node) -> float:
     """A finite number; an integer stays one."""
     value = node.value
@@ -209,7 +224,7 @@ def _read_choices(name: str, node: Node) -> tuple[Value, ...]:
         raise node.error(f"{name}: choices {node.show()} is not a list; write [a, b]")
     choices: list[Value] = []
     for item in node.value:
-        choice = read_scalar(f"{name}: choice", item)
+        choice = _held(read_value(f"{name}: choice", item))
         # 1, 1.0 and true are equal in Python, so Optuna could not tell them apart.
         if choice in choices:
             raise item.error(f"{name}: choice {show(choice)} is given twice; keep one")
@@ -229,5 +244,5 @@ def _read_when(name: str, node: Node) -> dict[str, tuple[Value, ...]]:
         values = item.value if isinstance(item.value, list) else [item]
         if not values:
             raise item.error(f"{name}: when {parent} is an empty list; give a value")
-        when[parent] = tuple(read_scalar(f"{name}: when {parent}", value) for value in values)
+        when[parent] = tuple(read_value(f"{name}: when {parent}", value) for value in values)
     return when

@@ -13,7 +13,7 @@ from typing import Any
 from search.document.node import Node, is_section, show
 from search.errors import SpaceError, did_you_mean
 from search.objective import Params, Value
-from search.spec.parameter import Parameter, SuggestingTrial, read_parameter, read_scalar, same
+from search.spec.parameter import Parameter, SuggestingTrial, read_parameter, read_value, same
 from search.spec.source import RESERVED, check_name
 
 LOW_WORDS = ("low", "lo", "min", "minimum", "lower", "from", "start", "begin")
@@ -182,12 +182,10 @@ def _leaves(section: Mapping[str, Node], path: tuple[str, ...]) -> Iterator[tupl
 
 
 def _constant(name: str, node: Node) -> Any:
-    if not isinstance(node.value, list):
-        return read_scalar(name, node)
     last = name.rpartition(".")[2]
-    if get_close_matches(last, ["choices"], cutoff=0.8):
+    if isinstance(node.value, list) and get_close_matches(last, ["choices"], cutoff=0.8):
         raise node.error(f"{name}: a list of values to choose from is called choices, not {last}")
-    return [read_scalar(name, item) for item in node.value]
+    return read_value(name, node)
 
 
 def _parents_first(written: Mapping[str, Parameter], leaves: Mapping[str, Node]) -> list[str]:

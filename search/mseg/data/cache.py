@@ -1,9 +1,10 @@
-"""Tables of arrays, computed once on a machine and memory-mapped by all of its processes.
+"""Arrays that are computed once on a machine and memory-mapped by all of its processes.
 
 The folder is `$SEARCH_CACHE`, else `$XDG_CACHE_HOME/mseg-search`, else `~/.cache/mseg-search`; it may be
 removed at any time. **An existing entry is complete**: it is written under another name, synced, and then
 renamed. Processes that need the same entry wait for the first one on a file lock, which the system releases
-when its holder dies. If nothing can be written, tables stay in memory, with a warning.
+when its holder dies. Entries are written as their rows come, so they may be larger than the memory. If
+nothing can be written, they stay in memory, with a warning.
 """
 
 import logging
@@ -11,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import numpy as np
@@ -21,7 +23,7 @@ from search.mseg.files import publish
 
 log = logging.getLogger(__name__)
 
-Arrays = Mapping[str, NDArray[np.uint8]]
+Arrays = Mapping[str, NDArray[Any]]
 """One item's arrays by name."""
 
 Table = NDArray[np.void]
@@ -42,18 +44,50 @@ def table(key: str, count: int, rows: Callable[[], Iterable[Arrays]]) -> Table:
     Args:
         key: a file name that changes with everything the values depend on.
         count: number of rows, at least 1.
-        rows: returns them in order, all with the same names and shapes. If it raises, nothing is stored and
-            the exception passes through; it may not raise OSError, which would be taken for the cache's.
+        rows: returns them in order, all with the same names, types and shapes. If it raises, nothing is
+            stored and the exception passes through; it may not raise OSError, which would be taken for the
+            cache's.
     """
+
+    def write(file: BinaryIO) -> None:
+        for index, row in enumerate(rows()):
+            if index == 0:
+                _write_header(file, _record(row), count)
+            for values in row.values():
+                file.write(np.ascontiguousarray(values).data)
+
+    def in_memory() -> Table:
+        for index, row in enumerate(rows()):
+            if index == 0:
+                result = np.empty(count, _record(row))
+            for name, values in row.items():
+                result[name][index] = values
+        return result
+
+    return _entry(key, write, in_memory)
+
+
+def flat(key: str, count: int, parts: Callable[[], Iterable[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
+    """Entry `key`: `count` values, those of arrays of any shape one after the other; else as `table`."""
+
+    def write(file: BinaryIO) -> None:
+        _write_header(file, np.dtype(np.uint8), count)
+        for part in parts():
+            file.write(np.ascontiguousarray(part).data)
+
+    return _entry(key, write, lambda: np.concatenate([part.ravel() for part in parts()]))
+
+
+def _entry(key: str, write: Callable[[BinaryIO], None], in_memory: Callable[[], NDArray[Any]]) -> Any:
     try:
         # Mapped copy-on-write: torch wants arrays that can be written, and the file stays as it is.
-        return np.load(_entry(key, count, rows), mmap_mode="c")
+        return np.load(_file(key, write), mmap_mode="c")
     except OSError as error:
         _warn_once(f"{folder()}: {error.strerror}")
-        return _in_memory(count, rows())
+        return in_memory()
 
 
-def _entry(key: str, count: int, rows: Callable[[], Iterable[Arrays]]) -> Path:
+def _file(key: str, write: Callable[[BinaryIO], None]) -> Path:
     """The file of an entry."""
     root = folder()
     entry = root / f"{key}.npy"
@@ -67,7 +101,8 @@ def _entry(key: str, count: int, rows: Callable[[], Iterable[Arrays]]) -> Path:
             abandoned.unlink()
         building = root / f"{key}.building-{uuid4().hex}"
         try:
-            _write(building, count, rows())
+            with building.open("xb") as file:  # not through a mapping: there, a full disk would be a SIGBUS
+                write(file)
             publish(building, entry)
         except BaseException:
             building.unlink(missing_ok=True)
@@ -75,28 +110,13 @@ def _entry(key: str, count: int, rows: Callable[[], Iterable[Arrays]]) -> Path:
     return entry
 
 
-def _write(path: Path, count: int, rows: Iterable[Arrays]) -> None:
-    """Write the .npy file. Not through a mapping: there, a full disk would be a SIGBUS."""
-    with path.open("xb") as file:
-        for index, row in enumerate(rows):
-            if index == 0:
-                header = {"descr": _record(row).descr, "fortran_order": False, "shape": (count,)}
-                np.lib.format.write_array_header_1_0(file, header)
-            for values in row.values():
-                file.write(np.ascontiguousarray(values).data)
-
-
-def _in_memory(count: int, rows: Iterable[Arrays]) -> Table:
-    for index, row in enumerate(rows):
-        if index == 0:
-            result = np.empty(count, _record(row))
-        for name, values in row.items():
-            result[name][index] = values
-    return result
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], count: int) -> None:
+    header = {"descr": dtype.descr if dtype.names else dtype.str, "fortran_order": False, "shape": (count,)}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _record(row: Arrays) -> np.dtype[np.void]:
-    return np.dtype([(name, np.uint8, values.shape) for name, values in row.items()])
+    return np.dtype([(name, values.dtype, values.shape) for name, values in row.items()])
 
 
 @cache

@@ -1,6 +1,7 @@
 """What a data source gives: images and masks of a study, split, with names and fingerprint.
 
-Everything is uint8 from the file to the batch. B batch, S the training size, He and We the evaluation size.
+Everything is uint8 from the file to the batch. B batch, H and W the training size, He and We the evaluation
+size.
 """
 
 from abc import ABC, abstractmethod
@@ -12,11 +13,14 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from search.errors import DataError
 from search.mseg.data.cache import Table
+from search.mseg.data.colours import default_colours
+from search.mseg.data.fitting import Fitting, Size, as_size, size_reader
+from search.mseg.data.targets import Targets
 from search.mseg.section import Section
 from search.objective import Description, LabelledTest
 
@@ -30,13 +34,21 @@ class DataSettings(Section):
     selector: ClassVar = "source"
 
     source: str = Field("folder", description="a name in SOURCES")
-    image_size: int = Field(
-        512, ge=32, multiple_of=32, description="side of a training image in pixels, a multiple of 32"
+    image_size: Annotated[int | Size, BeforeValidator(size_reader(32, 8192, 8))] = Field(
+        512,
+        description="of training images in pixels: a side, or [height, width]; multiples of 8, 32 to 8192",
     )
-    eval_size: Annotated[int, Field(ge=8, le=8192)] | Literal["train", "native"] = Field(
+    fit: Literal["resize", "pad"] = Field(
+        "resize",
+        description="how images of other shapes come to image_size: `resize`: stretched; `pad`: scaled "
+        "with their aspect ratio, and the rest black in the image and ignored in the mask",
+    )
+    eval_size: Annotated[
+        int | Size | Literal["train", "native"], BeforeValidator(size_reader(8, 8192, 1, "train", "native"))
+    ] = Field(
         "native",
-        description="side in pixels at which predictions are scored, 8 to 8192; "
-        "`train`: image_size; `native`: the masks' own, which must be one for all",
+        description="size in pixels at which predictions are scored: a side, or [height, width], 8 to "
+        "8192; `train`: image_size; `native`: each mask's own",
     )
     train_limit: int | None = Field(
         None,
@@ -49,6 +61,17 @@ class DataSettings(Section):
     split_seed: int = Field(
         42, ge=0, lt=2**32, description="seed of the order before the split, 0 to 2^32 - 1"
     )
+
+    @property
+    def fitting(self) -> Fitting:
+        return Fitting(as_size(self.image_size), self.fit == "pad")
+
+    @property
+    def scored_at(self) -> Size | Literal["native"]:
+        """The size at which predictions are scored."""
+        if self.eval_size == "native":
+            return "native"
+        return as_size(self.image_size if self.eval_size == "train" else self.eval_size)
 
     def split(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Which of `count` sorted images train and which validate, in this order; without `train_limit`.
@@ -85,7 +108,7 @@ class Split:
     """A part of the data at the training size.
 
     Attributes:
-        images: (N, 3, S, S) uint8 RGB. masks: (N, S, S) uint8 classes.
+        images: (N, 3, H, W) uint8 RGB. masks: (N, H, W) uint8 classes and IGNORED.
         names: file names without their suffix.
     """
 
@@ -105,7 +128,8 @@ class SegmentationData:
     """All data of a study.
 
     Attributes:
-        val_targets: (N, He, We) uint8, the masks of `val` at the evaluation size.
+        val_targets: the masks of `val` at the evaluation size.
+        chosen_colours: those of `colours`, if the data have any.
         mirror_pairs: classes that change places in a mirror image.
         ignored: whether a mask may hold IGNORED pixels.
         source: where the data come from, in words: `drawn`, or the folder.
@@ -114,13 +138,19 @@ class SegmentationData:
 
     train: Split
     val: Split
-    val_targets: Tensor
+    val_targets: Targets
     classes: tuple[str, ...]
+    chosen_colours: Pixels | None = None
     mirror_pairs: tuple[tuple[int, int], ...]
     source: str
     fingerprint: Mapping[str, str]
     problems: tuple[str, ...] = ()
     ignored: bool = False
+
+    @property
+    def colours(self) -> Pixels:
+        """RGB of each class in pictures, (C, 3)."""
+        return default_colours(len(self.classes)) if self.chosen_colours is None else self.chosen_colours
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +159,7 @@ class LabelledSplit:
 
     Attributes:
         describe: checks every image of it; DataError if one cannot be scored.
-        images: yields an image (3, S, S), RGB, and its mask (He, We) as it is scored, in a fixed order.
+        images: yields an image (3, H, W), RGB, and its mask (He, We) as it is scored, in a fixed order.
     """
 
     classes: tuple[str, ...]

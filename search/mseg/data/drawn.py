@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field
 from torch.nn.functional import interpolate
 
 from search.mseg.data import drawn_faces
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
 from search.mseg.data.dataset import DataSettings, LabelledSplit, Pixels, SegmentationData, Source, Split
+from search.mseg.data.fitting import in_words
+from search.mseg.data.labels import IGNORED
 from search.objective import Description, LabelledTest
 
 MOST_DRAWN = 100_000
@@ -41,19 +45,20 @@ class DrawnFaces(Source):
         super().__init__(config, root)
         self.count = drawn_images
         self.seed = drawn_seed
-        self.eval_side = config.eval_size if isinstance(config.eval_size, int) else config.image_size
+        self.eval_size = config.fitting.size if config.scored_at == "native" else config.scored_at
 
     def load(self) -> SegmentationData:
         train, val = self.config.split(self.count)
         available = len(train)
         train = train[: self.config.limited(available)]
-        images, masks = drawn_faces.draw(self.count, self.config.image_size, self.seed)
+        images, masks = self._drawn(self.count)
         trained, validated = ({"images": images[part], "masks": masks[part]} for part in (train, val))
         return SegmentationData(
             train=Split.of(trained, [f"face-{index:05d}" for index in train]),
             val=Split.of(validated, [f"face-{index:05d}" for index in val]),
             val_targets=torch.from_numpy(self._scored(validated["masks"])),
             classes=CLASSES,
+            ignored=bool((masks == IGNORED).any()),
             mirror_pairs=MIRROR_PAIRS,
             source="drawn",
             fingerprint=self._fingerprint(),
@@ -79,22 +84,35 @@ class DrawnFaces(Source):
             fingerprint={
                 "faces": f"version {drawn_faces.VERSION}, {TEST_FACES} of seed {self.seed} "
                 f"from {MOST_DRAWN}",
-                "eval_size": str(self.eval_side),
+                "eval_size": self._scored_in_words(),
             },
         )
         return LabelledSplit(CLASSES, lambda: labelled, self._test_images)
 
     def _test_images(self) -> Iterator[tuple[Pixels, Pixels]]:
         for number in range(MOST_DRAWN, MOST_DRAWN + TEST_FACES):
-            images, masks = drawn_faces.draw(1, self.config.image_size, self.seed, first=number)
+            images, masks = self._drawn(1, number)
             yield images[0], self._scored(masks)[0]
 
+    def _drawn(self, count: int, first: int = 0) -> tuple[Pixels, Pixels]:
+        """Images and masks at the training size; drawn as squares, and fitted if that is none."""
+        fitting = self.config.fitting
+        images, masks = drawn_faces.draw(count, max(fitting.size), self.seed, first)
+        if fitting.size == masks.shape[1:]:
+            return images, masks
+        pictures = [fitting.image(Image.fromarray(image.transpose(1, 2, 0))) for image in images]
+        return np.stack(pictures), np.stack([fitting.mask(Image.fromarray(mask)) for mask in masks])
+
     def _scored(self, masks: Pixels) -> Pixels:
-        """Masks (N, S, S) at the size at which they are scored."""
-        if self.eval_side == self.config.image_size:
+        """Masks (N, H, W) at the size at which they are scored."""
+        if self.eval_size == self.config.fitting.size:
             return masks
-        sized = interpolate(torch.from_numpy(masks)[:, None], self.eval_side, mode="nearest-exact")
+        sized = interpolate(torch.from_numpy(masks)[:, None], self.eval_size, mode="nearest-exact")
         return sized[:, 0].numpy()
+
+    def _scored_in_words(self) -> str:
+        height, width = self.eval_size
+        return str(height) if height == width else in_words(self.eval_size)
 
     def _fingerprint(self) -> dict[str, str]:
         train, val = self.config.split(self.count)
@@ -102,5 +120,5 @@ class DrawnFaces(Source):
         return {
             "faces": f"version {drawn_faces.VERSION}, {self.count} of seed {self.seed}",
             "split": f"{limit} + {len(val)}, seed {self.config.split_seed}",
-            "eval_size": f"{self.eval_side} x {self.eval_side}",
+            "eval_size": in_words(self.eval_size),
         }

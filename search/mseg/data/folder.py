@@ -3,20 +3,25 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from search.mseg.data import cache
 from search.mseg.data.contents import Content, contents, digest
 from search.mseg.data.dataset import LabelledSplit, Pixels, SegmentationData, Source, Split
-from search.mseg.data.decoding import decode
+from search.mseg.data.decoding import decode, native_masks
 from search.mseg.data.faults import FileFault, FileFaults
+from search.mseg.data.fitting import Size, in_words
 from search.mseg.data.layout import TEST, DataFolder, ImageFiles, labelled_test, scan
-from search.mseg.data.pictures import CHANGED
+from search.mseg.data.pictures import CHANGED, Noted
 from search.mseg.data.problems import files_problems, label_problems, leaks, pair_problems
+from search.mseg.data.targets import RaggedMasks, Targets
 from search.objective import LabelledTest
+
+Known = Mapping[Path, Content]
+"""The contents of files by path."""
 
 STORED_AS = "2"
 """Version of what the cache holds; another decoder needs another."""
@@ -38,39 +43,48 @@ class Folder(Source):
             train, val = [files.train[i] for i in config.order(len(files.train))], list(files.val)
         available, limit = len(train), config.limited(len(train))
         train = train[:limit]
-        scored_at = None if config.eval_size == "train" else config.eval_size
         faults: list[FileFault] = []
 
-        def stored(
-            part: str, images: list[ImageFiles], eval_size: int | Literal["native"] | None
-        ) -> cache.Table | None:
-            size, classes = config.image_size, len(files.classes)
-            hashes = [(known[each.image].sha256, known[each.mask].sha256) for each in images]
-            key = f"{part}-{digest([STORED_AS, size, classes, eval_size, *hashes])}"
+        def stored(part: str, images: list[ImageFiles], scored: Size | str | None) -> cache.Table | None:
+            targets = scored if isinstance(scored, tuple) else None
             try:
-                return cache.table(key, len(images), lambda: decode(images, size, classes, eval_size))
+                return cache.table(
+                    self._key(part, images, known, scored),
+                    len(images),
+                    lambda: decode(images, config.fitting, files.labels, targets),
+                )
             except FileFaults as error:
                 faults.extend(error.faults)
                 return None
 
-        trained, validated = stored("train", train, None), stored("val", val, scored_at)
+        native = config.scored_at == "native"
+        # At the training size they are the masks that are there already.
+        scored = None if config.scored_at == config.fitting.size else config.scored_at
+        trained, validated = stored("train", train, None), stored("sized" if native else "val", val, scored)
         if trained is None or validated is None:
             raise FileFaults(faults)
-        targets = validated["masks" if scored_at is None else "targets"]
+        targets: Targets
+        if native:
+            targets = self._native(val, known, validated["size"])
+        else:
+            targets = torch.from_numpy(validated["masks" if scored is None else "targets"])
         shuffle = f"seed {config.split_seed}" + (", val folder" if files.val else "")
         notes = np.concatenate([trained["notes"], validated["notes"]]).ravel()
         return SegmentationData(
             train=Split.of(trained, [each.name for each in train]),
             val=Split.of(validated, [each.name for each in val]),
-            val_targets=torch.from_numpy(targets),
+            val_targets=targets,
             classes=files.classes,
+            ignored=bool((notes & Noted.PARTLY_IGNORED).any()),
             mirror_pairs=files.mirror_pairs or (),
             source=str(files.root),
             fingerprint={
                 **_identity(files, known),
                 **_decoding(notes),
                 "split": f"{limit} + {len(val)}, {shuffle}",
-                "eval_size": " x ".join(map(str, targets.shape[1:])),
+                "eval_size": "native"
+                if isinstance(targets, RaggedMasks)
+                else in_words(tuple(targets.shape[1:])),
             },
             problems=(
                 *config.too_few(available),
@@ -80,6 +94,28 @@ class Folder(Source):
                 *pair_problems(files, trained["masks"]),
             ),
         )
+
+    def _native(self, val: list[ImageFiles], known: Known, sizes: NDArray[np.int32]) -> Targets:
+        """The masks of `val` at their own `sizes` (N, 2)."""
+        pixels = int(sizes.prod(1, dtype=np.int64).sum())
+        values = cache.flat(
+            self._key("native", val, known), pixels, lambda: native_masks(val, self.files.labels)
+        )
+        masks = RaggedMasks.of(torch.from_numpy(values), list(map(tuple, sizes.tolist())))
+        return masks.values.view(len(masks), *masks.sizes[0]) if len(set(masks.sizes)) == 1 else masks
+
+    def _key(
+        self, part: str, images: Sequence[ImageFiles], known: Known, scored: Size | str | None = None
+    ) -> str:
+        """The name of an entry of the cache, which changes with everything that its values depend on."""
+        config, labels = self.config, self.files.labels
+        # As earlier versions wrote what they knew: their entries stay in use.
+        side = scored[0] if isinstance(scored, tuple) and scored[0] == scored[1] else scored
+        settings: list[object] = [STORED_AS, config.image_size, labels.classes, side]
+        settings += [config.fit] if config.fit != "resize" else []
+        settings += [labels.ignore, labels.colours] if labels else []
+        hashes = [(known[each.image].sha256, known[each.mask].sha256) for each in images]
+        return f"{part}-{digest([*settings, *hashes])}"
 
     def test_split(self) -> LabelledSplit:
         """What is in `test/images` and `test/masks`. Nothing of it is kept: no array, no name of a file."""
@@ -92,13 +128,16 @@ class Folder(Source):
         for row in self._decode_test(images):
             yield row["images"], row["targets"]
 
-    def _decode_test(self, images: Sequence[ImageFiles]) -> Iterator[dict[str, Pixels]]:
+    def _decode_test(self, images: Sequence[ImageFiles]) -> Iterator[cache.Arrays]:
+        return decode(images, self.config.fitting, self.files.labels, self.config.scored_at)
+
+    def _scored_in_words(self) -> str:
         config = self.config
-        size = config.image_size if config.eval_size == "train" else config.eval_size
-        return decode(images, config.image_size, len(self.files.classes), size)
+        sides = config.image_size if config.eval_size == "train" else config.eval_size
+        return in_words(sides) if isinstance(sides, tuple) else str(sides)
 
     def _describe_test(self, images: Sequence[ImageFiles]) -> LabelledTest:
-        files, config = self.files, self.config
+        files = self.files
         known = _contents(files.root / TEST, images)
         # Every fault shows up here.
         notes = np.concatenate([row["notes"] for row in self._decode_test(images)])
@@ -112,7 +151,7 @@ class Folder(Source):
                 "contents": digest((known[each.image].sha256, known[each.mask].sha256) for each in images),
                 "classes": digest(files.classes),
                 **_decoding(notes),
-                "eval_size": str(config.image_size if config.eval_size == "train" else config.eval_size),
+                "eval_size": self._scored_in_words(),
             },
             problems=[
                 *(
@@ -131,7 +170,7 @@ def _contents(root: Path, images: Sequence[ImageFiles]) -> dict[Path, Content]:
     return dict(zip(files, contents(root, files), strict=True))
 
 
-def _identity(files: DataFolder, known: Mapping[Path, Content]) -> dict[str, str]:
+def _identity(files: DataFolder, known: Known) -> dict[str, str]:
     """What must be the same on every machine of a study, wherever its copy of the folder is."""
     images = (*files.train, *(files.val or ()))
     return {

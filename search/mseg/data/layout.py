@@ -6,33 +6,24 @@
     test/images, test/masks             if there is a labelled test split; read by `labelled_test` alone
     dataset.yaml                        if the classes are not CelebAMask-HQ's
 
-A mask's pixel is a class: the palette INDEX in a palette PNG, the value in a greyscale one. The palette's
-colours mean nothing. dataset.yaml has `classes: [name, ...]`, class 0 (what augmentation fills with) first,
-and `mirror_pairs: [[4, 5], ...]`, the numbers of classes that change places in a mirror image; `[]` says
-that none do.
+A mask's pixel is a class: the palette INDEX in a palette PNG, the value in a greyscale one, and in an RGB
+one the class whose colour it has. `search/mseg/data/description.py` says what dataset.yaml holds.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from search.document.node import Node
-from search.document.reading import read_document
-from search.errors import DataError, SpaceError
-from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
+from search.errors import DataError
+from search.mseg.data.description import ASSUMED, described_in, read_description
 from search.mseg.data.faults import FileFault, FileFaults
+from search.mseg.data.labels import Colour, Labels
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 MASK_SUFFIXES = (".png",)
 
 TEST = "test"
-
-DESCRIPTIONS = ("dataset.yaml", "dataset.yml")
-"""Names of the file with the classes, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +43,7 @@ class DataFolder:
         train: sorted by file name. val: the same of `val`, None where there is no such folder.
         mirror_pairs: None where dataset.yaml is silent on them.
         described: dataset.yaml, or dataset.yml; None where CelebAMask-HQ's classes are assumed.
+        ignore, colours: as in `Labels`.
     """
 
     root: Path
@@ -60,6 +52,13 @@ class DataFolder:
     classes: tuple[str, ...]
     mirror_pairs: tuple[tuple[int, int], ...] | None
     described: Path | None = None
+    ignore: int | Colour | None = None
+    colours: tuple[Colour, ...] = ()
+
+    @property
+    def labels(self) -> Labels:
+        """What is in the masks."""
+        return Labels(len(self.classes), self.ignore, self.colours)
 
 
 def scan(root: Path | None) -> DataFolder:
@@ -72,69 +71,23 @@ def scan(root: Path | None) -> DataFolder:
         raise DataError("no data folder: name one with --data or SEARCH_DATA")
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name one with --data or SEARCH_DATA")
-    described = _described_in(root)
-    dataset = _dataset(described) if described else ASSUMED
+    described = described_in(root)
+    dataset = read_description(described) if described else ASSUMED
     faults: list[FileFault] = []
     train = _pairs(root / "train", faults)
     val = _pairs(root / "val", faults) if (root / "val").exists() else None
     if faults:
         raise FileFaults(faults)
-    return DataFolder(root, train, val, dataset.classes, dataset.mirror_pairs, described)
-
-
-class _Dataset(BaseModel):
-    """dataset.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    classes: tuple[str, ...] = Field(min_length=2, max_length=256)
-    mirror_pairs: tuple[tuple[int, int], ...] | None = None
-
-    @model_validator(mode="after")
-    def _each_class_once(self) -> Self:
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("two classes have one name")
-        paired = [number for pair in self.mirror_pairs or () for number in pair]
-        if any(not 0 <= number < len(self.classes) for number in paired):
-            raise ValueError(f"mirror_pairs has a number outside 0 to {len(self.classes) - 1}")
-        if len(set(paired)) < len(paired):
-            raise ValueError("a class is twice in mirror_pairs")
-        return self
-
-
-ASSUMED = _Dataset(classes=CLASSES, mirror_pairs=MIRROR_PAIRS)
-
-
-def _described_in(root: Path) -> Path | None:
-    """The file that lists the classes, in either spelling of its suffix and in any case."""
-    files = sorted(path for path in root.iterdir() if path.name.lower() in DESCRIPTIONS)
-    if len(files) > 1:
-        names = " and ".join(path.name for path in files)
-        raise DataError(f"{root}: holds {names}; keep one of them")
-    return files[0] if files else None
-
-
-def _dataset(path: Path) -> _Dataset:
-    try:
-        document = read_document(path)
-        return _Dataset.model_validate(document.plain())
-    except SpaceError as error:
-        raise DataError(str(error)) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        what = first["msg"].removeprefix("Value error, ")
-        place = _place(document, first["loc"])
-        raise DataError(f"{place}: {where + ': ' if where else ''}{what}") from error
-
-
-def _place(node: Node, path: Sequence[str | int]) -> str:
-    """Where the value at `path` was written, or the last one on the way to it."""
-    if path and isinstance(node.value, dict) and path[0] in node.value:
-        return _place(node.value[str(path[0])], path[1:])
-    if path and isinstance(node.value, list) and isinstance(path[0], int) and path[0] < len(node.value):
-        return _place(node.value[path[0]], path[1:])
-    return node.place
+    return DataFolder(
+        root,
+        train,
+        val,
+        dataset.classes,
+        dataset.mirror_pairs,
+        described,
+        dataset.ignore,
+        dataset.colours or (),
+    )
 
 
 def labelled_test(root: Path) -> tuple[ImageFiles, ...]:

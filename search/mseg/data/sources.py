@@ -16,6 +16,7 @@ from torch import Tensor
 from search.mseg.data.dataset import DataSettings, SegmentationData, Source
 from search.mseg.data.drawn import DrawnFaces
 from search.mseg.data.folder import Folder
+from search.mseg.data.targets import RaggedMasks
 from search.objective import Description
 
 SOURCES: dict[str, Callable[..., Source]] = {"folder": Folder, "drawn": DrawnFaces}
@@ -78,7 +79,9 @@ def _placed(data: SegmentationData, device: torch.device) -> SegmentationData:
     """The same data on `device`, or in pinned memory if they would fill it."""
     if device.type == "cpu":
         return data
-    tensors = (data.train.images, data.train.masks, data.val.images, data.val.masks, data.val_targets)
+    targets = data.val_targets
+    pixels = targets.values if isinstance(targets, RaggedMasks) else targets
+    tensors = (data.train.images, data.train.masks, data.val.images, data.val.masks, pixels)
     tight = device.type == "cuda" and sum(each.nbytes for each in tensors) > _free(device) / 2
 
     def place(tensor: Tensor) -> Tensor:
@@ -88,7 +91,7 @@ def _placed(data: SegmentationData, device: torch.device) -> SegmentationData:
         data,
         train=replace(data.train, images=place(data.train.images), masks=place(data.train.masks)),
         val=replace(data.val, images=place(data.val.images), masks=place(data.val.masks)),
-        val_targets=place(data.val_targets),
+        val_targets=targets.map(place) if isinstance(targets, RaggedMasks) else place(targets),
     )
 
 

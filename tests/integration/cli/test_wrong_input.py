@@ -405,7 +405,7 @@ def test_data_that_are_not_there(search: Search, command: Command) -> None:
 
 
 SETTINGS = {
-    "data.image_size=100": ["100", "32"],
+    "data.image_size=100": ["100", "a multiple of 8, 32 to 8192"],
     "data.imagesize=96": ["data.imagesize", "image_size"],
     "data.source=foldre": ["data.source", "foldre", "folder"],
     "data.train_limit=0": ["data.train_limit", "0"],

@@ -14,9 +14,12 @@ from search.errors import DataError, SpaceError
 from search.mseg.data import cache, drawn_faces, folder, sources
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
 from search.mseg.data.decoding import decode
+from search.mseg.data.fitting import Fitting
+from search.mseg.data.labels import Labels
 from search.mseg.data.layout import ImageFiles
 from search.mseg.data.problems import mirror_pairs
 from search.mseg.data.sources import DataConfig, describe, load
+from search.mseg.data.targets import RaggedMasks
 
 COUNT, SIDE = 20, 64
 IMAGES, MASKS = drawn_faces.draw(COUNT, SIDE, seed=0)
@@ -640,16 +643,19 @@ def test_a_wrong_dataset_yaml_is_refused_with_its_place(root, text, what):
     assert one_line(error).startswith(f"{root / 'dataset.yaml'}:") and what in one_line(error)
 
 
-def test_native_masks_of_several_sizes_need_a_number(root):
+def test_native_masks_of_several_sizes_keep_their_own(root):
     for kind, mode in (("images", Image.Resampling.BILINEAR), ("masks", Image.Resampling.NEAREST)):
         for path in sorted((root / "train" / kind).iterdir())[::2]:
             Image.open(path).resize((48, 40), mode).save(path)
     config = DataConfig.of(image_size=32, val_share=0.5)
-    with pytest.raises(DataError) as error:
-        load(config, root)
-    message = one_line(error)
-    assert message.count(".png") == 2 and "48 x 40" in message and "64 x 64" in message
-    assert "data.eval_size" in message
+    loaded = load(config, root)
+    assert isinstance(loaded.val_targets, RaggedMasks) and len(loaded.val_targets) == 10
+    for name, target in zip(loaded.val.names, loaded.val_targets, strict=True):
+        np.testing.assert_array_equal(
+            target, np.asarray(Image.open(root / "train" / "masks" / f"{name}.png"))
+        )
+    assert {tuple(target.shape) for target in loaded.val_targets} == {(40, 48), (64, 64)}
+    assert loaded.fingerprint["eval_size"] == "native"
     assert load(config.model_copy(update={"eval_size": 64}), root).val_targets.shape == (10, 64, 64)
 
 
@@ -682,11 +688,11 @@ def test_images_are_resized_with_antialiasing(tmp_path):
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
     Image.fromarray(np.zeros_like(stripes)).save(tmp_path / "mask.png")
     files = ImageFiles("stripes", tmp_path / "stripes.png", tmp_path / "mask.png")
-    (row,) = decode([files], 32, 19)
+    (row,) = decode([files], Fitting((32, 32)), Labels(19))
     image = row["images"]
     assert image.shape == (3, 32, 32) and abs(image[:, :, 2:-2].astype(int) - 127).max() <= 1
     with pytest.raises(DataError):
-        list(decode([replace(files, image=tmp_path / "none.png")], 32, 19))
+        list(decode([replace(files, image=tmp_path / "none.png")], Fitting((32, 32)), Labels(19)))
 
 
 # Where it lies

@@ -13,6 +13,8 @@ from PIL import Image, ImageOps
 from search.errors import DataError
 from search.mseg.data import drawn_faces
 from search.mseg.data.decoding import decode
+from search.mseg.data.fitting import Fitting
+from search.mseg.data.labels import Labels
 from search.mseg.data.layout import ImageFiles
 from search.mseg.data.pictures import Noted
 
@@ -33,7 +35,7 @@ def decoded(
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else written(content))
         files.append(path)
-    (row,) = decode([ImageFiles("image", *files)], SIDE, classes, "native")
+    (row,) = decode([ImageFiles("image", *files)], Fitting((SIDE, SIDE)), Labels(classes), "native")
     return row
 
 
@@ -290,7 +292,9 @@ def test_grey_masks_in_colour_channels_are_read_and_others_refused(tmp_path: Pat
     row = decoded(tmp_path, photo(), labels().convert(mode))
     np.testing.assert_array_equal(row["targets"], LABELS)
     if mode != "LA":
-        with pytest.raises(DataError, match=f"a mask of mode {mode}, in colours; save classes as palette"):
+        with pytest.raises(
+            DataError, match=f"a mask of mode {mode}, in colours; give `colours` in dataset"
+        ):
             decoded(tmp_path, photo(), photo().convert(mode))
     if mode != "RGB":
         mask = labels().convert(mode)
@@ -312,7 +316,7 @@ def test_masks_of_16_bits_in_colour_are_refused(tmp_path: Path, colour: int, cha
         (LABELS.astype(int) + 300, 16, 19, "class 302; the 19 classes are 0 to 18; correct the mask"),
         (LABELS + 1, 8, 3, "class 3; the 3 classes are 0 to 2; if the masks count from 1, subtract 1"),
         (np.where(LABELS, 255, 0), 8, 2, "class 255; the 2 classes are 0 to 1; write 1 in place of 255"),
-        (np.where(LABELS, 255, 3), 8, 19, "0 to 18; 255 does not mean 'ignore' here"),
+        (np.where(LABELS, 255, 3), 8, 19, "0 to 18; if 255 means 'ignore', write `ignore: 255` into"),
         (LABELS * 5, 4, 9, "class 10; the 9 classes are 0 to 8; correct"),
     ],
 )

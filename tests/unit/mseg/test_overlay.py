@@ -12,6 +12,7 @@ from PIL import Image
 from trainings import small
 
 from search.mseg import gallery, overlay, train
+from search.mseg.data.colours import default_colours
 from search.mseg.data.sources import load
 from search.mseg.inference import forward
 from search.mseg.learner import Learner, build
@@ -55,7 +56,7 @@ def test_the_overlay_shows_the_worst_and_the_best_faces(
 
     drawn: list[Any] = []
     monkeypatch.setattr(overlay, "forward", known)
-    monkeypatch.setattr(overlay, "_draw", lambda rows, _: drawn.extend(rows) or Image.new("RGB", (1, 1)))
+    monkeypatch.setattr(overlay, "_draw", lambda rows, *_: drawn.extend(rows) or Image.new("RGB", (1, 1)))
     run = Run(tmp_path)
     next(train(config, run))
     learner = build(config, data, torch.device("cpu"))
@@ -75,9 +76,9 @@ def test_the_picture_shows_image_truth_and_prediction(tmp_path: Path) -> None:
     image = np.full((32, 32, 3), 200, np.uint8)
     truth, prediction = np.zeros((32, 32), np.uint8), np.zeros((32, 32), np.uint8)
     truth[:16], prediction[:, :16] = 1, 2
-    palette = overlay.colours(3)
+    palette = default_colours(3)
     picture = np.asarray(
-        overlay._draw([("worst", image, truth, prediction)] * 2, ("back", "left", "right"))
+        overlay._draw([("worst", image, truth, prediction)] * 2, ("back", "left", "right"), palette)
     )
     y = 2 * overlay.LINE
     panels = [
@@ -94,7 +95,7 @@ def test_the_picture_shows_image_truth_and_prediction(tmp_path: Path) -> None:
 
 
 def test_colours_of_neighbours_differ() -> None:
-    palette = overlay.colours(19).astype(int)
+    palette = default_colours(19).astype(int)
     assert len({tuple(colour) for colour in palette}) == 19
     apart = np.abs(palette[:, None] - palette[None]).sum(2)[~np.eye(19, dtype=bool)]
     assert apart.min() > 40

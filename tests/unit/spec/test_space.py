@@ -50,6 +50,16 @@ def test_ranges_choices_and_constants_are_read() -> None:
     assert [name for name, parameter in space.by_name.items() if parameter.integer] == ["schedule.warmup"]
 
 
+def test_a_list_among_choices_is_one_value_and_is_held_as_its_text() -> None:
+    space = read("size: {choices: [64, [96, 64]]}\nb: {choices: [1, 2], when: {size: [[96, 64]]}}\n")
+    assert space.by_name["size"].choices == (64, "[96, 64]")
+    assert space.by_name["size"].cast([96, 64]) == space.by_name["size"].cast("[96, 64]") == "[96, 64]"
+    assert space.by_name["b"].when == {"size": ("[96, 64]",)}
+    document = json.loads(json.dumps(space.to_document()))
+    assert read_space(Node.of(document, "stored"))[0] == space
+    optuna.distributions.CategoricalDistribution(space.by_name["size"].choices)  # would warn of a list
+
+
 def test_one_float_makes_a_range_of_floats() -> None:
     space = read("a: {low: 1, high: 9, step: 2}\nb: {low: 1, high: 9.0}\nc: {low: 1, high: 9, log: true}\n")
     types = {name: (type(p.low), type(p.high), p.step) for name, p in space.by_name.items()}
@@ -131,7 +141,8 @@ WRONG = [
     ("a: {choices: 3}", "f:1:5: a: choices 3 is not a list; write [a, b]"),
     ("a: {choices: [x, y, x]}", "f:1:21: a: choice 'x' is given twice; keep one"),
     ("a: {choices: [1, true]}", "f:1:18: a: choice true is given twice; keep one"),
-    ("a: {choices: [[1], 2]}", "f:1:15: a: choice: [1] is not a single value"),
+    ("a: {choices: [[[1]], 2]}", "f:1:16: a: choice: [1] is not a single value"),
+    ("a: {choices: [[1, 2], 2, [1, 2]]}", "f:1:26: a: choice '[1, 2]' is given twice; keep one"),
     ("a: {choices: [.nan, 2]}", "f:1:15: a: choice: nan is not finite; use a finite number or null"),
     (
         "a: {choises: [1, 2]}",

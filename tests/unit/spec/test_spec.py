@@ -272,7 +272,7 @@ WRONG = [
     ),
     (
         HEAD + "known:\n  - {name: A, x: [1], n: 3, k: a}",
-        "space.yaml:4:15: known 'A': x: [1] is not a single value",
+        "space.yaml:4:15: known 'A': x: [1] is not a number",
     ),
     (
         HEAD + "known:\n  - {name: A, m: {x: 1}}",

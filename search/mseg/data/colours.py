@@ -1,0 +1,34 @@
+"""The colours that classes are drawn in."""
+
+import colorsys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.mseg.data.labels import IGNORED
+
+Pixels = NDArray[np.uint8]
+
+OF_IGNORED = (235, 235, 235)
+"""What pixels without a label are drawn in."""
+
+
+def default_colours(classes: int) -> Pixels:
+    """RGB of each class, (classes, 3): the first dark, the others far apart from their neighbours."""
+    palette = [(0.12, 0.12, 0.12)]
+    for index in range(1, classes):
+        # The golden ratio spreads any number of hues; brightness tells those apart that come close.
+        palette.append(colorsys.hsv_to_rgb(index * 0.618 % 1.0, 0.65, (1.0, 0.75, 0.5)[index % 3]))
+    return (np.array(palette) * 255).round().astype(np.uint8)
+
+
+def painted(masks: Pixels, colours: Pixels) -> Pixels:
+    """Masks (..., H, W) of classes and IGNORED in their colours, (..., H, W, 3)."""
+    table = np.empty((IGNORED + 1, 3), np.uint8)
+    table[: len(colours)], table[IGNORED] = colours, OF_IGNORED
+    return table[masks]
+
+
+def distinct(colours: Pixels, classes: int) -> bool:
+    """Whether these (n, 3) are a different colour for each class, as the palette of a drawn mask has."""
+    return len(colours) >= classes and len(np.unique(colours[:classes], axis=0)) == classes

@@ -1,0 +1,126 @@
+"""dataset.yaml: what the values and colours in the masks of a data folder mean.
+
+classes: [road, car, ...]           class 0, what augmentation fills with, first
+mirror_pairs: [[4, 5], ...]         classes that change places in a mirror image; [] says that none do
+ignore: 255                         the value, or [r, g, b], of pixels without a label
+colours: [[128, 64, 128], ...]      of each class: in RGB masks, and in pictures
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from search.document.node import Node
+from search.document.reading import read_document
+from search.errors import DataError, SpaceError
+from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
+from search.mseg.data.labels import MOST_CLASSES, Colour
+
+NAMES = ("dataset.yaml", "dataset.yml")
+"""Of the file, in lower case."""
+
+MOST_VALUE = 65535
+"""The largest value in a mask of 16 bits."""
+
+
+def _is_within(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _colour(value: Any) -> Any:
+    sequence = isinstance(value, list | tuple)
+    if not sequence or len(value) != 3 or not all(_is_within(part, 255) for part in value):
+        raise ValueError(f"{value} is no colour; write [red, green, blue], 0 to 255 each")
+    return tuple(value)
+
+
+def _value_or_colour(value: Any) -> Any:
+    if value is None or _is_within(value, MOST_VALUE):
+        return value
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{value} is neither a value, 0 to {MOST_VALUE}, nor a colour, [red, green, blue]")
+    return _colour(value)
+
+
+class DatasetDescription(BaseModel):
+    """What dataset.yaml holds; None where it is silent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: tuple[str, ...] = Field(min_length=2, max_length=MOST_CLASSES)
+    mirror_pairs: tuple[tuple[int, int], ...] | None = None
+    ignore: Annotated[int | Colour | None, BeforeValidator(_value_or_colour)] = None
+    colours: tuple[Annotated[Colour, BeforeValidator(_colour)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _pairs_are_of_classes(self) -> Self:
+        count = len(self.classes)
+        if len(set(self.classes)) < count:
+            raise ValueError("two classes have one name")
+        paired = [number for pair in self.mirror_pairs or () for number in pair]
+        if self.ignore in paired:
+            raise ValueError(f"mirror_pairs has {self.ignore}, which is ignored; remove the pair")
+        if any(not 0 <= number < count for number in paired):
+            raise ValueError(f"mirror_pairs has a number outside 0 to {count - 1}")
+        if len(set(paired)) < len(paired):
+            raise ValueError("a class is twice in mirror_pairs")
+        return self
+
+    @model_validator(mode="after")
+    def _no_two_have_one_colour(self) -> Self:
+        colours, ignore, count = self.colours, self.ignore, len(self.classes)
+        if colours is not None and len(colours) != count:
+            raise ValueError(f"colours has {len(colours)} for {count} classes; list one for each")
+        for index, colour in enumerate(colours or ()):
+            first = (colours or ()).index(colour)
+            if first < index:
+                names = f"{self.classes[first]!r} and {self.classes[index]!r}"
+                raise ValueError(f"colours has {list(colour)} for both {names}; change one")
+            if colour == ignore:
+                raise ValueError(
+                    f"ignore is {list(colour)}, the colour of {self.classes[index]!r}; change one"
+                )
+        if isinstance(ignore, int) and ignore < count:
+            raise ValueError(f"ignore is {ignore}, which is {self.classes[ignore]!r}; use {count} or more")
+        if isinstance(ignore, tuple) and not colours:
+            raise ValueError(f"ignore is the colour {list(ignore)}, but there are no `colours`; list them")
+        return self
+
+
+ASSUMED = DatasetDescription(classes=CLASSES, mirror_pairs=MIRROR_PAIRS)
+"""Of a folder without dataset.yaml."""
+
+
+def described_in(root: Path) -> Path | None:
+    """The dataset.yaml of a folder, in either spelling of its suffix and in any case."""
+    files = sorted(path for path in root.iterdir() if path.name.lower() in NAMES)
+    if len(files) > 1:
+        names = " and ".join(path.name for path in files)
+        raise DataError(f"{root}: holds {names}; keep one of them")
+    return files[0] if files else None
+
+
+def read_description(path: Path) -> DatasetDescription:
+    """What the file says; DataError with the place of what is wrong."""
+    try:
+        document = read_document(path)
+        return DatasetDescription.model_validate(document.plain())
+    except SpaceError as error:
+        raise DataError(str(error)) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        what = first["msg"].removeprefix("Value error, ")
+        place = _place(document, first["loc"])
+        raise DataError(f"{place}: {where + ': ' if where else ''}{what}") from error
+
+
+def _place(node: Node, path: Sequence[str | int]) -> str:
+    """Where the value at `path` was written, or the last one on the way to it."""
+    if path and isinstance(node.value, dict) and path[0] in node.value:
+        return _place(node.value[str(path[0])], path[1:])
+    if path and isinstance(node.value, list) and isinstance(path[0], int) and path[0] < len(node.value):
+        return _place(node.value[path[0]], path[1:])
+    return node.place
