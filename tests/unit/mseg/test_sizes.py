@@ -114,7 +114,7 @@ def test_each_mask_is_scored_at_its_own_size(root: Path) -> None:
     data = load(settings.data, root)
     masks = own_masks(data, root)
     assert isinstance(data.val_targets, RaggedMasks)
-    learner = build(settings, len(data.classes), torch.device("cpu"))
+    learner = build(settings, data, torch.device("cpu"))
     with torch.inference_mode():
         found = list(forward(learner, data.val.images, data.val_targets, 3))
         coarse = learner.evaluated.coarse(data.val.images.float() / 255)
@@ -128,7 +128,7 @@ def test_each_mask_is_scored_at_its_own_size(root: Path) -> None:
 def test_padding_is_cropped_before_an_image_is_scored_at_its_own_size(root: Path) -> None:
     settings = config(data__eval_size="native", data__fit="pad")
     data = load(settings.data, root)
-    learner = build(settings, len(data.classes), torch.device("cpu"))
+    learner = build(settings, data, torch.device("cpu"))
 
     def position(images: torch.Tensor) -> torch.Tensor:
         """Logits that are each pixel's row and column at the training size."""
@@ -155,7 +155,7 @@ def test_masks_of_one_size_give_the_same_numbers_in_either_form(root: Path) -> N
     targets = data.val_targets
     assert isinstance(targets, torch.Tensor) and targets.shape == (12, 50, 70)
     ragged = RaggedMasks.of(targets.flatten(), [(50, 70)] * 12)
-    learner = build(settings, len(data.classes), torch.device("cpu"))
+    learner = build(settings, data, torch.device("cpu"))
     with torch.inference_mode():
         one, other = (
             torch.cat([logits for logits, _ in forward(learner, data.val.images, each, 3)])
