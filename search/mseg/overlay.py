@@ -155,17 +155,15 @@ def _draw(
     for (title, image, truth, prediction), panel in zip(rows, panels, strict=True):
         pen.text((GAP, y + 3), title, "black", font)
         y += LINE
-        drawn = (image, painted(truth, colours), painted(prediction, colours))
-        for x, pixels in zip(left, drawn, strict=True):
+        for x, pixels in zip(left, (image, truth, prediction), strict=True):
             smooth = Image.Resampling.BILINEAR if pixels is image else Image.Resampling.NEAREST
-            picture.paste(Image.fromarray(pixels).resize(panel[::-1], smooth), (x, y))
+            sized = np.asarray(Image.fromarray(pixels).resize(panel[::-1], smooth))
+            picture.paste(Image.fromarray(sized if pixels is image else painted(sized, colours)), (x, y))
         y += panel[0]
     for line, label in enumerate(present):
-        top = 2 * LINE + line * LINE
-        colour = painted(np.array(label, np.uint8), colours).tolist()
-        pen.rectangle((width - LEGEND, top, width - LEGEND + 12, top + 12), tuple(colour))
-        name = "ignored" if label == IGNORED else classes[label]
-        pen.text((width - LEGEND + 18, top - 1), name, "black", font)
+        x, y = width - LEGEND, 2 * LINE + line * LINE
+        picture.paste(Image.fromarray(painted(np.full((13, 13), label, np.uint8), colours)), (x, y))
+        pen.text((x + 18, y - 1), "ignored" if label == IGNORED else classes[label], "black", font)
     return picture
 
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from search.mseg.augment.pipeline import augment
 from search.mseg.augment.settings import PROBABILITIES, AugmentConfig
+from search.mseg.data.colours import painted
 from search.mseg.data.dataset import SegmentationData
 from search.mseg.data.labels import IGNORED
 from search.mseg.inference import as_float
-from search.mseg.overlay import colours
 
 IMAGES = 6
 VERSIONS = 4
@@ -36,8 +36,7 @@ def draw(data: SegmentationData, config: AugmentConfig) -> Image.Image:
     generator = torch.Generator().manual_seed(0)
     versions = [augment(images, masks, config, data.mirror_pairs, generator) for _ in range(VERSIONS)]
     columns = [(images, masks), *versions]
-    palette = colours(len(data.classes))
-    cells = [[_cell(*pair, palette) for pair in zip(*column, strict=True)] for column in columns]
+    cells = [[_cell(*pair, data.colours) for pair in zip(*column, strict=True)] for column in columns]
 
     height, width = (side + GAP for side in cells[0][0].shape[:2])
     legend = GAP + len(columns) * width
@@ -54,7 +53,9 @@ def draw(data: SegmentationData, config: AugmentConfig) -> Image.Image:
     seen = torch.cat([labels for _, labels in columns]).unique().tolist()
     for line, label in enumerate(seen[: len(images) * height // LINE]):
         y = top + line * LINE
-        picture.paste(Image.fromarray(_painted(np.full((13, 13), label, np.uint8), palette)), (legend, y))
+        picture.paste(
+            Image.fromarray(painted(np.full((13, 13), label, np.uint8), data.colours)), (legend, y)
+        )
         name = "ignored" if label == IGNORED else data.classes[label]
         pen.text((legend + LINE, y - 2), name, "black", font)
     return picture
@@ -75,7 +76,7 @@ def title(config: AugmentConfig) -> str:
     return f"On, with probability: {on or 'nothing'}. What moves in from outside: {config.fill}."
 
 
-def _cell(image: Tensor, mask: Tensor, palette: Pixels) -> Pixels:
+def _cell(image: Tensor, mask: Tensor, colours: Pixels) -> Pixels:
     """An image (3, H, W) in [0, 1] beside its mask (H, W), scaled until the longer side is SIDE: RGB."""
     height, width = mask.shape
     size = (round(SIDE * width / max(height, width)), round(SIDE * height / max(height, width)))
@@ -83,14 +84,6 @@ def _cell(image: Tensor, mask: Tensor, palette: Pixels) -> Pixels:
     labels = Image.fromarray(mask.numpy()).resize(size, Image.Resampling.NEAREST)
     pixels = [
         np.asarray(shown.resize(size, Image.Resampling.BILINEAR)),
-        _painted(np.asarray(labels), palette),
+        painted(np.asarray(labels), colours),
     ]
     return np.concatenate(pixels, axis=1)
-
-
-def _painted(mask: Pixels, palette: Pixels) -> Pixels:
-    """A mask (H, W) in the colours of its classes, and hatched where it is ignored: (H, W, 3)."""
-    y, x = np.indices(mask.shape)
-    hatched = np.where((x + y) // 2 % 3 == 0, 120, 220)[..., None]
-    known = palette[np.minimum(mask, len(palette) - 1)]
-    return np.where((mask == IGNORED)[..., None], hatched, known).astype(np.uint8)

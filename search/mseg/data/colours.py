@@ -9,9 +9,6 @@ from search.mseg.data.labels import IGNORED
 
 Pixels = NDArray[np.uint8]
 
-OF_IGNORED = (235, 235, 235)
-"""What pixels without a label are drawn in."""
-
 
 def default_colours(classes: int) -> Pixels:
     """RGB of each class, (classes, 3): the first dark, the others far apart from their neighbours."""
@@ -23,10 +20,11 @@ def default_colours(classes: int) -> Pixels:
 
 
 def painted(masks: Pixels, colours: Pixels) -> Pixels:
-    """Masks (..., H, W) of classes and IGNORED in their colours, (..., H, W, 3)."""
-    table = np.empty((IGNORED + 1, 3), np.uint8)
-    table[: len(colours)], table[IGNORED] = colours, OF_IGNORED
-    return table[masks]
+    """Masks (..., H, W) in the colours of their classes, hatched grey where ignored: (..., H, W, 3)."""
+    y, x = np.indices(masks.shape[-2:])
+    hatched = np.where((x + y) // 2 % 3 == 0, 120, 220).astype(np.uint8)
+    known = colours[np.minimum(masks, len(colours) - 1)]
+    return np.where((masks == IGNORED)[..., None], hatched[..., None], known)
 
 
 def distinct(colours: Pixels, classes: int) -> bool:

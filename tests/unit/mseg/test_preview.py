@@ -8,8 +8,8 @@ from PIL import Image
 from search.mseg.augment import AugmentConfig, preview
 from search.mseg.augment.preview import GAP, SIDE, VERSIONS, draw
 from search.mseg.augment.settings import PROBABILITIES
+from search.mseg.data.colours import default_colours
 from search.mseg.data.dataset import SegmentationData, Split
-from search.mseg.overlay import colours
 
 OFF = dict.fromkeys(PROBABILITIES, 0.0)
 
@@ -50,7 +50,7 @@ def cells(picture: Image.Image, height: int = SIDE, width: int = SIDE, count: in
 def test_with_nothing_on_every_version_is_the_original() -> None:
     found = cells(draw(data(), AugmentConfig(**OFF)))
     black, white = np.zeros(3), np.full(3, 255)
-    expected = np.array([black, white, *colours(3)[1:]]).repeat(SIDE // 2, 0)
+    expected = np.array([black, white, *default_colours(3)[1:]]).repeat(SIDE // 2, 0)
     assert (found == expected).all()
 
 
@@ -67,16 +67,18 @@ def test_what_moves_in_is_painted_as_background_or_hatched(fill: str) -> None:
     config = AugmentConfig(**{**OFF, "affine": 1.0}, scale=0.0, translation=0.5, fill=fill)
     mask = cells(draw(data(), config))[:, 1:, :, SIDE:]
     found = {tuple(colour) for colour in np.unique(mask.reshape(-1, 3), axis=0).tolist()}
-    classes = {tuple(colour) for colour in colours(3).tolist()}
+    classes = {tuple(colour) for colour in default_colours(3).tolist()}
     hatches = {(120, 120, 120), (220, 220, 220)}
-    assert found == (classes if fill == "background" else classes - {tuple(colours(3)[0])} | hatches)
+    assert found == (
+        classes if fill == "background" else classes - {tuple(default_colours(3)[0])} | hatches
+    )
 
 
 def test_oblong_images_keep_their_shape() -> None:
     picture = draw(data(24, 48), AugmentConfig(**OFF))
     found = cells(picture, SIDE // 2, SIDE)
-    assert (found[:, :, :, SIDE : SIDE + SIDE // 2] == colours(3)[1]).all()
-    assert (found[:, :, :, SIDE + SIDE // 2 :] == colours(3)[2]).all()
+    assert (found[:, :, :, SIDE : SIDE + SIDE // 2] == default_colours(3)[1]).all()
+    assert (found[:, :, :, SIDE + SIDE // 2 :] == default_colours(3)[2]).all()
 
 
 def test_the_title_names_what_is_on() -> None:
