@@ -75,6 +75,9 @@ class Run:
         should_stop: polled each batch; once true, `train` returns without finishing the epoch.
         data: the folder with the data on this machine; None if none was given.
         smooth: how many validations the study averages into its score; early stopping should do the same.
+        all_data: train on the validation examples too. Then no score may decide anything: `train` does not
+            stop early, and the weights it leaves are the last epoch's. Only set where the objective's
+            vocabulary says `all_data`.
     """
 
     dir: Path
@@ -83,6 +86,7 @@ class Run:
     should_stop: Callable[[], bool] = _never
     data: Path | None = None
     smooth: int = 5
+    all_data: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,6 +232,9 @@ class Vocabulary:
         class_score_column: column with a list of scores by class, null where no example has the class.
         classes_setting, data_setting: dotted names of the recorded settings with the names of the classes,
             and with where the data came from.
+        settings: () -> the dotted names of all settings there are; None: any name may be one.
+        epochs_setting: dotted name of the setting with the number of epochs; None: there is none.
+        all_data: whether `train` heeds `Run.all_data`.
         stand_in: what is trained on if no data are given, such as "drawn faces".
         examples: (a run's folder) -> the examples kept there; None if there are none or they are damaged.
         examples_file: where `train` keeps them, for messages.
@@ -251,6 +258,9 @@ class Vocabulary:
     class_score_column: str | None = None
     classes_setting: str = "data.classes"
     data_setting: str = "data.root"
+    settings: Callable[[], Sequence[str]] | None = None
+    epochs_setting: str | None = None
+    all_data: bool = False
     stand_in: str = ""
     examples: Callable[[Path], Examples | None] | None = None
     examples_file: str = ""

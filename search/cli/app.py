@@ -29,6 +29,7 @@ from search.cli.start import start
 from search.cli.status import status
 from search.cli.stop import stop
 from search.cli.submit import submit
+from search.cli.train import train
 from search.cli.trials import trials
 from search.cli.worker import worker
 from search.errors import SearchError
@@ -54,6 +55,7 @@ COMMANDS = (
     confirm,
     ablate,
     report,
+    train,
     submit,
 )
 for command in COMMANDS:

@@ -47,7 +47,7 @@ def known_from(run: RecordedRun, space: Space) -> KnownEntry:
     for parameter in space.parameters:
         if not parameter.active({**space.constants, **params}):
             continue
-        leaf = _leaf(parameter.name, run)
+        leaf = leaf_of(parameter.name, run)
         if leaf is None:
             raise UserError(f"{run.name}: has no {parameter.name}; a known config needs one")
         try:
@@ -57,7 +57,7 @@ def known_from(run: RecordedRun, space: Space) -> KnownEntry:
         used.add(leaf)
     others = []
     for name, constant in space.constants.items():
-        leaf = _leaf(name, run)
+        leaf = leaf_of(name, run)
         if leaf is None or leaf in used:
             continue
         used.add(leaf)
@@ -71,7 +71,7 @@ def known_from(run: RecordedRun, space: Space) -> KnownEntry:
     return KnownEntry(run.name, params, "; ".join(left_out))
 
 
-def _leaf(name: str, run: RecordedRun) -> str | None:
+def leaf_of(name: str, run: RecordedRun) -> str | None:
     """The setting of a run that the space calls `name`."""
     if name in run.leaves:
         return name

@@ -3,7 +3,7 @@
 Plain values, so that reading a study imports neither torch nor pydantic.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search.mseg.files import GALLERY
@@ -125,6 +125,13 @@ def examples(folder: Path) -> Examples | None:
     return read(folder)
 
 
+def settings() -> Sequence[str]:
+    """The dotted name of every setting."""
+    from search.mseg.config import SETTINGS
+
+    return SETTINGS
+
+
 vocabulary = Vocabulary(
     aliases=ALIASES,
     recorded_aliases=RECORDED_ALIASES,
@@ -137,6 +144,9 @@ vocabulary = Vocabulary(
     score_words="val F per image",
     older_score_words="val F, pooled by batches",
     class_score_column="val_f_per_class",
+    settings=settings,
+    epochs_setting="trainer.epochs",
+    all_data=True,
     stand_in="drawn faces",
     examples=examples,
     examples_file=GALLERY,

@@ -4,10 +4,12 @@ Both have the layout of the hand-run history, so that one reader serves both: it
 our own settings inside its sections, and a section `provenance` for what is not a setting.
 """
 
+import hashlib
 import json
 import math
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,7 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
             "num_train": len(data.train.images),
             "num_val": len(data.val.images),
             "classes": list(data.classes),
+            **({"all_data": True} if run.all_data else {}),
             **sections["data"],  # options of other sources too, as runs have always recorded them
         },
         "gpu_augmentation": {
@@ -97,10 +100,23 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
             "dtype": str(precision).removeprefix("torch."),
             "torch": str(torch.__version__),
             "kornia": version("kornia"),
+            "numpy": version("numpy"),
+            "pillow": version("pillow"),
             "python": platform.python_version(),
+            "code": code_version(),
+            "threads": torch.get_num_threads(),
             "data": dict(data.fingerprint),
         },
     }
+
+
+@cache
+def code_version() -> str:
+    """The version of this program, and a digest of the sources that train, whatever version they call."""
+    root = Path(__file__).parent
+    sources = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.py")}
+    digest = hashlib.sha256(b"".join(name.encode() + sources[name] for name in sorted(sources)))
+    return f"{version('mseg-search')} {digest.hexdigest()[:12]}"
 
 
 def write_config(folder: Path, document: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -61,6 +62,8 @@ def train(config: Config, run: Run) -> Iterator[EpochResult]:
 def _epochs(config: Config, run: Run, device: torch.device) -> Iterator[EpochResult]:
     _prepare(device)
     data = load(config.data, run.data, run.device)
+    if run.all_data:
+        data = replace(data, train=data.train.joined(data.val))
     if len(data.train.names) < config.trainer.batch_size:
         raise DataError(
             f"trainer.batch_size: {config.trainer.batch_size} is more than the {len(data.train.names)} "
@@ -75,7 +78,7 @@ def _epochs(config: Config, run: Run, device: torch.device) -> Iterator[EpochRes
     try:
         if trained is not None:
             yield _finish(learner, data, history, trained, run, resumed=True)
-        while not _over(history, config, run.smooth):
+        while not _over(history, config, run):
             trained = _train(learner, data, len(history["lr"]) + 1, run)
             if trained is None:
                 return
@@ -96,12 +99,12 @@ def _draw(learner: Learner, data: SegmentationData, run: Run) -> None:
         log.warning("%s could not be drawn", PICTURE, exc_info=True)
 
 
-def _over(history: History, config: Config, smooth: int) -> bool:
+def _over(history: History, config: Config, run: Run) -> bool:
     """Whether training is over: all epochs are done, patience is exhausted, or training diverged."""
     scores = history["val_f_score"]
     if len(scores) == config.trainer.epochs or (scores and not math.isfinite(scores[-1])):
         return True
-    return _exhausted(scores, smooth, config.trainer.patience)
+    return not run.all_data and _exhausted(scores, run.smooth, config.trainer.patience)
 
 
 def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> Row | None:
@@ -140,7 +143,7 @@ def _finish(
     if saved is not None:
         saved.result()  # raises if writing failed
         best = max(history["val_f_score"], default=-math.inf)
-        checkpoint.settle_weights(run.dir, best=row["val_f_score"] >= best)
+        checkpoint.settle_weights(run.dir, best=run.all_data or row["val_f_score"] >= best)
     for column, values in history.items():
         values.append(row[column])
     write_history(run.dir, history)

@@ -92,6 +92,7 @@ ROOMS = [
     {"retraining"},
     {"runtime"},
     {"worker"},
+    {"training"},
     {"report"},
     {"ui"},
     {"launcher"},

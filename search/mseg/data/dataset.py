@@ -122,6 +122,14 @@ class Split:
         images, masks = (torch.from_numpy(table[kind][: len(names)]) for kind in ("images", "masks"))
         return cls(images, masks, tuple(names))
 
+    def joined(self, other: "Split") -> "Split":
+        """The images of this part, then those of the other."""
+        return Split(
+            torch.cat([self.images, other.images]),
+            torch.cat([self.masks, other.masks]),
+            self.names + other.names,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentationData:

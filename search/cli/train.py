@@ -1,0 +1,127 @@
+"""`search train`: train one config without a study."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli import options as flag
+from search.errors import UserError
+from search.render.output import say, write_json
+from search.runtime.collector import paused_collector
+from search.study.resolve import resolve_study, storage_url
+
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", parser=flag.path_of, metavar="PATH", help="Folder for what it writes; goes on there."
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", parser=flag.path_of, metavar="FILE", help="A run's config.yaml, or settings as YAML."
+    ),
+]
+Trial = Annotated[
+    int | None,
+    typer.Option("--trial", min=0, max=flag.MOST, help="With --study: which trial; the best by default."),
+]
+AllData = Annotated[
+    bool,
+    typer.Option(
+        "--all-data",
+        help="Train on training and validation data together, until the trial's best epoch or --epochs.",
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(min=1, max=flag.MOST, help="Another number of epochs; the schedule keeps its shape."),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(min=1, max=1000, help="So many fresh seeds; by default once, with the recorded seed."),
+]
+
+
+def train(
+    out: Out,
+    config: Config = None,
+    study: flag.OptionalStudy = None,
+    trial: Trial = None,
+    all_data: AllData = False,
+    epochs: Epochs = None,
+    seeds: Seeds = None,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    data: flag.Data = None,
+    gpus: flag.Gpus = "auto",
+    device: flag.Device = None,
+    objective: flag.Objective = None,
+    as_json: flag.Json = False,
+) -> int:
+    """Train the config of a trial or a file, without a study; the same command goes on where it stopped."""
+    from search.runtime.signals import interruptible
+
+    with interruptible() as interrupt:
+        with interrupt.at_once(), paused_collector():
+            from search.loading import describe, load_objective
+            from search.render.terminal import RichBlocks, show
+            from search.runtime.devices import find_devices
+            from search.study.fingerprint import data_differences
+            from search.training.folder import claimed, seed_folder
+            from search.training.request import (
+                check_params,
+                request_of_file,
+                request_of_trial,
+                until_best_epoch,
+            )
+            from search.training.result import TrainedSeeds
+            from search.training.run import SeedTraining, Trainer
+            from search.ui.live import view
+
+            if config is not None and trial is not None:
+                raise UserError("train: --config and --trial name two configs; omit one")
+            if config is None and study is None:
+                raise UserError("train: no config; give --config FILE, or --study NAME with --trial N")
+            opened = None
+            if config is not None:
+                request = request_of_file(config)
+                if all_data and epochs is None:
+                    raise UserError(
+                        "--all-data: nothing is left to choose an epoch by, and a file has no best one; "
+                        "give --epochs"
+                    )
+            else:
+                opened = resolve_study(storage_url(storage, runs), study or "", read_only=True)
+                request, record = request_of_trial(opened, trial)
+                if all_data and epochs is None:
+                    request = until_best_epoch(request, record)
+            if all_data:
+                request = request.on_all_data()
+            if epochs is not None:
+                request = request.over(epochs)
+            first = find_devices(gpus, None, device)[0]
+            first.confine()
+            module = load_objective(request.objective)
+            built = check_params(request, module)
+            description = describe(module, built, data)
+            if request.left_out:
+                say(f"{request.source}: left out: {request.left_out}")
+            for name, here, there in data_differences(opened, description) if opened else ():
+                say(f"--data: {name} is {here} here; the study has {there}")
+            trainings = [SeedTraining(seed, seed_folder(out, seed)) for seed in request.seeds(seeds)]
+            trainer = Trainer(request, module, built, first, data, f"train {out.name}", out)
+        with claimed(out, request), view(sys.stderr) as live:
+            for snapshot in trainer.run(trainings, interrupt):
+                live.update(snapshot)
+        result = TrainedSeeds(request=request, out=out, trainings=trainings)
+        if as_json:
+            write_json(result.to_json())
+        elif not interrupt:
+            show(RichBlocks(result.blocks()))
+        if not interrupt:
+            return 0 if result.ended else 1
+        say(f"the same command goes on in {out}")
+    return interrupt.code

@@ -1,0 +1,1 @@
+"""Trainings without a study: a config again, on other seeds or data, or to see whether it repeats."""
