@@ -53,7 +53,7 @@ class TrainingRequest:
     all_data: bool = False
 
     def seeds(self, count: int | None) -> list[int]:
-        """`count` seeds from 0 that it was not trained with; by default the one it was trained with, or 0."""
+        """`count` seeds from 0 that it was not trained with; None: the one it was trained with, or 0."""
         if count is None:
             return [self.seed or 0]
         return [seed for seed in range(count + 1) if seed != self.seed][:count]
