@@ -28,6 +28,12 @@ def confirm(
     splits: Annotated[
         bool | None, typer.Option("--splits/--same-split", help="Another train/val split for every seed.")
     ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Train with another constant, such as data.image_size=256."
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="The study that retrains: STUDY-confirm.")
     ] = None,
@@ -49,7 +55,15 @@ def confirm(
     from search.retraining.confirm import ConfirmRequest, answer, prepared
 
     devices = devices_here(runs, workers, gpus, device)
-    asked = ConfirmRequest(name=name, top=top, against=against, seeds=seeds, trials=trials, splits=splits)
+    asked = ConfirmRequest(
+        name=name,
+        top=top,
+        against=against,
+        seeds=seeds,
+        trials=trials,
+        splits=splits,
+        overrides=overrides or (),
+    )
     retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked, runs, data)
     code = train(retraining, notes, devices, workers, runs, data, artifacts)
     result = answer(retraining)

@@ -1,5 +1,6 @@
 """`search start`: create or join a study and train on this machine."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,15 @@ def start(
     per_gpu: flag.PerGpu = "1",
     device: flag.Device = None,
     objective: flag.Objective = None,
+    stage: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stage",
+            metavar="{...}",
+            help="A stage, as in study.stages: '{trials: 40, data.image_size: 128}' '{keep: 8}'; give it "
+            "once for each.",
+        ),
+    ] = None,
     update: Annotated[
         bool,
         typer.Option(
@@ -46,8 +56,9 @@ def start(
     with paused_collector():
         from search.launcher import gpu_sharing
         from search.launcher.creation import StartOptions, open_or_create
-        from search.launcher.start import divide_cores, run
-        from search.render.terminal import show
+        from search.launcher.start import divide_cores, run_stages
+        from search.render.terminal import RichBlocks, show
+        from search.retraining.stage_blocks import stage_blocks
         from search.runtime.devices import find_devices
         from search.study.read import read_snapshot
         from search.ui.best import closing
@@ -59,7 +70,7 @@ def start(
             data=data,
             artifacts=artifacts or None,
             space=space,
-            overrides=overrides or (),
+            overrides=[*(overrides or ()), *stages_override(stage or ())],
             profile=profile,
             trials=trials,
             gpu_hours=gpu_hours,
@@ -79,8 +90,16 @@ def start(
             devices = divide_cores(devices, opened)
         else:
             devices = gpu_sharing.share_gpus(devices, per_gpu, opened.spec, data)
-    snapshot, code = run(opened, devices, runs, data, artifacts or None)
+    snapshot, code = run_stages(opened, devices, runs, data, artifacts or None)
+    if opened.spec.study.stages:
+        snapshot = read_snapshot(opened)
+        show(RichBlocks(stage_blocks(opened)))
     best = snapshot.best
     folder = runs / opened.name / f"trial-{best.number:04d}" if best else None
     show(closing(snapshot, folder))
     return code
+
+
+def stages_override(stages: Sequence[str]) -> list[str]:
+    """The `--set` that --stage stands for; none without it."""
+    return [f"study.stages=[{', '.join(stages)}]"] if stages else []

@@ -24,6 +24,7 @@ def status(
     """How far a study is: budget, best, workers, what pruning did."""
     from search.analysis.pruning_audit import audit
     from search.imports.imported_runs import read_imported
+    from search.retraining.stages import read_stages
     from search.study.read import read_snapshot
 
     opened = resolve_study(storage_url(storage, runs), study, read_only=True)
@@ -33,13 +34,18 @@ def status(
     pruning = audit([*snapshot.finished, *snapshot.running], snapshot.direction, snapshot.smooth)
     imported = read_imported(opened)
     if as_json:
-        beside = {"pruning": pruning.to_json(), "imported": [run.to_json() for run in imported]}
+        beside = {
+            "pruning": pruning.to_json(),
+            "imported": [run.to_json() for run in imported],
+            "stages": [stage.to_json() for stage in read_stages(opened)],
+        }
         write_json({**snapshot.to_json(), **beside})
     else:
         from search.render.terminal import show
+        from search.retraining.stage_blocks import stage_blocks
         from search.ui.status import status_page
 
-        show(status_page(snapshot, pruning, imported))
+        show(status_page(snapshot, pruning, imported, stage_blocks(opened)))
     return 0
 
 

@@ -19,14 +19,17 @@ def stop(
     ] = False,
 ) -> int:
     """Ask every worker of a study to stop: after its trial, or now."""
+    from search.retraining.stages import made_stages
     from search.study.read import SILENT_SECONDS
     from storage.reads import worker_rows
     from storage.studies import set_stop
 
     opened = resolve_study(storage_url(storage, runs), study)
-    set_stop(opened.engine, opened.id, "now" if now else "drain")
+    workers = 0
+    for each in (opened, *made_stages(opened)):
+        set_stop(each.engine, each.id, "now" if now else "drain")
+        workers += len(worker_rows(each.engine, each.id, SILENT_SECONDS))
     how = "give their trials back and leave now" if now else "finish their trials and leave"
-    workers = worker_rows(opened.engine, opened.id, SILENT_SECONDS)
     none = "" if workers else " (there are none now)"
     say(
         f"the workers of study {opened.name!r} will {how}{none}; "

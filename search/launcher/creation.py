@@ -14,6 +14,7 @@ from search.errors import SpaceError, StudyError, UserError
 from search.loading import check, configure, constraints_of, describe, load_objective, vocabulary_of
 from search.objective import Description
 from search.pruners.registry import build_pruner
+from search.retraining.stages import made_stages
 from search.runtime.threads import threads_each
 from search.samplers.ask import rehearse
 from search.samplers.feasibility import check_feasible
@@ -36,6 +37,7 @@ LOCAL = Path("space.yaml")
 QUICK = "quick"
 UPDATABLE = ("study.sampler", "study.pruner", "study.target", "study.trials", "report.stages")
 """What changes how a study searches and is reported, not what its scores mean."""
+NO_HOURS = "--gpu-hours: does not go with stages; each has its number of trainings instead"
 LISTED = 4
 """Differences from a study that one message names."""
 
@@ -102,6 +104,7 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
     if (study := find_study(options.url, options.study)) is not None:
         return join(options, study, [])
     spec, name, notes = choose(options)
+    check_stages(spec, options)
     if name != options.study and (study := find_study(options.url, name)) is not None:
         return join(options, study, notes)
     check_new_study(options.url, name, options.runs)
@@ -128,6 +131,20 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
     return open_study(options.url, name), [*notes, *(description.problems if description else ())]
 
 
+def check_stages(spec: Spec, options: StartOptions) -> None:
+    """Raises UserError where the stages of a new study do not go with another flag."""
+    stages = spec.study.stages
+    if stages and options.gpu_hours is not None:
+        raise UserError(NO_HOURS)
+    if stages and stages[-1].seeds and stages[-1].keep == 1 and not spec.known:
+        raise spec.located(
+            SpaceError(
+                "study.stages: one config and no known one: nothing to compare it with; keep 2 or more",
+                parameter="study.stages",
+            )
+        )
+
+
 def choose(options: StartOptions) -> tuple[Spec, str, list[str]]:
     """The document and the name of a new study: without data the quick profile, under its own name."""
     spec = options.load(options.profile)
@@ -150,6 +167,11 @@ def join(options: StartOptions, study: Study, notes: list[str]) -> tuple[Study, 
     """
     folder_of(study, options.runs)
     _check_agreement(options, study)
+    if (options.trials is not None or options.update) and (later := made_stages(study)):
+        raise StudyError(
+            f"--study: stage 2 of {study.name!r} has begun ({later[0].name}), so what it chose from cannot "
+            "change; omit --trials and --update, or use another name"
+        )
     if options.has_document:
         _update_document(options, study)
     if options.trials is not None:
@@ -166,6 +188,8 @@ def join(options: StartOptions, study: Study, notes: list[str]) -> tuple[Study, 
 
 
 def _check_agreement(options: StartOptions, study: Study) -> None:
+    if study.spec.study.stages and options.gpu_hours is not None:
+        raise UserError(NO_HOURS)
     if study.plan is not None and (options.has_document or options.has_budget):
         raise StudyError(
             f"--study: {study.name!r} retrains trials of {study.plan.of!r} by a plan; omit these flags "
@@ -222,8 +246,9 @@ def _listed(differences: Sequence[str]) -> str:
 def _leaves(document: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(document, Mapping) and document:
         entries = dict(document)
-    elif isinstance(document, list) and all(isinstance(entry, Mapping) for entry in document):
-        entries = {entry["name"]: entry for entry in document}  # known configs, beliefs
+    elif isinstance(document, list) and document and all(isinstance(each, Mapping) for each in document):
+        # Known configs and beliefs have names; stages count from 1.
+        entries = {str(each.get("name", number)): each for number, each in enumerate(document, 1)}
     else:
         return {prefix.rstrip("."): document}
     parts = [_leaves(value, f"{prefix}{key}.") for key, value in entries.items()]
@@ -242,10 +267,14 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
     A refusal comes here, before a GPU is used and before anything is written.
     """
     check_search(spec)
-    corners = list(spec.space.corners())
+    stages = [spec, *(spec.stage(index) for index in range(1, len(spec.study.stages)))]
     try:
         objective = load_objective(spec.objective)
-        configs = [configure(objective, params) for params in [*corners, *spec.known_params()]]
+        configs = [
+            configure(objective, params)
+            for each in stages
+            for params in [*each.space.corners(), *each.known_params()]
+        ]
         description = describe(objective, configs[0], data)
         if description is not None:
             for config in configs:

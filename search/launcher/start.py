@@ -8,6 +8,7 @@ from search.errors import SearchError
 from search.launcher.supervisor import Supervisor
 from search.records import Snapshot
 from search.render.output import say
+from search.retraining.stages import next_stage
 from search.runtime.devices import Device, on_cores
 from search.runtime.signals import interruptible
 from search.runtime.threads import cores, cpu_workers
@@ -15,6 +16,7 @@ from search.study.folder import claim_folder
 from search.study.read import read_snapshot
 from search.study.study import Study
 from search.ui.live import view
+from storage import studies
 
 
 def divide_cores(devices: Sequence[Device], study: Study) -> Sequence[Device]:
@@ -45,6 +47,23 @@ def run(
         say(line)
     nobody_worked = len(supervisor.turned_away) == len(devices)  # and nothing failed
     return snapshot, 0 if nobody_worked else exit_code(snapshot)
+
+
+def run_stages(
+    study: Study, devices: Sequence[Device], runs: Path, data: Path | None, artifacts: str | None
+) -> tuple[Snapshot, int]:
+    """As `run`, and then the later stages of the search, one after the other.
+
+    Returns:
+        The end of the stage that was worked on last, and its exit code.
+    """
+    snapshot, code = run(study, devices, runs, data, artifacts)
+    while code == 0 and (later := next_stage(study, data)) is not None:
+        study = later
+        studies.set_stop(study.engine, study.id, None)  # starting takes back a request to stop
+        say(f"next stage: study {study.name!r}, {read_snapshot(study).budget.trials} trainings")
+        snapshot, code = run(study, devices, runs, data, artifacts)
+    return snapshot, code
 
 
 def exit_code(snapshot: Snapshot) -> int:

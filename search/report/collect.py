@@ -15,6 +15,7 @@ from search.render.document import literal
 from search.report.report_data import ReportData, ReportedTrial
 from search.report.score_test_split import read_split_scores
 from search.retraining import ablate, confirm
+from search.retraining.stage_blocks import stage_blocks
 from search.study.open import find_study, study_names
 from search.study.plan import Kind
 from search.study.read import read_records, read_snapshot
@@ -61,6 +62,7 @@ def collect_report_data(
         imported=read_imported(study),
         test=read_split_scores(study, snapshot.best.number, None if baseline is None else baseline.number),
         ends=ends or study.spec.report.stages,
+        stages=stage_blocks(study),
     )
 
 
@@ -101,7 +103,7 @@ def _retrained(study: Study) -> dict[Kind, list[Study]]:
     by_kind: dict[Kind, list[Study]] = {"confirm": [], "ablate": []}
     for name in study_names(study.url):
         other = find_study(study.url, name, read_only=True) if name.startswith(f"{study.name}-") else None
-        if other and other.plan and other.plan.of == study.name:
+        if other and other.plan and other.plan.of == study.name and other.plan.stage is None:
             by_kind[other.plan.kind].append(other)
     return by_kind
 

@@ -13,6 +13,7 @@ from search.analysis.importance import Importance
 from search.analysis.split_scores import SplitScores
 from search.recorded_run import RecordedRun
 from search.records import ImportedRun, Record, Snapshot
+from search.render.document import Block
 from search.spec.spec import Spec
 from search.study.plan import Prediction
 
@@ -63,6 +64,7 @@ class ReportData:
         imported: runs that were not trained here, by name.
         test: what `search report --final` has read of the test split; None if it has read nothing.
         ends: where the first four stages of a training end; None if each run's own rule decides.
+        stages: of the search, and what each says about the one before; empty for a search without stages.
     """
 
     snapshot: Snapshot
@@ -79,6 +81,7 @@ class ReportData:
     imported: Sequence[ImportedRun] = ()
     test: SplitScores | None = None
     ends: Sequence[int] | None = None
+    stages: Sequence[Block] = ()
 
     @property
     def study(self) -> str:

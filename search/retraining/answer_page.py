@@ -10,6 +10,9 @@ from search.render import markdown
 from search.render.document import Block, Document, Paragraph, literal
 from search.retraining import ablate, confirm
 from search.retraining.answers import ablation_blocks, confirmation_blocks
+from search.retraining.stage_blocks import stage_blocks
+from search.retraining.study import standing
+from search.study.open import open_study
 from search.study.study import Study
 from storage import pages
 from storage.pages import Page
@@ -17,8 +20,21 @@ from storage.pages import Page
 
 def publish_answer(study: Study) -> None:
     """Publishes the answer so far of `study`, which retrains."""
+    if study.plan is not None and study.plan.kind == "stage":
+        publish_stages(study)
+        return
     is_race = study.plan is not None and study.plan.kind == "confirm"
     publish(study, confirm.answer(study) if is_race else ablate.answer(study))
+
+
+def publish_stages(study: Study) -> None:
+    """Writes what is known of all stages on the page of `study`, which is one of them."""
+    plan, results, _ = standing(study)
+    if ended := results.planned - results.running:
+        blocks = stage_blocks(open_study(study.url, plan.of, read_only=True))
+        page = Page(markdown.render(Document(f"The stages of {literal(plan.of)}", blocks)))
+        with study.engine.begin() as connection:
+            pages.write_study(connection, study.id, page, ended)
 
 
 def publish(study: Study, answer: Confirmation | Ablation) -> None:

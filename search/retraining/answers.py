@@ -92,6 +92,8 @@ def _race(answer: Confirmation) -> Iterator[str]:
     )
     if answer.ended and not answer.settled:
         yield STAYS_OPEN
+    if constants := plan.asked.get("set"):
+        yield f"All were trained with {code(constants)}; the search was not."
     if plan.split:
         yield f"Every seed has a train/val split of its own ({code(plan.split)})."
 

@@ -4,16 +4,19 @@ Contenders, baseline and rule are chosen once, when the retraining study is made
 it on this machine's workers; `search worker --study mseg-confirm` joins from other machines.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from search.analysis import winners_curse
 from search.analysis.confirmation import Confirmation, confirmation
-from search.errors import UserError
+from search.errors import SpaceError, UserError
+from search.loading import configure, load_objective
 from search.retraining.contenders import config_named, default_baseline, ranked, split_parameter
 from search.retraining.study import check_searches, prepare, standing
+from search.spec.spec import Spec
 from search.study.plan import FIRST, SEEDS, Plan
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
@@ -30,6 +33,7 @@ class ConfirmRequest:
         name: of the retraining study. top: number of contenders. against: the baseline.
         seeds: per config, at most. trials: trainings over all configs, at most.
         splits: whether every seed draws a train/val split of its own.
+        overrides: `NAME=VALUE` of constants that are replaced, such as a larger image size.
     """
 
     name: str | None = None
@@ -38,11 +42,18 @@ class ConfirmRequest:
     seeds: int | None = None
     trials: int | None = None
     splits: bool | None = None
+    overrides: Sequence[str] = ()
 
     @property
     def rule(self) -> dict[str, Any]:
         """The flags given that cannot change once the retraining study is made."""
-        flags = {"top": self.top, "against": self.against, "seeds": self.seeds, "splits": self.splits}
+        flags = {
+            "top": self.top,
+            "against": self.against,
+            "seeds": self.seeds,
+            "splits": self.splits,
+            "set": " ".join(sorted(self.overrides)) or None,
+        }
         return {flag: value for flag, value in flags.items() if value is not None}
 
 
@@ -61,9 +72,21 @@ def prepared(
     """
     check_searches(study)
     name = request.name or f"{study.name}{SUFFIX}"
-    return prepare(
-        study, name, runs, "confirm", request.rule, request.trials, partial(choose, study, request), data
-    )
+    other = with_constants(study.spec, request.overrides) if request.overrides else None
+    rule, trials = request.rule, request.trials
+    return prepare(study, name, runs, "confirm", rule, trials, partial(choose, study, request), data, other)
+
+
+def with_constants(spec: Spec, overrides: Sequence[str]) -> Spec:
+    """The document with other constants; SpaceError where the objective refuses a config with them."""
+    other = spec.with_constants(overrides)
+    objective = load_objective(other.objective)
+    try:
+        for params in other.space.corners():
+            configure(objective, params)
+    except SpaceError as error:
+        raise other.located(error) from error
+    return other
 
 
 def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:
@@ -103,10 +126,15 @@ def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:
             "against": request.against,
             "seeds": seeds,
             "splits": bool(request.splits),
+            "set": request.rule.get("set"),
         },
         predicted=winners_curse.predict(records, settings.smooth, settings.direction),
         values=winners_curse.values_of(records),
     )
+    if request.overrides:  # the search's values are of other constants: no curse can be seen in them
+        configs = [replace(config, value=None) for config in plan.configs]
+        plan = replace(plan, configs=configs, predicted=None, values=())
+        notes.append(f"trained with {', '.join(request.overrides)}; the search was not")
     return plan, notes
 
 

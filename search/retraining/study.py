@@ -20,7 +20,9 @@ from search.samplers.feasibility import Feasibility
 from search.scoring import Direction, sign_of
 from search.spec.grid import point
 from search.spec.settings import PrunerSettings
+from search.spec.spec import Spec
 from search.study.create import create_study
+from search.study.fingerprint import fingerprint_of
 from search.study.folder import check_new_study, folder_of
 from search.study.open import find_study, open_study
 from search.study.plan import Kind, Plan
@@ -40,6 +42,7 @@ def prepare(
     trials: int | None,
     choose: Callable[[], tuple[Plan, list[str]]],
     data: Path | None = None,
+    other: Spec | None = None,
 ) -> tuple[Study, list[str]]:
     """The retraining study `name`, made or found, with its next round planned; and sentences for the user.
 
@@ -49,6 +52,7 @@ def prepare(
         trials: trainings over all configs, at most; None: what it has.
         choose: makes the plan of a new one, and sentences about what was decided.
         data: the folder with the data, which tell whether configs that were never tried are feasible.
+        other: as for `create`.
 
     Raises:
         StudyError: it is another kind of study, was made with other flags, or would retrain an infeasible
@@ -62,7 +66,7 @@ def prepare(
         plan, notes = choose()
         check_limit(trials, plan)
         check_plan(study, plan, data)
-        retraining = create(study, name, plan)
+        retraining = create(study, name, plan, other, data)
     folder_of(retraining, runs)
     stored = retraining.plan
     if stored is None or stored.kind != kind:
@@ -121,17 +125,32 @@ def check_plan(study: Study, plan: Plan, data: Path | None) -> None:
             raise StudyError(f"{plan.kind}: {config.name}: {feasibility.reason}")
 
 
-def create(study: Study, name: str, plan: Plan) -> Study:
+def create(
+    study: Study,
+    name: str,
+    plan: Plan,
+    other: Spec | None = None,
+    data: Path | None = None,
+) -> Study:
     """The study `name` that follows `plan` for `study`; the plan is that of whoever created it first.
 
+    Args:
+        other: the document with other constants, if they are not the study's own. data: the data folder,
+            which is read for it: an image size changes what the data are.
+
     Raises:
-        StudyError: `name` is a study that searches.
+        StudyError: `name` is a study that searches. DataError: the data cannot be read.
     """
-    spec = study.spec
-    settings = replace(spec.study, pruner=PrunerSettings("none"), trials=1)
+    spec = other or study.spec
+    settings = replace(spec.study, pruner=PrunerSettings("none"), trials=1, stages=())
     retrains = replace(spec, study=settings, known=(), avoid=())
+    fingerprint = study.row.fingerprint
+    if other is not None:
+        objective = load_objective(spec.objective)
+        config = configure(objective, next(spec.space.corners()))
+        fingerprint = fingerprint_of(describe(objective, config, data))
     # No budget until there is a plan: a worker that joins in between finds nothing to do.
-    create_study(study.url, name, retrains, study.row.fingerprint, trials=0)
+    create_study(study.url, name, retrains, fingerprint, trials=0)
     retraining = open_study(study.url, name)
     if retraining.row.trials == 0:
         plans.create(retraining.engine, retraining.id, plan.to_json())
@@ -177,6 +196,8 @@ def current_plan(study: Study) -> Plan | None:
 
 def next_cells(plan: Plan, results: Results, direction: Direction) -> list[Cell]:
     """What the plan trains next, after these results, all of which have ended."""
+    if plan.kind == "stage":
+        return [] if results.planned else [(config, 0) for config in range(len(plan.configs))]
     if plan.kind == "confirm":
         cells = racing.next_round(results.scores, plan.first, plan.last, sign=sign_of(direction))
     else:

@@ -15,6 +15,7 @@ from search.errors import unknown_name
 from search.objective import NOTHING, Value
 from search.scoring import Direction
 from search.spec.parameter import read_number, read_scalar
+from search.spec.stages import SearchStage, read_stages
 
 MAX_TRIALS = 2**31 - 1
 """What the database's integers hold."""
@@ -49,6 +50,7 @@ class StudySettings:
         trials: the budget of all workers together, 1 or more.
         smooth: how many consecutive validations are averaged into a trial's value, 1 or more.
         target: the score to reach, which is shown and ends nothing.
+        stages: of a search that goes on at other constants; none for a search of one stage.
     """
 
     direction: Direction = "maximize"
@@ -57,6 +59,7 @@ class StudySettings:
     target: float | None = None
     sampler: SamplerSettings = SamplerSettings()
     pruner: PrunerSettings = PrunerSettings()
+    stages: tuple[SearchStage, ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """As space.yaml writes it, with every default written out."""
@@ -67,6 +70,7 @@ class StudySettings:
             "target": self.target,
             "sampler": {"kind": self.sampler.kind, "seed": self.sampler.seed, **self.sampler.options},
             "pruner": {"kind": self.pruner.kind, **self.pruner.options},
+            **({"stages": [stage.to_document() for stage in self.stages]} if self.stages else {}),
         }
 
 
@@ -94,6 +98,7 @@ def read_study(node: Node) -> StudySettings:
         "target": lambda name, item: None if item.value is None else float(read_number(name, item)),
         "sampler": _sampler,
         "pruner": lambda name, item: PrunerSettings(*_kind_and_options(name, item)),
+        "stages": lambda _, item: read_stages(item),
     }
     entries = node.mapping("study", readers)
     return StudySettings(**{name: readers[name](f"study.{name}", item) for name, item in entries.items()})

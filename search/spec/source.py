@@ -1,12 +1,13 @@
 """space.yaml as a document: reading it, and laying profiles and `--set` over it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from search.document.node import Node, is_section, show
 from search.document.reading import parse_yaml, read_document
 from search.errors import SpaceError
+from search.objective import Value
 
 RESERVED = ("avoid", "known", "name", "objective", "profiles", "report", "space", "study")
 """Names that no parameter or section at the top of `space` may have: `--set` and `known` use them."""
@@ -63,14 +64,8 @@ def override(root: Node, text: str) -> Node:
     NAME is relative to `space` unless it begins with `study.` or `report.` or is `objective`. It may be
     new, and may go into a parameter: `optimizer.learning_rate.high`.
     """
-    name, equals, value = text.partition("=")
-    name = name.strip()
-    if not equals or not name:
-        raise SpaceError(f"--set {show(text)}: is not NAME=VALUE, as in data.image_size=96")
-    place = f"--set {name}"
-    if not value.strip():
-        raise SpaceError(f"{place}: has no value; null says that none is meant")
-    new = parse_yaml(value, lambda _: place)
+    name, new = assignment(text)
+    place = new.place
     path = name.split(".")
     for part in path:
         check_name(part, new)
@@ -83,6 +78,25 @@ def override(root: Node, text: str) -> Node:
         remedy = f"write {rest}" if path[0] == "space" and rest else "edit the file"
         raise new.error(f"names are relative to space, except study., report. and objective; {remedy}")
     return _assign(root, ("space", *path), new, ())
+
+
+def assignment(text: str) -> tuple[str, Node]:
+    """The name and the value of one `--set NAME=VALUE`; VALUE is YAML."""
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not equals or not name:
+        raise SpaceError(f"--set {show(text)}: is not NAME=VALUE, as in data.image_size=96")
+    place = f"--set {name}"
+    if not value.strip():
+        raise SpaceError(f"{place}: has no value; null says that none is meant")
+    return name, parse_yaml(value, lambda _: place)
+
+
+def assign(space: Node, values: Mapping[str, Value]) -> Node:
+    """The section `space` with other values by dotted name."""
+    for name, value in values.items():
+        space = _assign(space, name.split("."), Node(value, space.place), ("space",))
+    return space
 
 
 def dotted(path: Sequence[str]) -> str:

@@ -40,6 +40,10 @@ class Space:
         """Names of parameters and constants."""
         return [*self.by_name, *self.constants]
 
+    def replaced(self, constants: Mapping[str, Value]) -> "Space":
+        """The same space with other values of some constants."""
+        return replace(self, constants={**self.constants, **constants})
+
     def suggest(self, trial: SuggestingTrial) -> dict[str, Any]:
         """A complete config: the constants, and a sample of every parameter that is active in it."""
         params = dict(self.constants)

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from search.document.node import Node, show
-from search.errors import SpaceError, unknown_name
+from search.errors import SpaceError, did_you_mean, unknown_name
+from search.objective import Value
 from search.spec.known import Belief, KnownConfig, read_beliefs, read_known
+from search.spec.parameter import read_scalar
 from search.spec.settings import ReportSettings, StudySettings, read_report, read_study
-from search.spec.source import merge, override, read_yaml
+from search.spec.source import assign, assignment, merge, override, read_yaml
 from search.spec.space import Space, check_spelling, read_space
+from search.spec.stages import resolve_stages
 
 SECTIONS = ("objective", "study", "space", "known", "avoid", "report", "profiles")
 LAYER = ("study", "space", "known", "avoid", "report")
@@ -82,6 +85,28 @@ class Spec:
             root = override(root, text)
         check_spelling("", root.nearest(["space"]))
         return replace(_read(root, NARROWED, self), profile=self.profile)
+
+    def with_constants(self, overrides: Sequence[str]) -> "Spec":
+        """This Spec, without stages, with `NAME=VALUE` for some of its constants.
+
+        Raises:
+            SpaceError: an override is of anything else.
+        """
+        constants = {}
+        for text in overrides:
+            name, node = assignment(text)
+            if name not in self.space.constants:
+                hint = did_you_mean(name, self.space.constants)
+                what = "is searched" if name in self.space.by_name else f"is not in the space{hint}"
+                raise node.error(f"{what}; only constants can be replaced")
+            constants[name] = read_scalar(name, node)
+        return replace(self, study=replace(self.study, stages=()), space=self.space.replaced(constants))
+
+    def stage(self, index: int) -> "Spec":
+        """What stage `index` (0: the search itself) trains, as a document of its own without stages."""
+        stage = self.study.stages[index]
+        settings = replace(self.study, stages=(), trials=stage.trials or self.study.trials)
+        return replace(self, study=settings, space=self.space.replaced(stage.constants))
 
     def known_params(self) -> list[dict[str, Any]]:
         """The params of every known config, constants included."""
@@ -163,8 +188,18 @@ def _read(root: Node, lenient: Collection[str] = (), before: Spec | None = None)
     if not isinstance(objective.value, str) or not objective.value:
         raise objective.error(f"objective: {objective.show()} is not the name of a module")
     nothing = Node(None, root.place)
-    study = read_study(sections.get("study", nothing))
+    settings = sections.get("study", nothing)
+    study = read_study(settings)
     space, notes = read_space(sections["space"], lenient="space" in lenient)
+    if study.stages:
+
+        def reread(constants: Mapping[str, Value]) -> Space:
+            return read_space(assign(sections["space"], constants), lenient=True)[0]
+
+        stages = resolve_stages(study.stages, space, settings.nearest(["stages"]), reread)
+        trials = stages[0].trials or study.trials
+        study = replace(study, trials=trials, stages=(replace(stages[0], trials=trials), *stages[1:]))
+        space = space.replaced(stages[0].constants)
     constants = before.space.constants if before else {}
     implied = {name: constants[name] for name in space.by_name if name in constants}
     known, avoid = sections.get("known", nothing), sections.get("avoid", nothing)

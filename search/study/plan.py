@@ -1,4 +1,4 @@
-"""The plan of a study that retrains configs on fresh seeds: what is fixed when it is created.
+"""The plan of a study that retrains configs of another one: what is fixed when it is created.
 
 A slot of its budget is a config with a seed; `storage.plans` stores which. Every config gets the same
 seeds, so that the luck of a seed cancels in their differences. None of them is the study's own seed, by
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Kind = Literal["confirm", "ablate"]
+Kind = Literal["confirm", "ablate", "stage"]
 
 FIRST = 3
 """Seeds of every config before the first decision."""
@@ -87,6 +87,9 @@ class Plan:
         asked: the flags it was created with.
         changes: in an ablation, what each change is: parameter -> value in A and in B.
         predicted: None where the search had too few trials. values: of its complete trials then.
+        stage: which stage of the search it is, counted from 0, which is the search; None: it is none.
+        groups: in a stage, why each config is in it: `kept`, `known` or `control`.
+        left: in a stage, of how many configs the controls were drawn.
     """
 
     kind: Kind
@@ -101,16 +104,21 @@ class Plan:
     changes: Sequence[Mapping[str, tuple[Any, Any]]] = ()
     predicted: Prediction | None = None
     values: Sequence[float] = ()
+    stage: int | None = None
+    groups: Sequence[str] = ()
+    left: int = 0
 
     @property
     def opening(self) -> int:
         """How many of the first configs begin; the others join where they are needed."""
-        if self.kind == "confirm":
+        if self.kind != "ablate":
             return len(self.configs)
         return sum(len(config.changes) in (0, 1, len(self.changes)) for config in self.configs)
 
     def command(self, name: str) -> str:
         """The command that shows the results so far, where the study is called `name`."""
+        if self.kind == "stage":
+            return f"search status --study {self.of}"
         ends = ""
         if self.kind == "ablate":
             a, b = (config for config in self.configs if len(config.changes) in (0, len(self.changes)))
@@ -141,6 +149,11 @@ class Plan:
         return PlannedTraining(self.configs[config].params, constants, seed, text)
 
     def _describe(self, config: int, block: int, seed: int) -> str:
+        if self.stage is not None and self.kind == "stage":
+            name, group = self.configs[config].name, self.groups[config]
+            return (
+                f"Stage {self.stage + 1} of study {self.of} trains {name} ({group}) with the seed {seed}."
+            )
         a, name, others = self.configs[0].name, self.configs[config].name, len(self.configs) - 1
         with_seed = f"with the fresh seed {seed}, number {block + 1} of {self.last} at most"
         retrains = f"Retrains {name} of study {self.of} {with_seed}."
@@ -154,11 +167,15 @@ class Plan:
         return f"Trains {a} of study {self.of}, except for {name} as in {b}, {with_seed}."
 
     def fresh_seed(self, block: int) -> int:
-        """The seed of block `block`, 0 to 2^32 - 1: different for each block, and never the study's own."""
+        """The seed of block `block`, 0 to 2^32 - 1: different for each block, and never the study's own.
+
+        A stage has another one than the stages before and than a confirmation of the same study.
+        """
+        purpose = f"stage {self.stage}" if self.kind == "stage" else "fresh"
         seeds: list[int] = []
         attempt = 0
         while len(seeds) <= block:
-            digest = hashlib.sha256(f"{self.seed} fresh {attempt}".encode()).digest()
+            digest = hashlib.sha256(f"{self.seed} {purpose} {attempt}".encode()).digest()
             seed = int.from_bytes(digest[:4])
             attempt += 1
             if seed != self.seed and seed not in seeds:

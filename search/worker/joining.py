@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.errors import NoDevice
+from search.retraining.stages import next_stage
 from search.runtime.devices import NO_DEVICE, find_devices
 from search.runtime.signals import Interrupt, leave_with_parent
 from search.runtime.threads import threads_each
@@ -63,7 +64,13 @@ def run_worker(options: WorkerOptions, interrupt: Interrupt) -> int:
         study = wait_for_study(options.url, options.study, options.wait or 0.0, options.database_wait)
         claim_folder(study, options.runs)
     try:
-        return Worker(study, options.runs, options.data, devices, options.artifacts).run(interrupt)
+        while True:
+            code = Worker(study, options.runs, options.data, devices, options.artifacts).run(interrupt)
+            # A supervisor starts new processes for the next stage; a worker by itself goes on to it.
+            later = None if code or options.tied else next_stage(study, options.data)
+            if later is None:
+                return code
+            study = later
     except NoDevice as error:
         if not options.tied:
             raise

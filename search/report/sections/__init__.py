@@ -24,11 +24,13 @@ from search.report.sections.performance import performance
 from search.report.sections.pruning import pruning
 from search.report.sections.reproduction import reproduction
 from search.report.sections.search_history import search_history
+from search.report.sections.search_stages import search_stages
 from search.report.sections.stages import stages
 from search.report.sections.test_split import test_split
 
 SECTIONS: Sequence[Callable[[ReportData, Path], ReportSection | None]] = (
     performance,
+    search_stages,
     fresh_seeds,
     test_split,
     config_changes,

@@ -1,0 +1,165 @@
+"""A search in stages with the toy: what goes on from one to the next, and that each is trained once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from service import Answer, Search
+
+from search.retraining.stages import next_stage, read_stages
+from search.scoring import best_mean
+from search.study.open import open_study
+from search.study.read import read_records
+
+Command = Callable[..., Answer]
+
+DOCUMENT = """\
+objective: toy
+study:
+  smooth: 1
+  sampler: {kind: random, seed: 7}
+  pruner: {kind: none}
+  stages:
+    - {trials: 8, epochs: 2}
+    - {keep: 2, controls: 0.5, epochs: 3}
+    - {keep: 2, seeds: 2}
+space:
+  x: {low: 0.0, high: 1.0}
+  epochs: 4
+  noise: 0.01
+  trouble: null
+known:
+  - {name: by hand, x: 0.9}
+"""
+
+
+@pytest.fixture
+def staged(search: Search) -> Search:
+    (search.folder / "space.yaml").write_text(DOCUMENT)
+    return search
+
+
+def trials(command: Command, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = command("trials", "--study", name, "--json").json
+    return found
+
+
+def test_one_worker_goes_through_all_stages(staged: Search, command: Command) -> None:
+    staged.create()
+    command("worker")
+    first, second, third = (trials(command, name) for name in ("toy", "toy-stage-2", "toy-stage-3"))
+    assert [len(each["curve"]) for each in first] == [2] * 8
+    assert [len(each["curve"]) for each in second] == [3] * len(second)
+    assert [len(each["curve"]) for each in third] == [4] * len(third)
+
+    best = [each["params"] for each in sorted(first, key=lambda each: -each["value"])[:2]]
+    by_hand = first[0]["params"]
+    assert by_hand not in best, "or the baseline would not be tested"
+    assert [each["params"] for each in second[:3]] == [by_hand, *best]
+    controls = [each["params"] for each in second[3:]]
+    left = [each["params"] for each in first if each["params"] not in (by_hand, *best)]
+    assert len(controls) == round(0.5 * len(left)) == 2 and all(each in left for each in controls)
+
+    ranked = sorted(second, key=lambda each: -each["value"])
+    kept = [each["params"] for each in ranked[:2] if each["params"] != by_hand]
+    raced = [(each["params"]["x"], each["seed"]) for each in third]
+    assert sorted({x for x, _ in raced}) == sorted(each["x"] for each in (by_hand, *kept))
+    assert len(raced) == len(set(raced)) == 2 * (1 + len(kept)), "each config with each seed once"
+    seeds = [{each["seed"] for each in stage} for stage in (first, second, third)]
+    assert [len(each) for each in seeds] == [1, 1, 2] and len(set.union(*seeds)) == 4
+
+
+def test_status_and_report_speak_of_the_stages(staged: Search, command: Command) -> None:
+    staged.create()
+    before = command("status", "--json").json["stages"]
+    assert [each["trials"] for each in before] == [8, None, None]
+    command("worker")
+    stages = command("status", "--json").json["stages"]
+    assert [each["study"] for each in stages] == ["toy", "toy-stage-2", "toy-stage-3"]
+    assert [each["overrides"] for each in stages] == [{"epochs": 2}, {"epochs": 3}, {"epochs": 4}]
+    assert [each["complete"] for each in stages] == [each["trials"] for each in stages]
+    assert len(stages[1]["kept"]) == 2 and len(stages[1]["controls"]) == 2
+    shown = command("status").out
+    assert "Had the search ended at stage 1" in shown and "On 2 fresh seeds" in shown
+    command("report")
+    assert "## Stages of the search" in (staged.runs / "report" / "report.md").read_text()
+
+
+def test_what_a_stage_trains_follows_from_the_results_alone(staged: Search, command: Command) -> None:
+    """Whoever finds the stage ended plans the same, and a second one changes nothing."""
+    study = staged.create()
+    assert next_stage(study, None) is None, "the first stage has not ended"
+    command("worker", "--study", "toy")
+    study = open_study(staged.url, "toy")
+    made = next_stage(study, None)
+    again = next_stage(open_study(staged.url, "toy"), None)
+    assert made is not None and again is not None and made.id == again.id
+    assert made.plan == again.plan and made.row.trials == again.row.trials
+
+
+def test_a_pruned_trial_may_go_on_as_a_control_and_a_failed_one_may_not(
+    staged: Search, command: Command
+) -> None:
+    document = DOCUMENT.replace("controls: 0.5", "controls: 1.0")
+    document = document.replace("trouble: null", "trouble: {choices: [null, nan]}")
+    document = document.replace("epochs: 2", "epochs: 3").replace("x: 0.9", "x: 0.9, trouble: null")
+    (staged.folder / "space.yaml").write_text(document)
+    study = staged.create()
+    command("worker")
+    records = read_records(study)
+    diverged = {each.number for each in records if each.reason and each.reason.code == "diverged"}
+    assert diverged and len(diverged) < 7
+    stage = read_stages(study)[1]
+    went_on = stage.numbers("kept", "known", "control")
+    assert sorted(went_on, key=str) == sorted({each.number for each in records} - diverged, key=str)
+
+
+def test_confirm_can_train_with_other_constants(staged: Search, command: Command) -> None:
+    staged.create()
+    command("worker")
+    confirm = ("confirm", "--set", "epochs=5", "--seeds", "2", "--top", "1", "--as", "large")
+    command(*confirm, "--workers", "0")
+    command("worker", "--study", "large")
+    assert {len(each["curve"]) for each in trials(command, "large")} == {5}
+    answer = command(*confirm, "--workers", "0", "--json").json
+    assert answer["curse"]["measured"] is None, "the search had other constants"
+    assert answer["baseline"]["value"] is None
+    shown = command(*confirm, "--workers", "0").out
+    assert "All were trained with epochs=5; the search was not." in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("confirm", "--set", "x=0.5"), "--set x: is searched; only constants can be replaced"),
+        (("confirm", "--set", "epoch=5"), "is not in the space (did you mean 'epochs'?)"),
+        (("confirm", "--set", "epochs"), "is not NAME=VALUE"),
+        (("start", "--trials", "30"), "stage 2 of 'toy' has begun (toy-stage-2)"),
+        (("start", "--gpu-hours", "3"), "--gpu-hours: does not go with stages"),
+        (("start", "--stage", "{trials: 8}", "--stage", "{keep: 2}"), "'toy' was created with"),
+    ],
+)
+def test_what_does_not_go_with_stages_is_refused(
+    staged: Search, command: Command, arguments: tuple[str, ...], message: str
+) -> None:
+    staged.create()
+    command("worker")
+    line = command(*arguments, code=2).err
+    assert message in line and line.count("\n") == 1
+
+
+def test_stages_on_the_command_line_are_those_of_a_document(search: Search, command: Command) -> None:
+    first, second = "{trials: 2, epochs: 1}", "{keep: 1, epochs: 2}"
+    command("start", "--stage", first, "--stage", second, "--workers", "0")
+    assert command("status", "--json").json["stages"][1]["overrides"] == {"epochs": 2}
+    command("worker")
+    assert {len(each["curve"]) for each in trials(command, "toy-stage-2")} == {2}
+
+
+def test_the_value_of_a_stage_is_its_own(staged: Search, command: Command) -> None:
+    study = staged.create()
+    command("worker")
+    for view in read_stages(study)[:2]:
+        curves = {each["number"]: each["curve"] for each in trials(command, view.name)}
+        values = [best_mean(curve, 1) for curve in curves.values()]
+        assert [each.value for each in view.configs] == pytest.approx(values)
