@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search.errors import SpaceError
-from search.mseg.augment import AugmentConfig
+from search.mseg.augment import AugmentConfig, AugmentSettings
 from search.mseg.data.sources import DataConfig
 from search.mseg.losses.criterion import LossConfig, LossSettings
 from search.mseg.models.registry import ModelConfig
@@ -55,7 +55,7 @@ class Config:
     """Everything that changes what a training gives, except its seed."""
 
     data: DataConfig
-    augment: AugmentConfig
+    augment: AugmentSettings
     model: ModelConfig
     optimizer: OptimizerConfig
     schedule: ScheduleConfig

@@ -4,10 +4,10 @@ import numpy as np
 from torch import Tensor
 
 from search.mseg.augment.batch import send
-from search.mseg.augment.settings import AugmentConfig
+from search.mseg.augment.settings import AugmentSettings
 
 
-def colour(images: Tensor, config: AugmentConfig, rng: np.random.Generator) -> None:
+def colour(images: Tensor, config: AugmentSettings, rng: np.random.Generator) -> None:
     """Brightness, contrast and saturation, in an order drawn for the whole batch, in place."""
     count = len(images)
     changed = rng.random(count) < config.colour

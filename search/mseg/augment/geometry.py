@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search.mseg.augment.batch import Stream, draw_sizes, send
-from search.mseg.augment.settings import AugmentConfig
+from search.mseg.augment.settings import AugmentSettings
 
 
 def move(
     images: Tensor,
     masks: Tensor,
-    config: AugmentConfig,
+    config: AugmentSettings,
     mirror_pairs: Sequence[tuple[int, int]],
     rng: np.random.Generator,
     stream: Stream,
@@ -64,7 +64,7 @@ def move(
 
 
 def _windows(
-    count: int, config: AugmentConfig, rng: np.random.Generator
+    count: int, config: AugmentSettings, rng: np.random.Generator
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Random resized crop (Szegedy et al. 2015, arXiv:1409.4842): which images, and from where in them.
 

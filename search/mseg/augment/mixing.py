@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search.mseg.augment.batch import Stream, draw_sizes, send
-from search.mseg.augment.settings import AugmentConfig
+from search.mseg.augment.settings import AugmentSettings
 
 
-def cutout(images: Tensor, masks: Tensor, config: AugmentConfig, stream: Stream) -> None:
+def cutout(images: Tensor, masks: Tensor, config: AugmentSettings, stream: Stream) -> None:
     """Random erasing (Zhong et al. 2017, arXiv:1708.04896): a rectangle turns black.
 
     The mask keeps its classes there, to be guessed from what is around, or with `fill: ignored` is ignored.
@@ -33,7 +33,7 @@ def cutout(images: Tensor, masks: Tensor, config: AugmentConfig, stream: Stream)
             masks[chosen] = masks[chosen].masked_fill_(inside, config.outside)
 
 
-def mixup(images: Tensor, masks: Tensor, config: AugmentConfig, rng: np.random.Generator) -> None:
+def mixup(images: Tensor, masks: Tensor, config: AugmentSettings, rng: np.random.Generator) -> None:
     """MixUp (Zhang et al. 2018, arXiv:1710.09412), in place; the mask is that of the larger share."""
     count = len(images)
     mixed = rng.random(count) < config.mixup
@@ -46,7 +46,7 @@ def mixup(images: Tensor, masks: Tensor, config: AugmentConfig, rng: np.random.G
         masks[chosen] = torch.where(weight[:, 0] < 0.5, masks[partners], masks[chosen])
 
 
-def cutmix(images: Tensor, masks: Tensor, config: AugmentConfig, rng: np.random.Generator) -> None:
+def cutmix(images: Tensor, masks: Tensor, config: AugmentSettings, rng: np.random.Generator) -> None:
     """CutMix (Yun et al. 2019, arXiv:1905.04899), in place: a rectangle of another image and its mask."""
     count, _, height, width = images.shape
     cut = rng.random(count) < config.cutmix

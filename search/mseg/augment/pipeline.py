@@ -20,7 +20,7 @@ from search.mseg.augment.colour import colour
 from search.mseg.augment.geometry import move
 from search.mseg.augment.mixing import cutmix, cutout, mixup
 from search.mseg.augment.photometric import PHOTOMETRIC
-from search.mseg.augment.settings import AugmentConfig
+from search.mseg.augment.settings import AugmentSettings
 from search.mseg.section import options_of
 
 OPTIONS = {name: tuple(options_of(entry)) for name, entry in PHOTOMETRIC.items()}
@@ -29,7 +29,7 @@ OPTIONS = {name: tuple(options_of(entry)) for name, entry in PHOTOMETRIC.items()
 def augment(
     images: Tensor,
     masks: Tensor,
-    config: AugmentConfig,
+    config: AugmentSettings,
     mirror_pairs: Sequence[tuple[int, int]],
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -58,7 +58,7 @@ def augment(
     return images, masks
 
 
-def _change_pixels(images: Tensor, config: AugmentConfig, stream: Stream) -> None:
+def _change_pixels(images: Tensor, config: AugmentSettings, stream: Stream) -> None:
     """Every entry of PHOTOMETRIC that is on, in place."""
     for name, change in PHOTOMETRIC.items():
         if probability := getattr(config, name):

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from search.mseg.augment.pipeline import augment
-from search.mseg.augment.settings import PROBABILITIES, AugmentConfig
+from search.mseg.augment.settings import PROBABILITIES, AugmentSettings
 from search.mseg.data.colours import painted
 from search.mseg.data.dataset import SegmentationData
 from search.mseg.data.labels import IGNORED
@@ -29,7 +29,7 @@ CHARACTER = 6.5  # wide, on average
 Pixels = NDArray[np.uint8]
 
 
-def draw(data: SegmentationData, config: AugmentConfig) -> Image.Image:
+def draw(data: SegmentationData, config: AugmentSettings) -> Image.Image:
     """The picture of the first training images of `data`, with the same random numbers each time."""
     images = as_float(data.train.images[:IMAGES], torch.device("cpu"))
     masks = data.train.masks[:IMAGES].cpu()
@@ -42,7 +42,9 @@ def draw(data: SegmentationData, config: AugmentConfig) -> Image.Image:
     legend = GAP + len(columns) * width
     text = textwrap.wrap(title(config), int((legend + LEGEND - 2 * GAP) / CHARACTER))
     top = GAP + len(text) * LINE + LINE
-    picture = Image.new("RGB", (legend + LEGEND, top + len(images) * height), "white")
+    seen = torch.cat([labels for _, labels in columns]).unique().tolist()
+    bottom = top + max(len(images) * height, len(seen) * LINE)
+    picture = Image.new("RGB", (legend + LEGEND, bottom), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
     pen.text((GAP, GAP - 4), "\n".join(text), "black", font, spacing=LINE - 13)
     for column, rows in enumerate(cells):
@@ -50,8 +52,7 @@ def draw(data: SegmentationData, config: AugmentConfig) -> Image.Image:
         pen.text((x, top - LINE), f"augmented {column}" if column else "original", "black", font)
         for row, pixels in enumerate(rows):
             picture.paste(Image.fromarray(pixels), (x, top + row * height))
-    seen = torch.cat([labels for _, labels in columns]).unique().tolist()
-    for line, label in enumerate(seen[: len(images) * height // LINE]):
+    for line, label in enumerate(seen):
         y = top + line * LINE
         picture.paste(
             Image.fromarray(painted(np.full((13, 13), label, np.uint8), data.colours)), (legend, y)
@@ -61,7 +62,7 @@ def draw(data: SegmentationData, config: AugmentConfig) -> Image.Image:
     return picture
 
 
-def title(config: AugmentConfig) -> str:
+def title(config: AugmentSettings) -> str:
     """What is on, with its probability and its options, which are declared behind it."""
     groups: list[list[str]] = []
     for name, value in config.model_dump().items():

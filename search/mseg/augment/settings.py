@@ -17,19 +17,8 @@ PROBABILITIES = (
 """The settings that switch an augmentation on, in the order in which they apply."""
 
 
-def with_photometric(section: type[BaseModel]) -> type[BaseModel]:
-    """Decorates a section, which gets the probability of each entry of PHOTOMETRIC, 0, and its options."""
-    settings: dict[str, Any] = {}
-    for name, entry in PHOTOMETRIC.items():
-        words = (entry.__doc__ or name).partition(" (")[0].partition(".")[0]
-        settings[name] = (float, Field(0.0, ge=0, le=1, description=f"probability of {words.lower()}"))
-        settings |= options_of(entry)
-    return create_model(section.__name__, __base__=section, __module__=section.__module__, **settings)
-
-
-@with_photometric
-class AugmentConfig(BaseModel):
-    """All settings of augmentation. Probabilities are per image, from 0 (never) to 1 (always).
+class AugmentSettings(BaseModel):
+    """The section `augment` of space.yaml. Probabilities are per image, from 0 (never) to 1 (always).
 
     The options of an augmentation are declared behind its probability.
     """
@@ -119,3 +108,15 @@ class AugmentConfig(BaseModel):
                 f"{name}: {value} is below augment.{low} {info.data[low]}; make it larger", parameter=name
             )
         return value
+
+
+def _fields() -> dict[str, Any]:
+    """Of each entry of PHOTOMETRIC the probability, 0 unless set, and the options."""
+    fields: dict[str, Any] = {}
+    for name, entry in PHOTOMETRIC.items():
+        fields[name] = (float, Field(0.0, ge=0, le=1, description=f"probability of the change `{name}`"))
+        fields |= options_of(entry)
+    return fields
+
+
+AugmentConfig = create_model("AugmentConfig", __base__=AugmentSettings, **_fields())
