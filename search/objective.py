@@ -287,8 +287,7 @@ class Objective(Protocol):
     device: it is asked about every config that is drawn, and an infeasible one is drawn again.
     `description` is None if the objective has no `describe`.
 
-    Contract of `show_augmentation(config, data, path)`: it draws training examples before and after
-    augmentation into the file `path`, a PNG image, and writes nothing else. `search check` calls it.
+    Contract of `show_augmentation(config, data, path)`: it writes a picture of augmented examples, a PNG.
 
     Contract of the test split, which needs both functions and which only `search report --final` reads:
         - `describe_test(config, data) -> LabelledTest` describes what would be scored, and scores nothing;
