@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,7 @@ from search.errors import DataError, SpaceError
 from search.mseg import checkpoint, overlay
 from search.mseg.augment import augment
 from search.mseg.config import Config
+from search.mseg.data.batches import batches
 from search.mseg.data.dataset import SegmentationData
 from search.mseg.data.sources import load
 from search.mseg.inference import as_float, forward
@@ -157,25 +159,26 @@ def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tup
     order = torch.randperm(len(data.train.names), generator=torch.Generator().manual_seed(order_seed))
     generator = torch.Generator().manual_seed(augment_seed)
     size = learner.config.trainer.batch_size
-    batches = order.to(data.train.images.device).split(size)[: len(order) // size]
+    order_by_batch = order.to(data.train.images.device).split(size)[: len(order) // size]
 
     learner.model.train()
     total = torch.zeros((), device=learner.device)
     scores = Scores(len(data.classes))
-    for batch in batches:
-        if run.should_stop():
-            return None
-        images, masks = augment(
-            as_float(data.train.images[batch], learner.device),
-            data.train.masks[batch].to(learner.device, non_blocking=True),
-            learner.config.augment,
-            data.mirror_pairs,
-            generator,
-        )
-        loss, prediction = learner.step(images, masks)
-        total += loss
-        scores.add(prediction, masks)
-    return total / len(batches), scores
+    with closing(batches(data.train, order_by_batch, learner.device)) as read_ahead:
+        for raw_images, raw_masks in read_ahead:
+            if run.should_stop():
+                return None
+            images, masks = augment(
+                as_float(raw_images, learner.device),
+                raw_masks,
+                learner.config.augment,
+                data.mirror_pairs,
+                generator,
+            )
+            loss, prediction = learner.step(images, masks)
+            total += loss
+            scores.add(prediction, masks)
+    return total / len(order_by_batch), scores
 
 
 @torch.inference_mode()

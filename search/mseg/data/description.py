@@ -113,7 +113,8 @@ def read_description(path: Path) -> DatasetDescription:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         what = first["msg"].removeprefix("Value error, ")
-        place = _place(document, first["loc"])
+        # What is wrong between settings begins with the name of one.
+        place = _place(document, first["loc"] or (what.split()[0],))
         raise DataError(f"{place}: {where + ': ' if where else ''}{what}") from error
 
 

@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from search.mseg.data import cache
+from search.mseg.data.colours import distinct
 from search.mseg.data.contents import Content, contents, digest
 from search.mseg.data.dataset import LabelledSplit, Pixels, SegmentationData, Source, Split
 from search.mseg.data.decoding import decode, native_masks
 from search.mseg.data.faults import FileFault, FileFaults
 from search.mseg.data.fitting import Size, in_words
 from search.mseg.data.layout import TEST, DataFolder, ImageFiles, labelled_test, scan
+from search.mseg.data.masks import mask_colours
 from search.mseg.data.pictures import CHANGED, Noted
 from search.mseg.data.problems import files_problems, label_problems, leaks, pair_problems
 from search.mseg.data.targets import RaggedMasks, Targets
@@ -75,6 +77,7 @@ class Folder(Source):
             val=Split.of(validated, [each.name for each in val]),
             val_targets=targets,
             classes=files.classes,
+            chosen_colours=_colours(files),
             ignored=bool((notes & Noted.PARTLY_IGNORED).any()),
             mirror_pairs=files.mirror_pairs or (),
             source=str(files.root),
@@ -164,6 +167,14 @@ class Folder(Source):
         )
 
 
+def _colours(files: DataFolder) -> Pixels | None:
+    """Those of dataset.yaml, or of the first mask's palette if that tells all classes apart."""
+    if files.colours:
+        return np.array(files.colours, np.uint8)
+    palette, classes = mask_colours(files.train[0].mask), len(files.classes)
+    return palette[:classes] if palette is not None and distinct(palette, classes) else None
+
+
 def _contents(root: Path, images: Sequence[ImageFiles]) -> dict[Path, Content]:
     """What the files of these images hold; all of them are under `root`."""
     files = [file for each in images for file in (each.image, each.mask)]
@@ -178,6 +189,8 @@ def _identity(files: DataFolder, known: Known) -> dict[str, str]:
         "sizes": digest(known[each.image].size for each in images),
         "masks": digest(known[each.mask].sha256 for each in images),
         "classes": digest((files.classes, files.mirror_pairs)),
+        **({} if files.ignore is None else {"ignore": str(files.ignore)}),
+        **({"colours": digest(files.colours)} if files.colours else {}),
     }
 
 

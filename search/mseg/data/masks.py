@@ -43,7 +43,7 @@ def read_mask(path: Path, labels: Labels) -> tuple[Image.Image, Noted]:
     ignored = values == IGNORED
     if ignored.any():
         notes |= Noted.PARTLY_IGNORED
-    if not values[~ignored].any():
+    if not ignored.all() and not values[~ignored].any():
         notes |= Noted.EMPTY
     if _blurred(values, ignored):
         notes |= Noted.BLURRED
@@ -134,7 +134,7 @@ def _unlisted(colours: NDArray[np.integer], labels: Labels) -> str:
     most = kinds[counts.argmax()].astype(int)
     distances = np.abs(np.array(labels.colours) - most).sum(1)
     nearest = labels.colours[int(distances.argmin())]
-    others = f" and {len(kinds) - 1} more colours" if len(kinds) > 1 else ""
+    others = f" and {len(kinds) - 1} more" if len(kinds) > 1 else ""
     return (
         f"the colour {most.tolist()} in {counts.max()} pixels{others} is not among the colours of "
         f"dataset.yaml; the nearest there is {list(nearest)} of class {int(distances.argmin())}: "

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from search.mseg.data.contents import Content
 from search.mseg.data.faults import listed
+from search.mseg.data.labels import IGNORED
 from search.mseg.data.layout import DataFolder, ImageFiles
 from search.mseg.data.pictures import Noted
 
 Shares = NDArray[np.float64]
 
+AT_ONCE = 16  # masks
 LOOK_AT = 200  # masks
 RESOLUTION = 128  # pixels to a side
 CLOSE = 0.05  # of the side: how far from each other's mirror image two classes may be on average
@@ -71,14 +73,17 @@ FILES_PROBLEMS = {
         "masks have classes in between at their edges",
         ": they look interpolated, or saved as JPEG once; export them again without smoothing",
     ),
-    Noted.EMPTY: ("masks hold class 0 only", ": correct them unless nothing is to be seen there"),
+    Noted.EMPTY: (
+        "masks hold class 0 only",
+        ": correct them unless nothing is to be seen there",
+    ),
 }
 """What is said before and after the names of the files."""
 
 
 def label_problems(folder: DataFolder, masks: NDArray[np.uint8], notes: NDArray[np.uint8]) -> list[str]:
     """Says where the classes that occur are not the classes that there are."""
-    occurring = np.flatnonzero(np.bincount(masks.ravel(), minlength=len(folder.classes))).tolist()
+    occurring = _occurring(masks, len(folder.classes))
     if 0 not in occurring:
         return [
             f"no training mask has class 0 ({folder.classes[0]}), only {_ranges(occurring)}: "
@@ -92,6 +97,16 @@ def label_problems(folder: DataFolder, masks: NDArray[np.uint8], notes: NDArray[
             f"occur: list the classes in {folder.root / 'dataset.yaml'}"
         ]
     return []
+
+
+def _occurring(masks: NDArray[np.uint8], classes: int) -> list[int]:
+    """The classes that occur: all, or class 0 and more than half of them."""
+    seen = np.zeros(IGNORED + 1, bool)
+    for start in range(0, len(masks), AT_ONCE):
+        seen |= np.bincount(masks[start : start + AT_ONCE].ravel(), minlength=len(seen)) > 0
+        if seen[0] and seen[:classes].sum() > classes / 2:
+            break  # nothing is said of these masks, and the others may be on a disk
+    return np.flatnonzero(seen[:classes]).tolist()
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -179,7 +194,8 @@ def mirror_pairs(masks: NDArray[np.uint8], classes: int, *, at_least: int = 1) -
     """Pairs of classes, each class in one pair at most, the best mirrored first.
 
     Args:
-        masks: (N, H, W) uint8, values below `classes`. Class 0 is the background and never in a pair.
+        masks: (N, H, W) uint8, values below `classes`, and IGNORED. Class 0 is the background and
+            never in a pair.
         at_least: masks that must show both classes of a pair.
     """
     area, x, y = _places(_thinned(masks), classes)
@@ -218,9 +234,10 @@ def _thinned(masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _places(masks: NDArray[np.uint8], classes: int) -> tuple[Shares, Shares, Shares]:
     """Area, mean x and mean y of each class in each mask, (N, classes), as shares; NaN where absent."""
     count, height, width = masks.shape
-    cell = (masks + classes * np.arange(count)[:, None, None]).ravel()
-    x = np.broadcast_to((np.arange(width) + 0.5) / width, masks.shape).ravel()
-    y = np.broadcast_to((np.arange(height)[:, None] + 0.5) / height, masks.shape).ravel()
+    labelled = masks != IGNORED
+    cell = (masks + classes * np.arange(count)[:, None, None])[labelled]
+    x = np.broadcast_to((np.arange(width) + 0.5) / width, masks.shape)[labelled]
+    y = np.broadcast_to((np.arange(height)[:, None] + 0.5) / height, masks.shape)[labelled]
     pixels, sum_x, sum_y = (
         np.bincount(cell, weights, minlength=count * classes).reshape(count, classes)
         for weights in (None, x, y)

@@ -1,7 +1,8 @@
 """The data sources there are, the section `data` of space.yaml, and the data on their device.
 
-On a CPU the tensors are views of a memory-mapped cache that all workers of the machine share (`cache`); a
-GPU holds all of them for the whole process if that takes less than half of its free memory.
+On a CPU the tensors are views of a memory-mapped cache that all workers of the machine share (`cache`) and
+that may be larger than the memory. A GPU holds all of them for the whole process if that takes less than
+half of its free memory; else they stay where they are, and batches are read ahead (`batches`).
 """
 
 from collections.abc import Callable
@@ -40,8 +41,7 @@ def load(config: DataConfig, root: Path | None, device: str = "cpu") -> Segmenta
 
     Args:
         root: the data folder, for sources that need one.
-        device: a torch device. On CUDA, data that need half of the free memory or more stay on the host
-            in pinned memory, and the trainer sends batches.
+        device: a torch device. On CUDA, data that need half of the free memory or more stay on the host.
 
     Raises:
         DataError: the data are missing, unreadable or inconsistent.
@@ -76,16 +76,17 @@ def _load(config: DataConfig, root: Path | None, device: str) -> SegmentationDat
 
 
 def _placed(data: SegmentationData, device: torch.device) -> SegmentationData:
-    """The same data on `device`, or in pinned memory if they would fill it."""
+    """The same data on `device`, or where they are if they would fill it."""
     if device.type == "cpu":
         return data
     targets = data.val_targets
     pixels = targets.values if isinstance(targets, RaggedMasks) else targets
     tensors = (data.train.images, data.train.masks, data.val.images, data.val.masks, pixels)
-    tight = device.type == "cuda" and sum(each.nbytes for each in tensors) > _free(device) / 2
+    if device.type == "cuda" and sum(each.nbytes for each in tensors) > _free(device) / 2:
+        return data
 
     def place(tensor: Tensor) -> Tensor:
-        return tensor.contiguous().pin_memory() if tight else tensor.to(device)
+        return tensor.to(device)
 
     return replace(
         data,
