@@ -24,6 +24,7 @@ from search.cli.compare import compare
 from search.cli.confirm import confirm
 from search.cli.dashboard import dashboard
 from search.cli.imports import import_runs
+from search.cli.replay import replay
 from search.cli.report import report
 from search.cli.start import start
 from search.cli.status import status
@@ -56,6 +57,7 @@ COMMANDS = (
     ablate,
     report,
     train,
+    replay,
     submit,
 )
 for command in COMMANDS:
