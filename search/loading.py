@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from search.errors import ObjectiveError, SpaceError
+from search.errors import ObjectiveError, SpaceError, unknown_name
 from search.objective import Constraint, Description, EpochResult, Params, Run, Value, Vocabulary
 
 STOCK = "search.mseg"
@@ -158,6 +158,18 @@ def constraints_of(
     return lambda params: tuple(function(configure(objective, params), description))
 
 
+def check_score(name: str, score: str | None) -> None:
+    """Raises SpaceError if the objective `name` has no such score."""
+    scores = vocabulary_of(name).scores
+    if score is None or score in scores:
+        return
+    if not scores:
+        message = f"study.score: {score!r}: objective {name} has one score, which has no name; omit it"
+    else:
+        message = unknown_name("study.score", score, scores)
+    raise SpaceError(message, parameter="study.score")
+
+
 def describe(objective: Any, config: Any, data: Path | None) -> Description | None:
     """What the objective says about its data; None if it says nothing."""
     function = getattr(objective, "describe", None)
@@ -165,8 +177,11 @@ def describe(objective: Any, config: Any, data: Path | None) -> Description | No
 
 
 @lru_cache
-def vocabulary_of(name: str = STOCK) -> Vocabulary:
+def vocabulary_of(name: str = STOCK, score: str | None = None) -> Vocabulary:
     """The vocabulary of the objective `name`; the default one if it has none or cannot be imported here.
+
+    Args:
+        score: `study.score`, where a study is meant.
 
     Reading a study must work on a machine that lacks the objective, so no failure is reported. Whatever the
     import prints goes to stderr: stdout may be a command's JSON.
@@ -176,4 +191,5 @@ def vocabulary_of(name: str = STOCK) -> Vocabulary:
             vocabulary = getattr(load_objective(name), "vocabulary", None)
     except SpaceError:
         vocabulary = None
-    return vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary()
+    known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary()
+    return known.scored_by(score)

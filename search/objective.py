@@ -13,7 +13,7 @@ test takes two epochs and closes. Closing it ends the training and frees the dev
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -78,6 +78,7 @@ class Run:
         all_data: train on the validation examples too. Then no score may decide anything: `train` does not
             stop early, and the weights it leaves are the last epoch's. Only set where the objective's
             vocabulary says `all_data`.
+        score: which of the scores in the objective's vocabulary to yield; None: the first.
     """
 
     dir: Path
@@ -87,6 +88,7 @@ class Run:
     data: Path | None = None
     smooth: int = 5
     all_data: bool = False
+    score: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,8 +153,8 @@ class ImageScores:
     """What one trial's weights score on the test split.
 
     Attributes:
-        scores: the study's metric of each image, all finite, in an order that every trial has. Their
-            mean is the score.
+        scores: the study's metric of each image, or what the vocabulary's `image_words` say, all finite,
+            in an order that every trial has. Their mean is the score.
         per_class: by class, the mean over the images that hold it, and how many do; classes that none
             holds are left out.
     """
@@ -223,12 +225,16 @@ class Vocabulary:
         first: ends of the dotted names that a comparison lists first: what people give as causes.
         curve: (flat params) -> the shape of that config's learning curve.
         delay_setting: end of the name of the setting that delays a recorded run's curve, in epochs.
+        scores: those that `study.score` can name, the default first, each with its values of the next
+            four; empty where there is only one.
         score_column: column of `history.json` with the study's score.
         train_score_column: column with the same score on the training data.
+        score_words: what it is called.
+        image_words: what `score_test` gives of each image, if that is not the same.
         rate_column: column with the learning rate.
         older_score_column: column with the metric that older recorded runs have as their score; runs that
             lack it are such older runs themselves.
-        score_words, older_score_words: what the two metrics are called.
+        older_score_words: what that is called.
         class_score_column: column with a list of scores by class, null where no example has the class.
         classes_setting, data_setting: dotted names of the recorded settings with the names of the classes,
             and with where the data came from.
@@ -249,11 +255,13 @@ class Vocabulary:
     first: Sequence[str] = ()
     curve: Callable[[Params], CurveShape] = _unknown_curve
     delay_setting: str | None = None
+    scores: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: NOTHING)
     score_column: str = "val_f_score"
     train_score_column: str = "train_f_score"
+    score_words: str = "val F"
+    image_words: str = ""
     rate_column: str = "lr"
     older_score_column: str | None = None
-    score_words: str = "val F"
     older_score_words: str = ""
     class_score_column: str | None = None
     classes_setting: str = "data.classes"
@@ -265,6 +273,18 @@ class Vocabulary:
     examples: Callable[[Path], Examples | None] | None = None
     examples_file: str = ""
     example_words: tuple[str, str] = ("example", "examples")
+
+    @property
+    def default_score(self) -> str | None:
+        """The name of the score of a study that names none."""
+        return next(iter(self.scores), None)
+
+    def scored_by(self, name: str | None) -> "Vocabulary":
+        """This vocabulary for a study whose `study.score` is `name`, which may be unknown here."""
+        name = name or self.default_score
+        if name is None:
+            return self
+        return replace(self, **self.scores.get(name, {"score_words": name}))
 
 
 class Objective(Protocol):
@@ -292,7 +312,8 @@ class Objective(Protocol):
     Contract of the test split, which needs both functions and which only `search report --final` reads:
         - `describe_test(config, data) -> LabelledTest` describes what would be scored, and scores nothing;
         - `score_test(config, weights, data, device) -> ImageScores` scores a file `WEIGHTS` that `train`
-          left for this config, and writes nothing; scores do not depend on its batch size;
+          left for this config, and writes nothing; scores do not depend on its batch size. It gets
+          `score=NAME` too where the study names one;
         - both raise DataError, in one line, if there is no labelled test split;
         - neither `train` nor `describe` reads the split.
     """

@@ -52,7 +52,6 @@ def import_runs(
     They never enter the search.
     """
     from search.imports import imported_runs
-    from search.loading import vocabulary_of
 
     if removed and (paths or name or update or as_known):
         raise UserError("--remove: only forgets runs; omit paths and other flags")
@@ -65,7 +64,7 @@ def import_runs(
     if not paths:
         raise UserError("import: no PATH; give a run's folder or a CSV file, or --remove NAME")
     opened = resolve_study(storage_url(storage, runs), study, read_only=as_known)
-    read = imported_runs.read_paths(paths, name, vocabulary_of(opened.spec.objective))
+    read = imported_runs.read_paths(paths, name, opened.spec.vocabulary)
     if as_known:
         return print_known(read, opened.spec)
     return show_runs(imported_runs.store(opened, read, update=update), as_json)

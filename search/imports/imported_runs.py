@@ -106,9 +106,7 @@ def read_imported_run(study: "Study", name: str) -> RecordedRun | None:
     document = imports.find(study.engine, study.id, name)
     if document is None:
         return None
-    return RecordedRun(
-        name=f"{name} (imported)", **document, vocabulary=vocabulary_of(study.spec.objective)
-    )
+    return RecordedRun(name=f"{name} (imported)", **document, vocabulary=study.spec.vocabulary)
 
 
 def _read(path: Path, vocabulary: Vocabulary) -> list[ReadRun]:

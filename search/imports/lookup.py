@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from search.document.node import show
 from search.errors import UserError, no_trial
-from search.loading import vocabulary_of
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def read_sides(a: str, b: str, runs: Path, open_study: Callable[[], "Study"]) ->
     if folder_a and folder_b:
         return Sides(read_run(folder_a), read_run(folder_b), None)
     study = open_study()
-    vocabulary = vocabulary_of(study.spec.objective)
+    vocabulary = study.spec.vocabulary
     recorded_a = read_run(folder_a, vocabulary=vocabulary) if folder_a else _imported(study, a)
     recorded_b = read_run(folder_b, vocabulary=vocabulary) if folder_b else _imported(study, b)
     # A trial beside a folder must use the folder's names of settings.
@@ -89,7 +88,7 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
     unfinished = None if record.state == "complete" else record.state
     if from_files:
         folder = folder_of(study, runs) / f"trial-{record.number:04d}"
-        run = read_run(folder, record.title, vocabulary_of(study.spec.objective))
+        run = read_run(folder, record.title, study.spec.vocabulary)
         return replace(run, unfinished=unfinished)
     run = stored_run(study, record)
     if not run.finite:
@@ -106,7 +105,7 @@ def stored_run(study: "Study", record: "Record") -> RecordedRun:
         metric=OWN,
         direction=study.spec.study.direction,
         unfinished=None if record.state == "complete" else record.state,
-        vocabulary=vocabulary_of(study.spec.objective),
+        vocabulary=study.spec.vocabulary,
     )
 
 

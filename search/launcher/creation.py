@@ -6,12 +6,12 @@ is refused with the difference, except for what --update may change.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search.errors import SpaceError, StudyError, UserError
-from search.loading import check, configure, constraints_of, describe, load_objective, vocabulary_of
+from search.loading import check, check_score, configure, constraints_of, describe, load_objective
 from search.objective import Description
 from search.pruners.registry import build_pruner
 from search.retraining.stages import made_stages
@@ -79,13 +79,19 @@ class StartOptions:
     def load(self, profile: str | None) -> Spec:
         """The document for a new study."""
         path = self.space or (LOCAL if LOCAL.exists() else stock_space())
-        return load_spec(path, overrides=self.overrides, profile=profile)
+        return _default_score_unnamed(load_spec(path, overrides=self.overrides, profile=profile))
 
     def load_for(self, study: Study) -> Spec:
         """What an existing study should be: without a file, its own document with the overrides."""
         if self.space is None and not LOCAL.exists():
-            return study.spec.overridden(self.overrides)
+            return _default_score_unnamed(study.spec.overridden(self.overrides))
         return self.load(study.row.profile)
+
+
+def _default_score_unnamed(spec: Spec) -> Spec:
+    """The same with no name for the objective's default score: studies that name it and others agree."""
+    named = spec.study.score is not None and spec.study.score == spec.vocabulary.default_score
+    return replace(spec, study=replace(spec.study, score=None)) if named else spec
 
 
 def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
@@ -151,7 +157,7 @@ def choose(options: StartOptions) -> tuple[Spec, str, list[str]]:
     if options.profile is not None or options.data is not None or QUICK not in spec.profiles:
         return spec, options.study, []
     name = f"{options.study.removesuffix(f'-{QUICK}')}-{QUICK}"
-    stand_in = vocabulary_of(spec.objective).stand_in
+    stand_in = spec.vocabulary.stand_in
     note = (
         f"no data given: running the {QUICK} profile{stand_in and f' on {stand_in}'} as study {name!r}; "
         f"for the real search: search start --study {options.study} --data FOLDER"
@@ -270,6 +276,7 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
     stages = [spec, *(spec.stage(index) for index in range(1, len(spec.study.stages)))]
     try:
         objective = load_objective(spec.objective)
+        check_score(spec.objective, spec.study.score)
         configs = [
             configure(objective, params)
             for each in stages

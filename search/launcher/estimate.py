@@ -185,7 +185,9 @@ def _train(
     """The first epochs of the example config, each with its seconds."""
     folder.mkdir()
     settings = spec.study
-    run = Run(folder, device, settings.sampler.seed, data=data, smooth=settings.smooth)
+    run = Run(
+        folder, device, settings.sampler.seed, data=data, smooth=settings.smooth, score=settings.score
+    )
     laps = []
     begun = time.perf_counter()
     try:

@@ -90,11 +90,13 @@ def describe_test(config: "Config", data: Path | None) -> LabelledTest:
     return describe_test(config, data)
 
 
-def score_test(config: "Config", weights: Path, data: Path | None, device: str) -> ImageScores:
+def score_test(
+    config: "Config", weights: Path, data: Path | None, device: str, score: str | None = None
+) -> ImageScores:
     """See `search.mseg.test_split.score_test`."""
     from search.mseg.test_split import score_test
 
-    return score_test(config, weights, data, device)
+    return score_test(config, weights, data, device, score)
 
 
 def show_augmentation(config: "Config", data: Path | None, path: Path) -> None:

@@ -73,6 +73,8 @@ RECORDED_NAMES = {ours: recorded for recorded, ours in RECORDED_ALIASES.items()}
 
 RECORDED_KINDS = {
     "adamw": "AdamW",
+    "sgd": "SGD",
+    "muon": "Muon",
     "cosine": "CosineAnnealingLR",
     "warm_restarts": "CosineAnnealingWarmRestarts",
     "polynomial": "PolynomialLR",
@@ -96,6 +98,22 @@ FIRST = (
     "batch_size",
     "epochs",
 )
+
+
+SCORES = {
+    "val_fscore": {
+        "score_column": "val_f_score",
+        "train_score_column": "train_f_score",
+        "score_words": "val F per image",
+    },
+    "val_miou": {
+        "score_column": "val_miou",
+        "train_score_column": "train_miou",
+        "score_words": "val mIoU",
+        "image_words": "IoU of an image, itself the mean over the classes in its mask or prediction",
+    },
+}
+"""What `study.score` may be."""
 
 
 def curve(params: Params) -> CurveShape:
@@ -140,8 +158,8 @@ vocabulary = Vocabulary(
     first=FIRST,
     curve=curve,
     delay_setting="warmup_epochs",
+    scores=SCORES,
     older_score_column="val_fscore_batch32",
-    score_words="val F per image",
     older_score_words="val F, pooled by batches",
     class_score_column="val_f_per_class",
     settings=settings,
@@ -151,4 +169,4 @@ vocabulary = Vocabulary(
     examples=examples,
     examples_file=GALLERY,
     example_words=("face", "faces"),
-)
+).scored_by(None)

@@ -2,14 +2,15 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from search.errors import SpaceError
 from search.mseg.section import Section
 from search.objective import Value
 
@@ -33,7 +34,93 @@ def adamw(
     return torch.optim.AdamW(weights, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adamw": adamw}
+def sgd(
+    weights: Iterable[Parameter],
+    learning_rate: float,
+    *,
+    weight_decay: Annotated[
+        float,
+        Field(ge=0.0, allow_inf_nan=False, description="times the weight is added to its gradient; from 0"),
+    ] = 1e-4,
+    momentum: Annotated[float, Field(gt=0.0, lt=1.0, description="above 0 and below 1")] = 0.9,
+) -> Optimizer:
+    """Stochastic gradient descent with Nesterov momentum (Sutskever et al. 2013).
+
+    Its learning rates are commonly ten to a hundred times those of AdamW.
+    """
+    return torch.optim.SGD(
+        weights,
+        lr=learning_rate,
+        momentum=momentum,
+        nesterov=True,
+        weight_decay=weight_decay,
+        fused=True,
+    )
+
+
+def muon(
+    weights: Iterable[Parameter],
+    learning_rate: float,
+    *,
+    weight_decay: Annotated[
+        float,
+        Field(ge=0.0, allow_inf_nan=False, description="decoupled, from 0; a step decays by rate x decay"),
+    ] = 1e-4,
+    momentum: Annotated[float, Field(gt=0.0, lt=1.0, description="above 0 and below 1")] = 0.95,
+) -> Optimizer:
+    """Muon (Jordan et al. 2024) for matrices, AdamW for all other weights: convolutions, norms, biases.
+
+    A matrix's momentum is orthogonalised and scaled to the size of an AdamW step (Liu et al. 2025,
+    arXiv:2502.16982), so that both parts have the same learning rate and decay.
+    """
+    return MuonWithAdamW(list(weights), learning_rate, weight_decay, momentum)
+
+
+class MuonWithAdamW(Optimizer):
+    """Both optimisers as one. `param_groups` are theirs, one each.
+
+    Attributes:
+        parts: Muon and AdamW, without one that has no weights.
+    """
+
+    def __init__(
+        self, weights: list[Parameter], learning_rate: float, weight_decay: float, momentum: float
+    ) -> None:
+        super().__init__(weights, {"lr": learning_rate})
+        matrices = [weight for weight in weights if weight.ndim == 2]
+        others = [weight for weight in weights if weight.ndim != 2]
+        self.parts: list[Optimizer] = []
+        if matrices:
+            self.parts.append(
+                torch.optim.Muon(
+                    matrices,
+                    lr=learning_rate,
+                    weight_decay=weight_decay,
+                    momentum=momentum,
+                    adjust_lr_fn="match_rms_adamw",
+                )
+            )
+        if others:
+            self.parts.append(adamw(others, learning_rate, weight_decay=weight_decay))
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._share_groups()
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adamw": adamw, "sgd": sgd, "muon": muon}
 """(weights, learning_rate, *, options) -> an optimiser of these weights whose groups all have that rate.
 
 The schedule sets `lr` of every group before each epoch. An option that the groups hold under its own name,
@@ -51,6 +138,16 @@ class OptimizerConfig(Section):
     learning_rate: float = Field(
         8e-4, gt=0.0, allow_inf_nan=False, description="the schedule's peak, above 0; per step"
     )
+
+    @model_validator(mode="after")
+    def _is_in_this_torch(self) -> Self:
+        if self.kind == "muon" and not hasattr(torch.optim, "Muon"):
+            raise SpaceError(
+                f"optimizer.kind: muon needs torch.optim.Muon, which PyTorch {torch.__version__} lacks; "
+                "install 2.9 or later, or choose another",
+                parameter="optimizer.kind",
+            )
+        return self
 
 
 def build(config: OptimizerConfig, model: nn.Module) -> Optimizer:

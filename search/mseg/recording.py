@@ -34,10 +34,13 @@ COLUMNS = (
     "train_f_score",
     "train_accuracy",
     "val_loss",
-    "val_f_score",  # the study's metric: per image
+    "val_f_score",  # per image: the score of a study that names no other
     "val_accuracy",
     "lr",
     "val_fscore_batch32",  # the hand-run history's: pooled over batches of 32
+    "val_fscore_pooled",  # over the whole validation set
+    "val_miou",  # likewise
+    "train_miou",
     "val_f_per_class",  # a list by class; null where no validation image holds it
     "epoch_seconds",
     "images_per_second",

@@ -20,7 +20,7 @@ from search.mseg.data.sources import source
 from search.mseg.data.targets import Targets, targets_of
 from search.mseg.inference import forward
 from search.mseg.learner import Predictor, predictor
-from search.mseg.metrics import counts, fscores
+from search.mseg.metrics import counts, fscores, ious
 from search.objective import ImageScores, LabelledTest
 
 AT_ONCE = 64
@@ -37,23 +37,30 @@ def describe_test(config: Config, root: Path | None) -> LabelledTest:
 
 
 @torch.inference_mode()
-def score_test(config: Config, weights: Path, root: Path | None, device: str) -> ImageScores:
+def score_test(
+    config: Config, weights: Path, root: Path | None, device: str, score: str | None = None
+) -> ImageScores:
     """The challenge's F of each image: the mean over the classes in its ground truth.
+
+    For `val_miou` the IoU of each image instead, the mean over the classes in its ground truth or its
+    prediction: a mean IoU pooled over images, as in validation, has no value for one image.
 
     Args:
         weights: a `best.safetensors`.
         device: a torch device.
+        score: of the study; None for its default.
 
     Raises:
         DataError: as `describe_test`; or `weights` are damaged, or not of this config.
     """
     split = source(config.data, root).test_split()
     classes = split.classes
+    of_class = ious if score == "val_miou" else fscores
     trained = predictor(config, len(classes), torch.device(device))
     _load_weights(trained, weights)
     by_class = torch.cat(
         [
-            fscores(counts(logits.argmax(1), targets, len(classes))).cpu()
+            of_class(counts(logits.argmax(1), targets, len(classes))).cpu()
             for images, masks in _batches(split.images())
             for logits, targets in forward(trained, images, masks, len(classes))
         ]

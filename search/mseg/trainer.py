@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.errors import DataError, SpaceError
+from search.errors import DataError
 from search.mseg import checkpoint, overlay
 from search.mseg.augment import augment
 from search.mseg.config import Config
@@ -35,7 +35,9 @@ from search.mseg.data.sources import load
 from search.mseg.inference import as_float, forward
 from search.mseg.learner import Learner, build
 from search.mseg.metrics import Scores
-from search.mseg.recording import History, Row, empty_history, recorded, write_config, write_history
+from search.mseg.naming import vocabulary
+from search.mseg.recording import History, Row, recorded, write_config, write_history
+from search.mseg.resuming import resume, save
 from search.mseg.schedulers import used_rate
 from search.objective import PICTURE, EpochResult, Run
 from search.scoring import trailing_means
@@ -76,7 +78,7 @@ def _epochs(config: Config, run: Run, device: torch.device) -> Iterator[EpochRes
     run.dir.mkdir(parents=True, exist_ok=True)
     write_config(run.dir, recorded(config, run, data, learner.precision))
 
-    history, trained = _resume(learner, run)
+    history, trained = resume(learner, run)
     try:
         if trained is not None:
             yield _finish(learner, data, history, trained, run, resumed=True)
@@ -101,9 +103,14 @@ def _draw(learner: Learner, data: SegmentationData, run: Run) -> None:
         log.warning("%s could not be drawn", PICTURE, exc_info=True)
 
 
+def _score_column(run: Run) -> str:
+    """The column with the score that the study asks for."""
+    return vocabulary.scored_by(run.score).score_column
+
+
 def _over(history: History, config: Config, run: Run) -> bool:
     """Whether training is over: all epochs are done, patience is exhausted, or training diverged."""
-    scores = history["val_f_score"]
+    scores = history[_score_column(run)]
     if len(scores) == config.trainer.epochs or (scores and not math.isfinite(scores[-1])):
         return True
     return not run.all_data and _exhausted(scores, run.smooth, config.trainer.patience)
@@ -123,6 +130,7 @@ def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> Ro
         "train_loss": loss if math.isfinite(norm) else math.nan,
         "train_f_score": result["val_fscore"],
         "train_accuracy": result["accuracy"],
+        "train_miou": result["val_miou"],
         "lr": used_rate(learner.optimizer),
         "epoch_seconds": time.perf_counter() - started,
     }
@@ -140,16 +148,17 @@ def _finish(
     """Validate a trained epoch while its checkpoint is written, and write the history."""
     sound = math.isfinite(trained["train_loss"])
     with ThreadPoolExecutor(1, "checkpoint") as thread:
-        saved = thread.submit(_save, learner, data, history, trained, run) if sound else None
+        saved = thread.submit(save, learner, data, history, trained, run) if sound else None
         row = _validate(learner, data, trained)
     if saved is not None:
         saved.result()  # raises if writing failed
-        best = max(history["val_f_score"], default=-math.inf)
-        checkpoint.settle_weights(run.dir, best=run.all_data or row["val_f_score"] >= best)
+        score = _score_column(run)
+        best = max(history[score], default=-math.inf)
+        checkpoint.settle_weights(run.dir, best=run.all_data or row[score] >= best)
     for column, values in history.items():
         values.append(row[column])
     write_history(run.dir, history)
-    return _result(learner, history, resumed=resumed)
+    return _result(learner, history, run, resumed=resumed)
 
 
 def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tuple[Tensor, Scores] | None:
@@ -204,60 +213,17 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
         "val_f_score": result["val_fscore"] if finite else math.nan,
         "val_accuracy": result["accuracy"],
         "val_fscore_batch32": result["fscore_batch32"],
+        "val_fscore_pooled": result["fscore_pooled"],
+        "val_miou": result["val_miou"] if finite else math.nan,
         "val_f_per_class": result["per_class"],
         "epoch_seconds": seconds,
         "images_per_second": len(data.train.names) / seconds,
     }
 
 
-def _save(learner: Learner, data: SegmentationData, history: History, trained: Row, run: Run) -> None:
-    """Write the checkpoint of a trained epoch, and its weights beside the best ones."""
-    about = {
-        "epoch": len(history["lr"]) + 1,
-        "model": learner.config.model.model_dump(),
-        "classes": list(data.classes),
-        "mirror_pairs": [list(pair) for pair in data.mirror_pairs],
-        "image_size": learner.config.data.image_size,
-    }
-    state = {
-        "params": learner.config.to_params(),
-        "seed": run.seed,
-        "history": history,
-        "trained": trained,
-        "about": about,
-    }
-    checkpoint.save(run.dir, {**state, **learner.state()})
-    checkpoint.write_weights(run.dir, learner.evaluated.state_dict(), about)
-
-
-def _resume(learner: Learner, run: Run) -> tuple[History, Row | None]:
-    """Restore `learner` from the checkpoint in `run.dir`, if there is one.
-
-    Returns:
-        The history before the checkpoint's epoch, and that epoch's columns of training. Its scores are not
-        in the checkpoint, so it is validated again. Without a checkpoint: an empty history, and None.
-    """
-    state = checkpoint.load(run.dir)
-    if state is None:
-        return empty_history(), None
-    now = learner.config.to_params() | {"seed": run.seed}
-    # What the version that wrote it had no setting for has its default.
-    known = {name: value for name, value in state["params"].items() if name in now}
-    before = Config.from_params(known).to_params() | {"seed": state["seed"]}
-    for name in now:
-        if before.get(name) != now[name]:
-            raise SpaceError(
-                f"{run.dir}: its checkpoint is of {name} {before.get(name)}, not {now[name]}; "
-                f"remove the folder or train in another",
-                parameter=name,
-            )
-    learner.restore(state)
-    return state["history"], state["trained"]
-
-
-def _result(learner: Learner, history: History, *, resumed: bool = False) -> EpochResult:
-    last = {column: values[-1] for column, values in history.items()}
-    score, rate, _ = last.pop("val_f_score"), last.pop("lr"), last.pop("val_f_per_class")
+def _result(learner: Learner, history: History, run: Run, *, resumed: bool = False) -> EpochResult:
+    last = {column: values[-1] for column, values in history.items() if values[-1] is not None}
+    score, rate, _ = last.pop(_score_column(run)), last.pop("lr"), last.pop("val_f_per_class")
     return EpochResult(
         epoch=len(history["lr"]),
         epochs=learner.config.trainer.epochs,

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
-from search.loading import vocabulary_of
 from search.objective import EpochResult, Params
 from search.pruners.learning_curve import Curve
 from search.pruners.median_rule import CurveTable, MedianSettings
@@ -25,7 +24,7 @@ class MedianPruner(Pruner):
 
     def open(self, study: Study) -> None:
         self._study = study
-        self._stated_shape = vocabulary_of(study.spec.objective).curve
+        self._stated_shape = study.spec.vocabulary.curve
         self._feed = reads.CurveFeed(study.engine, study.id)
 
     def decide(self, lease: Lease, params: Params, result: EpochResult, reachable: bool) -> Decision:

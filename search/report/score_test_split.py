@@ -108,9 +108,11 @@ def _count_and_score(
     }
     number = test_reads.begin(study.engine, study.id, _hash(split), socket.gethostname(), document)
     results = {}
+    score = study.spec.study.score
+    options = {} if score is None else {"score": score}
     for each in candidates:
         say(f"scoring trial {each.number} on {split.images} test images ({device.label})")
-        scored = objective.score_test(each.config, each.weights, data, device.name)
+        scored = objective.score_test(each.config, each.weights, data, device.name, **options)
         _check(study, scored, split)
         results[str(each.number)] = {
             "scores": [float(score) for score in scored.scores],

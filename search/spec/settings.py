@@ -51,6 +51,7 @@ class StudySettings:
         smooth: how many consecutive validations are averaged into a trial's value, 1 or more.
         target: the score to reach, which is shown and ends nothing.
         stages: of a search that goes on at other constants; none for a search of one stage.
+        score: a name that the objective's vocabulary has; None for its default.
     """
 
     direction: Direction = "maximize"
@@ -60,10 +61,12 @@ class StudySettings:
     sampler: SamplerSettings = SamplerSettings()
     pruner: PrunerSettings = PrunerSettings()
     stages: tuple[SearchStage, ...] = ()
+    score: str | None = None
 
     def to_document(self) -> dict[str, Any]:
         """As space.yaml writes it, with every default written out."""
         return {
+            "score": self.score,
             "direction": self.direction,
             "trials": self.trials,
             "smooth": self.smooth,
@@ -92,6 +95,7 @@ class ReportSettings:
 def read_study(node: Node) -> StudySettings:
     """The settings written at `node`; raises SpaceError that names the place."""
     readers: Mapping[str, Callable[[str, Node], Any]] = {
+        "score": _score,
         "direction": _direction,
         "trials": lambda name, item: _integer(name, item, 1, MAX_TRIALS),
         "smooth": lambda name, item: _integer(name, item, 1, MAX_TRIALS),
@@ -123,6 +127,12 @@ def are_stage_ends(values: Sequence[object]) -> bool:
     integers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
     complete = len(values) == len(integers) == len(STAGES) - 1
     return complete and all(a < b for a, b in pairwise([-1, *integers]))
+
+
+def _score(name: str, node: Node) -> str | None:
+    if node.value is None or (isinstance(node.value, str) and node.value):
+        return node.value
+    raise node.error(f"{name}: {node.show()} is not a name")
 
 
 def _direction(name: str, node: Node) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 
 from search.document.node import Node, show
 from search.errors import SpaceError, did_you_mean, unknown_name
-from search.objective import Value
+from search.loading import vocabulary_of
+from search.objective import Value, Vocabulary
 from search.spec.known import Belief, KnownConfig, read_beliefs, read_known
 from search.spec.parameter import read_scalar
 from search.spec.settings import ReportSettings, StudySettings, read_report, read_study
@@ -75,6 +76,11 @@ class Spec:
             "avoid": [belief.to_document() for belief in self.avoid],
             "report": self.report.to_document(),
         }
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The objective's words, for this study's score."""
+        return vocabulary_of(self.objective, self.study.score)
 
     def overridden(self, overrides: Sequence[str]) -> "Spec":
         """This Spec with `NAME=VALUE` overrides applied; raises SpaceError like `load_spec`."""

@@ -39,6 +39,7 @@ def inherit(
         f"{what} {before} (now {after})"
         for what, before, after in [
             ("objective", other.spec.objective, spec.objective),
+            ("score", other.spec.vocabulary.score_words, spec.vocabulary.score_words),
             ("direction", other.spec.study.direction, spec.study.direction),
             ("smooth", other.spec.study.smooth, spec.study.smooth),
         ]

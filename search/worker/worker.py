@@ -195,6 +195,7 @@ class Worker:
                 should_stop=watchdog.polled(self._should_stop),
                 data=self.data,
                 smooth=self.study.spec.study.smooth,
+                score=self.study.spec.study.score,
             )
             config = configure(self.objective, params)
             with closing(watchdog.over(train(self.objective, config, run))) as results:

@@ -43,6 +43,8 @@ def test_sentences(data: ReportData) -> list[str]:
         f"On {test.images} test images {literal(data.best.name)} scores "
         f"{mean.value:.4f}{_interval(mean, '')}."
     )
+    if words := data.best.run.vocabulary.image_words:
+        sentence += f" That is not {literal(data.best.metric)} but the mean over images of the {words}."
     difference = test.difference
     if difference is not None and data.baseline is not None:
         sentence += (

@@ -116,20 +116,20 @@ class Strided(SegmentationModel):
     "optimizer": Addition(
         file="optimizers.py",
         registry="OPTIMIZERS",
-        name="sgd",
+        name="nadam",
         code='''
-def sgd(
+def nadam(
     weights: Iterable[Parameter],
     learning_rate: float,
     *,
-    momentum: Annotated[float, Field(ge=0, lt=1, description="0 to below 1")] = 0.9,
+    momentum_decay: Annotated[float, Field(ge=0, description="0 or more")] = 4e-3,
 ) -> Optimizer:
-    """Stochastic gradient descent."""
-    return torch.optim.SGD(weights, lr=learning_rate, momentum=momentum)
+    """Adam with Nesterov momentum (Dozat 2016)."""
+    return torch.optim.NAdam(weights, lr=learning_rate, momentum_decay=momentum_decay)
 ''',
-        params={"optimizer.kind": "sgd", "optimizer.momentum": 0.75},
-        applied={"optimizer.momentum": 0.75, "optimizer.learning_rate": 1e-3},
-        recorded={("training", "optimizer"): "sgd", ("training", "momentum"): 0.75},
+        params={"optimizer.kind": "nadam", "optimizer.momentum_decay": 0.01},
+        applied={"optimizer.momentum_decay": 0.01, "optimizer.learning_rate": 1e-3},
+        recorded={("training", "optimizer"): "nadam", ("training", "momentum_decay"): 0.01},
     ),
     "augmentation": Addition(
         file="augment/photometric.py",
