@@ -223,6 +223,7 @@ class Vocabulary:
         recorded_values: a choice as recorded runs have it -> as the space has it.
         labels: dotted names of recorded settings that only say what a run is called or where it lies.
         first: ends of the dotted names that a comparison lists first: what people give as causes.
+        former: settings by dotted name that older versions of the objective had, with their only value.
         curve: (flat params) -> the shape of that config's learning curve.
         delay_setting: end of the name of the setting that delays a recorded run's curve, in epochs.
         scores: those that `study.score` can name, the default first, each with its values of the next
@@ -253,6 +254,7 @@ class Vocabulary:
     recorded_values: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     labels: Sequence[str] = ("experiment.name", "experiment.description", "output_dir")
     first: Sequence[str] = ()
+    former: Params = field(default_factory=lambda: NOTHING)
     curve: Callable[[Params], CurveShape] = _unknown_curve
     delay_setting: str | None = None
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: NOTHING)

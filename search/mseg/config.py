@@ -15,6 +15,7 @@ from search.mseg.augment import AugmentConfig, AugmentSettings
 from search.mseg.data.sources import DataConfig
 from search.mseg.losses.criterion import LossConfig, LossSettings
 from search.mseg.models.registry import ModelConfig
+from search.mseg.naming import FORMER
 from search.mseg.optimizers import OptimizerConfig
 from search.mseg.schedulers import ScheduleConfig
 from search.mseg.section import Section
@@ -71,7 +72,7 @@ class Config:
         """
         given: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
         for name, value in params.items():
-            if name in FORMER and value == FORMER[name]:
+            if (name, value) in FORMER.items():
                 continue
             if name not in SETTINGS:
                 raise SpaceError(f"{name}: no such setting{_nearest(name)}", parameter=name)
@@ -113,9 +114,6 @@ SETTINGS = tuple(
     for leaf in (section.settings() if issubclass(section, Section) else section.model_fields)
 )
 """The dotted name of every setting there is."""
-
-FORMER = {"loss.kind": "ce_dice"}
-"""Settings that are gone, with the one value they could have: documents of older versions give them."""
 
 
 def _section(name: str, values: dict[str, Any]) -> Any:

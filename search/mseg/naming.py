@@ -86,6 +86,9 @@ RECORDED_KINDS = {
 RECORDED_OPTIONS = {"lmsa": "use_lmsa"}
 """A model's option -> what the hand runs' `config.yaml` calls it."""
 
+FORMER = {"loss.kind": "ce_dice"}
+"""Settings that are gone, with the one value they had: documents of older versions give them."""
+
 FIRST = (
     "learning_rate",
     "weight_decay",
@@ -157,6 +160,7 @@ vocabulary = Vocabulary(
     recorded_values={recorded: ours for ours, recorded in RECORDED_KINDS.items()},
     first=FIRST,
     curve=curve,
+    former=FORMER,
     delay_setting="warmup_epochs",
     scores=SCORES,
     older_score_column="val_fscore_batch32",

@@ -53,7 +53,9 @@ def inherit(
     # What only limits configs changes no score: each trial is held against the new study's limits.
     limits = {each.name for each in constraints(spec.example())}
     new_limits = {name: value for name, value in spec.space.constants.items() if name in limits}
-    constants = {**other.spec.space.constants, **new_limits}
+    former = spec.vocabulary.former.items()
+    constants = {item[0]: item[1] for item in other.spec.space.constants.items() if item not in former}
+    constants |= new_limits
     fitting, left_out = [], defaultdict(list)
     for row in reads.trial_rows(other.engine, other.id):
         if row.state not in ("COMPLETE", "PRUNED") or row.value is None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from search.mseg.data.labels import IGNORED
 from search.mseg.metrics import Scores, counts
 
 
@@ -59,6 +60,30 @@ def test_random_cases_agree_with_numpy(cases: int) -> None:
         for c, score in enumerate(result["per_class"]):
             having = [scores[c] for scores in per_image if c in scores]
             assert (score is None) if not having else score == pytest.approx(np.mean(having), abs=1e-6)
+
+
+@pytest.mark.parametrize("cases", [100, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_scores_pooled_over_all_images_agree_with_numpy_with_and_without_ignored_pixels(cases: int) -> None:
+    rng = np.random.default_rng(1)
+    for seed in range(cases):
+        images, classes, side = (int(n) for n in rng.integers([1, 1, 1], [5, 12, 7]))
+        prediction, target = masks(seed, images, classes, side)
+        target[rng.random(target.shape) < rng.choice([0.0, 0.4])] = IGNORED
+        if seed % 3 == 0:
+            target[0] = IGNORED
+        valid = target != IGNORED
+        if not valid.any():
+            continue
+        result = scored(prediction, target, classes, batch=int(rng.integers(1, 5))).result()
+        p, t = prediction[valid], target[valid]
+        ious = [np.sum((p == c) & (t == c)) / np.sum((p == c) | (t == c)) for c in np.union1d(p, t)]
+        assert result["val_miou"] == pytest.approx(np.mean(ious), abs=1e-12)
+        assert result["fscore_pooled"] == pytest.approx(mean_fscore(p, t), abs=1e-9)
+        assert result["accuracy"] == pytest.approx(np.mean(p == t), abs=1e-12)
+        pixels = [(a[v], b[v]) for a, b, v in zip(prediction, target, valid, strict=True) if v.any()]
+        assert result["val_fscore"] == pytest.approx(
+            np.mean([mean_fscore(*each) for each in pixels]), abs=1e-9
+        )
 
 
 def test_the_batch_size_changes_nothing_not_even_the_last_bit() -> None:
