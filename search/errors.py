@@ -3,7 +3,7 @@
     SearchError              exit code 1: a command failed
     ├── NoDevice             exit code 0: other workers have this machine's GPUs
     ├── MachineError         the disk is full or broken, which is no trial's fault
-    ├── ObjectiveError       the objective breaks the contract in search/objective.py
+    ├── ObjectiveError       the objective breaks the contract in search/objective/__init__.py
     └── UserError            exit code 2: the user's input is wrong
         ├── SpaceError       space.yaml, --set, a parameter or its value
         ├── DataError        the data folder, an image, a mask

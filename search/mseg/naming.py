@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search.mseg.files import GALLERY
+from search.mseg.former import FORMER
 from search.objective import CurveShape, Examples, Params, Vocabulary
 
 ALIASES = {
@@ -85,9 +86,6 @@ RECORDED_KINDS = {
 
 RECORDED_OPTIONS = {"lmsa": "use_lmsa"}
 """A model's option -> what the hand runs' `config.yaml` calls it."""
-
-FORMER = {"loss.kind": "ce_dice"}
-"""Settings that are gone, with the one value they had: documents of older versions give them."""
 
 FIRST = (
     "learning_rate",

@@ -67,7 +67,7 @@ def score_test_split(
     if not all(callable(getattr(objective, name, None)) for name in FUNCTIONS):
         raise UserError(
             f"--final: objective {study.spec.objective!r} scores no test split: it has no "
-            f"{' and '.join(FUNCTIONS)}; see search/objective.py"
+            f"{' and '.join(FUNCTIONS)}; see search/objective/__init__.py"
         )
     with tempfile.TemporaryDirectory(prefix="search-") as folder:
         candidates = [_candidate(study, trial, objective, artifacts, Path(folder)) for trial in trials]

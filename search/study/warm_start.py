@@ -54,7 +54,7 @@ def inherit(
     limits = {each.name for each in constraints(spec.example())}
     new_limits = {name: value for name, value in spec.space.constants.items() if name in limits}
     former = spec.vocabulary.former.items()
-    constants = {item[0]: item[1] for item in other.spec.space.constants.items() if item not in former}
+    constants = dict(item for item in other.spec.space.constants.items() if item not in former)
     constants |= new_limits
     fitting, left_out = [], defaultdict(list)
     for row in reads.trial_rows(other.engine, other.id):

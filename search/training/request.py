@@ -35,6 +35,7 @@ class TrainingRequest:
         params: every setting that was given, by dotted name.
         seed: the seed it was trained with; None where none was recorded.
         smooth: how many validations are averaged into its score. direction: which scores are better.
+        score: which of the objective's scores; None: its default.
         left_out: what the source says that could not be mapped, in a sentence; empty if nothing.
         last: the epoch after which training ends, whatever its horizon; None: as its settings say.
         rests_on: how much `last` rests on, in a sentence.
@@ -47,6 +48,7 @@ class TrainingRequest:
     seed: int | None
     smooth: int = 5
     direction: Direction = "maximize"
+    score: str | None = None
     left_out: str = ""
     last: int | None = None
     rests_on: str = ""
@@ -60,7 +62,7 @@ class TrainingRequest:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        return vocabulary_of(self.objective)
+        return vocabulary_of(self.objective, self.score)
 
     def over(self, epochs: int) -> "TrainingRequest":
         """The same over another number of epochs; the schedule keeps its shape.
@@ -82,7 +84,7 @@ class TrainingRequest:
         if not self.vocabulary.all_data:
             raise UserError(
                 f"--all-data: objective {self.objective!r} cannot train on its validation data: its "
-                "vocabulary does not say all_data; see search/objective.py"
+                "vocabulary does not say all_data; see search/objective/__init__.py"
             )
         return replace(self, all_data=True)
 
@@ -115,6 +117,7 @@ def request_of_trial(study: Study, number: int | None) -> tuple[TrainingRequest,
         seed=settings.sampler.seed if record.seed is None else record.seed,
         smooth=settings.smooth,
         direction=settings.direction,
+        score=settings.score,
     )
     return request, record
 
@@ -196,7 +199,7 @@ def _mapped(leaves: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[dict[str
         else settings[leaf]
         for name, leaf in found.items()
     }
-    used = set(found.values())
+    used = {*found.values(), *vocabulary.former}
     return params, [leaf for leaf in settings if leaf not in used]
 
 

@@ -123,6 +123,7 @@ class Trainer:
             should_stop=lambda: bool(interrupt),
             data=self.data,
             smooth=request.smooth,
+            score=request.score,
             all_data=request.all_data,
         )
         begun = time.monotonic()

@@ -12,11 +12,31 @@ test takes two epochs and closes. Closing it ends the training and frees the dev
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
+
+from search.objective.vocabulary import CurveShape, Examples, Vocabulary
+
+__all__ = [
+    "NOTHING",
+    "PICTURE",
+    "WEIGHTS",
+    "Constraint",
+    "CurveShape",
+    "Description",
+    "EpochResult",
+    "Examples",
+    "ImageScores",
+    "LabelledTest",
+    "Objective",
+    "Params",
+    "Run",
+    "Value",
+    "Vocabulary",
+]
 
 Value = bool | int | float | str | None
 """One parameter's value: what YAML has as a scalar."""
@@ -168,125 +188,6 @@ WEIGHTS = "best.safetensors"
 
 PICTURE = "overlay.png"
 """A picture that `train` may leave in the run's folder; the trial's page in the dashboard shows it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CurveShape:
-    """How the learning curve of a config must be read, as far as its settings say.
-
-    Attributes:
-        delay: epochs at its start in which the score says nothing, such as a warm-up; 0 or more.
-        horizon: how many epochs the config trains at most; None if that is unknown.
-        restarts: first epochs of the second, third, ... cycle, ascending; may be endless.
-        kind: only curves of one kind are comparable half-way; None: all curves are.
-    """
-
-    delay: int = 0
-    horizon: int | None = None
-    restarts: Iterable[int] = ()
-    kind: Hashable = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Examples:
-    """A few validation examples as a run's best weights saw them, to be compared between two runs.
-
-    Attributes:
-        names: one for each of the N examples; two runs are comparable if theirs are equal.
-        scores: (N,) the study's metric of each example.
-        images, truth, predicted: (N, H, W, 3) uint8 arrays, RGB, ready to be drawn.
-    """
-
-    names: Sequence[str]
-    scores: Sequence[float]
-    images: Any
-    truth: Any
-    predicted: Any
-
-
-def _unknown_curve(params: Params) -> CurveShape:
-    return CurveShape()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Vocabulary:
-    """What generic code cannot know about an objective: how things are called, and what they mean.
-
-    An objective may have one as its attribute `vocabulary`; every field has a default. "In words" below
-    means lower case, with `_` between the words: `Warm-up epochs` is `warm_up_epochs`.
-
-    Attributes:
-        aliases: what people call a setting, in words -> the last part of its name, in words.
-        recorded_aliases: a setting's last part, in words, as recorded runs have it -> as the space has it.
-        recorded_names: a setting's last two parts, in words, as recorded runs or the space have them -> the
-            one name, in words, for what both mean.
-        recorded_values: a choice as recorded runs have it -> as the space has it.
-        labels: dotted names of recorded settings that only say what a run is called or where it lies.
-        first: ends of the dotted names that a comparison lists first: what people give as causes.
-        former: settings by dotted name that older versions of the objective had, with their only value.
-        curve: (flat params) -> the shape of that config's learning curve.
-        delay_setting: end of the name of the setting that delays a recorded run's curve, in epochs.
-        scores: those that `study.score` can name, the default first, each with its values of the next
-            four; empty where there is only one.
-        score_column: column of `history.json` with the study's score.
-        train_score_column: column with the same score on the training data.
-        score_words: what it is called.
-        image_words: what `score_test` gives of each image, if that is not the same.
-        rate_column: column with the learning rate.
-        older_score_column: column with the metric that older recorded runs have as their score; runs that
-            lack it are such older runs themselves.
-        older_score_words: what that is called.
-        class_score_column: column with a list of scores by class, null where no example has the class.
-        classes_setting, data_setting: dotted names of the recorded settings with the names of the classes,
-            and with where the data came from.
-        settings: () -> the dotted names of all settings there are; None: any name may be one.
-        epochs_setting: dotted name of the setting with the number of epochs; None: there is none.
-        all_data: whether `train` heeds `Run.all_data`.
-        stand_in: what is trained on if no data are given, such as "drawn faces".
-        examples: (a run's folder) -> the examples kept there; None if there are none or they are damaged.
-        examples_file: where `train` keeps them, for messages.
-        example_words: what one example and several are called.
-    """
-
-    aliases: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    recorded_aliases: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    recorded_names: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    recorded_values: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    labels: Sequence[str] = ("experiment.name", "experiment.description", "output_dir")
-    first: Sequence[str] = ()
-    former: Params = field(default_factory=lambda: NOTHING)
-    curve: Callable[[Params], CurveShape] = _unknown_curve
-    delay_setting: str | None = None
-    scores: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: NOTHING)
-    score_column: str = "val_f_score"
-    train_score_column: str = "train_f_score"
-    score_words: str = "val F"
-    image_words: str = ""
-    rate_column: str = "lr"
-    older_score_column: str | None = None
-    older_score_words: str = ""
-    class_score_column: str | None = None
-    classes_setting: str = "data.classes"
-    data_setting: str = "data.root"
-    settings: Callable[[], Sequence[str]] | None = None
-    epochs_setting: str | None = None
-    all_data: bool = False
-    stand_in: str = ""
-    examples: Callable[[Path], Examples | None] | None = None
-    examples_file: str = ""
-    example_words: tuple[str, str] = ("example", "examples")
-
-    @property
-    def default_score(self) -> str | None:
-        """The name of the score of a study that names none."""
-        return next(iter(self.scores), None)
-
-    def scored_by(self, name: str | None) -> "Vocabulary":
-        """This vocabulary for a study whose `study.score` is `name`, which may be unknown here."""
-        name = name or self.default_score
-        if name is None:
-            return self
-        return replace(self, **self.scores.get(name, {"score_words": name}))
 
 
 class Objective(Protocol):
