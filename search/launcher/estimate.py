@@ -136,6 +136,44 @@ class BudgetEstimate:
         }
 
 
+@dataclass(frozen=True)
+class StageEstimate:
+    """What a later stage of a search costs, in which nothing is pruned: `trainings` of `measured`."""
+
+    trainings: int
+    measured: TrainingCost
+
+    @property
+    def gpu_hours(self) -> float:
+        return self.trainings * self.measured.trial() / 3600
+
+    def to_json(self) -> dict[str, Any]:
+        """An object under `plan.stages` of `search check --plan --json`."""
+        seconds = {"epoch": self.measured.epoch_seconds, "trial_start": self.measured.trial_seconds}
+        return {
+            "trials": self.trainings,
+            "epochs": self.measured.epochs,
+            "seconds": seconds,
+            "gpu_hours": self.gpu_hours,
+        }
+
+
+def trainings_of_stages(spec: Spec, trials: int) -> list[int]:
+    """How many trainings each later stage has at most, where the first has `trials`."""
+    counts, before, known = [], trials, len(spec.known)
+    for stage in spec.study.stages[1:]:
+        keep = min(stage.keep or 0, before)
+        if stage.seeds is not None:
+            counts.append((keep + min(known, 1)) * stage.seeds)
+        else:
+            left = max(0, before - keep - known)
+            counts.append(
+                keep + known + min(left, max(1, round(stage.controls * left)) if stage.controls else 0)
+            )
+        before = counts[-1]
+    return counts
+
+
 def expected_saving(spec: Spec, study: Snapshot | None) -> ExpectedSaving:
     """The share of their epochs that trials are expected to save."""
     ended = [

@@ -10,7 +10,13 @@ from rich.table import Table
 
 from search import formatting
 from search.launcher.creation import QUICK, StartOptions, choose, probe
-from search.launcher.estimate import BudgetEstimate, expected_saving, measure
+from search.launcher.estimate import (
+    BudgetEstimate,
+    StageEstimate,
+    expected_saving,
+    measure,
+    trainings_of_stages,
+)
 from search.launcher.preview import Preview, check_place, preview
 from search.launcher.profile import Trace, trace
 from search.loading import constraints_of, load_objective
@@ -35,6 +41,7 @@ class Report:
     plan: BudgetEstimate | None = None
     preview: Preview | None = None
     feasible: FeasibleShare | None = None
+    stages: Sequence[StageEstimate] = ()
 
     @property
     def problems(self) -> Sequence[str]:
@@ -44,7 +51,8 @@ class Report:
         """The object of `search check --json`; parameters are the model's trainable ones."""
         data = self.description
         measured: dict[str, Any] = {"trace": self.trace.to_json()} if self.trace else {}
-        measured |= {"plan": self.plan.to_json()} if self.plan else {}
+        stages = [stage.to_json() for stage in self.stages]
+        measured |= {"plan": {**self.plan.to_json(), "stages": stages}} if self.plan else {}
         measured |= {"augmentation": self.preview.to_json()} if self.preview else {}
         return {
             "parameters": data.parameters if data else None,
@@ -85,15 +93,19 @@ def preflight(
     description = probe(spec, options.data)
     drawn = preview(spec, options.data, preview_to) if preview_to else None
     traced = trace(spec, options.data, device.name, trace_to) if trace_to else None
-    plan = None
+    plan, stages = None, []
     if plan_for is not None:
-        say(f"--plan: training three epochs on {device.label}")
+        say(f"--plan: training three epochs{' of each stage' * bool(spec.study.stages)} on {device.label}")
         measured = measure(spec, options.data, device.name)
         trials = options.trials or spec.study.trials
+        stages = [
+            StageEstimate(trainings, measure(spec.stage(index), options.data, device.name))
+            for index, trainings in enumerate(trainings_of_stages(spec, trials), 1)
+        ]
         plan = BudgetEstimate(measured, expected_saving(spec, like), trials, len(spec.known), plan_for)
     constraints = constraints_of(load_objective(spec.objective), description)
     feasible = feasible_share(spec, constraints) if constraints(spec.example()) else None
-    return Report(spec, description, device.label, traced, plan, drawn, feasible)
+    return Report(spec, description, device.label, traced, plan, drawn, feasible, stages)
 
 
 def study_like(url: str, name: str) -> Snapshot | None:
@@ -136,6 +148,13 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield from _trace_rows(report.trace)
     if report.plan is not None:
         yield from _plan_rows(report.plan)
+    for number, stage in enumerate(report.stages, 2):
+        cost = f"{stage.trainings} trainings of {stage.measured.epochs} epochs"
+        epoch = formatting.seconds(stage.measured.epoch_seconds)
+        yield (
+            f"stage {number}",
+            f"{cost} of {epoch}: {formatting.hours(stage.gpu_hours)} device-hours at most",
+        )
 
 
 def _feasible(share: FeasibleShare) -> str:

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from search.document.node import Node, is_section, show
 from search.document.reading import parse_yaml, read_document
 from search.errors import SpaceError
-from search.objective import Value
 
 RESERVED = ("avoid", "known", "name", "objective", "profiles", "report", "space", "study")
 """Names that no parameter or section at the top of `space` may have: `--set` and `known` use them."""
@@ -92,10 +92,10 @@ def assignment(text: str) -> tuple[str, Node]:
     return name, parse_yaml(value, lambda _: place)
 
 
-def assign(space: Node, values: Mapping[str, Value]) -> Node:
+def assign(space: Node, values: Mapping[str, Any]) -> Node:
     """The section `space` with other values by dotted name."""
     for name, value in values.items():
-        space = _assign(space, name.split("."), Node(value, space.place), ("space",))
+        space = _assign(space, name.split("."), Node.of(value, space.place), ("space",))
     return space
 
 

@@ -40,7 +40,7 @@ class Space:
         """Names of parameters and constants."""
         return [*self.by_name, *self.constants]
 
-    def replaced(self, constants: Mapping[str, Value]) -> "Space":
+    def replaced(self, constants: Mapping[str, Any]) -> "Space":
         """The same space with other values of some constants."""
         return replace(self, constants={**self.constants, **constants})
 

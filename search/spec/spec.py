@@ -16,9 +16,9 @@ from typing import Any
 from search.document.node import Node, show
 from search.errors import SpaceError, did_you_mean, unknown_name
 from search.loading import vocabulary_of
-from search.objective import Value, Vocabulary
+from search.objective import Vocabulary
 from search.spec.known import Belief, KnownConfig, read_beliefs, read_known
-from search.spec.parameter import read_scalar
+from search.spec.parameter import read_value
 from search.spec.settings import ReportSettings, StudySettings, read_report, read_study
 from search.spec.source import assign, assignment, merge, override, read_yaml
 from search.spec.space import Space, check_spelling, read_space
@@ -105,7 +105,7 @@ class Spec:
                 hint = did_you_mean(name, self.space.constants)
                 what = "is searched" if name in self.space.by_name else f"is not in the space{hint}"
                 raise node.error(f"{what}; only constants can be replaced")
-            constants[name] = read_scalar(name, node)
+            constants[name] = read_value(name, node)
         return replace(self, study=replace(self.study, stages=()), space=self.space.replaced(constants))
 
     def stage(self, index: int) -> "Spec":
@@ -199,7 +199,7 @@ def _read(root: Node, lenient: Collection[str] = (), before: Spec | None = None)
     space, notes = read_space(sections["space"], lenient="space" in lenient)
     if study.stages:
 
-        def reread(constants: Mapping[str, Value]) -> Space:
+        def reread(constants: Mapping[str, Any]) -> Space:
             return read_space(assign(sections["space"], constants), lenient=True)[0]
 
         stages = resolve_stages(study.stages, space, settings.nearest(["stages"]), reread)

@@ -15,8 +15,8 @@ from typing import Any
 
 from search.document.node import Node
 from search.errors import did_you_mean
-from search.objective import NOTHING, Value
-from search.spec.parameter import read_number, read_scalar
+from search.objective import NOTHING
+from search.spec.parameter import read_number, read_value
 from search.spec.space import Space
 
 MAX_KEPT = 10_000
@@ -41,7 +41,7 @@ class SearchStage:
     keep: int | None = None
     controls: float = CONTROLS
     seeds: int | None = None
-    constants: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
+    constants: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
     def to_document(self) -> dict[str, Any]:
         """As space.yaml writes it, with every default written out."""
@@ -80,7 +80,7 @@ def _read_stage(node: Node, index: int, last: int) -> SearchStage:
         trials=_integer(name, "trials", entries, 1, 2**31 - 1),
         keep=_integer(name, "keep", entries, 1, MAX_KEPT),
         seeds=_integer(name, "seeds", entries, 2, MAX_SEEDS),
-        constants={key: read_scalar(key, item) for key, item in _leaves(entries) if key not in WORDS},
+        constants={key: read_value(key, item) for key, item in _leaves(entries) if key not in WORDS},
     )
     if "controls" not in entries:
         return stage
@@ -114,7 +114,7 @@ def resolve_stages(
     stages: Sequence[SearchStage],
     space: Space,
     node: Node,
-    reread: Callable[[Mapping[str, Value]], Space],
+    reread: Callable[[Mapping[str, Any]], Space],
 ) -> tuple[SearchStage, ...]:
     """The stages with every constant that any of them replaces written out in each.
 

@@ -153,3 +153,13 @@ def test_sizes_and_seconds_are_written_for_people() -> None:
         "60 s",
         "1m 20s",
     ]
+
+
+def test_each_stage_of_a_search_has_its_own_cost(search: Search, command: Command) -> None:
+    stages = "[{trials: 20, epochs: 2}, {keep: 4, controls: 0.2, epochs: 3}, {keep: 2, seeds: 3}]"
+    told = command("check", "--plan", "--json", "--set", f"study.stages={stages}").json["plan"]
+    assert (told["trials"], told["epochs"]) == (20, 2)
+    # One known config: 4 kept, it, a fifth of the 15 that are left; then 2 and the baseline, 3 seeds each.
+    assert [(each["trials"], each["epochs"]) for each in told["stages"]] == [(8, 3), (9, 4)]
+    shown = command("check", "--plan", "--set", f"study.stages={stages}").out
+    assert "stage 2" in shown and "9 trainings of 4 epochs" in shown
