@@ -2,10 +2,9 @@
 
 An objective is a module with `train(config, run)`. It may also have `configure(params)`,
 `describe(config, data)`, `check(config, description)`, `constraints(config, description)`,
-`show_augmentation(config, data, path)`, the pair
-`describe_test(config, data)` and `score_test(config, weights, data, device)`, and a `vocabulary`. It knows
-neither Optuna nor SQL, and the service knows nothing about models. The stock objective is `search.mseg`;
-`objective: my_module` in space.yaml names another. `search/loading.py` imports it.
+`show_augmentation(config, data, path)`, the pair `describe_test(config, data)` and
+`score_test(config, weights, data, device)`, and a `vocabulary`. It knows neither Optuna nor SQL, and the
+service knows nothing about models. The stock objective is `search.mseg`; `search/loading.py` imports it.
 
 The trainer is a generator, so its consumer decides: the worker reports and prunes, `confirm` collects, a
 test takes two epochs and closes. Closing it ends the training and frees the device.
