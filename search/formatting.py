@@ -32,6 +32,25 @@ def whole(value: float | None) -> str:
     return DASH if value is None or not math.isfinite(value) else f"{value:.0f}"
 
 
+def count(value: int | None) -> str:
+    """A number of parameters: `1,747,923`."""
+    return DASH if value is None else f"{value:,}"
+
+
+def milliseconds(value: float | None) -> str:
+    """A short time in milliseconds: `0.42`, `3.2`, `120`."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.2g}"
+
+
+def footprint(parameters: int | None, forward_ms: float | None) -> str:
+    """A model in words: `1,747,923 parameters, 3.2 ms for one example`; empty where nothing is known."""
+    parts = [f"{count(parameters)} parameters"] if parameters is not None else []
+    parts += [f"{milliseconds(forward_ms)} ms for one example"] if forward_ms is not None else []
+    return ", ".join(parts)
+
+
 def duration(seconds: float | None) -> str:
     """Two units at most: `42s`, `1m 20s`, `3h 05m`, `2d 4h`."""
     if seconds is None or not math.isfinite(seconds):

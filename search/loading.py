@@ -103,6 +103,8 @@ def _normalised(result: EpochResult) -> EpochResult:
         score=_number("score", result.score),
         lr=None if result.lr is None else _number("lr", result.lr),
         metrics={name: _number(name, value) for name, value in result.metrics.items()},
+        parameters=None if result.parameters is None else _whole("parameters", result.parameters),
+        forward_ms=None if result.forward_ms is None else _number("forward_ms", result.forward_ms),
         applied={name: _scalar(name, value) for name, value in result.applied.items()},
     )
 

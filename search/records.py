@@ -40,6 +40,8 @@ class Record:
         horizon: how many epochs it can have; None before the first.
         control: why it would have been pruned, if it ran on as one of the control group.
         repeat_of: the trial whose config it repeats with another seed; None for all others.
+        parameters: trainable ones of its model. forward_ms: milliseconds that one example takes on its
+            device. Both None where the objective does not say, and before the trial has ended.
     """
 
     number: int
@@ -60,6 +62,8 @@ class Record:
     horizon: int | None = None
     control: Reason | None = None
     repeat_of: int | None = None
+    parameters: int | None = None
+    forward_ms: float | None = None
 
     @property
     def title(self) -> str:

@@ -33,8 +33,10 @@ from search.mseg.data.batches import batches
 from search.mseg.data.dataset import SegmentationData
 from search.mseg.data.sources import load
 from search.mseg.inference import as_float, forward
+from search.mseg.latency import forward_ms
 from search.mseg.learner import Learner, build
 from search.mseg.metrics import Scores
+from search.mseg.models.model import trainable
 from search.mseg.naming import vocabulary
 from search.mseg.recording import History, Row, recorded, write_config, write_history
 from search.mseg.resuming import resume, save
@@ -79,14 +81,17 @@ def _epochs(config: Config, run: Run, device: torch.device) -> Iterator[EpochRes
     write_config(run.dir, recorded(config, run, data, learner.precision))
 
     history, trained = resume(learner, run)
+    resumed, milliseconds = trained is not None, None
     try:
-        if trained is not None:
-            yield _finish(learner, data, history, trained, run, resumed=True)
-        while not _over(history, config, run):
-            trained = _train(learner, data, len(history["lr"]) + 1, run)
+        while resumed or not _over(history, config, run):
+            if not resumed:
+                trained = _train(learner, data, len(history["lr"]) + 1, run)
             if trained is None:
                 return
-            yield _finish(learner, data, history, trained, run)
+            result = _finish(learner, data, history, trained, run, resumed=resumed)
+            milliseconds = milliseconds or forward_ms(learner, *data.train.images.shape[2:])
+            yield replace(result, parameters=trainable(learner.model), forward_ms=milliseconds)
+            resumed = False
     except GeneratorExit:  # pruned: the consumer needs no more epochs
         _draw(learner, data, run)
         raise

@@ -60,6 +60,8 @@ class EpochResult:
         applied: values read back from the live objects by parameter name; the worker compares them
             with what was sampled and fails the trial where one differs.
         resumed: an earlier call on the same folder trained this epoch; it is yielded once more.
+        parameters: number of trainable parameters of the model; None if there is no model.
+        forward_ms: milliseconds for one example on the run's device, measured once; None if unknown.
     """
 
     epoch: int
@@ -69,6 +71,8 @@ class EpochResult:
     metrics: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     applied: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
     resumed: bool = False
+    parameters: int | None = None
+    forward_ms: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.epoch <= self.epochs:

@@ -116,6 +116,8 @@ def _record(
         seconds=row.seconds,
         horizon=row.horizon,
         control=_control(attributes),
+        parameters=attributes.get("parameters"),
+        forward_ms=attributes.get("forward_ms"),
     )
 
 

@@ -45,7 +45,10 @@ def best_summary(
         (formatting.score(record.value), "bold green"),
         f"  trial {record.number}, {mean}; {best}",
     )
-    parts: list[RenderableType] = [title, Text(), *_against(record, known, direction)]
+    parts: list[RenderableType] = [title]
+    if footprint := formatting.footprint(record.parameters, record.forward_ms):
+        parts.append(Text(f"      {footprint}", style="dim"))
+    parts += [Text(), *_against(record, known, direction)]
     distance = distance_to_target(record.value, target, direction)
     if distance:
         parts.append(distance)

@@ -45,6 +45,7 @@ def trial_detail(record: Record) -> RenderableType:
         f"scored {formatting.score(record.best_score)}",
         "last score": formatting.score(record.last),
         "epochs": epochs + taken_up,
+        "model": formatting.footprint(record.parameters, record.forward_ms) or formatting.DASH,
         "worker": formatting.one_line(record.worker or formatting.DASH),
         "seed": formatting.whole(record.seed) + repeats,
         "known as": formatting.one_line(record.known or formatting.DASH),
@@ -139,6 +140,16 @@ class _Trials:
         if left_out:
             yield Text(f"no room for {', '.join(left_out)}: widen the terminal, or --json", style="dim")
 
+    def _sizes(self) -> list[_Column]:
+        """Parameters and milliseconds for one example, where the trials' models differ."""
+        records = self.records
+        if len({r.parameters for r in records if r.parameters is not None}) < 2:
+            return []
+        return [
+            _Column("parameters", [Text(formatting.count(r.parameters)) for r in records], "right"),
+            _Column("ms", [Text(formatting.milliseconds(r.forward_ms)) for r in records], "right"),
+        ]
+
     def _facts(self) -> list[_Column]:
         records = self.records
         numbers = [Text(f"{'*' if r.number == self.best else ''}{r.number}") for r in records]
@@ -151,6 +162,7 @@ class _Trials:
             _Column("trial", numbers, "right"),
             _Column("state", states, "left"),
             _Column("score", [Text(formatting.score(r.value)) for r in records], "right"),
+            *self._sizes(),
             _Column("best", [Text(formatting.score(r.best_score)) for r in records], "right"),
             _Column("epochs", [Text(str(r.epochs)) for r in records], "right"),
             _Column("time", [Text(formatting.duration(r.seconds)) for r in records], "right"),

@@ -53,6 +53,7 @@ class OwnedTrial:
         seed: of weights, data order and augmentation.
         retrains: in a study that retrains, which config this is and what for; None in a search.
         control: the verdict against it, where it runs on as one of the control group.
+        footprint: how large its model is and how fast, as far as it was told.
     """
 
     lease: Lease
@@ -63,6 +64,12 @@ class OwnedTrial:
     seed: int = 0
     retrains: str | None = None
     control: Decision | None = None
+    footprint: dict[str, float] = field(default_factory=dict)
+
+    def note_footprint(self, result: EpochResult) -> None:
+        """Keeps what the result says about the model, which also one that diverges at once has."""
+        told = {"parameters": result.parameters, "forward_ms": result.forward_ms}
+        self.footprint |= {name: value for name, value in told.items() if value is not None}
 
     def add(self, result: EpochResult) -> None:
         self.scores.setdefault(result.epoch, result.score)  # a reported score is never replaced
@@ -109,7 +116,7 @@ def value_and_attributes(
 ) -> tuple[float | None, dict[str, Any]]:
     """The trial's value for Optuna, and its user attributes."""
     settings = spec.study
-    attributes: dict[str, Any] = {"seed": trial.seed, **end.attributes}
+    attributes: dict[str, Any] = {"seed": trial.seed, **trial.footprint, **end.attributes}
     if trial.lease.slot < len(spec.known):
         attributes["known"] = spec.known[trial.lease.slot].name
     if trial.control is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search import formatting
 from search.objective import PICTURE, WEIGHTS
 from search.render import curve_svg, markdown
 from search.render.document import literal
@@ -71,6 +72,8 @@ def note(
         lines.append(f"```\n{end.text.splitlines()[-1]}\n```")
     if "best_epoch" in attributes:
         lines.append(f"Best epoch: {attributes['best_score']:.4f} at {attributes['best_epoch']}.")
+    if footprint := formatting.footprint(attributes.get("parameters"), attributes.get("forward_ms")):
+        lines.append(f"Its model: {footprint}.")
     if trial.retrains:
         lines.append(markdown.inline(literal(trial.retrains)))
     if "known" in attributes:

@@ -200,6 +200,7 @@ class Worker:
             config = configure(self.objective, params)
             with closing(watchdog.over(train(self.objective, config, run))) as results:
                 for result in results:
+                    trial.note_footprint(result)
                     if not result.finite:
                         text = f"the score became {result.score}"
                         return TrialEnd("PRUNED", "diverged", text, result.epoch)

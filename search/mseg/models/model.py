@@ -31,6 +31,11 @@ class SegmentationModel(nn.Module, ABC):
         return {}
 
 
+def trainable(model: nn.Module) -> int:
+    """How many of the model's parameters are trained."""
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+
+
 def upsample(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     """(B, C, h, w) to (B, C, *size), bilinear."""
     return logits if logits.shape[2:] == size else F.interpolate(logits, size, mode="bilinear")

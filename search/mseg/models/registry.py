@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 
 from search.mseg.models.microsegformer import MicroSegFormer
-from search.mseg.models.model import SegmentationModel
+from search.mseg.models.model import SegmentationModel, trainable
 from search.mseg.section import Section
 
 MODELS: dict[str, Callable[..., SegmentationModel]] = {"microsegformer": MicroSegFormer}
@@ -39,4 +39,4 @@ def build(config: ModelConfig, classes: int) -> SegmentationModel:
 def parameters(config: ModelConfig, classes: int) -> int:
     """How many trainable parameters the model would have; allocates none of them."""
     with torch.device("meta"):
-        return sum(weight.numel() for weight in build(config, classes).parameters())
+        return trainable(build(config, classes))
