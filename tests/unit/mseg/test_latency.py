@@ -34,7 +34,7 @@ class Clock:
     def perf_counter(self) -> float:
         return self.now
 
-    def logits(self, model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+    def coarse(self, model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
         assert not model.training
         self.now += next(self._passes)
         self.sizes.append(tuple(image.shape))
@@ -64,7 +64,7 @@ def test_a_fast_model_has_the_median_of_several_passes(monkeypatch: pytest.Monke
 
 def learner(clock: Clock) -> Any:
     model = torch.nn.Dropout().train()
-    return SimpleNamespace(evaluated=model, device=torch.device("cpu"), logits=clock.logits)
+    return SimpleNamespace(evaluated=model, device=torch.device("cpu"), coarse=clock.coarse)
 
 
 def test_frozen_parameters_do_not_count() -> None:
