@@ -89,6 +89,11 @@ def too_many_deaths(lease: Lease) -> TrialEnd | None:
     return TrialEnd("FAIL", "bug", text, lease.epochs or None)
 
 
+def diverged(result: EpochResult) -> TrialEnd:
+    """The end of a trial whose score is not finite any more."""
+    return TrialEnd("PRUNED", "diverged", f"the score became {result.score}", result.epoch)
+
+
 def end_for_return(trial: OwnedTrial) -> TrialEnd:
     """The end of a trial whose trainer returned of its own accord, at its last epoch or before."""
     last = trial.last

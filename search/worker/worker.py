@@ -202,8 +202,7 @@ class Worker:
                 for result in results:
                     trial.note_footprint(result)
                     if not result.finite:
-                        text = f"the score became {result.score}"
-                        return TrialEnd("PRUNED", "diverged", text, result.epoch)
+                        return outcome.diverged(result)
                     outcome.check_applied(params, result.applied)
                     trial.add(result)
                     self._report(trial)
