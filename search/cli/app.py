@@ -24,6 +24,7 @@ from search.cli.compare import compare
 from search.cli.confirm import confirm
 from search.cli.dashboard import dashboard
 from search.cli.imports import import_runs
+from search.cli.predict import predict
 from search.cli.replay import replay
 from search.cli.report import report
 from search.cli.start import start
@@ -58,6 +59,7 @@ COMMANDS = (
     report,
     train,
     replay,
+    predict,
     submit,
 )
 for command in COMMANDS:

@@ -23,6 +23,7 @@ from search.objective import (
 
 if TYPE_CHECKING:
     from search.mseg.config import Config
+    from search.mseg.trained_predictor import TrainedPredictor
 
 __all__ = [
     "check",
@@ -30,6 +31,7 @@ __all__ = [
     "constraints",
     "describe",
     "describe_test",
+    "predictor",
     "score_test",
     "show_augmentation",
     "train",
@@ -97,6 +99,13 @@ def score_test(
     from search.mseg.test_split import score_test
 
     return score_test(config, weights, data, device, score)
+
+
+def predictor(config: "Config | None", weights: Path, device: str) -> "TrainedPredictor":
+    """See `search.mseg.trained_predictor.TrainedPredictor`."""
+    from search.mseg.trained_predictor import TrainedPredictor
+
+    return TrainedPredictor(config, weights, device)
 
 
 def show_augmentation(config: "Config", data: Path | None, path: Path) -> None:

@@ -19,6 +19,8 @@ def save(learner: Learner, data: SegmentationData, history: History, trained: Ro
         "classes": list(data.classes),
         "mirror_pairs": [list(pair) for pair in data.mirror_pairs],
         "image_size": learner.config.data.image_size,
+        "fit": learner.config.data.fit,
+        "colours": data.colours.tolist(),
     }
     state = {
         "params": learner.config.to_params(),

@@ -11,7 +11,7 @@ exactly, name by name and shape by shape.
 import json
 import pickle
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,40 +26,14 @@ from torch import Tensor
 from search.errors import DataError, SpaceError
 from search.mseg.checkpoint import LAST
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
+from search.mseg.data.colours import Pixels, default_colours
 from search.mseg.data.faults import listed
+from search.mseg.data.fitting import Fitting, as_size
+from search.mseg.hand_runs import BY_HAND, SIDE, renamed
 from search.mseg.models import registry as models
 from search.mseg.models.model import SegmentationModel
 from search.mseg.models.registry import ModelConfig
 from search.objective import WEIGHTS
-
-BY_HAND = "best_model.pth"
-HAND_RUNS_SIDE = 512
-"""Pixels per side of the hand runs' training images."""
-
-HAND_NAMES = tuple(
-    (re.compile(pattern), ours)
-    for pattern, ours in (
-        (r"patch_embed(\d)\.proj\.", "stages.{}.patches.conv."),
-        (r"patch_embed(\d)\.norm\.", "stages.{}.patches.norm."),
-        (r"block(\d)\.(\d)\.norm([12])\.", "stages.{}.blocks.{}.norm{}."),
-        (r"block(\d)\.(\d)\.attn\.(q|kv|proj)\.", "stages.{}.blocks.{}.attention.{}."),
-        (r"block(\d)\.(\d)\.attn\.sr\.", "stages.{}.blocks.{}.attention.reduce.conv."),
-        (r"block(\d)\.(\d)\.attn\.norm\.", "stages.{}.blocks.{}.attention.reduce.norm."),
-        (r"block(\d)\.(\d)\.mlp\.fc1\.", "stages.{}.blocks.{}.mlp.0."),
-        (r"block(\d)\.(\d)\.mlp\.fc2\.", "stages.{}.blocks.{}.mlp.3."),
-        (r"norm(\d)\.", "stages.{}.norm."),
-        (r"decoder\.linear_c(\d)\.", "decoder.stages.{}."),
-        (r"decoder\.linear_fuse\.0\.", "decoder.fusion."),
-        (r"decoder\.linear_fuse\.2\.", "decoder.proj."),
-        (r"decoder\.lmsa\.dw_conv3x3\.", "decoder.lmsa.depthwise."),
-        (r"decoder\.lmsa\.pw_conv\.", "decoder.lmsa.pointwise."),
-        (r"decoder\.lmsa\.bn\.", "decoder.lmsa.norm."),
-        (r"decoder\.lmsa\.fc\.0\.", "decoder.lmsa.squeeze."),
-        (r"decoder\.lmsa\.fc\.2\.", "decoder.lmsa.excite."),
-        (r"decoder\.conv_seg\.", "head."),
-    )
-)
-"""A hand run's name -> ours. A first number is a stage's, which they count from 1 and we from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +45,8 @@ class TrainedModel:
         config: the section `model` that it was built from.
         classes: their names, in order.
         mirror_pairs: classes that change places in a mirror image; None where its file does not say.
-        image_size: height and width of the images it was trained on, in pixels.
+        fitting: how images came to the size that it was trained on.
+        colours: (C, 3) RGB, what masks are drawn in.
         epoch: the epoch of these weights, from 1; None where its file does not say.
         path: the file.
     """
@@ -80,9 +55,23 @@ class TrainedModel:
     config: ModelConfig
     classes: tuple[str, ...]
     mirror_pairs: tuple[tuple[int, int], ...] | None
-    image_size: tuple[int, int]
+    fitting: Fitting
+    colours: Pixels
     epoch: int | None
     path: Path
+
+    @property
+    def mirror(self) -> list[int]:
+        """For each class, the one that it is in a mirror image; DataError where that is not known."""
+        if self.mirror_pairs is None:
+            raise DataError(
+                f"{self.path}: does not say which classes change places in a mirror image; predict without "
+                "--tta flip"
+            )
+        mirror = list(range(len(self.classes)))
+        for one, other in self.mirror_pairs:
+            mirror[one], mirror[other] = other, one
+        return mirror
 
 
 def load_trained(place: Path) -> TrainedModel:
@@ -101,7 +90,9 @@ def load_trained(place: Path) -> TrainedModel:
         config = ModelConfig.of(**about["model"])
         classes = tuple(map(str, about["classes"]))
         size = about["image_size"]
-        height, width = (size, size) if isinstance(size, int) else size
+        size = as_size(size if isinstance(size, int) else tuple(size))
+        colours = np.array(about.get("colours") or default_colours(len(classes)), np.uint8)
+        colours = colours.reshape(len(classes), 3)
         pairs = about.get("mirror_pairs")
         mirror_pairs = None if pairs is None else tuple((int(a), int(b)) for a, b in pairs)
     except (KeyError, TypeError, ValueError, ValidationError, SpaceError) as error:
@@ -120,7 +111,8 @@ def load_trained(place: Path) -> TrainedModel:
         config=config,
         classes=classes,
         mirror_pairs=mirror_pairs,
-        image_size=(int(height), int(width)),
+        fitting=Fitting(size, about.get("fit") == "pad"),
+        colours=colours,
         epoch=about.get("epoch"),
         path=path,
     )
@@ -234,7 +226,7 @@ def _of_pickle(path: Path, state: Any) -> tuple[dict[str, Tensor], dict[str, Any
         keys = listed([str(key) for key in state]) or "nothing"
         raise DataError(f"{path}: has no model_state_dict with tensors, only {keys}; name another file")
     if any(str(name).startswith("patch_embed") for name in tensors):
-        tensors = dict(_renamed(path, tensors))
+        tensors = dict(renamed(path, tensors))
     if "head.weight" not in tensors:
         raise DataError(
             f"{path}: its weights are not MicroSegFormer's: they have no head, but "
@@ -246,7 +238,7 @@ def _of_pickle(path: Path, state: Any) -> tuple[dict[str, Tensor], dict[str, Any
     return tensors, {
         "model": {"kind": "microsegformer", "lmsa": lmsa},
         "classes": CLASSES if count == len(CLASSES) else [f"class {index}" for index in range(count)],
-        "image_size": HAND_RUNS_SIDE,
+        "image_size": SIDE,
         "epoch": epoch + 1 if isinstance(epoch, int) else None,  # they count from 0
     }
 
@@ -257,20 +249,6 @@ def _of_checkpoint(path: Path, state: dict[str, Any]) -> tuple[dict[str, Tensor]
         raise DataError(f"{path}: is an older checkpoint, which does not name its classes; use {WEIGHTS}")
     average = state.get("average")
     return average["model"] if average else state["model"], state["about"]
-
-
-def _renamed(path: Path, tensors: Mapping[str, Tensor]) -> Iterable[tuple[str, Tensor]]:
-    """A hand run's weights by our names, its 1x1 convolutions as the Linear layers they are here."""
-    for name, tensor in tensors.items():
-        for pattern, ours in HAND_NAMES:
-            if found := pattern.match(name):
-                stage, *others = found.groups() or ("1",)
-                place = ours.format(int(stage) - 1, *others) + name[found.end() :]
-                flat = place in ("head.weight", "decoder.lmsa.pointwise.weight")
-                yield place, tensor.flatten(1) if flat and tensor.ndim == 4 else tensor
-                break
-        else:
-            raise DataError(f"{path}: its weights have the unknown {name}; they are of another model")
 
 
 def _shape(tensor: Tensor) -> str:

@@ -5,6 +5,7 @@ An objective is a module with `train(config, run)`. It may also have `configure(
 `show_augmentation(config, data, path)`, the pair `describe_test(config, data)` and
 `score_test(config, weights, data, device)`, and a `vocabulary`. It knows neither Optuna nor SQL, and the
 service knows nothing about models. The stock objective is `search.mseg`; `search/loading.py` imports it.
+What it may offer for predicting and handing over is in search/objective/results.py.
 
 The trainer is a generator, so its consumer decides: the worker reports and prunes, `confirm` collects, a
 test takes two epochs and closes. Closing it ends the training and frees the device.

@@ -16,8 +16,7 @@ from search.report.report_data import ReportData, ReportedTrial
 from search.report.score_test_split import read_split_scores
 from search.retraining import ablate, confirm
 from search.retraining.stage_blocks import stage_blocks
-from search.study.open import find_study, study_names
-from search.study.plan import Kind
+from search.retraining.study import retraining_studies
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
 
@@ -44,7 +43,7 @@ def collect_report_data(
     snapshot = read_snapshot(study)
     if snapshot.best is None:
         raise none_complete(study.name)
-    records, retrained = read_records(study), _retrained(study)
+    records, retrained = read_records(study), retraining_studies(study)
     by_number = {record.number: record for record in records}
     baseline, why = _baseline(study, records, against)
     return ReportData(
@@ -96,16 +95,6 @@ def read_trial(study: Study, record: Record, runs: Path) -> ReportedTrial:
         data=leaves.get(stored.vocabulary.data_setting),
         classes=[str(name) for name in leaves.get(stored.vocabulary.classes_setting) or ()],
     )
-
-
-def _retrained(study: Study) -> dict[Kind, list[Study]]:
-    """The studies that retrain trials of this one, by kind; by default their names begin with its own."""
-    by_kind: dict[Kind, list[Study]] = {"confirm": [], "ablate": []}
-    for name in study_names(study.url):
-        other = find_study(study.url, name, read_only=True) if name.startswith(f"{study.name}-") else None
-        if other and other.plan and other.plan.of == study.name and other.plan.stage is None:
-            by_kind[other.plan.kind].append(other)
-    return by_kind
 
 
 def _difference(stored: RecordedRun, files: RecordedRun) -> str | None:

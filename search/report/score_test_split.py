@@ -12,7 +12,6 @@ are not.
 import hashlib
 import json
 import math
-import shutil
 import socket
 import tempfile
 from collections.abc import Sequence
@@ -23,18 +22,15 @@ from typing import Any
 from search.analysis.split_scores import SplitRead, SplitScores, TrialScores
 from search.errors import SearchError, UserError
 from search.loading import configure, describe, load_objective
-from search.objective import WEIGHTS, ImageScores, LabelledTest
+from search.objective import ImageScores, LabelledTest
 from search.recorded_run import HISTORY
 from search.render.output import say
 from search.report.report_data import ReportedTrial
+from search.results.weights import find_weights
 from search.runtime.devices import Device
 from search.study.fingerprint import check_data
 from search.study.study import Study
-from search.worker.cleanup import KEPT
-from storage import studies, test_reads
-from storage.artifacts import error_name, open_store
-from storage.errors import StorageError
-from storage.pages import Artifact
+from storage import test_reads
 from storage.test_reads import ReadRow
 
 FUNCTIONS = ("describe_test", "score_test")
@@ -133,37 +129,10 @@ def _candidate(
 
 def _weights(study: Study, trial: ReportedTrial, artifacts: str | None, folder: Path) -> Path:
     """The weights of a trial: in its folder, or fetched from the store into `folder`."""
-    path, number = trial.folder / WEIGHTS, trial.record.number
+    number = trial.record.number
     if trial.missing and (trial.folder / HISTORY).exists():
         raise UserError(f"--runs: {trial.missing}: the weights beside it are not trial {number}'s")
-    if path.is_file():
-        return path
-    fetched = folder / f"{number}-{WEIGHTS}"
-    if artifacts is not None and _fetch(study, number, artifacts, fetched):
-        return fetched
-    raise UserError(
-        f"--final: trial {number} has no weights here: {path} is missing; copy it from the machine that "
-        f"trained it, name that folder's place with --runs, or the store that has it with --artifacts "
-        f"(the {KEPT} best and the known configs keep theirs)"
-    )
-
-
-def _fetch(study: Study, number: int, artifacts: str, path: Path) -> bool:
-    """Copies a trial's weights from a store; False if it has none."""
-    from optuna.artifacts.exceptions import ArtifactNotFound
-
-    store = open_store(artifacts)
-    artifact = Artifact.of(studies.token(study.engine, study.id), number, WEIGHTS)
-    try:
-        with store.open_reader(artifact.id) as reader, path.open("wb") as file:
-            shutil.copyfileobj(reader, file)
-    except ArtifactNotFound:
-        return False
-    except Exception as error:  # each store raises its own
-        raise StorageError(
-            f"--artifacts: {error_name(error)}; check the store and the credentials"
-        ) from error
-    return True
+    return find_weights(study, number, trial.folder, artifacts, folder, "--final")
 
 
 def _split(objective: Any, candidates: Sequence[_Candidate], data: Path | None) -> LabelledTest:

@@ -24,7 +24,7 @@ from search.spec.spec import Spec
 from search.study.create import create_study
 from search.study.fingerprint import fingerprint_of
 from search.study.folder import check_new_study, folder_of
-from search.study.open import find_study, open_study
+from search.study.open import find_study, open_study, study_names
 from search.study.plan import Kind, Plan
 from search.study.study import Study
 from storage import plans, reads, studies
@@ -245,3 +245,13 @@ def read_results(study: Study, plan: Plan, slots: Sequence[Slot]) -> Results:
             (slot.block for number, slot in enumerate(slots) if number not in ended), default=blocks
         ),
     )
+
+
+def retraining_studies(study: Study) -> dict[Kind, list[Study]]:
+    """The studies that retrain trials of this one, by kind; by default their names begin with its own."""
+    by_kind: dict[Kind, list[Study]] = {"confirm": [], "ablate": []}
+    for name in study_names(study.url):
+        other = find_study(study.url, name, read_only=True) if name.startswith(f"{study.name}-") else None
+        if other and other.plan and other.plan.of == study.name and other.plan.stage is None:
+            by_kind[other.plan.kind].append(other)
+    return by_kind

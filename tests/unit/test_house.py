@@ -93,6 +93,7 @@ ROOMS = [
     {"runtime"},
     {"worker"},
     {"training"},
+    {"results"},
     {"report"},
     {"ui"},
     {"launcher"},

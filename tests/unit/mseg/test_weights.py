@@ -141,7 +141,7 @@ def test_a_hand_runs_weights_predict_what_they_predicted(tmp_path: Path, by_hand
     with torch.inference_mode():
         torch.testing.assert_close(trained.model(images), by_hand(images), rtol=1e-5, atol=1e-6)
     assert (trained.classes, trained.mirror_pairs) == (CLASSES, MIRROR_PAIRS)
-    assert (trained.epoch, trained.image_size, trained.model.training) == (113, (512, 512), False)
+    assert (trained.epoch, trained.fitting.size, trained.model.training) == (113, (512, 512), False)
     assert trained.model.applied()["lmsa"] is True
     assert load_trained(tmp_path).path == tmp_path / "best_model.pth"
 
@@ -223,7 +223,7 @@ def test_a_trials_weights_and_its_checkpoint_load_with_what_they_are(tmp_path: P
     assert torch.equal(torch.get_rng_state(), state), "loading draws no random numbers"
     assert best.path.name == "best.safetensors"
     for trained in (best, last):
-        assert (trained.classes, trained.mirror_pairs, trained.image_size) == (
+        assert (trained.classes, trained.mirror_pairs, trained.fitting.size) == (
             CLASSES,
             MIRROR_PAIRS,
             (32, 32),

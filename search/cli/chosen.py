@@ -1,0 +1,63 @@
+"""What `search predict`, `export` and `submit` share: which trained model they work with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli import options as flag
+from search.errors import UserError
+from search.render.output import say
+from search.study.resolve import resolve_study, storage_url
+
+if TYPE_CHECKING:
+    from search.results.weights import ChosenWeights
+
+Trial = Annotated[
+    int | None,
+    typer.Option(
+        "--trial",
+        min=0,
+        max=flag.MOST,
+        help="With --study: which trial; by default the best, or the one that a confirmation settled on.",
+    ),
+]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", parser=flag.path_of, metavar="PATH", help="A file with weights, or the folder it is in."
+    ),
+]
+
+
+@contextmanager
+def chosen(
+    study: str | None,
+    trial: int | None,
+    model: Path | None,
+    storage: str | None,
+    runs: Path,
+    artifacts: str | None,
+    objective: str | None,
+) -> "Iterator[ChosenWeights]":
+    """The weights that these flags mean, for as long as this block lasts.
+
+    Raises:
+        UserError: they mean none, or two.
+    """
+    from search.results.weights import named_weights, trial_weights
+
+    if model is not None:
+        if trial is not None:
+            raise UserError("--trial: is a trial's number in a study; omit --model, or --trial")
+        yield named_weights(model, objective)
+    elif study is None:
+        raise UserError("no model; give --study NAME, perhaps with --trial N, or --model PATH")
+    else:
+        opened = resolve_study(storage_url(storage, runs), study, read_only=True)
+        with trial_weights(opened, trial, runs, artifacts or None) as weights:
+            if weights.why:
+                say(f"{weights.title}: {weights.why}")
+            yield weights

@@ -1,0 +1,102 @@
+"""`search predict`: masks for a folder of images."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from search.cli import options as flag
+from search.cli.chosen import Model, Trial, chosen
+from search.errors import UserError
+from search.render.output import say, write_json
+
+Images = Annotated[
+    Path, typer.Option("--images", parser=flag.path_of, metavar="PATH", help="Folder with the images.")
+]
+Out = Annotated[
+    Path,
+    typer.Option("--out", parser=flag.path_of, metavar="PATH", help="Folder for the masks; goes on there."),
+]
+Overlay = Annotated[bool, typer.Option("--overlay", help="Draw each mask over its image, too.")]
+Tta = Annotated[
+    Literal["none", "flip"],
+    typer.Option("--tta", help="flip: the mean over an image and its mirror image, for twice the time."),
+]
+Score = Annotated[
+    bool, typer.Option("--score", help="Score against the folder masks beside the folder of images.")
+]
+
+
+def predict(
+    images: Images,
+    out: Out,
+    study: flag.OptionalStudy = None,
+    trial: Trial = None,
+    model: Model = None,
+    overlay: Overlay = False,
+    tta: Tta = "none",
+    score: Score = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    artifacts: flag.Artifacts = None,
+    gpus: flag.Gpus = "auto",
+    device: flag.Device = None,
+    objective: flag.Objective = None,
+    as_json: flag.Json = False,
+) -> int:
+    """Write a mask for every image of a folder, by a trial's weights or others.
+
+    The same command goes on where it stopped.
+    """
+    from search.results.masks import claim_folder, images_in, means, predict_images, write_scores
+    from search.runtime.devices import find_devices
+    from search.runtime.signals import interruptible
+    from search.ui.progress import with_bar
+
+    truth = images.absolute().parent / "masks" if score else None
+    if truth is not None and not truth.is_dir():
+        raise UserError(f"--score: {truth}: no such folder; put the true masks there, or omit --score")
+    place = find_devices(gpus, None, device)[0]
+    place.confine()
+    results = []
+    with (
+        chosen(study, trial, model, storage, runs, artifacts, objective) as weights,
+        interruptible() as interrupt,
+    ):
+        with interrupt.at_once():
+            predictor = weights.part("predictor", "predict")(weights.config, weights.path, place.name)
+            found = images_in(images, predictor.suffixes)
+        claim_folder(out, predictor, tta == "flip", weights.title)
+        work = predict_images(predictor, found, out, flip=tta == "flip", overlay=overlay, truth=truth)
+        for result in with_bar(work, len(found), "predicting"):
+            results.append(result)
+            if interrupt:
+                break
+    if interrupt:
+        say(f"stopped after {len(results)} images; the same command goes on in {out}")
+        return interrupt.code
+    faults = [result for result in results if result.fault]
+    for result in faults:
+        say(str(result.fault))
+    scores = write_scores(out, results) if score else None
+    kept = sum(result.kept for result in results)
+    if as_json:
+        write_json(
+            {
+                "weights": weights.title,
+                "out": str(out),
+                "images": len(results),
+                "masks": sum((out / f"{result.image.stem}.png").exists() for result in results),
+                "kept": kept,
+                "faults": [{"image": str(each.image), "text": each.fault} for each in faults],
+                "scores": means(results) if score else None,
+            }
+        )
+    else:
+        print(out)
+        if scores is not None:
+            words = ", ".join(f"{name} {value:.4f}" for name, value in means(results).items())
+            print(f"{scores}: {words or 'nothing could be scored'}, means over images")
+    done = f"{len(results) - len(faults)} of {len(results)} images"
+    say(f"{done} by {weights.title}" + (f", {kept} masks of them there before" if kept else ""))
+    return 1 if faults else 0

@@ -1,0 +1,56 @@
+"""What an objective may offer for `search predict`, `export` and `submit`; all of it is optional.
+
+    predictor(config, weights, device) -> MaskPredictor
+    export_model(config, weights, folder) -> ExportedModel
+    export_onnx(config, weights, path) -> None
+    write_submission(config, weights, images, path, report) -> number of masks
+
+`weights` is a file that `train` left for `config`; or a file or folder that the user named, and `config` is
+None. Each raises DataError, in one line, where they cannot be used, and writes only where it is told to.
+`export_model` writes files that load without this program, `export_onnx` an ONNX file that it has compared
+with the model. `write_submission` makes and checks all that is handed in for the folder `images`, and calls
+`report(done, total)` as it goes on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class MaskPredictor(Protocol):
+    """Trained weights that predict masks of images in files.
+
+    Attributes:
+        identity: a text that changes with anything in the weights that changes a mask.
+        suffixes: of the names of image files, in lower case.
+    """
+
+    identity: str
+    suffixes: Sequence[str]
+
+    def predict(self, image: Path, mask: Path, *, flip: bool) -> None:
+        """Writes `mask`, a PNG in the image's own size; raises DataError where the image cannot be read.
+
+        Args:
+            flip: predict the mirror image, too, and take the mean of both.
+        """
+
+    def draw(self, image: Path, mask: Path, overlay: Path) -> None:
+        """Draws a mask over its image: a JPEG."""
+
+    def score(self, mask: Path, truth: Path) -> Mapping[str, float]:
+        """Scores of a mask by name; raises DataError where the true mask cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportedModel:
+    """What `export_model` wrote.
+
+    Attributes:
+        facts: about the model by name, as JSON has them.
+        usage: Markdown: how to load it, and what images it expects.
+    """
+
+    facts: Mapping[str, Any]
+    usage: str

@@ -1,0 +1,55 @@
+"""Which trial of a search is meant where nobody names one."""
+
+from search.analysis.confirmation import ConfigResult, Confirmation
+from search.errors import UserError, none_complete
+from search.retraining import confirm
+from search.retraining.study import retraining_studies
+from search.study.read import read_snapshot
+from search.study.study import Study
+
+
+def default_trial(study: Study) -> tuple[int, str]:
+    """The number of the trial to use, and why it is that one.
+
+    The trial with the best value; once a confirmation has settled which config is better on fresh seeds,
+    that config's trial. Either way the weights are the search's own, of one seed.
+
+    Raises:
+        UserError: the study retrains trials, of which none is the best. SearchError: no trial is complete.
+    """
+    if study.plan is not None:
+        raise UserError(
+            f"--study: {study.name!r} trains configs of {study.plan.of!r} again, so none is its best; "
+            f"name one with --trial, or use --study {study.plan.of}"
+        )
+    best = read_snapshot(study).best
+    if best is None:
+        raise none_complete(study.name)
+    answer = confirmation_of(study)
+    winner = None if answer is None else _settled(answer)
+    if answer is None or winner is None:
+        return best.number, "the best of the search"
+    number = winner.config.number
+    if number is None or number == best.number:
+        return best.number, "the best of the search, which fresh seeds confirm"
+    return number, (
+        f"by study {answer.study} its config is better on fresh seeds; the best of the search is trial "
+        f"{best.number}"
+    )
+
+
+def confirmation_of(study: Study) -> Confirmation | None:
+    """What fresh seeds say about the best of `study` so far; None where nothing was retrained."""
+    return next(map(confirm.answer, retraining_studies(study)["confirm"]), None)
+
+
+def _settled(answer: Confirmation) -> ConfigResult | None:
+    """The config that fresh seeds have shown to be the best; None while that is open."""
+    winner = answer.winner
+    if winner is None or not answer.ended:
+        return None
+    if winner.verdict == "better":
+        return winner
+    if all(result.verdict == "worse" for result in answer.contenders):
+        return answer.baseline
+    return None
