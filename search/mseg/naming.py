@@ -138,7 +138,7 @@ def _restarts(warmup: int, cycle: int, factor: int) -> Iterator[int]:
 
 
 def examples(folder: Path) -> Examples | None:
-    """The validation faces that the run in `folder` kept."""
+    """The validation images that the run in `folder` kept."""
     from search.mseg.gallery import read
 
     return read(folder)
@@ -170,5 +170,5 @@ vocabulary = Vocabulary(
     stand_in="drawn faces",
     examples=examples,
     examples_file=GALLERY,
-    example_words=("face", "faces"),
+    example_words=("image", "images"),
 ).scored_by(None)

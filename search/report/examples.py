@@ -47,8 +47,6 @@ def example_changes(before: Path, after: Path, vocabulary: Vocabulary) -> Exampl
     old, new = vocabulary.examples(before), vocabulary.examples(after)
     if old is None or new is None or list(old.names) != list(new.names):
         return None
-    if old.truth.shape != new.truth.shape:
-        return None
     difference = np.asarray(new.scores) - np.asarray(old.scores)
     order = np.argsort(difference, kind="stable")
     lost = [int(index) for index in order[:SHOWN] if difference[index] < 0]

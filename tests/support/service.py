@@ -142,7 +142,7 @@ class Search:
 
     # -- the study -------------------------------------------------------------------------------
 
-    def create(self, *overrides: str, trials: int | None = None) -> Study:
+    def create(self, *overrides: str, trials: int | None = None, data: Path | None = None) -> Study:
         """Creates the study in this process, or joins it, as `search start` does first."""
         from search.launcher.creation import StartOptions, open_or_create
 
@@ -153,7 +153,7 @@ class Search:
             study=STUDY,
             url=self.url,
             runs=self.folder / "runs",
-            data=None,
+            data=data,
             space=space,
             overrides=overrides,
             trials=trials,

@@ -28,7 +28,7 @@ def examples(data: ReportData, folder: Path) -> ReportSection:
     )
     blocks: list[Block] = [Paragraph(text)]
     if changes.pairs:
-        path = figures.FOLDER / f"{several}.png"
+        path = figures.FOLDER / f"{Path(vocabulary.examples_file or several).stem}.png"
         figures.examples(folder / path, changes.pairs)
         shows = f"The {several} that changed most: image, truth, baseline and best"
         caption = f"With the score of the {one}. Each run is shown at its best epoch."
