@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 STREET = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "light", "sign", "tree", "sky", "person", "car",
+    "road", "sidewalk", "building", "wall", "fence", "pole", "light", "sign", "tree", "sky", "person",
+    "car",
 )  # fmt: skip
 STREET_COLOURS = (
     (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
