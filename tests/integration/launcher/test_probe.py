@@ -1,11 +1,12 @@
 """What is refused before a study is created: a config that does not fit the data."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from search.errors import SpaceError
-from search.launcher.creation import probe
+from search.launcher.creation import StartOptions, probe
 from search.loading import constraints_of, load_objective
 from search.samplers.feasibility import feasible_share
 from search.spec.spec import Spec, load_spec, stock_space
@@ -64,3 +65,22 @@ def test_a_cap_below_every_model_is_refused_with_its_place(tmp_path: Path) -> No
         probe(capped(tmp_path, 1000), None)
     text = f"{CAP}: a model with 1,721,939 parameters is above 1,000; make it smaller or raise the cap"
     assert str(error.value) == f"{tmp_path}/space.yaml:5:11: none of 2 configs is feasible: {text}"
+
+
+def test_a_score_that_the_objective_lacks_is_refused_before_anything_trains() -> None:
+    spec = load_spec(stock_space(), profile="quick", overrides=[*SMALL, "study.score=val_iou"])
+    with pytest.raises(
+        SpaceError, match=r"^--set study\.score: 'val_iou' is not one of val_fscore, val_miou"
+    ):
+        probe(spec, None)
+
+
+def test_naming_the_default_score_is_naming_none(tmp_path: Path) -> None:
+    def document(*overrides: str) -> Any:
+        options = StartOptions(
+            study="s", url="", runs=tmp_path, data=None, space=stock_space(), overrides=overrides
+        )
+        return options.load("quick").document["study"]
+
+    assert document() == document("study.score=val_fscore") == document("study.score=null")
+    assert document("study.score=val_miou")["score"] == "val_miou"

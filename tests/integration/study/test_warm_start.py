@@ -162,6 +162,10 @@ DOCUMENTS = {
         ["direction maximize (now minimize)"],
     ),
     "another smoothing": (edited("smooth: 2", "smooth: 3"), ["smooth 2 (now 3)", "scored something else"]),
+    "another score": (
+        edited("smooth: 2", "smooth: 2\n  score: val_miou"),
+        ["score val F per image (now val mIoU)", "scored something else"],
+    ),
     "other data": (edited("version: 1", "version: 2"), ["data 1 (now 2)"]),
     "another constant": (
         edited("epochs: 1", "epochs: 3"),

@@ -498,7 +498,13 @@ def test_the_stock_file_is_the_full_protocol() -> None:
     spec = load_spec(STOCK)
     assert (spec.objective, spec.profiles, spec.notes) == ("search.mseg", ("quick", "smoke"), ())
     assert spec.study == StudySettings(
-        "maximize", 60, 5, 0.71, SamplerSettings("tpe", 42), PrunerSettings("median", {"control": 0.1})
+        "maximize",
+        60,
+        5,
+        0.71,
+        SamplerSettings("tpe", 42),
+        PrunerSettings("median", {"control": 0.1}),
+        score="val_fscore",
     )
     assert {name: (p.ends, p.log) for name, p in spec.space.by_name.items()} == {
         "model.dropout": ((0.0, 0.3), False),
