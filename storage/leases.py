@@ -109,8 +109,8 @@ class Leases:
     def beat_seconds(self) -> float:
         return self.seconds / BEATS_PER_LEASE
 
-    def join(self, device: str) -> None:
-        """Adds this worker to the study."""
+    def join(self, device: str) -> bool:
+        """Adds this worker to the study; False where that was deleted."""
         row = {
             "worker_id": self.worker_id,
             "study_id": self.study_id,
@@ -121,8 +121,13 @@ class Leases:
             "device": device,
             "state": "starting",
         }
+        # Locked against being deleted before this worker is seen.
+        study = select(studies.c.study_id).where(studies.c.study_id == self.study_id, is_tied())
         with self.engine.begin() as connection:
-            connection.execute(insert_or_ignore(connection, workers).values(**row, seen_at=now()))
+            exists = connection.scalar(study.with_for_update(read=True, key_share=True)) is not None
+            if exists:
+                connection.execute(insert_or_ignore(connection, workers).values(**row, seen_at=now()))
+        return exists
 
     def leave(self) -> None:
         """Records that this worker has left, and frees its device."""

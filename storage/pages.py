@@ -122,6 +122,26 @@ def _note(prefix: str, text: str, version: int) -> dict[str, str | int]:
     return {f"{prefix}_ver": version, **{f"{prefix}_str:{n}": part for n, part in enumerate(parts)}}
 
 
+def artifact_ids(engine: Engine, study_id: int) -> list[str]:
+    """The ids of all artifacts of a study and its trials."""
+    of_trials = select(trial_system_attributes.c.key).join(
+        trials, trials.c.trial_id == trial_system_attributes.c.trial_id
+    )
+    own = study_system_attributes.c
+    with engine.connect() as connection:
+        keys = [
+            *connection.scalars(
+                select(own.key).where(own.study_id == study_id, own.key.startswith(ARTIFACT))
+            ),
+            *connection.scalars(
+                of_trials.where(
+                    trials.c.study_id == study_id, trial_system_attributes.c.key.startswith(ARTIFACT)
+                )
+            ),
+        ]
+    return [key.removeprefix(ARTIFACT) for key in keys]
+
+
 def drop(
     engine: Engine, study_id: int, store: "ArtifactStore", filename: str, numbers: Collection[int]
 ) -> None:

@@ -228,6 +228,12 @@ trial_system_attributes = _optunas(
     "trial_system_attributes", "trial_system_attribute_id", trial_id=Integer, key=NAME, value_json=Text
 )
 
+heartbeats = _optunas("trial_heartbeats", "trial_heartbeat_id", trial_id=Integer)
+
+study_user_attributes = _optunas(
+    "study_user_attributes", "study_user_attribute_id", study_id=Integer, key=NAME, value_json=Text
+)
+
 study_system_attributes = _optunas(
     "study_system_attributes", "study_system_attribute_id", study_id=Integer, key=NAME, value_json=Text
 )

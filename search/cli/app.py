@@ -23,6 +23,7 @@ from search.cli.check import check
 from search.cli.compare import compare
 from search.cli.confirm import confirm
 from search.cli.dashboard import dashboard
+from search.cli.delete import delete
 from search.cli.imports import import_runs
 from search.cli.predict import predict
 from search.cli.replay import replay
@@ -52,6 +53,7 @@ COMMANDS = (
     best,
     check,
     stop,
+    delete,
     dashboard,
     compare,
     confirm,

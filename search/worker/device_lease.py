@@ -22,7 +22,9 @@ def acquire_device(
     A holder that may be dead is given until its lease ends to show a heartbeat. So a container that was
     killed and started again gets its GPU back.
     """
-    retry_until_answered(partial(leases.join, devices[0].label), interrupt, heartbeat)
+    if not retry_until_answered(partial(leases.join, devices[0].label), interrupt, heartbeat):
+        heartbeat.study_deleted = True
+        raise LeaveTrial
     requests = {
         device.key: DeviceRequest(device.key, device.label, device.share)
         for device in devices

@@ -26,6 +26,7 @@ from search.objective import EpochResult
 FOLDER = "trial-{:04d}"
 WORK = ".work-"
 MARK = ".epoch"
+PUBLISHED = ".published"  # in the study's folder: names of the files that its trials have published
 UNREPORTED = ".unreported"
 LOG = "log.txt"
 FREE_BYTES = 100 * 2**20  # without which no trial begins: several checkpoints of the stock model
@@ -117,10 +118,18 @@ class Workspace:
                 keep(public)
                 beside.replace(public)
             self.epoch = epoch
+            self._list_published()
             mark = self.work.parent / MARK
             mark.write_text(f"{self._study} {epoch}")
             mark.replace(self.published / MARK)
             (self.work.parent / UNREPORTED).unlink(missing_ok=True)
+
+    def _list_published(self) -> None:
+        """Adds the names of this trial's files to the study's list: what is not in it is a user's own."""
+        with (self.published.parent / PUBLISHED).open("a+") as file:
+            file.seek(0)
+            new = {path.name for path in _files(self.work)} - set(file.read().splitlines())
+            file.writelines(f"{name}\n" for name in sorted(new))
 
     def close(self) -> None:
         """Removes this and earlier owners' folders: the trial has ended."""
