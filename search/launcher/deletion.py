@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from search.errors import SearchError, StudyError
+from search.errors import StudyError
 from search.loading import vocabulary_of
 from search.objective import PICTURE
 from search.recorded_run import CONFIG, HISTORY
@@ -114,11 +114,10 @@ class Written:
 
 def _written(study: Study, runs: Path) -> Written:
     folder = folder_of(study, runs)
-    names = {CONFIG, HISTORY, PICTURE, LOG, MARK, *CHECKPOINTS}
+    examples = vocabulary_of(study.spec.objective).examples_file
+    names = {CONFIG, HISTORY, PICTURE, LOG, MARK, examples, *CHECKPOINTS}
     with suppress(FileNotFoundError):  # an older version kept no list
         names |= set((folder / PUBLISHED).read_text().splitlines())
-    with suppress(SearchError):  # its objective need not be here
-        names.add(vocabulary_of(study.spec.objective).examples_file)
     numbers = [row.number for row in reads.trial_rows(study.engine, study.id)]
     return Written(folder, numbers, names, pages.artifact_ids(study.engine, study.id))
 

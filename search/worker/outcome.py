@@ -8,13 +8,15 @@ trusted.
 import errno
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from search.errors import MachineError, NoFeasibleConfig, SearchError
+from search.errors import MachineError, NoFeasibleConfig, SearchError, UserError
 from search.objective import EpochResult
 from search.pruners.pruner import Decision
+from search.recorded_run import HISTORY, read_columns
 from search.records import ReasonCode
 from search.scoring import best_mean, epoch_of_best
 from search.spec.spec import Spec
@@ -75,6 +77,23 @@ class OwnedTrial:
         self.scores.setdefault(result.epoch, result.score)  # a reported score is never replaced
         self.last = result
         self.waiting.append(result)
+
+    def add_forgotten(self, resumed: EpochResult, column: str) -> None:
+        """Adds the epochs before `resumed` that the database lacks, as one restored from a backup does.
+
+        Their scores are beside the checkpoint or, where that came from the store, in its `history.json`.
+
+        Args:
+            column: of that file, with the study's score.
+        """
+        known: dict[int, float | None] = {}
+        with suppress(UserError):  # the objective keeps none
+            known |= enumerate(read_columns(self.workspace.work / HISTORY, column)[column], 1)
+        known |= self.workspace.scores
+        for epoch in range(1, resumed.epoch):
+            score = known.get(epoch)
+            if epoch not in self.scores and score is not None:
+                self.add(EpochResult(epoch=epoch, epochs=resumed.epochs, score=score))
 
     @property
     def epoch(self) -> int | None:

@@ -50,7 +50,7 @@ def give_back(
     try:
         stored = store_waiting(leases, heartbeat, trial)
         if stored and unpublished is not None:
-            workspace.publish(unpublished)
+            workspace.publish(unpublished, trial.scores)
     except LeaveTrial:
         stored = True  # by the worker that continues the trial already
     if stored:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import NoDevice, StudyError
-from search.loading import configure, constraints_of, describe, load_objective, train
+from search.loading import configure, constraints_of, describe, load_objective, train, vocabulary_of
 from search.objective import Params, Run
 from search.pruners.pruner import Pruner
 from search.pruners.registry import build_pruner
@@ -152,7 +152,7 @@ class Worker:
         self.heartbeat.hold(lease)
         trial = OwnedTrial(lease, Workspace(self.folder, lease.number, self.id, self.sync.token.hex))
         try:
-            for result in trial.workspace.open(lease.left_by):
+            for result in trial.workspace.open(lease.left_by, begun=lease.attempt > 1):
                 trial.add(result)
             with trial_log(trial.workspace.published):
                 self._take_over(trial)
@@ -204,6 +204,8 @@ class Worker:
                     if not result.finite:
                         return outcome.diverged(result)
                     outcome.check_applied(params, result.applied)
+                    if result.resumed:
+                        trial.add_forgotten(result, vocabulary_of(self.study.spec.objective).score_column)
                     trial.add(result)
                     self._report(trial)
                     decision = self.pruner.decide(trial.lease, params, result, self.heartbeat.reachable)
@@ -241,7 +243,7 @@ class Worker:
         self.heartbeat.epoch(result, trial.scores[best])
         log.info("epoch %d of %d: %.4f", result.epoch, result.epochs, result.score)
         if self.heartbeat.reachable and store_waiting(self.leases, self.heartbeat, trial):
-            trial.workspace.publish(result.epoch)
+            trial.workspace.publish(result.epoch, trial.scores)
             self.sync.upload_if_affordable(trial.lease, trial.workspace)
         else:
             trial.workspace.note_unreported(trial.waiting)
@@ -253,7 +255,7 @@ class Worker:
             self._confirm(partial(self.leases.report, lease, result.epoch, result.epochs, result.score))
         # Where nothing waited, nothing has confirmed the lease: a worker that was frozen notices here.
         self._confirm(partial(self.leases.renew, lease))
-        trial.workspace.publish(trial.epoch or trial.workspace.epoch)
+        trial.workspace.publish(trial.epoch or trial.workspace.epoch, trial.scores)
         value, attributes = outcome.value_and_attributes(self.study.spec, trial, end)
         page = build_page(self.sync, trial, end, attributes, self._should_stop)
         attributes = {"worker": self.id, **attributes}

@@ -5,7 +5,8 @@
 
 A worker that was taken for dead may still write for a while, but only into its own folder, never over the
 files its successor continues. Publishing links files where the file system can, so it costs no time and no
-space. A file `.epoch` holds the published epoch until the trial ends.
+space. Until the trial ends, a file `.epoch` holds the published epoch and all scores up to it: a database
+that was restored from a backup lacks the last ones.
 
 While the database is away nothing is published, and `.unreported` in the owner's folder lists the results
 that are still to be reported. If that owner dies or falls silent, the next one continues there.
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -49,10 +50,13 @@ class Workspace:
         # Named like the trial's folder, since an objective may record the name of its folder.
         self.work = self._folder_of(owner) / self.published.name
         self.epoch = 0
+        self.scores: dict[int, float] = {}
         self._study = study_token
 
-    def open(self, left_by: str | None = None) -> list[EpochResult]:
+    def open(self, left_by: str | None = None, *, begun: bool = True) -> list[EpochResult]:
         """Starts from the checkpoint on this machine; `epoch` is then its epoch, 0 where there is none.
+
+        `scores` are then those of its epochs, as far as they were written down.
 
         Published files are copied, so that no open file is shared. Files of a study of the same name in
         another database are not continued.
@@ -60,6 +64,8 @@ class Workspace:
         Args:
             left_by: the previous owner, dead or silent. Its folder is continued where it holds results
                 that are still to be reported.
+            begun: whether this trial had an owner before. If not, what is there is of a trial that a
+                restored database has forgotten, which may have had another config.
 
         Returns:
             Those results, in order.
@@ -68,7 +74,8 @@ class Workspace:
             self.epoch = unreported[-1].epoch
             return unreported
         self._empty()
-        self.epoch = self._marked()
+        if begun:
+            self.epoch, self.scores = self._marked()
         if self.epoch:
             for path in _files(self.published):
                 shutil.copy2(path, self.work / path.name)
@@ -105,8 +112,12 @@ class Workspace:
         beside.write_text(json.dumps({"study": self._study, "results": results}))
         beside.replace(self.work.parent / UNREPORTED)
 
-    def publish(self, epoch: int) -> None:
-        """Publishes this owner's files after `epoch`. Call it only while the lease is confirmed."""
+    def publish(self, epoch: int, scores: Mapping[int, float]) -> None:
+        """Publishes this owner's files after `epoch`. Call it only while the lease is confirmed.
+
+        Args:
+            scores: of the trial's epochs so far.
+        """
         with _blocks_freed_later() as keep:
             for path in _files(self.work):
                 public = self.published / path.name
@@ -120,7 +131,7 @@ class Workspace:
             self.epoch = epoch
             self._list_published()
             mark = self.work.parent / MARK
-            mark.write_text(f"{self._study} {epoch}")
+            mark.write_text(f"{self._study} {epoch} {json.dumps(list(scores.items()))}")
             mark.replace(self.published / MARK)
             (self.work.parent / UNREPORTED).unlink(missing_ok=True)
 
@@ -174,12 +185,14 @@ class Workspace:
     def _folder_of(self, owner: str) -> Path:
         return self.published / f"{WORK}{owner[:8]}"
 
-    def _marked(self) -> int:
+    def _marked(self) -> tuple[int, dict[int, float]]:
+        """The published epoch and the scores up to it; an older version wrote no scores."""
         try:
-            study, epoch = (self.published / MARK).read_text().split()
+            study, epoch, *scores = (self.published / MARK).read_text().split(maxsplit=2)
+            marked = int(epoch), dict(json.loads(scores[0])) if scores else {}
         except (FileNotFoundError, ValueError):
-            return 0
-        return int(epoch) if study == self._study else 0
+            return 0, {}
+        return marked if study == self._study else (0, {})
 
 
 def check_folder(runs: Path) -> None:

@@ -347,7 +347,7 @@ def test_what_was_not_reported_goes_from_owner_to_owner(tmp_path: Path) -> None:
         assert after.open(before) == unreported
         assert (after.epoch, (after.work / "last.pt").read_text()) == (3, "epoch 3")
     assert (first.work / "last.pt").exists()
-    third.publish(3)
+    third.publish(3, {})
     assert Workspace(tmp_path, 0, "d" * 32, "study").open("c" * 32) == [], "it was reported"
     assert Workspace(tmp_path, 0, "e" * 32, "another study").open("a" * 32) == []
 
