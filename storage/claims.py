@@ -4,16 +4,21 @@ A slot of the budget and its trial are created together, so that the number of s
 trials at every instant. A trial without a live owner is handed out before a new slot is.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from storage import hours
+from storage.attributes import set_study_attribute, study_attribute
 from storage.clock import now, utc
 from storage.processes import Process
 from storage.studies import lock, mark_alive, undo_clock_jump
 from storage.tables import is_tied, leases, studies, takeovers, trials, workers
+
+LEASE_SECONDS = "search:lease_seconds"
+"""Key of the length of a study's leases among its attributes."""
 
 Refusal = Literal["wait", "spent", "stopped", "deleted"]
 """Why there is no lease: others still train the last trials; the budget is used up; the study was asked to
@@ -91,6 +96,28 @@ def claim(connection: Connection, study_id: int, claimant: Claimant) -> Lease | 
     if claimed < study.trials and not hours.spent(connection, study_id):
         return _create(connection, study_id, claimed, claimant.worker_id)
     return "wait" if unfinished else "spent"
+
+
+def living(connection: Connection, study_ids: Sequence[int], claimant: Claimant) -> list[Row[Any]]:
+    """The other workers of these studies that `claimant` would not find dead, by host."""
+    query = (
+        select(workers, studies.c.resumed_at, now().label("now"))
+        .join(studies, studies.c.study_id == workers.c.study_id)
+        .where(workers.c.study_id.in_(study_ids), workers.c.worker_id != claimant.worker_id)
+        .order_by(workers.c.host, workers.c.pid)
+    )
+    return [row for row in connection.execute(query) if not claimant.finds_dead(row, row.seen_at)]
+
+
+def lease_seconds(connection: Connection, study_id: int, claimant: Claimant) -> float:
+    """How long the study's leases last: as its living workers have it, else as `claimant` from now on."""
+    stored = study_attribute(connection, study_id, LEASE_SECONDS)
+    if stored is not None and stored != claimant.seconds:
+        patient = replace(claimant, seconds=max(stored, claimant.seconds))
+        if living(connection, [study_id], patient):
+            return float(stored)
+    set_study_attribute(connection, study_id, LEASE_SECONDS, claimant.seconds)
+    return claimant.seconds
 
 
 def _unfinished(connection: Connection, study_id: int) -> list[Row[Any]]:

@@ -5,11 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, delete, select
 
-from storage import tables
-from storage.claims import Claimant
-from storage.clock import now
+from storage.claims import Claimant, living
 from storage.studies import drop_rows, lock
-from storage.tables import optuna_studies, optuna_tables, studies, trials, workers
+from storage.tables import optuna_studies, optuna_tables, trials
 
 
 def delete_studies(engine: Engine, study_ids: Sequence[int], claimant: Claimant) -> list[Row[Any]]:
@@ -20,28 +18,13 @@ def delete_studies(engine: Engine, study_ids: Sequence[int], claimant: Claimant)
     """
     with engine.begin() as connection:
         for study_id in sorted(study_ids):
-            connection.execute(lock(study_id))
-            # No worker can join from here on: see `Leases.join`.
-            ours = select(studies.c.study_id).where(studies.c.study_id == study_id)
-            connection.execute(ours.with_for_update())
-        living = [
-            row for row in _workers(connection, study_ids) if not claimant.finds_dead(row, row.seen_at)
-        ]
-        if not living:
+            connection.execute(lock(study_id))  # no worker can join from here on
+        workers = living(connection, study_ids, claimant)
+        if not workers:
             for study_id in study_ids:
                 drop_rows(connection, study_id)
                 _drop_optunas(connection, study_id)
-        return living
-
-
-def _workers(connection: Connection, study_ids: Sequence[int]) -> list[Row[Any]]:
-    query = (
-        select(workers, studies.c.resumed_at, now().label("now"))
-        .join(studies, studies.c.study_id == workers.c.study_id)
-        .where(workers.c.study_id.in_(study_ids))
-        .order_by(workers.c.host, workers.c.pid)
-    )
-    return list(connection.execute(query))
+        return workers
 
 
 def _drop_optunas(connection: Connection, study_id: int) -> None:
@@ -51,5 +34,5 @@ def _drop_optunas(connection: Connection, study_id: int) -> None:
     for table in others:
         if "trial_id" in table.c:
             connection.execute(delete(table).where(table.c.trial_id.in_(its_trials)))
-    for table in (*(table for table in others if "study_id" in table.c), trials, tables.optuna_studies):
+    for table in (*(table for table in others if "study_id" in table.c), trials, optuna_studies):
         connection.execute(delete(table).where(table.c.study_id == study_id))

@@ -29,7 +29,7 @@ from storage.environment import seconds
 from storage.pages import Page
 from storage.points import Stored
 from storage.processes import Process
-from storage.studies import Stop, mark_alive
+from storage.studies import Stop, lock, mark_alive
 from storage.tables import (
     devices,
     holds_lease,
@@ -44,7 +44,6 @@ from storage.tables import (
 
 LEASE_SECONDS = seconds("SEARCH_LEASE_SECONDS", 30.0)
 """How long an owner may be silent. The same for all workers of a study; tests shorten it."""
-
 BEATS_PER_LEASE = 6
 
 
@@ -86,6 +85,7 @@ class Leases:
 
     Attributes:
         device: what this worker holds by `storage.devices.claim`; None on a CPU.
+        study_seconds: the length of the study's leases, once this worker has tried to join.
     """
 
     def __init__(
@@ -104,13 +104,17 @@ class Leases:
         self.seconds = seconds
         self.claimant = Claimant(worker_id, process, seconds)
         self.device: str | None = None
+        self.study_seconds = seconds
 
     @property
     def beat_seconds(self) -> float:
         return self.seconds / BEATS_PER_LEASE
 
     def join(self, device: str) -> bool:
-        """Adds this worker to the study; False where that was deleted."""
+        """Adds this worker to the study; False where that was deleted or has leases of another length.
+
+        The length is that of the workers that are there: `study_seconds`. Who comes first sets it.
+        """
         row = {
             "worker_id": self.worker_id,
             "study_id": self.study_id,
@@ -121,13 +125,17 @@ class Leases:
             "device": device,
             "state": "starting",
         }
-        # Locked against being deleted before this worker is seen.
-        study = select(studies.c.study_id).where(studies.c.study_id == self.study_id, is_tied())
         with self.engine.begin() as connection:
-            exists = connection.scalar(study.with_for_update(read=True, key_share=True)) is not None
-            if exists:
-                connection.execute(insert_or_ignore(connection, workers).values(**row, seen_at=now()))
-        return exists
+            connection.execute(lock(self.study_id))
+            study = select(studies.c.study_id).where(studies.c.study_id == self.study_id, is_tied())
+            if connection.scalar(study) is None:
+                return False
+            claimant = Claimant(self.worker_id, self.process, self.seconds)
+            self.study_seconds = claims.lease_seconds(connection, self.study_id, claimant)
+            if self.study_seconds != self.seconds:
+                return False
+            connection.execute(insert_or_ignore(connection, workers).values(**row, seen_at=now()))
+        return True
 
     def leave(self) -> None:
         """Records that this worker has left, and frees its device."""

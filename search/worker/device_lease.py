@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from search.errors import NoDevice
+from search.errors import NoDevice, StudyError
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.worker.heartbeat import Heartbeat
@@ -23,6 +23,12 @@ def acquire_device(
     killed and started again gets its GPU back.
     """
     if not retry_until_answered(partial(leases.join, devices[0].label), interrupt, heartbeat):
+        if leases.study_seconds != leases.seconds:
+            theirs = f"{leases.study_seconds:g}"
+            raise StudyError(
+                f"SEARCH_LEASE_SECONDS: is {leases.seconds:g} here and {theirs} for the workers that train "
+                f"this study; set it to {theirs} here, too"
+            )
         heartbeat.study_deleted = True
         raise LeaveTrial
     requests = {

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search.errors import MachineError, NoFeasibleConfig, SearchError, UserError
+from search.loading import vocabulary_of
 from search.objective import EpochResult
 from search.pruners.pruner import Decision
 from search.recorded_run import HISTORY, read_columns
@@ -78,22 +79,23 @@ class OwnedTrial:
         self.last = result
         self.waiting.append(result)
 
-    def add_forgotten(self, resumed: EpochResult, column: str) -> None:
-        """Adds the epochs before `resumed` that the database lacks, as one restored from a backup does.
+    def add_with_forgotten(self, result: EpochResult, objective: str) -> None:
+        """Adds a result and, where training resumes, the epochs before it that the database lacks.
 
-        Their scores are beside the checkpoint or, where that came from the store, in its `history.json`.
-
-        Args:
-            column: of that file, with the study's score.
+        A database restored from a backup does. Their scores are beside the checkpoint or, where that came
+        from the store, in its `history.json`.
         """
-        known: dict[int, float | None] = {}
-        with suppress(UserError):  # the objective keeps none
-            known |= enumerate(read_columns(self.workspace.work / HISTORY, column)[column], 1)
-        known |= self.workspace.scores
-        for epoch in range(1, resumed.epoch):
-            score = known.get(epoch)
-            if epoch not in self.scores and score is not None:
-                self.add(EpochResult(epoch=epoch, epochs=resumed.epochs, score=score))
+        if result.resumed:
+            known: dict[int, float | None] = {}
+            with suppress(UserError):  # the objective keeps none
+                column = vocabulary_of(objective).score_column
+                known |= enumerate(read_columns(self.workspace.work / HISTORY, column)[column], 1)
+            known |= self.workspace.scores
+            for epoch in range(1, result.epoch):
+                score = known.get(epoch)
+                if epoch not in self.scores and score is not None:
+                    self.add(EpochResult(epoch=epoch, epochs=result.epochs, score=score))
+        self.add(result)
 
     @property
     def epoch(self) -> int | None:

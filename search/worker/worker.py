@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import NoDevice, StudyError
-from search.loading import configure, constraints_of, describe, load_objective, train, vocabulary_of
+from search.loading import configure, constraints_of, describe, load_objective, train
 from search.objective import Params, Run
 from search.pruners.pruner import Pruner
 from search.pruners.registry import build_pruner
@@ -204,9 +204,7 @@ class Worker:
                     if not result.finite:
                         return outcome.diverged(result)
                     outcome.check_applied(params, result.applied)
-                    if result.resumed:
-                        trial.add_forgotten(result, vocabulary_of(self.study.spec.objective).score_column)
-                    trial.add(result)
+                    trial.add_with_forgotten(result, self.study.spec.objective)
                     self._report(trial)
                     decision = self.pruner.decide(trial.lease, params, result, self.heartbeat.reachable)
                     if decision.control and trial.control is None:
