@@ -497,6 +497,29 @@ def test_scores_are_the_metric_whatever_the_batch(
             assert mean == pytest.approx(np.mean(by_class[name]), abs=1e-7)
 
 
+def test_in_a_study_by_mean_iou_an_image_is_scored_by_its_own(root: Path, weights: Path) -> None:
+    model = predictor(SMALL, len(CLASSES), torch.device("cpu")).model.eval()
+    model.load_state_dict(safetensors.torch.load_file(weights))
+    scores = []
+    for path in sorted((root / "test" / "images").iterdir()):
+        image = Image.open(path).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        truth = np.asarray(Image.open(root / "test" / "masks" / path.name))
+        pixels = torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy()).float() / 255
+        with torch.inference_mode():
+            found = model(pixels[None], size=truth.shape)[0].argmax(0).numpy()
+        scores.append(
+            np.mean(
+                [
+                    np.sum((found == c) & (truth == c)) / np.sum((found == c) | (truth == c))
+                    for c in np.union1d(found, truth)
+                ]
+            )
+        )
+    np.testing.assert_allclose(
+        score_test(SMALL, weights, root, "cpu", "val_miou").scores, scores, atol=1e-7
+    )
+
+
 def test_a_test_split_changes_nothing_else(root: Path) -> None:
     """Not even where its masks are no masks: nothing looks at it."""
     for path in (root / "test" / "masks").iterdir():

@@ -157,3 +157,23 @@ def test_a_stage_with_a_dropout_of_its_own_ends_the_training(
 
     with pytest.raises(RuntimeError, match="dropout by stage"):
         first_epoch(tmp_path, monkeypatch, tamper)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "muon"])
+@pytest.mark.parametrize("option", ["momentum", "weight_decay"])
+def test_an_option_of_any_optimiser_is_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, option: str
+) -> None:
+    sampled = {"optimizer.kind": kind, f"optimizer.{option}": 0.25}
+    for name, value in sampled.items():
+        monkeypatch.setitem(SAMPLED, name, value)
+
+    def tamper(learner: Learner) -> Learner:
+        for group in learner.optimizer.param_groups:
+            if option in group:
+                group[option] = 0.5
+        return learner
+
+    result = first_epoch(tmp_path, monkeypatch, tamper)
+    with pytest.raises(RuntimeError, match=rf"^optimizer\.{option}: .* was sampled, but the trainer uses"):
+        check_applied(sampled, result.applied)
