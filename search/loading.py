@@ -1,4 +1,4 @@
-"""Importing the objective that `objective:` in space.yaml names, and asking for what it may leave out."""
+"""Importing the modules that space.yaml names, and asking an objective for what it may leave out."""
 
 import contextlib
 import importlib
@@ -18,32 +18,40 @@ STOCK = "search.mseg"
 """The objective whose names recorded runs have if no study says otherwise."""
 
 ALLOWED = "SEARCH_OBJECTIVE"
-"""The variable that names the only objective that may be imported on this machine."""
+"""The variable with the only modules that a study may have this machine import, by commas."""
 
 OUR_PACKAGES = ("search", "storage")
 OUR_FOLDER = Path(__file__).resolve().parents[1]
 
 
 def load_objective(name: str) -> Any:
-    """The module `name`; raises SpaceError if it cannot be imported or has no `train`.
+    """The module `name`; raises SpaceError if it cannot be imported or has no `train`."""
+    module = load_module("objective", name)
+    if not callable(getattr(module, "train", None)):
+        raise SpaceError(f"objective: {name} has no function train(config, run)", parameter="objective")
+    return module
+
+
+def load_module(setting: str, name: str) -> ModuleType:
+    """The module `name`, which `setting` of a study's document asks for.
 
     The working folder is searched last, so that no folder in it shadows an installed package.
+
+    Raises:
+        SpaceError: it cannot be imported, or may not be on this machine.
     """
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    wrong = partial(SpaceError, parameter="objective")
-    allowed = os.environ.get(ALLOWED, "").strip()
-    if allowed and name != allowed:  # whoever can write the database chooses the name
+    wrong = partial(SpaceError, parameter=setting)
+    allowed = [each.strip() for each in os.environ.get(ALLOWED, "").split(",") if each.strip()]
+    if allowed and name not in allowed:  # whoever can write the database chooses the name
         raise wrong(
-            f"objective: {name} is not {allowed}, the only one that --objective or {ALLOWED} allows here"
+            f"{setting}: {name} is not {' or '.join(allowed)}, which --objective or {ALLOWED} allows here"
         )
     try:
-        module = importlib.import_module(name)
+        return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # a script without a guard may exit when it is imported
-        raise wrong(f"objective: {_reason(name, error)}") from error
-    if not callable(getattr(module, "train", None)):
-        raise wrong(f"objective: {name} has no function train(config, run)")
-    return module
+        raise wrong(f"{setting}: {_reason(name, error)}") from error
 
 
 def _reason(name: str, error: BaseException) -> str:
@@ -140,11 +148,12 @@ def _short(value: Any) -> str:
     return f"{' '.join(repr(value).split())[:60]} ({type(value).__name__})"
 
 
-def check(objective: Any, config: Any, description: Description) -> None:
-    """Has the objective check a config against its data; raises SpaceError if they do not fit."""
+def check_each(objective: Any, configs: Sequence[Any], description: Description | None) -> None:
+    """Has the objective check configs against its data; raises SpaceError if one does not fit."""
     function = getattr(objective, "check", None)
-    if function:
-        function(config, description)
+    if function and description is not None:
+        for config in configs:
+            function(config, description)
 
 
 def constraints_of(

@@ -132,9 +132,9 @@ Objective = Annotated[
     str | None,
     typer.Option(
         "--objective",
-        metavar="MODULE",
+        metavar="MODULE,...",
         callback=allow_objective,
-        help="Import no objective but this one: refuse a study that names another.",
+        help="Import no objective or model but from these modules: refuse a study that names another.",
         envvar="SEARCH_OBJECTIVE",
     ),
 ]

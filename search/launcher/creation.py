@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SpaceError, StudyError, UserError
-from search.loading import check, check_score, configure, constraints_of, describe, load_objective
+from search.loading import check_each, check_score, configure, constraints_of, describe, load_objective
 from search.objective import Description
 from search.pruners.registry import build_pruner
 from search.retraining.stages import made_stages
@@ -283,9 +283,7 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
             for params in [*each.space.corners(), *each.known_params()]
         ]
         description = describe(objective, configs[0], data)
-        if description is not None:
-            for config in configs:
-                check(objective, config, description)
+        check_each(objective, configs, description)
         check_feasible(spec, constraints_of(objective, description))
         return description
     except SpaceError as error:

@@ -1,4 +1,4 @@
-"""The stock objective: MicroSegFormer on faces. It knows neither Optuna nor SQL.
+"""The stock objective: semantic segmentation. It knows neither Optuna nor SQL.
 
 Importing this package loads neither torch nor pydantic, so that reading a study stays fast: each function
 imports what it needs when it is called.
@@ -63,7 +63,9 @@ def describe(config: "Config", data: Path | None) -> Description:
 
 
 def check(config: "Config", description: Description) -> None:
-    """SpaceError if the training images do not fill a batch."""
+    """SpaceError if the training images do not fill a batch, or an imported model does not fit them."""
+    from search.mseg.models.registry import check
+
     batch, name = config.trainer.batch_size, "trainer.batch_size"
     # Where `train_limit` is searched, the description has that of another config.
     images = min(description.train, config.data.train_limit or description.train)
@@ -71,6 +73,7 @@ def check(config: "Config", description: Description) -> None:
         raise SpaceError(
             f"{name}: {batch} is more than the {images} training images; make it smaller", parameter=name
         )
+    check(config.model, description.classes, config.data.image_size)
 
 
 def constraints(config: "Config", description: Description | None) -> Sequence[Constraint]:

@@ -53,7 +53,11 @@ def write_weights(folder: Path, weights: Mapping[str, Tensor], about: Mapping[st
         weights: a state dict.
         about: the file's metadata, each value written as JSON.
     """
-    tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
+    # Copies: the format has no tensors that share memory, as tied weights do.
+    tensors = {
+        name: tensor.detach().clone(memory_format=torch.contiguous_format)
+        for name, tensor in weights.items()
+    }
     metadata = {key: json.dumps(value) for key, value in about.items()}
     # Not save_file: that makes a file only its owner may read, whatever the umask.
     (folder / f"{WEIGHTS}.tmp").write_bytes(safetensors.torch.save(tensors, metadata))

@@ -74,10 +74,14 @@ class Config:
         for name, value in params.items():
             if (name, value) in FORMER.items():
                 continue
-            if name not in SETTINGS:
+            setting = next((each for each in OPEN if name.startswith(f"{each}.")), name)
+            if setting not in SETTINGS:
                 raise SpaceError(f"{name}: no such setting{_nearest(name)}", parameter=name)
-            section, leaf = name.split(".")
-            given[section][leaf] = value
+            *path, last = name.split(".")
+            section: dict[str, Any] = given
+            for part in path:
+                section = section.setdefault(part, {})
+            section[last] = value
         return cls(**{name: _section(name, values) for name, values in given.items()})
 
     def to_params(self) -> dict[str, Any]:
@@ -114,6 +118,9 @@ SETTINGS = tuple(
     for leaf in (section.settings() if issubclass(section, Section) else section.model_fields)
 )
 """The dotted name of every setting there is."""
+
+OPEN = ("model.arguments",)
+"""Settings that take whatever names are below them, as a dict."""
 
 
 def _section(name: str, values: dict[str, Any]) -> Any:

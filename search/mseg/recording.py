@@ -75,6 +75,7 @@ def recorded(config: Config, run: Run, data: SegmentationData, precision: torch.
         },
         "model": {
             "name": config.model.kind,
+            **({"kind": config.model.kind} if "name" in config.model.options else {}),
             "num_classes": len(data.classes),
             **{RECORDED_OPTIONS.get(name, name): value for name, value in config.model.options.items()},
         },

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import NoDevice, StudyError
-from search.loading import configure, constraints_of, describe, load_objective, train
+from search.loading import check_each, configure, constraints_of, describe, load_objective, train
 from search.objective import Params, Run
 from search.pruners.pruner import Pruner
 from search.pruners.registry import build_pruner
@@ -118,11 +118,11 @@ class Worker:
         return interrupt.code if interrupt else 0
 
     def _prepare(self) -> None:
-        """Loads what trains; raises UserError where this machine has other data than the study."""
+        """Loads what trains; raises UserError where this machine lacks that or has other data."""
         self.device.confine()
-        example = next(self.study.spec.space.corners())
-        description = describe(self.objective, configure(self.objective, example), self.data)
-        check_data(self.study, description)
+        configs = [configure(self.objective, params) for params in self.study.spec.space.corners()]
+        check_data(self.study, description := describe(self.objective, configs[0], self.data))
+        check_each(self.objective, configs, description)
         self.constraints = constraints_of(self.objective, description)
         self._retry(lambda: (self.pruner, self.sync.token))  # read now, needed when the database is away
 

@@ -69,7 +69,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"schedule.warmup_epochs": 9, "trainer.epochs": 9}, "schedule.warmup_epochs", "9 is not below"),
     ({"schedule.restart_epochs": 0}, "schedule.restart_epochs", "0 should be"),
     ({"schedule.restart_factor": [1, 2]}, "schedule.restart_factor", "[1, 2] should be a valid integer"),
-    ({"model.kind": "unet"}, "model.kind", "'unet' is not one of microsegformer"),
+    ({"model.kind": "unett"}, "model.kind", "'unett' is not one of deeplab, import, microsegformer, unet"),
     ({"model.dropout": 1.5}, "model.dropout", "1.5 should be"),
     ({"model.lmsa": "yes"}, "model.lmsa", "'yes' should be a valid boolean"),
     ({"loss.kind": "focal"}, "loss.kind", "no such setting; loss has ce_weight"),

@@ -197,7 +197,7 @@ def test_a_crop_that_would_cut_through_the_grid_comes_after_the_upsampling() -> 
 
 def test_wrong_settings_of_a_model_are_refused() -> None:
     with pytest.raises(
-        SpaceError, match=r"^model\.kind: 'segformer' is not one of microsegformer"
+        SpaceError, match=r"^model\.kind: 'segformer' is not one of deeplab, import, microsegformer"
     ) as wrong:
         ModelConfig.of(kind="segformer")
     assert wrong.value.parameter == "model.kind"
