@@ -25,6 +25,7 @@ from search.report.sections.pruning import pruning
 from search.report.sections.reproduction import reproduction
 from search.report.sections.search_history import search_history
 from search.report.sections.search_stages import search_stages
+from search.report.sections.size import size
 from search.report.sections.stages import stages
 from search.report.sections.test_split import test_split
 
@@ -40,6 +41,7 @@ SECTIONS: Sequence[Callable[[ReportData, Path], ReportSection | None]] = (
     search_history,
     pruning,
     importance,
+    size,
     classes,
     examples,
     beliefs,
