@@ -1,7 +1,7 @@
 """`search check`: what a search would do on this machine, before anything trains."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class Report:
                 "image_size": data.image_size,
                 "source": data.source,
             },
-            "feasible": self.feasible and {**asdict(self.feasible.rate), "whole": self.feasible.whole},
+            "feasible": self.feasible and self.feasible.to_json(),
             "problems": list(self.problems),
             **measured,
         }

@@ -6,8 +6,9 @@ without a score. It is no trial of the study and uses none of its budget.
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from typing import Any
 
 import optuna
 from optuna.samplers import RandomSampler
@@ -108,6 +109,10 @@ class FeasibleShare:
     rate: Rate
     whole: bool
     reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The object under `feasible` of `search check --json`."""
+        return {**asdict(self.rate), "share": self.rate.share, "whole": self.whole}
 
 
 def feasible_share(spec: Spec, constraints: Constraints) -> FeasibleShare:

@@ -56,7 +56,14 @@ def test_a_cap_on_the_parameters_tells_the_models_that_are_too_large(tmp_path: P
         (limit,) = constraints({**spec.space.constants, "model.lmsa": lmsa})
         assert limit.name == CAP and limit.violation == pytest.approx(count / 1_730_000 - 1)
     share = feasible_share(spec, constraints)
-    assert share.whole and (share.rate.count, share.rate.trials) == (1, 2)
+    assert share.to_json() == {
+        "count": 1,
+        "trials": 2,
+        "share": 0.5,
+        "low": 0.5,
+        "high": 0.5,
+        "whole": True,
+    }
     assert not constraints({"model.lmsa": True}), "without a cap nothing is counted"
 
 
