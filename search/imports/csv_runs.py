@@ -5,6 +5,8 @@ or as `score` if it is the study's own metric, and any further numbers by epoch 
 history.json. The run gets the file's name. Its settings may stand beside it, as YAML under the same name:
 `night.csv` and `night.yaml`.
 
+TensorBoard's and Weights & Biases' exports are such files, too: see `search.imports.exports`.
+
 **A row per run.** A column `name`, the score, and `best_epoch`, `epochs` and `metric` if known. Every other
 column is a setting by its dotted name; an empty cell means that the run does not have it. Such a run has no
 curve: it is listed, but cannot be compared.
@@ -21,6 +23,8 @@ from typing import Any
 from search.document.node import show
 from search.document.reading import parse_yaml
 from search.errors import SpaceError, UserError
+from search.imports.epochs import EPOCH, as_epoch
+from search.imports.exports import by_epoch, is_export
 from search.objective import Vocabulary
 from search.recorded_run import (
     OWN,
@@ -32,7 +36,7 @@ from search.recorded_run import (
     without_labels,
 )
 
-EPOCH, NAME, OWN_SCORE = "epoch", "name", "score"
+NAME, OWN_SCORE = "name", "score"
 FACTS = (NAME, OWN_SCORE, "metric", "best_epoch", "epochs")
 """Columns that are no settings if each row is a run."""
 
@@ -71,6 +75,13 @@ def read_csv(path: Path, vocabulary: Vocabulary) -> list[ReadRun]:
         UserError: the file has neither form, or a cell is wrong; the message names the line.
     """
     header, rows = _table(path)
+    if is_export(header):
+        return [
+            ReadRun(
+                _by_epoch(path, _score(path, columns, vocabulary), columns, its, vocabulary, name), path
+            )
+            for name, columns, its in by_epoch(header, rows, vocabulary.score_column)
+        ]
     score = _score(path, header, vocabulary)
     if EPOCH in header:
         if NAME in header:
@@ -95,7 +106,9 @@ def _table(path: Path) -> tuple[list[str], Lines]:
     if not cells:
         raise UserError(f"{path}: is empty; the first line names the columns")
     (_, header), *rows = cells
-    for name in header:
+    for index, name in enumerate(header):
+        if not (name or index):
+            continue  # the numbers of rows, as pandas writes them
         if not name or header.count(name) > 1:
             wrong = f"two columns are called {show(name)}; keep one" if name else "a column has no name"
             raise UserError(f"{path}:1: {wrong}")
@@ -128,23 +141,26 @@ def _by_epoch(
     header: Sequence[str],
     rows: Sequence[tuple[int, CsvRow]],
     vocabulary: Vocabulary,
+    name: str | None = None,
 ) -> RecordedRun:
     for expected, (line, row) in enumerate(rows, 1):
-        if row[EPOCH] != str(expected):
+        if as_epoch(row[EPOCH]) != str(expected):
             raise UserError(
                 f"{path}:{line}: {EPOCH} is {show(row[EPOCH])} where {expected} is due; each epoch from 1 "
                 "needs a row, with empty cells where nothing was measured"
             )
     columns: dict[str, Column] = {
-        name: [_number(f"{path}:{line}: {name}", row[name]) for line, row in rows]
-        for name in header
-        if name != EPOCH
+        column: [_number(f"{path}:{line}: {column}", row[column]) for line, row in rows]
+        for column in header
+        if column and column != EPOCH
     }
+    for (line, _), value in zip(rows, columns[score], strict=True):
+        _check_range(f"{path}:{line}: {score}", value, vocabulary)
     if all(value is None for value in columns[score]):
         raise UserError(f"{path}: {score} holds no score; a run needs one epoch or more")
     beside = path.with_suffix(".yaml")
     return RecordedRun(
-        name=path.stem,
+        name=name or path.stem,
         leaves=without_labels(read_leaves(beside), vocabulary) if beside.exists() else {},
         scores=columns[score],
         metric=_metric(score, columns, vocabulary),
@@ -157,6 +173,7 @@ def _of_row(place: str, path: Path, score: str, row: CsvRow, vocabulary: Vocabul
     value = _number(f"{place}: {score}", row[score])
     if value is None:
         raise UserError(f"{place}: {score} is {show(row[score])}, not a finite number; remove the row")
+    _check_range(f"{place}: {score}", value, vocabulary)
     leaves = {
         name: _setting(f"{place}: {name}", cell)
         for name, cell in row.items()
@@ -188,6 +205,13 @@ def _number(place: str, cell: str) -> float | None:
     except ValueError as error:
         raise UserError(f"{place} is {show(cell)}, not a number") from error
     return number if math.isfinite(number) else None
+
+
+def _check_range(place: str, score: float | None, vocabulary: Vocabulary) -> None:
+    low, high = vocabulary.score_range
+    if score is not None and not low <= score <= high:
+        percent = "; divide percentages by 100" if 1 < score <= 100 and high == 1 else ""
+        raise UserError(f"{place} is {score:g}, not a score from {low:g} to {high:g}{percent}")
 
 
 def _count(place: str, cell: str) -> int | None:

@@ -97,7 +97,8 @@ class Config:
         warmup, epochs = self.schedule.warmup_epochs, self.trainer.epochs
         if warmup >= epochs:
             raise SpaceError(
-                f"schedule.warmup_epochs: {warmup} is not below trainer.epochs {epochs}; make it shorter",
+                f"schedule.warmup_epochs: {warmup} is not below trainer.epochs {epochs}; make it shorter, "
+                "or take --profile smoke for a quick look",
                 parameter="schedule.warmup_epochs",
             )
 

@@ -161,6 +161,7 @@ vocabulary = Vocabulary(
     former=FORMER,
     delay_setting="warmup_epochs",
     scores=SCORES,
+    score_range=(0.0, 1.0),
     older_score_column="val_fscore_batch32",
     older_score_words="val F, pooled by batches",
     class_score_column="val_f_per_class",

@@ -1,5 +1,6 @@
 """What an objective calls things, and how its learning curves are shaped."""
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,6 +66,7 @@ class Vocabulary:
         scores: those that `study.score` can name, the default first, each with its values of the next
             four; empty where there is only one.
         score_column: column of `history.json` with the study's score.
+        score_range: the lowest and the highest score there can be.
         train_score_column: column with the same score on the training data.
         score_words: what it is called.
         image_words: what `score_test` gives of each image, if that is not the same.
@@ -95,6 +97,7 @@ class Vocabulary:
     delay_setting: str | None = None
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     score_column: str = "val_f_score"
+    score_range: tuple[float, float] = (-math.inf, math.inf)
     train_score_column: str = "train_f_score"
     score_words: str = "val F"
     image_words: str = ""
