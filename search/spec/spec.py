@@ -139,7 +139,7 @@ class Spec:
 
 
 def stock_space() -> Path:
-    """The space.yaml of MicroSegFormer: in the installed package, else in the checkout."""
+    """The space.yaml of the stock objective: in the installed package, else in the checkout."""
     packaged = Path(__file__).parents[1] / "space.yaml"
     return packaged if packaged.is_file() else Path(__file__).parents[2] / "space.yaml"
 
