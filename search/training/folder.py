@@ -43,6 +43,8 @@ def claimed(out: Path, request: TrainingRequest) -> Iterator[None]:
         "params": dict(request.params),
         "last": request.last,
         "all_data": request.all_data,
+        "score": request.score,
+        "smooth": request.smooth,
     }
     wanted = json.loads(json.dumps(wanted))  # as it is found again
     if path.exists():
