@@ -7,7 +7,7 @@ import typer
 
 from search.cli import options as flag
 from search.errors import UserError
-from search.render.output import write_json
+from search.render.output import say, write_json
 from search.study.resolve import storage_url
 
 TRACE = "trace.json.gz"
@@ -31,6 +31,14 @@ def check(
             help="Draw training images before and after augmentation.",
         ),
     ] = None,
+    proposal: Annotated[
+        Path | None,
+        typer.Option(
+            "--propose-dataset",
+            metavar="FILE.yaml",
+            help="Write a draft of dataset.yaml for data that have none, and check nothing else.",
+        ),
+    ] = None,
     planned: Annotated[
         bool, typer.Option("--plan", help="Train three epochs and say what the budget costs.")
     ] = False,
@@ -49,9 +57,10 @@ def check(
     as_json: flag.Json = False,
 ) -> int:
     """Read document and data as a search would; writes no study."""
-    from search.launcher.creation import StartOptions
+    from search.launcher.creation import StartOptions, choose
     from search.launcher.estimate import WORKERS
     from search.launcher.preflight import check_table, preflight, study_like
+    from search.launcher.proposal import propose_dataset
     from search.render.terminal import show
     from search.runtime.devices import find_devices
 
@@ -67,6 +76,13 @@ def check(
         profile=profile,
         trials=trials,
     )
+    if proposal is not None:
+        propose_dataset(choose(options)[0], data, proposal)
+        if as_json:
+            write_json({"proposal": str(proposal)})
+        else:
+            say(f"{proposal}: a draft; read it, correct it, and save it as dataset.yaml beside the data")
+        return 0
     first = find_devices(gpus, None, device)[0]
     first.confine()  # before torch is imported: this device is measured
     numbers = ((workers,) if workers else WORKERS) if planned else None

@@ -32,6 +32,7 @@ __all__ = [
     "describe",
     "describe_test",
     "predictor",
+    "propose_dataset",
     "score_test",
     "show_augmentation",
     "train",
@@ -117,3 +118,10 @@ def show_augmentation(config: "Config", data: Path | None, path: Path) -> None:
     from search.mseg.data import sources
 
     preview.draw(sources.load(config.data, data), config.augment).save(path, "PNG")
+
+
+def propose_dataset(data: Path | None) -> str:
+    """See `search.mseg.data.proposal.propose`."""
+    from search.mseg.data.proposal import propose
+
+    return propose(data)

@@ -2,7 +2,7 @@
 
 An objective is a module with `train(config, run)`. It may also have `configure(params)`,
 `describe(config, data)`, `check(config, description)`, `constraints(config, description)`,
-`show_augmentation(config, data, path)`, the pair `describe_test(config, data)` and
+`show_augmentation(config, data, path)`, `propose_dataset(data)`, the pair `describe_test(config, data)` and
 `score_test(config, weights, data, device)`, and a `vocabulary`. It knows neither Optuna nor SQL, and the
 service knows nothing about models. The stock objective is `search.mseg`; `search/loading.py` imports it.
 What it may offer for predicting and handing over is in search/objective/results.py.
@@ -213,6 +213,8 @@ class Objective(Protocol):
     sets, the same ones for every config of a study. It must depend on its arguments alone and use no
     device: it is asked about every config that is drawn, and an infeasible one is drawn again.
     `description` is None if the objective has no `describe`.
+
+    Contract of `propose_dataset(data)`: it returns the text of a file that describes the data, as a draft.
 
     Contract of `show_augmentation(config, data, path)`: it writes a picture of augmented examples, a PNG.
 

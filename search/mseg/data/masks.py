@@ -27,15 +27,7 @@ def read_mask(path: Path, labels: Labels) -> tuple[Image.Image, Noted]:
     Raises:
         FileFault: it cannot be read, is no mask, or has a value or colour that is no class.
     """
-    opened = open_picture(path)
-    if opened.format not in MASKS:
-        noise = ", since converting this file keeps its noise" if opened.format in LOSSY else ""
-        kind = "JPEG" if opened.format == "MPO" else opened.format
-        raise FileFault(
-            path,
-            f"format {kind}",
-            f"a {kind} file; a mask must be lossless: export it again as PNG{noise}",
-        )
+    opened = _open_mask(path)
     notes = Noted.TURNED if opened.turned else Noted(0)
     values, restored = _values(path, opened, labels)
     if restored:
@@ -50,6 +42,19 @@ def read_mask(path: Path, labels: Labels) -> tuple[Image.Image, Noted]:
     return Image.fromarray(values), notes
 
 
+def _open_mask(path: Path) -> Opened:
+    opened = open_picture(path)
+    if opened.format not in MASKS:
+        noise = ", since converting this file keeps its noise" if opened.format in LOSSY else ""
+        kind = "JPEG" if opened.format == "MPO" else opened.format
+        raise FileFault(
+            path,
+            f"format {kind}",
+            f"a {kind} file; a mask must be lossless: export it again as PNG{noise}",
+        )
+    return opened
+
+
 def mask_colours(path: Path) -> NDArray[np.uint8] | None:
     """The colours (n, 3) of a mask's palette; None if it has none. Raises FileFault as `read_mask`."""
     palette = open_picture(path).image.getpalette("RGB")
@@ -58,7 +63,7 @@ def mask_colours(path: Path) -> NDArray[np.uint8] | None:
 
 def raw_mask(path: Path) -> NDArray[np.integer]:
     """What a mask's file stores: values (H, W), or colours (H, W, 3). Raises FileFault as `read_mask`."""
-    opened = open_picture(path)
+    opened = _open_mask(path)
     values = _stored(path, opened)
     return values // _step(opened) if values.ndim == 2 else values
 
