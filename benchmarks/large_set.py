@@ -2,8 +2,8 @@
 
 It writes generated images and masks into a temporary folder, loads them as a worker does, and reads all
 batches of an epoch without training. Memory is what the process has for itself (`RssAnon` of
-/proc/self/status, looked at every 5 ms): pages of the memory-mapped cache, which the system can drop, are not
-counted.
+/proc/self/status, looked at every 5 ms): pages of the memory-mapped cache, which the system can drop, are
+not counted.
 
     .venv/bin/python benchmarks/large_set.py --images 20000 --size 64
 """

@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parents[3] / "benchmarks" / "large_set.py"
     ("images", "side", "most"),
     [
         (500, 256, 90),
-        pytest.param(20_000, 64, 90, marks=pytest.mark.nightly),
+        pytest.param(20_000, 64, 180, marks=pytest.mark.nightly),
     ],
 )
 def test_memory_does_not_grow_with_the_set(images: int, side: int, most: int) -> None:
