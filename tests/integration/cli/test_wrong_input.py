@@ -406,6 +406,9 @@ def test_data_that_are_not_there(search: Search, command: Command) -> None:
 
 SETTINGS = {
     "data.image_size=100": ["100", "a multiple of 8, 32 to 8192"],
+    "data.image_size=[64, 64, 64]": ["[64, 64, 64]", "[height, width]"],
+    "data.image_size=[64, 60]": ["[64, 60]", "a multiple of 8"],
+    "data.fit=crop": ["data.fit", "'crop'", "'resize' or 'pad'"],
     "data.imagesize=96": ["data.imagesize", "image_size"],
     "data.source=foldre": ["data.source", "foldre", "folder"],
     "data.train_limit=0": ["data.train_limit", "0"],
