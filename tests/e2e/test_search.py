@@ -321,11 +321,11 @@ def test_three_bugs_end_the_search_in_one_line(search: Search) -> None:
     assert len(search.records()) == 3
 
 
-# -- the README ------------------------------------------------------------------------------------
+# -- the documents ---------------------------------------------------------------------------------
 
 
-def test_the_objective_of_the_readme_runs_as_it_stands_there(search: Search) -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+def test_the_objective_of_the_docs_runs_as_it_stands_there(search: Search) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text()
     for name in ("parabola.py", "parabola.yaml"):
         found = re.search(rf"```\w+\n# {re.escape(name)}\n(.*?)```", text, re.DOTALL)
         assert found, name
