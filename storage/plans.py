@@ -2,8 +2,9 @@
 
 A study with a plan samples nothing. The plan consists of attributes of the study, readable by every tool
 that speaks Optuna: what does not change (`search:plan`), and one attribute for each slot (`search:slot:N`).
-Appending slots and raising the budget to their number is one transaction under the study's lock. A process
-that decided by an older state of the plan appends nothing, so any number of them may try.
+The study whose configs are retrained counts the plans made for it (`search:retrained:TOKEN`), also those
+deleted since. Appending slots and raising the budget to their number is one transaction under the study's
+lock. A process that decided by an older state of the plan appends nothing, so any number of them may try.
 """
 
 import json
@@ -15,10 +16,11 @@ from sqlalchemy import Engine, func, select, update
 
 from storage.attributes import add_study_attributes, insert_study_attributes, set_study_attribute
 from storage.studies import attribute, lock
-from storage.tables import studies, study_system_attributes
+from storage.tables import optuna_studies, studies, study_system_attributes
 
 PLAN = "search:plan"
 SLOT = "search:slot:"
+COUNTED = "search:retrained:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,36 @@ def read(engine: Engine, study_id: int) -> dict[str, Any] | None:
     """The plan; None for a study that samples."""
     stored = attribute(engine, study_id, PLAN)
     return None if stored is None else dict(stored)
+
+
+def names(engine: Engine, of: str) -> list[str]:
+    """Names of the studies with a plan that retrains configs of the study `of`, the oldest first."""
+    column = study_system_attributes.c
+    query = (
+        select(optuna_studies.c.study_name, column.value_json)
+        .join(optuna_studies, optuna_studies.c.study_id == column.study_id)
+        .where(column.key == PLAN)
+        .order_by(column.study_id)
+    )
+    with engine.connect() as connection:
+        return [name for name, plan in connection.execute(query) if json.loads(plan)["of"] == of]
+
+
+def count(engine: Engine, study_id: int, token: str, kind: str) -> None:
+    """Counts a plan of this kind, made for the study with this token to retrain configs of `study_id`."""
+    with engine.begin() as connection:
+        add_study_attributes(connection, study_id, {f"{COUNTED}{token}": kind})
+
+
+def counted(engine: Engine, study_id: int) -> dict[str, str]:
+    """The plans that were ever made to retrain configs of this study: token -> kind."""
+    column = study_system_attributes.c
+    query = select(column.key, column.value_json).where(
+        column.study_id == study_id, column.key.startswith(COUNTED)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return {row.key.removeprefix(COUNTED): json.loads(row.value_json) for row in rows}
 
 
 def slots(engine: Engine, study_id: int) -> list[Slot]:

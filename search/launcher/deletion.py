@@ -13,12 +13,12 @@ from search.loading import vocabulary_of
 from search.objective import PICTURE
 from search.recorded_run import CONFIG, HISTORY
 from search.study.folder import OWNER, folder_of
-from search.study.open import find_study, open_study, study_names
+from search.study.open import open_study
 from search.study.study import Study
 from search.worker.checkpoint_sync import artifact_place
 from search.worker.cleanup import CHECKPOINTS
 from search.worker.workspace import FOLDER, LOG, MARK, PUBLISHED, WORK
-from storage import pages, reads
+from storage import pages, plans, reads
 from storage.artifacts import open_store
 from storage.claims import Claimant
 from storage.deletion import delete_studies
@@ -32,8 +32,7 @@ LISTED = 3
 def with_retraining(url: str, name: str) -> list[Study]:
     """The study `name` and, behind it, those that retrain its trials: without it they mean nothing."""
     study = open_study(url, name)
-    others = (find_study(url, other) for other in study_names(url) if other != name)
-    return [study, *(other for other in others if other and other.plan and other.plan.of == name)]
+    return [study, *(open_study(url, other) for other in plans.names(study.engine, name))]
 
 
 def delete(

@@ -16,7 +16,7 @@ from search.report.report_data import ReportData, ReportedTrial
 from search.report.score_test_split import read_split_scores
 from search.retraining import ablate, confirm
 from search.retraining.stage_blocks import stage_blocks
-from search.retraining.study import retraining_studies
+from search.retraining.study import deleted_races, retraining_studies
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
 
@@ -55,7 +55,8 @@ def collect_report_data(
         baseline=None if baseline is None else read_trial(study, baseline, runs),
         no_baseline=why,
         importance=importance_of(records, study.spec.space.parameters, snapshot.direction),
-        confirmation=next(map(confirm.answer, retrained["confirm"]), None),
+        confirmations=list(map(confirm.answer, retrained["confirm"])),
+        deleted_races=deleted_races(study, retrained["confirm"]),
         ablations=list(map(ablate.answer, retrained["ablate"])),
         predicted=winners_curse.predict(records, snapshot.smooth, snapshot.direction),
         imported=read_imported(study),

@@ -58,7 +58,8 @@ class ReportData:
         best: the best complete trial.
         baseline: what it is compared with; None if there is none, which `no_baseline` explains.
         importance: None if too few trials are complete.
-        confirmation: the answer of `search confirm` so far; None if nothing was retrained.
+        confirmations: the answers of `search confirm` so far, one per race, the oldest first.
+        deleted_races: how many more races there were.
         ablations: the answers of `search ablate` so far, one per pair of configs it was asked about.
         predicted: how lucky the best is expected to be; None if the search is too small to tell.
         imported: runs that were not trained here, by name.
@@ -75,7 +76,8 @@ class ReportData:
     baseline: ReportedTrial | None
     no_baseline: str = ""
     importance: Importance | None = None
-    confirmation: Confirmation | None = None
+    confirmations: Sequence[Confirmation] = ()
+    deleted_races: int = 0
     ablations: Sequence[Ablation] = ()
     predicted: Prediction | None = None
     imported: Sequence[ImportedRun] = ()

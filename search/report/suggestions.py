@@ -149,15 +149,18 @@ def _more_trials(data: ReportData) -> Suggestion | None:
 
 def _confirm(data: ReportData) -> Suggestion | None:
     """Unless fresh seeds have settled already whether the best is better."""
-    if data.confirmation is not None and data.confirmation.ended:
+    if any(race.ended for race in data.confirmations):
         return None
     command, beside = f"search confirm --study {data.study}", "the baseline"
-    if data.confirmation is None and not data.snapshot.best_known and data.baseline is None:
+    if data.confirmations:
+        race = data.confirmations[-1]
+        command = race.plan.command(race.study).removesuffix(" --workers 0")
+    elif not data.snapshot.best_known and data.baseline is None:
         others = [record for record in best_first(data) if record.params != data.best.record.params]
         if not others:
             return None
         command, beside = f"{command} --top 1 --against {others[0].number}", "the next best"
-    elif data.confirmation is None:
+    else:
         command += " --top 3"
         if data.baseline is not None and not data.is_own_baseline:
             command += f" --against {data.baseline.record.number}"

@@ -24,7 +24,7 @@ from search.spec.spec import Spec
 from search.study.create import create_study
 from search.study.fingerprint import fingerprint_of
 from search.study.folder import check_new_study, folder_of
-from search.study.open import find_study, open_study, study_names
+from search.study.open import find_study, open_study
 from search.study.plan import Kind, Plan
 from search.study.study import Study
 from storage import plans, reads, studies
@@ -153,7 +153,11 @@ def create(
     create_study(study.url, name, retrains, fingerprint, trials=0)
     retraining = open_study(study.url, name)
     if retraining.row.trials == 0:
-        plans.create(retraining.engine, retraining.id, plan.to_json())
+        token = studies.token(retraining.engine, retraining.id).hex
+        draw = f"{studies.token(study.engine, study.id).hex} {plan.kind} {token}"
+        if plan.stage is None:
+            plans.count(study.engine, study.id, token, plan.kind)
+        plans.create(retraining.engine, retraining.id, replace(plan, draw=draw).to_json())
         advance(retraining)
     return open_study(study.url, name)
 
@@ -248,10 +252,17 @@ def read_results(study: Study, plan: Plan, slots: Sequence[Slot]) -> Results:
 
 
 def retraining_studies(study: Study) -> dict[Kind, list[Study]]:
-    """The studies that retrain trials of this one, by kind; by default their names begin with its own."""
+    """The studies that retrain trials of this one, by kind, the oldest first; stages are none of them."""
     by_kind: dict[Kind, list[Study]] = {"confirm": [], "ablate": []}
-    for name in study_names(study.url):
-        other = find_study(study.url, name, read_only=True) if name.startswith(f"{study.name}-") else None
-        if other and other.plan and other.plan.of == study.name and other.plan.stage is None:
+    for name in plans.names(study.engine, study.name):
+        other = open_study(study.url, name, read_only=True)
+        if other.plan and other.plan.stage is None:
             by_kind[other.plan.kind].append(other)
     return by_kind
+
+
+def deleted_races(study: Study, races: Sequence[Study]) -> int:
+    """How many confirmations of this study have been deleted; `races` are those that have not."""
+    counted = plans.counted(study.engine, study.id)
+    tokens = {studies.token(each.engine, each.id).hex for each in races} if counted else set()
+    return sum(kind == "confirm" and token not in tokens for token, kind in counted.items())

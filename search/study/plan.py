@@ -1,8 +1,8 @@
 """The plan of a study that retrains configs of another one: what is fixed when it is created.
 
 A slot of its budget is a config with a seed; `storage.plans` stores which. Every config gets the same
-seeds, so that the luck of a seed cancels in their differences. None of them is the study's own seed, by
-which the contenders were chosen.
+seeds, so that the luck of a seed cancels in their differences. No two plans have a seed in common, and none
+has the study's own: those chose the contenders.
 """
 
 import hashlib
@@ -83,6 +83,8 @@ class Plan:
         first, last: seeds of every config before the first decision, and at most.
         trials: trainings at most, over all configs; None for no other limit than `last`.
         seed: the study's own, which is not used.
+        draw: what the seeds are drawn from: the tokens of both studies and the kind. None in plans of older
+            versions, which draw from `seed` alone.
         split: the parameter with the seed of the train/val split, if every seed gets a split of its own.
         asked: the flags it was created with.
         changes: in an ablation, what each change is: parameter -> value in A and in B.
@@ -107,6 +109,7 @@ class Plan:
     stage: int | None = None
     groups: Sequence[str] = ()
     left: int = 0
+    draw: str | None = None
 
     @property
     def opening(self) -> int:
@@ -167,15 +170,14 @@ class Plan:
         return f"Trains {a} of study {self.of}, except for {name} as in {b}, {with_seed}."
 
     def fresh_seed(self, block: int) -> int:
-        """The seed of block `block`, 0 to 2^32 - 1: different for each block, and never the study's own.
-
-        A stage has another one than the stages before and than a confirmation of the same study.
-        """
-        purpose = f"stage {self.stage}" if self.kind == "stage" else "fresh"
+        """The seed of block `block`, 0 to 2^32 - 1: different for each block, and never the study's own."""
+        draw = self.draw
+        if draw is None:
+            draw = f"{self.seed} {f'stage {self.stage}' if self.kind == 'stage' else 'fresh'}"
         seeds: list[int] = []
         attempt = 0
         while len(seeds) <= block:
-            digest = hashlib.sha256(f"{self.seed} {purpose} {attempt}".encode()).digest()
+            digest = hashlib.sha256(f"{draw} {attempt}".encode()).digest()
             seed = int.from_bytes(digest[:4])
             attempt += 1
             if seed != self.seed and seed not in seeds:

@@ -4,6 +4,7 @@ from search import formatting
 from search.render.document import Block, Bullets, Paragraph, literal
 from search.report.comparison import REPORT_NAMES, seeds_needed, verdict
 from search.report.report_data import ReportData
+from search.report.sections.fresh_seeds import races
 from search.report.sections.performance import distance_to_target
 from search.report.sections.test_split import test_sentences
 from search.retraining.answers import headline
@@ -33,8 +34,9 @@ def _findings(data: ReportData) -> list[str]:
     ]
     if (distance := distance_to_target(data, best.record.value)) is not None:
         sentences.append(f"Target {formatting.score(data.snapshot.target)}: {distance}.")
-    if data.confirmation is not None:
-        sentences.append(headline(data.confirmation).sentence)
+    if data.confirmations:
+        sentences += [headline(race).sentence for race in data.confirmations]
+        sentences += races(data)
     else:
         sentences.append(
             f"It is one run with one seed, picked as the best of {len(data.complete)} complete trials: its "

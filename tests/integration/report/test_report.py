@@ -647,7 +647,7 @@ def test_the_report_shows_what_confirm_found(copied: Search) -> None:
     study = copied.study()
     assert study is not None
     material = collect_report_data(study, copied.folder / "runs")
-    assert material.confirmation is None
+    assert material.confirmations == [] and material.deleted_races == 0
     before = said(fresh_seeds(material, copied.runs), next_steps(material, copied.runs))
     assert "Nothing has been trained again with other seeds" in before
     assert "search confirm --study toy --top 3 --against 0" in before
@@ -669,13 +669,17 @@ def test_the_report_shows_what_confirm_found(copied: Search) -> None:
     scores = np.array([[0.30, 0.31, 0.32], [0.78, 0.80, 0.82]])
     results = Results(scores=scores, planned=6, running=0, lost=0, rounds=3)
     found = confirmation("toy-confirm", plan, results, "maximize", ended=True)
-    material = replace(material, confirmation=found)
+    material = replace(material, confirmations=[found])
     text = said(fresh_seeds(material, copied.runs), next_steps(material, copied.runs))
     assert "**On 3 fresh seeds trial 1 is better than by hand**: +0.4900" in text
     assert "The search's value of trial 1 less its mean over fresh seeds: +0.0300" in text
     assert "| trial 1 | 0.8300 | 3 | 0.8000 |" in text
     assert "search confirm" not in text and "search ablate" not in text, "one setting differs"
-    assert not re.search(WORDS, text, re.IGNORECASE)
+    assert not re.search(WORDS, text, re.IGNORECASE) and "races" not in text
+    again = confirmation("toy-again", replace(plan, last=3), results, "maximize", ended=True)
+    text = said(fresh_seeds(replace(material, confirmations=[found, again], deleted_races=1), copied.runs))
+    assert "3 races were run on trials of this study, 1 of them deleted since." in text
+    assert text.count("**On 3 fresh seeds trial 1 is better than by hand**") == 2, "each of them is shown"
     study.engine.dispose()
 
 

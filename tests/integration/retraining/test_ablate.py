@@ -11,7 +11,11 @@ from service import Answer, Search
 from search.analysis.changes import between, changes_between, combinations
 from search.analysis.effects import Effects, next_round
 from search.analysis.paired_seeds import Estimate
+from search.retraining import confirm
+from search.retraining.study import deleted_races, retraining_studies
 from search.spec.spec import load_spec
+from search.study.open import open_study
+from storage import plans
 
 Command = Callable[..., Answer]
 
@@ -154,6 +158,18 @@ def test_from_the_known_config_to_another(search: Search, command: Command) -> N
     assert "beyond the sum of each alone" in shown and "nexplained" not in shown, (
         "of two changes B is the pair"
     )
+
+    study = open_study(search.url, "toy")
+    race, _ = confirm.prepared(study, confirm.ConfirmRequest(), search.runs.parent)
+    slots = plans.slots(race.engine, race.id)
+    assert slots and not {slot.seed for slot in slots} & {trial["seed"] for trial in trained}
+    assert deleted_races(study, [race]) == 0
+    command("delete", "--study", race.name, "--yes")
+    assert deleted_races(study, []) == 1
+    again, _ = confirm.prepared(study, confirm.ConfirmRequest(name="again"), search.runs.parent)
+    assert not {slot.seed for slot in slots} & {s.seed for s in plans.slots(again.engine, again.id)}
+    found = retraining_studies(study)
+    assert [each.name for each in (*found["confirm"], *found["ablate"])] == ["again", name]
 
     refused = command(*ablate, "--workers", "0", "--seeds", "9", code=2)
     assert f"{name!r} was made with --seeds 6 (given: 9)" in refused.err

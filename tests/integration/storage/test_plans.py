@@ -30,6 +30,7 @@ def plan() -> Plan:
         changes=[{"x": (0.3, 0.1)}, {"kind": ("bent", "plain"), "bend": (3, None)}],
         predicted=Prediction(curse=0.01, noise=0.005, trials=60),
         values=[0.7, 0.6],
+        groups=[],
     )
 
 
@@ -82,7 +83,16 @@ def test_a_training_says_what_it_is() -> None:
 
 
 def test_fresh_seeds_are_others_and_never_the_studys() -> None:
-    seeds = [plan().fresh_seed(block) for block in range(30)]
-    assert len({*seeds, 7}) == 31
-    assert seeds == [plan().fresh_seed(block) for block in range(30)]
+    races = [replace(plan(), draw=f"token {race}") for race in ("confirm a", "confirm b", "ablate a")]
+    seeds = [race.fresh_seed(block) for race in races for block in range(30)]
+    assert len({*seeds, 7}) == 91, "no seed twice, in whichever race"
+    assert seeds[:30] == [Plan.from_json(races[0].to_json()).fresh_seed(block) for block in range(30)]
     assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_a_plan_of_an_older_version_keeps_the_seeds_it_had() -> None:
+    """As commit 13896dc drew them: from the study's seed alone."""
+    stored = {name: value for name, value in plan().to_json().items() if name != "draw"}
+    old = Plan.from_json(stored)
+    assert [old.fresh_seed(block) for block in range(3)] == [402720070, 3223229711, 2214192101]
+    assert replace(old, kind="stage", stage=1).fresh_seed(0) == 1933817381
