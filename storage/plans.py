@@ -101,10 +101,11 @@ def slot(engine: Engine, study_id: int, number: int) -> Slot | None:
 def append(engine: Engine, study_id: int, planned: int, more: Sequence[Slot]) -> bool:
     """Adds slots to a plan that has `planned`, and raises the budget to their number.
 
-    False, and nothing changes, where the plan has grown since it was read.
+    False, and nothing changes, where the plan has grown since it was read, or the study was deleted.
     """
     with engine.begin() as connection:
-        connection.execute(lock(study_id))
+        if connection.scalar(lock(study_id)) is None:
+            return False
         column = study_system_attributes.c
         existing = connection.scalar(
             select(func.count()).where(column.study_id == study_id, column.key.startswith(SLOT))

@@ -211,6 +211,12 @@ def bugs_in_a_row(engine: Engine, study_id: int) -> int:
     return next((count for count, state in enumerate(states) if state != "FAIL"), len(states))
 
 
+def stop_after_bugs(engine: Engine, study_id: int, limit: int) -> None:
+    """Stops the study where its last `limit` trials have all failed; see `bugs_in_a_row`."""
+    if bugs_in_a_row(engine, study_id) >= limit:
+        set_stop(engine, study_id, "bugs")
+
+
 def mark_alive(connection: Connection, study_ids: Sequence[int] | Select[tuple[int]], lease: float) -> None:
     """Records a sign of life. After a gap of more than half a lease, all leases count from now on."""
     gap = lease / 2

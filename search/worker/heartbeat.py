@@ -92,6 +92,11 @@ class Heartbeat:
             log.warning("the database is away (%s); training goes on", reason(error))
         self.reachable = False
 
+    def finds_study_deleted(self) -> bool:
+        """Beats once more; whether the study is no longer in the database, where that answers."""
+        self._beat()
+        return self.study_deleted
+
     def _update(self, status: Status) -> None:
         self._status = status
         self._wake.set()

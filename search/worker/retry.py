@@ -54,7 +54,7 @@ def _asked_to_leave_within(seconds: float, interrupt: Interrupt, heartbeat: Hear
     while heartbeat.beats == beats and (left := end - time.monotonic()) > 0:
         if interrupt.wait(min(left, LOOK_SECONDS)):
             return True
-    return bool(interrupt) or heartbeat.stop == "now"
+    return bool(interrupt) or heartbeat.must_leave
 
 
 def try_once(call: Callable[[], None]) -> bool:

@@ -3,9 +3,8 @@
 `Worker.run` is the loop over trials, `Worker.train` one trial from top to bottom. What needs a lease
 is done through `storage.leases`, which checks it in the transaction that writes.
 
-The database may go away at any time. Training goes on, and results wait in `OwnedTrial.waiting` until it
-is back. A process that is asked to leave meanwhile leaves: the trial's next owner reports what was waiting
-if it can read this one's folder, and otherwise trains those epochs again.
+The database may go away at any time. Training goes on, and results wait in `OwnedTrial.waiting`. A process
+that is asked to leave meanwhile leaves: the next owner reports what waited, or trains those epochs again.
 """
 
 import logging
@@ -107,6 +106,9 @@ class Worker:
                     self.train(lease)
         except (LeaveTrial, Interrupted):
             pass
+        except Exception:
+            if not self.heartbeat.finds_study_deleted():  # else its rows went between two statements
+                raise
         finally:
             try_once(self.leases.leave)
         if not interrupt:
@@ -156,8 +158,7 @@ class Worker:
                 trial.add(result)
             with trial_log(trial.workspace.published):
                 self._take_over(trial)
-                end = outcome.too_many_deaths(lease) or self._epochs(trial)
-                self._tell(trial, end)
+                self._tell(trial, outcome.too_many_deaths(lease) or self._epochs(trial))
         except LeaveTrial:
             give_back(self.leases, self.heartbeat, self.sync, trial, stopping=self._asked_to_leave())
             return
@@ -260,9 +261,8 @@ class Worker:
         self.heartbeat.drop()
         self._confirm(lambda: self.leases.finish(lease, end.state, value, attributes, page))
         log.info("%s%s", end.state.lower(), f": {end.text.splitlines()[-1]}" if end.text else "")
-        study = self.study.engine, self.study.id
-        if end.code == "bug" and self._retry(partial(studies.bugs_in_a_row, *study)) >= MAX_BUGS:
-            self._retry(partial(studies.set_stop, *study, "bugs"))
+        if end.code == "bug":
+            self._retry(partial(studies.stop_after_bugs, self.study.engine, self.study.id, MAX_BUGS))
 
     def _end_hung(self, trial: OwnedTrial, text: str) -> None:
         """Ends this process, the only way to end one of its threads; the trial gets one more attempt."""
