@@ -24,6 +24,7 @@ from search.cli.compare import compare
 from search.cli.confirm import confirm
 from search.cli.dashboard import dashboard
 from search.cli.delete import delete
+from search.cli.export import export
 from search.cli.imports import import_runs
 from search.cli.predict import predict
 from search.cli.replay import replay
@@ -62,6 +63,7 @@ COMMANDS = (
     train,
     replay,
     predict,
+    export,
     submit,
 )
 for command in COMMANDS:

@@ -51,7 +51,7 @@ def predict(
     from search.results.masks import claim_folder, images_in, means, predict_images, write_scores
     from search.runtime.devices import find_devices
     from search.runtime.signals import interruptible
-    from search.ui.progress import with_bar
+    from search.ui.progress import bar
 
     truth = images.absolute().parent / "masks" if score else None
     if truth is not None and not truth.is_dir():
@@ -68,10 +68,12 @@ def predict(
             found = images_in(images, predictor.suffixes)
         claim_folder(out, predictor, tta == "flip", weights.title)
         work = predict_images(predictor, found, out, flip=tta == "flip", overlay=overlay, truth=truth)
-        for result in with_bar(work, len(found), "predicting"):
-            results.append(result)
-            if interrupt:
-                break
+        with bar("predicting") as report:
+            for result in work:
+                results.append(result)
+                report(len(results), len(found))
+                if interrupt:
+                    break
     if interrupt:
         say(f"stopped after {len(results)} images; the same command goes on in {out}")
         return interrupt.code

@@ -1,4 +1,4 @@
-"""`search submit`: what the challenge takes, checked before it is handed in."""
+"""`search submit`: what the challenge takes, made of a trained model, or checked before it is handed in."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,15 +6,17 @@ from typing import Annotated
 import typer
 
 from search.cli import options as flag
+from search.cli.chosen import Model, Trial, chosen
+from search.errors import UserError
 from search.render.output import say, write_json
 
 Check = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--check",
         parser=flag.path_of,
         metavar="ZIP",
-        help="Check this zip by the challenge's rules, whoever made it.",
+        help="Only check this zip by the challenge's rules, whoever made it.",
     ),
 ]
 Images = Annotated[
@@ -26,19 +28,86 @@ Images = Annotated[
         help="Folder with the test images; by default test/images of --data.",
     ),
 ]
+Out = Annotated[
+    Path | None, typer.Option("--out", parser=flag.path_of, metavar="ZIP", help="The file to write.")
+]
 
 
 def submit(
-    checked: Check,
+    study: flag.OptionalStudy = None,
+    trial: Trial = None,
+    model: Model = None,
+    checked: Check = None,
     images: Images = None,
+    out: Out = None,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
     data: flag.Data = None,
+    artifacts: flag.Artifacts = None,
+    objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Say in one line each what would score 0 in a submission of the challenge, or be refused."""
-    from search.mseg.submission.check import check_submission
+    """Write the challenge's zip by a trained model's weights; or say what is wrong with a zip.
 
+    The masks are made on the CPU, by the code that is handed in.
+    """
     if images is None and data is not None and (data / "test" / "images").is_dir():
         images = data / "test" / "images"
+    if checked is not None:
+        if out is not None or model is not None or trial is not None:
+            raise UserError("--check: only checks a zip; omit --out, --model and --trial")
+        return _check(checked, images, as_json)
+    if images is None:
+        raise UserError("--images: name the folder of test images, or --data with test/images")
+    if out is None:
+        raise UserError("--out: name the zip to write, as in --out submission.zip; or --check one")
+    if out.exists():
+        raise UserError(f"--out: {out} is there already; name another file")
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"--out: {out.parent}: no such folder; make it, or name a file in another")
+    return _write(study, trial, model, images, out, storage, runs, artifacts, objective, as_json)
+
+
+def _write(
+    study: str | None,
+    trial: int | None,
+    model: Path | None,
+    images: Path,
+    out: Path,
+    storage: str | None,
+    runs: Path,
+    artifacts: str | None,
+    objective: str | None,
+    as_json: bool,
+) -> int:
+    from search.results.masks import written
+    from search.runtime.signals import interruptible
+    from search.ui.progress import bar
+
+    masks = 0
+    with (
+        interruptible() as interrupt,
+        interrupt.at_once(),
+        chosen(study, trial, model, storage, runs, artifacts, objective) as weights,
+        written(out) as beside,
+        bar("predicting") as report,
+    ):
+        write = weights.part("write_submission", "submit")
+        masks = write(weights.config, weights.path, images, beside, report)
+    if interrupt:
+        say("stopped; nothing is written")
+        return interrupt.code
+    if as_json:
+        write_json({"zip": str(out), "weights": weights.title, "masks": masks})
+    else:
+        print(out)
+    say(f"{weights.title}: {masks} masks, checked; run.py gives the same ones without this program")
+    return 0
+
+
+def _check(checked: Path, images: Path | None, as_json: bool) -> int:
+    from search.mseg.submission.check import check_submission
+
     result = check_submission(checked, images)
     if as_json:
         write_json(result.to_json())

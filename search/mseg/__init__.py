@@ -4,7 +4,7 @@ Importing this package loads neither torch nor pydantic, so that reading a study
 imports what it needs when it is called.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from search.objective import (
     Params,
     Run,
 )
+from search.objective.results import ExportedModel
 
 if TYPE_CHECKING:
     from search.mseg.config import Config
@@ -31,12 +32,15 @@ __all__ = [
     "constraints",
     "describe",
     "describe_test",
+    "export_model",
+    "export_onnx",
     "predictor",
     "propose_dataset",
     "score_test",
     "show_augmentation",
     "train",
     "vocabulary",
+    "write_submission",
 ]
 
 
@@ -110,6 +114,32 @@ def predictor(config: "Config | None", weights: Path, device: str) -> "TrainedPr
     from search.mseg.trained_predictor import TrainedPredictor
 
     return TrainedPredictor(config, weights, device)
+
+
+def export_model(config: "Config | None", weights: Path, folder: Path) -> ExportedModel:
+    """See `search.mseg.standalone.export.export_files`."""
+    from search.mseg.standalone.export import export_files
+    from search.mseg.trained_predictor import load_checked
+
+    return export_files(load_checked(config, weights), folder)
+
+
+def export_onnx(config: "Config | None", weights: Path, path: Path) -> None:
+    """See `search.mseg.standalone.onnx_file.write_onnx`."""
+    from search.mseg.standalone.onnx_file import write_onnx
+    from search.mseg.trained_predictor import load_checked
+
+    write_onnx(load_checked(config, weights), path)
+
+
+def write_submission(
+    config: "Config | None", weights: Path, images: Path, path: Path, report: Callable[[int, int], None]
+) -> int:
+    """See `search.mseg.submission.write.write_submission`."""
+    from search.mseg.submission.write import write_submission
+    from search.mseg.trained_predictor import load_checked
+
+    return write_submission(load_checked(config, weights), images, path, report)
 
 
 def show_augmentation(config: "Config", data: Path | None, path: Path) -> None:

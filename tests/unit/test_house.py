@@ -135,7 +135,17 @@ def test_storage_stands_alone() -> None:
 
 
 def test_the_objective_knows_neither_optuna_nor_sql() -> None:
-    allowed = {"torch", "kornia", "numpy", "pydantic", "PIL", "safetensors", "yaml", "filelock"}
+    allowed = {
+        "torch",
+        "kornia",
+        "numpy",
+        "pydantic",
+        "PIL",
+        "safetensors",
+        "yaml",
+        "filelock",
+        "onnxruntime",
+    }
     for module in below("search.mseg"):
         assert others(imports(module)) <= allowed, module
         outside = {name for name in ours(imports(module)) if room(name) != "mseg"}

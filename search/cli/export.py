@@ -1,0 +1,62 @@
+"""`search export`: a trained model as a folder that works without this program."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli import options as flag
+from search.cli.chosen import Model, Trial, chosen
+from search.errors import UserError
+from search.render.output import say, write_json
+
+Out = Annotated[
+    Path, typer.Option("--out", parser=flag.path_of, metavar="PATH", help="A new folder for the model.")
+]
+Onnx = Annotated[
+    Path | None,
+    typer.Option(
+        "--onnx", parser=flag.path_of, metavar="FILE", help="Also an ONNX file; needs the extra [onnx]."
+    ),
+]
+
+
+def export(
+    out: Out,
+    study: flag.OptionalStudy = None,
+    trial: Trial = None,
+    model: Model = None,
+    onnx: Onnx = None,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    artifacts: flag.Artifacts = None,
+    objective: flag.Objective = None,
+    as_json: flag.Json = False,
+) -> int:
+    """Write a trained model as a folder: weights, code that needs PyTorch alone, and a model card."""
+    from search.results.export import export
+    from search.results.masks import written
+
+    if onnx is not None and not onnx.absolute().parent.is_dir():
+        raise UserError(f"--onnx: {onnx.parent}: no such folder; make it, or name a file in another")
+    if onnx is not None and onnx.is_dir():
+        raise UserError(f"--onnx: {onnx} is a folder; name a file")
+    command = shlex.join(["search", *sys.argv[1:]])
+    with chosen(study, trial, model, storage, runs, artifacts, objective) as weights:
+        if onnx is not None:
+            write_onnx = weights.part("export_onnx", "--onnx")
+            with written(onnx) as beside:
+                write_onnx(weights.config, weights.path, beside)
+                document = export(weights, out, command)
+        else:
+            document = export(weights, out, command)
+    if as_json:
+        write_json({"out": str(out), "onnx": None if onnx is None else str(onnx), **document})
+    else:
+        print(out)
+        if onnx is not None:
+            print(onnx)
+    say(f"{weights.title}; {out / 'README.md'} says what it is and how to load it")
+    return 0

@@ -1,0 +1,1 @@
+"""Trained models as files that work without this program."""
