@@ -27,6 +27,7 @@ def check(
         Path | None,
         typer.Option(
             "--show-augmentation",
+            parser=flag.path_of,
             metavar="FILE.png",
             help="Draw training images before and after augmentation.",
         ),
@@ -35,6 +36,7 @@ def check(
         Path | None,
         typer.Option(
             "--propose-dataset",
+            parser=flag.path_of,
             metavar="FILE.yaml",
             help="Write a draft of dataset.yaml for data that have none, and check nothing else.",
         ),

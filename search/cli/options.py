@@ -20,7 +20,7 @@ def path_of(text: str | Path) -> Path:
     """
     given = str(text)
     if not given.strip():
-        raise UserError("a path is empty; name a folder or a file, as in --runs runs --data faces")
+        raise UserError("a path is empty; name a folder or a file, as in --runs runs --data photos")
     if "://" in given:
         raise UserError("a URL stands where a path is due; only --storage and --artifacts take URLs")
     try:
@@ -110,7 +110,11 @@ Stages = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, help="Worker processes; one per GPU by default. 0: only create or join the study."),
+    typer.Option(
+        min=0,
+        help="Worker processes: by default one per GPU, or on CPU cores as many as pay. 0: only create or "
+        "join the study.",
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Trainings = Annotated[

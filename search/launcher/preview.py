@@ -58,9 +58,7 @@ def preview(spec: Spec, data: Path | None, file: Path) -> Preview:
             f"{FLAG}: {spec.objective} has no show_augmentation(config, data, path); omit the flag"
         )
     lowest, *others = spec.space.corners()
-    params = next(
-        iter(others), lowest
-    )  # the second corner is the highest; there is but one if none is searched
+    params = others[0] if others else lowest  # the second is the highest; without a search there is but one
     beside = _beside(file)
     try:
         draw(configure(objective, params), data, beside)

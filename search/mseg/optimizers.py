@@ -14,17 +14,18 @@ from search.errors import SpaceError
 from search.mseg.section import Section
 from search.objective import Value
 
+DecoupledDecay = Annotated[
+    float,
+    Field(ge=0.0, allow_inf_nan=False, description="decoupled, 0 or more; a step decays by rate x decay"),
+]
+Momentum = Annotated[float, Field(gt=0.0, lt=1.0, description="above 0 and below 1")]
+
 
 def adamw(
     weights: Iterable[Parameter],
     learning_rate: float,
     *,
-    weight_decay: Annotated[
-        float,
-        Field(
-            ge=0.0, allow_inf_nan=False, description="decoupled, 0 or more; a step decays by rate x decay"
-        ),
-    ] = 1e-4,
+    weight_decay: DecoupledDecay = 1e-4,
 ) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101), betas 0.9, 0.999.
 
@@ -40,9 +41,11 @@ def sgd(
     *,
     weight_decay: Annotated[
         float,
-        Field(ge=0.0, allow_inf_nan=False, description="times the weight is added to its gradient; from 0"),
+        Field(
+            ge=0.0, allow_inf_nan=False, description="times the weight is added to its gradient; 0 or more"
+        ),
     ] = 1e-4,
-    momentum: Annotated[float, Field(gt=0.0, lt=1.0, description="above 0 and below 1")] = 0.9,
+    momentum: Momentum = 0.9,
 ) -> Optimizer:
     """Stochastic gradient descent with Nesterov momentum (Sutskever et al. 2013).
 
@@ -62,11 +65,8 @@ def muon(
     weights: Iterable[Parameter],
     learning_rate: float,
     *,
-    weight_decay: Annotated[
-        float,
-        Field(ge=0.0, allow_inf_nan=False, description="decoupled, from 0; a step decays by rate x decay"),
-    ] = 1e-4,
-    momentum: Annotated[float, Field(gt=0.0, lt=1.0, description="above 0 and below 1")] = 0.95,
+    weight_decay: DecoupledDecay = 1e-4,
+    momentum: Momentum = 0.95,
 ) -> Optimizer:
     """Muon (Jordan et al. 2024) for matrices, AdamW for all other weights: convolutions, norms, biases.
 

@@ -1,11 +1,20 @@
 """The contract between the service and what it trains, and nothing else.
 
-An objective is a module with `train(config, run)`. It may also have `configure(params)`,
-`describe(config, data)`, `check(config, description)`, `constraints(config, description)`,
-`show_augmentation(config, data, path)`, `propose_dataset(data)`, the pair `describe_test(config, data)` and
-`score_test(config, weights, data, device)`, and a `vocabulary`. It knows neither Optuna nor SQL, and the
-service knows nothing about models. The stock objective is `search.mseg`; `search/loading.py` imports it.
-What it may offer for predicting and handing over is in search/objective/results.py.
+An objective is a module with `train(config, run)`, a generator of `EpochResult`. All else is optional:
+
+    vocabulary                           a Vocabulary: what things are called, how curves are read
+    configure(params)                    params as a config of its own; without it, they are the config
+    describe(config, data)               the data before anything trains on them, as a Description
+    check(config, description)           refuses a config that cannot be trained on them
+    constraints(config, description)     the limits that configs must keep, each a Constraint
+    describe_test, score_test            a labelled test split, for `search report --final`
+    propose_dataset(data)                for `search check --propose-dataset`
+    show_augmentation(config, data, path)                      for `search check --show-augmentation`
+    predictor, export_model, export_onnx, write_submission     for `search predict`, `export`, `submit`
+
+`Objective` below has their contracts, search/objective/results.py those of the last line. An objective
+knows neither Optuna nor SQL, and the service knows nothing about models. The stock one is `search.mseg`;
+`search/loading.py` imports it.
 
 The trainer is a generator, so its consumer decides: the worker reports and prunes, `confirm` collects, a
 test takes two epochs and closes. Closing it ends the training and frees the device.
@@ -195,7 +204,7 @@ PICTURE = "overlay.png"
 
 
 class Objective(Protocol):
-    """A module that can be searched. Only `train` is required.
+    """A module that can be searched. Only `train` is required, so only that is checked by types.
 
     Contract of `train`:
         - it writes only under `run.dir`, and replaces files rather than rewriting them in place;
@@ -204,6 +213,12 @@ class Objective(Protocol):
           `resumed=True`, then goes on with the next;
         - it polls `run.should_stop()` at each batch and returns when that is true;
         - it returns before `epochs` when it stops early of its own accord.
+
+    Contract of `configure(params)`: it returns what `train` and all others get as `config`. It raises
+    SpaceError for params that it does not know or that are out of range.
+
+    Contract of `describe(config, data)`: it returns a `Description`, and raises DataError, in one line, if
+    there is nothing to train on. `data` is the folder of --data, or None.
 
     Contract of `check(config, description)`: it raises SpaceError for a config that cannot be trained on
     the data that `describe` described. It is called for the corners of the space and for every known config

@@ -71,7 +71,8 @@ def find_devices(gpus: str, workers: int | None, device: str | None) -> Sequence
 
     Args:
         gpus: `auto`, `none`, or indices or UUIDs: `0,1`.
-        workers: how many; by default one per GPU, or one on the CPU. More workers than GPUs share them.
+        workers: how many; by default one per GPU, or a single one on the CPU, which
+            `launcher.start.divide_cores` may divide. More workers than GPUs share them.
         device: `cpu` or another torch device that is used as it is (`mps`); `cuda:1` is the second of
             the visible GPUs.
 

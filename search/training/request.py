@@ -192,6 +192,9 @@ def _mapped(leaves: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[dict[str
         return settings, ()  # the objective refuses unknown ones, with what is similar
     run = RecordedRun(name="", leaves=settings, scores=(), vocabulary=vocabulary)
     found = {name: leaf for name in names if (leaf := leaf_of(name, run)) is not None}
+    # A recorded name may be another setting's by now: `model.name` was a model's kind.
+    renamed = {leaf for name, leaf in found.items() if name != leaf}
+    found = {name: leaf for name, leaf in found.items() if name != leaf or leaf not in renamed}
     values = vocabulary.recorded_values
     params = {
         name: values.get(settings[leaf], settings[leaf])

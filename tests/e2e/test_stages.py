@@ -6,27 +6,18 @@ from collections import Counter
 
 from postgres import restart
 from service import Search
+from toy_studies import staged_document
 
 from search.study.open import find_study
 from search.study.read import read_records, read_snapshot
 
-DOCUMENT = """\
-objective: toy
-study:
-  smooth: 1
-  sampler: {kind: random, seed: 7}
-  pruner: {kind: none}
-  stages:
-    - {trials: 4, epochs: 2}
-    - {keep: 2, controls: 0.5, epochs: 6}
-    - {keep: 1, seeds: 2}
-space:
-  x: {low: 0.0, high: 1.0}
-  epochs: 3
-  seconds: 0.2
-known:
-  - {name: by hand, x: 0.9}
-"""
+DOCUMENT = staged_document(
+    "{trials: 4, epochs: 2}",
+    "{keep: 2, controls: 0.5, epochs: 6}",
+    "{keep: 1, seeds: 2}",
+    epochs=3,
+    seconds=0.2,
+)
 
 
 def running(search: Search, name: str) -> list[int]:

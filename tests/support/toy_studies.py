@@ -1,4 +1,4 @@
-"""Studies of the toy objective that are disturbed."""
+"""Studies of the toy objective: in stages, and disturbed."""
 
 import toy
 from sqlalchemy import update
@@ -6,6 +6,26 @@ from sqlalchemy import update
 from search.records import Record
 from search.study.study import Study
 from storage import clock, tables
+
+
+def staged_document(*stages: str, epochs: int, **constants: object) -> str:
+    """A space.yaml of a search in stages; it draws `x`, and its known config is far from the best."""
+    lines = [f"    - {stage}" for stage in stages]
+    settings = [f"  {name}: {value}" for name, value in {"epochs": epochs, **constants}.items()]
+    return "\n".join([STAGED, *lines, "space:", "  x: {low: 0.0, high: 1.0}", *settings, KNOWN])
+
+
+STAGED = """\
+objective: toy
+study:
+  smooth: 1
+  sampler: {kind: random, seed: 7}
+  pruner: {kind: none}
+  stages:"""
+KNOWN = """\
+known:
+  - {name: by hand, x: 0.9}
+"""
 
 
 def steal(study: Study) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from service import Answer, Search
+from toy_studies import staged_document
 
 from search.retraining.stages import next_stage, read_stages
 from search.scoring import best_mean
@@ -13,24 +14,14 @@ from search.study.read import read_records
 
 Command = Callable[..., Answer]
 
-DOCUMENT = """\
-objective: toy
-study:
-  smooth: 1
-  sampler: {kind: random, seed: 7}
-  pruner: {kind: none}
-  stages:
-    - {trials: 8, epochs: 2}
-    - {keep: 2, controls: 0.5, epochs: 3}
-    - {keep: 2, seeds: 2}
-space:
-  x: {low: 0.0, high: 1.0}
-  epochs: 4
-  noise: 0.01
-  trouble: null
-known:
-  - {name: by hand, x: 0.9}
-"""
+DOCUMENT = staged_document(
+    "{trials: 8, epochs: 2}",
+    "{keep: 2, controls: 0.5, epochs: 3}",
+    "{keep: 2, seeds: 2}",
+    epochs=4,
+    noise=0.01,
+    trouble="null",
+)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from lease_workers import claimed, worker
 from service import STUDY, Search
 
 from search.objective import EpochResult, Run
@@ -22,9 +23,6 @@ from search.spec.spec import Spec, load_spec
 from search.study.open import open_study
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
-from storage.claims import Lease
-from storage.leases import Leases
-from storage.processes import Process
 from storage.samples import frozen
 
 DISCRETE = """\
@@ -117,7 +115,7 @@ def test_every_point_is_drawn_once_and_then_the_best_ones_in_turn(tmp_path: Path
 def test_a_known_config_is_drawn_by_its_own_slot_only(search: Search) -> None:
     """Slot 1 draws while slot 0 has not stored its known config yet."""
     study = discrete(search, trials=POINTS)
-    leases = [member(study, f"{number}") for number in range(POINTS)]
+    leases = [worker(study.engine, study.id, f"{number}") for number in range(POINTS)]
     held = [claimed(each) for each in leases]
     tasks = {
         lease.slot: ask(study, mine, lease) for mine, lease in reversed([*zip(leases, held, strict=True)])
@@ -140,7 +138,7 @@ def test_workers_that_draw_at_once_draw_different_points(tmp_path: Path, url: st
 
     def work(name: str) -> None:
         study = open_study(url, STUDY)
-        mine = member(study, name)
+        mine = worker(study.engine, study.id, name)
         for _ in range(rounds):
             lease = claimed(mine)
             barrier.wait(60)
@@ -198,7 +196,7 @@ def test_a_repeat_has_its_own_seed_is_recorded_and_is_never_the_best(
 
 def test_a_repeat_that_is_taken_over_keeps_its_seed(search: Search) -> None:
     study = discrete(search, trials=POINTS + 1)
-    first, second = member(study, "first"), member(study, "second")
+    first, second = worker(study.engine, study.id, "first"), worker(study.engine, study.id, "second")
     for _ in range(POINTS):
         lease = claimed(first)
         assert ask(study, first, lease) is not None
@@ -306,15 +304,3 @@ def test_the_gp_finds_the_peak_after_a_dozen_trials(tmp_path: Path) -> None:
 def discrete(search: Search, trials: int) -> Study:
     (search.folder / "space.yaml").write_text(DISCRETE)
     return search.create(trials=trials)
-
-
-def member(study: Study, name: str) -> Leases:
-    leases = Leases(study.engine, study.id, name, Process(host=name, machine=name, pid=1, started="0"))
-    leases.join("cpu")
-    return leases
-
-
-def claimed(leases: Leases) -> Lease:
-    lease = leases.claim()
-    assert isinstance(lease, Lease), lease
-    return lease

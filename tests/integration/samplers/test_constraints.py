@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toy
+from lease_workers import claimed, worker
 from optuna.trial import FrozenTrial
 from service import STUDY, Search
 
@@ -30,9 +31,6 @@ from search.study.study import Study
 from search.study.warm_start import inherit
 from search.worker.worker import Worker
 from storage import studies
-from storage.claims import Lease
-from storage.leases import Leases
-from storage.processes import Process
 
 CAPPED = """\
 objective: toy
@@ -75,18 +73,6 @@ def counted(calls: list[Params]) -> Constraints:
 def capped(search: Search, *overrides: str, trials: int = 12) -> Study:
     (search.folder / "space.yaml").write_text(CAPPED)
     return search.create(*overrides, trials=trials)
-
-
-def member(study: Study, name: str) -> Leases:
-    leases = Leases(study.engine, study.id, name, Process(host=name, machine=name, pid=1, started="0"))
-    leases.join("cpu")
-    return leases
-
-
-def claimed(leases: Leases) -> Lease:
-    lease = leases.claim()
-    assert isinstance(lease, Lease), lease
-    return lease
 
 
 # -- the draws -------------------------------------------------------------------------------------
@@ -215,7 +201,7 @@ def test_a_space_without_a_feasible_config_is_refused_when_the_study_is_created(
 
 def test_refused_draws_are_kept_for_all_workers_and_use_no_slot(search_on_each: Search) -> None:
     study = capped(search_on_each)
-    first, second = member(study, "first"), member(study, "second")
+    first, second = worker(study.engine, study.id, "first"), worker(study.engine, study.id, "second")
     calls: list[Params] = []
     for number in range(12):
         mine = (first, second)[number % 2]
@@ -238,7 +224,7 @@ def test_a_trial_taken_over_before_its_config_was_stored_gets_the_same_config(
 ) -> None:
     """Nothing of a draw is stored without its config, so the next owner draws from the same."""
     study = capped(search_on_each)
-    first, second = member(study, "first"), member(study, "second")
+    first, second = worker(study.engine, study.id, "first"), worker(study.engine, study.id, "second")
     assert ask(study, first, claimed(first), constraints=limits()) is not None  # the known config
     lease = claimed(first)
     drawn = choose(study.spec, lease.slot, history_of(study, lease, constraints=limits()))
@@ -256,7 +242,7 @@ def test_workers_that_draw_at_once_share_what_was_refused(search_on_each: Search
 
     def work(name: str) -> None:
         mine_too = open_study(search_on_each.url, STUDY)
-        mine = member(mine_too, name)
+        mine = worker(mine_too.engine, mine_too.id, name)
         for _ in range(4):
             lease = claimed(mine)
             barrier.wait(60)
@@ -320,7 +306,7 @@ def test_a_study_that_starts_from_another_leaves_its_infeasible_trials_out(searc
     """Another cap alone is no reason to leave a trial out: it changes no score."""
     (search.folder / "space.yaml").write_text(CAPPED)
     study = search.create("cap=0.9", trials=8)
-    mine, xs = member(study, "mine"), []
+    mine, xs = worker(study.engine, study.id, "mine"), []
     for _ in range(8):
         lease = claimed(mine)
         task = ask(study, mine, lease, constraints=limits())
@@ -336,7 +322,7 @@ def test_a_study_that_starts_from_another_leaves_its_infeasible_trials_out(searc
 def test_an_infeasible_config_is_not_retrained(search: Search) -> None:
     """Whether an ablation's configs keep the study's constraints is known before anything is planned."""
     study = capped(search, trials=3)
-    mine = member(study, "mine")
+    mine = worker(study.engine, study.id, "mine")
     for _ in range(3):
         lease = claimed(mine)
         assert ask(study, mine, lease, constraints=limits()) is not None

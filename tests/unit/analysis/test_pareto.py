@@ -4,28 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from snapshots import RECORD
 
 from search.analysis.pareto import pareto_front
-from search.records import Record
 from search.scoring import Direction
-
-PLAIN = Record(
-    number=0,
-    state="complete",
-    value=0.5,
-    last=0.5,
-    best_score=0.5,
-    best_epoch=1,
-    params={},
-    known=None,
-    seed=0,
-    epochs=1,
-    curve=[0.5],
-    reason=None,
-    worker=None,
-    attempts=1,
-    seconds=1.0,
-)
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
@@ -41,10 +23,10 @@ def test_the_front_is_what_no_other_trial_dominates(direction: Direction, seed: 
     differs = (sizes[:, None] < sizes) | (gains[:, None] > gains) | (order[:, None] < order)
     dominated = (no_larger & no_worse & differs).any(axis=0)
     records = [
-        replace(PLAIN, number=number, parameters=int(sizes[number]), value=float(values[number]))
+        replace(RECORD, number=number, parameters=int(sizes[number]), value=float(values[number]))
         for number in range(25)
     ]
-    unknown = [replace(PLAIN, number=25), replace(PLAIN, number=26, parameters=1, value=None)]
+    unknown = [replace(RECORD, number=25), replace(RECORD, number=26, parameters=1, value=None)]
     front = pareto_front([*records, *unknown], direction)
     assert sorted(record.number for record in front) == np.flatnonzero(~dominated).tolist()
     assert [record.parameters for record in front] == sorted(sizes[~dominated].tolist())
