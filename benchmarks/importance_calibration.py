@@ -59,14 +59,15 @@ class Outcome:
     first: str
 
 
-def simulate(family: Family, seed: int) -> Outcome:
+def trials_of(family: Family, seed: int, trials: int) -> list[Record]:
+    """A study of so many complete trials."""
     rng = np.random.default_rng(seed)
     sampler: BaseSampler = (
         TPESampler(seed=seed, multivariate=True) if family.sampled else RandomSampler(seed)
     )
     study = optuna.create_study(direction="maximize", sampler=sampler)
     records = []
-    for number in range(TRIALS):
+    for number in range(trials):
         trial = study.ask()
         params = {each.name: trial.suggest_float(each.name, each.low, each.high) for each in SPACE}
         value = (
@@ -74,7 +75,11 @@ def simulate(family: Family, seed: int) -> Outcome:
         )
         study.tell(trial, value)
         records.append(complete(number, params, value))
-    found = importance.importance_of(records, SPACE, "maximize")
+    return records
+
+
+def simulate(family: Family, seed: int) -> Outcome:
+    found = importance.importance_of(trials_of(family, seed, TRIALS), SPACE, "maximize")
     if found is None:
         raise ValueError("a simulated study is too small")
     return Outcome([each.name for each in found.shares if found.stands_out(each)], found.shares[0].name)

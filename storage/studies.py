@@ -25,11 +25,14 @@ from sqlalchemy import (
 )
 
 from storage import tables
-from storage.attributes import insert_study_attributes, study_attribute
+from storage.attributes import add_study_attributes, insert_study_attributes, study_attribute
 from storage.clock import now
 from storage.tables import TOKEN, insert_or_ignore, is_tied, leases, studies
 
 Stop = Literal["drain", "now", "bugs"]
+
+SAMPLER_CHANGED = "search:sampler-changed"
+"""Attribute of a study whose trials were not all drawn by the sampler in its document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +186,13 @@ def set_budget(engine: Engine, study_id: int, trials: int) -> int:
         return budget
 
 
-def set_document(engine: Engine, study_id: int, document: Mapping[str, Any]) -> None:
+def set_document(
+    engine: Engine, study_id: int, document: Mapping[str, Any], *, sampler_changed: bool = False
+) -> None:
     """Replaces the document; the caller has checked that only settings of the search itself differ."""
     with engine.begin() as connection:
+        if sampler_changed:
+            add_study_attributes(connection, study_id, {SAMPLER_CHANGED: True})
         connection.execute(
             update(studies).where(studies.c.study_id == study_id).values(document=json.dumps(document))
         )

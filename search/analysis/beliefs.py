@@ -1,9 +1,14 @@
 """Known configs and beliefs checked against the records, each with its number of trials.
 
-A belief says that configs of one kind do worse. All trials that ended by their own results are split into
-those of that kind and the others, and compared by ranks (Mann & Whitney 1947; p by permutation). Pruned and
-diverged trials rank below every complete one, all equal (worst-rank scores, Lachin 1999): they were ended
-because they promised less. The p values are adjusted for the number of beliefs (Holm 1979).
+A belief says that configs of one kind do worse. It is tested on trials whose configs were drawn without
+regard to results: a sampler that learns returns to what scored well, so its later configs differ from the
+earlier ones in everything at once, and a parameter that does nothing looks like one that matters
+(`benchmarks/belief_calibration.py`).
+
+Those trials that ended by their own results are split into those of that kind and the others, and compared
+by ranks (Mann & Whitney 1947; p by permutation). Pruned and diverged trials rank below every complete one,
+all equal (worst-rank scores, Lachin 1999): they were ended because they promised less. The p values are
+adjusted for the number of beliefs (Holm 1979).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +24,13 @@ from search.records import Record
 from search.render.document import literal
 from search.scoring import Direction, sign_of
 from search.spec.known import Belief, KnownConfig
+from search.spec.settings import SamplerSettings
 
 LEVEL = 0.05
+
+NEVER_LEARN = ("random", "qmc")
+START_UP = 10
+"""Trials before Optuna's TPE and GP begin to learn, unless `n_startup_trials` says otherwise."""
 
 Verdict = Literal["supported", "contradicted", "undetermined"]
 
@@ -79,13 +89,29 @@ def known_config_results(
     return results
 
 
+def drawn_blindly(records: Sequence[Record], sampler: SamplerSettings, *, informed: bool) -> list[Record]:
+    """The trials whose configs were drawn without regard to results; none of them is a known config.
+
+    Args:
+        informed: whether the sampler had seen other trials or infeasible configs before the first of these.
+    """
+    start_up = 0 if informed else int(sampler.options.get("n_startup_trials", START_UP) or 0)
+    return [
+        record
+        for record in records
+        if record.known is None
+        and record.repeat_of is None
+        and (sampler.kind in NEVER_LEARN or record.number < start_up)
+    ]
+
+
 def belief_results(
     beliefs: Sequence[Belief],
     records: Sequence[Record],
     constants: Mapping[str, Any],
     direction: Direction,
 ) -> list[BeliefResult]:
-    """Every belief in order."""
+    """Every belief in order, by `records`, which were drawn blindly."""
     judged = [record for record in records if _judged(record)]
     tests = []
     for belief in beliefs:

@@ -9,9 +9,9 @@ something always looks important. Therefore
 - the level of chance is what the LARGEST importance stays below in 39 of 40 shufflings of the values over
   the trials, after which nothing can matter: a permutation test for all parameters at once. Of 200
   shufflings it is the fifth largest, so values unrelated to the configs exceed it in 5 of 201 studies if
-  the configs were drawn at random. TPE draws configs depending on earlier values and exceeds it more often,
-  in 4.7 % of 580 simulated studies: hence 39 of 40 rather than 19 of 20. It is a share of the importance
-  found, and above 1 if chance alone gives more.
+  the configs were drawn at random. TPE draws configs depending on earlier values, which may exceed it more
+  often (`benchmarks/importance_calibration.py`): hence 39 of 40 rather than 19 of 20. It is a share of the
+  importance found, and above 1 if chance alone gives more.
 
 The best third counts as good, not a tenth as in studies of hundreds of trials: with a handful of good
 trials hardly any effect can be told from chance.

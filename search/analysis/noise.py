@@ -23,7 +23,7 @@ best of many epochs is a lucky one. Both are accounted for:
 A run is declared better at the 1 % level, if `difference -+ 2.58 error` excludes zero: two runs out of many
 are compared because they look different. `benchmarks/compare_calibration.py` checks all this against
 simulated runs. No pair of runs can show how much another seed would change either of them: the interval is
-about these two runs, and the number of seeds needed is a lower bound.
+about these two runs. The number of seeds follows from the observed difference, so it plans nothing.
 """
 
 import math

@@ -229,7 +229,8 @@ def _update_document(options: StartOptions, study: Study) -> None:
             f"--study: {study.name!r} has {_listed(list(different.values()))}; add --update to change that"
         )
     check_search(spec)
-    studies.set_document(study.engine, study.id, spec.document)
+    resampled = any(name.startswith("study.sampler") for name in different)
+    studies.set_document(study.engine, study.id, spec.document, sampler_changed=resampled)
     if "study.trials" in different:
         studies.set_budget(study.engine, study.id, spec.study.trials)
 

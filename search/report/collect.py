@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from search.analysis import winners_curse
+from search.analysis.beliefs import drawn_blindly
 from search.analysis.importance import importance_of
 from search.errors import UserError, no_trial, none_complete
 from search.imports.imported_runs import read_imported
@@ -19,6 +20,7 @@ from search.retraining.stage_blocks import stage_blocks
 from search.retraining.study import deleted_races, retraining_studies
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
+from storage import studies
 
 PROVENANCE = "provenance."
 AGREEMENT = 1e-9
@@ -49,6 +51,7 @@ def collect_report_data(
     return ReportData(
         snapshot=snapshot,
         records=records,
+        blind=_blind(study, records),
         spec=study.spec,
         fingerprint=study.row.fingerprint,
         best=read_trial(study, by_number[snapshot.best.number], runs),
@@ -64,6 +67,14 @@ def collect_report_data(
         ends=ends or study.spec.report.stages,
         stages=stage_blocks(study),
     )
+
+
+def _blind(study: Study, records: list[Record]) -> list[Record]:
+    """The trials whose configs were drawn without regard to results, as far as is known."""
+    if studies.attribute(study.engine, study.id, studies.SAMPLER_CHANGED):
+        return []
+    informed = study.origin is not None or bool(study.samples.checked())
+    return drawn_blindly(records, study.spec.study.sampler, informed=informed)
 
 
 def read_trial(study: Study, record: Record, runs: Path) -> ReportedTrial:

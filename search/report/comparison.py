@@ -84,17 +84,7 @@ def reasons(evidence: Evidence, names: Names) -> Iterator[str]:
             "In 1 of 20 pairs of equal runs, one looks better by this much; a run is declared better only "
             "where that happens in 1 of 100."
         )
-    yield "One run each: how much another seed would change them is not in the interval." + seeds_needed(
-        evidence
-    )
-
-
-def seeds_needed(evidence: Evidence) -> str:
-    """How many seeds it takes, as a sentence to append; empty where that is not known."""
-    if evidence.seeds is None:
-        return ""
-    count = "more than 1000" if evidence.seeds > 1000 else f"at least {evidence.seeds}"
-    return f" Telling apart a difference of this size needs {count} seeds per config."
+    yield "One run each: how much another seed would change them is not in the interval."
 
 
 def changed_settings(comparison: Comparison, names: Names) -> Block:

@@ -54,6 +54,7 @@ class ReportData:
 
     Attributes:
         records: all trials by number, with their curves.
+        blind: trials whose configs were drawn without regard to results.
         fingerprint: of the data, part by part.
         best: the best complete trial.
         baseline: what it is compared with; None if there is none, which `no_baseline` explains.
@@ -70,6 +71,7 @@ class ReportData:
 
     snapshot: Snapshot
     records: Sequence[Record]
+    blind: Sequence[Record]
     spec: Spec
     fingerprint: Mapping[str, str]
     best: ReportedTrial

@@ -20,18 +20,6 @@ NEAR = 0.1
 TOP = 5
 """Best complete trials that are examined: an end is hit if half of them, and the best one, are near it."""
 
-LATE = 0.9
-"""Part of a training after which a best epoch suggests that longer training would help."""
-
-STALE = 0.25
-"""Part of the trials: if the best is among the last of them, the search was still finding better ones."""
-
-FREEZE_FROM = 20
-"""Complete trials needed to call a parameter idle; fewer say little about any parameter."""
-
-HORIZON = "epochs"
-"""How the name of the constant ends that limits the epochs of a training."""
-
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
@@ -70,8 +58,6 @@ def suggestions(data: ReportData, start: str) -> list[Suggestion]:
         _confirm(data),
         _ablate(data),
         _wider_ranges(data, start),
-        _longer_training(data, start),
-        _frozen_parameters(data, start),
     )
     return [suggestion for suggestion in possible if suggestion]
 
@@ -129,21 +115,14 @@ def widened(hit: RangeHit) -> dict[str, Any]:
 
 
 def _more_trials(data: ReportData) -> Suggestion | None:
-    """If the search has not ended, or one of the last trials is the best."""
-    budget, best = data.snapshot.budget, data.best.record
-    if budget.finished < budget.trials:
-        return Suggestion(
-            "Finish the search.",
-            f"{budget.finished} of its {budget.trials} trials are finished.",
-            f"search start --study {data.study}",
-        )
-    later = sum(record.number > best.number for record in data.records)
-    if later >= STALE * len(data.records):
+    """If the search has not ended."""
+    budget = data.snapshot.budget
+    if budget.finished >= budget.trials:
         return None
     return Suggestion(
-        "Continue the search: it was still finding better trials.",
-        f"The best is trial {best.number}; only {later} of {len(data.records)} trials came after it.",
-        f"search start --study {data.study} --trials {budget.trials + math.ceil(budget.trials / 2)}",
+        "Finish the search.",
+        f"{budget.finished} of its {budget.trials} trials are finished.",
+        f"search start --study {data.study}",
     )
 
 
@@ -209,47 +188,6 @@ def _wider_ranges(data: ReportData, start: str) -> Suggestion | None:
     return Suggestion(action, " ".join(sentences), _new_study(start, data.study, "wider", overrides))
 
 
-def _longer_training(data: ReportData, start: str) -> Suggestion | None:
-    """If the best trials were best near the end of their training."""
-    constants = data.spec.space.constants
-    name = next((name for name in constants if name.rpartition(".")[2] == HORIZON), None)
-    if name is None or not isinstance(constants[name], int):
-        return None
-    best = best_first(data)[:TOP]
-    late = sum((record.best_epoch or 0) > LATE * constants[name] for record in best)
-    if late < max(2, len(best) / 2):
-        return None
-    return Suggestion(
-        "Train for longer.",
-        f"{late} of the {len(best)} best trials had their best epoch in the last {1 - LATE:.0%} of the "
-        f"{constants[name]} epochs they may run.",
-        _new_study(start, data.study, "longer", [f"{name}={math.ceil(1.5 * constants[name])}"]),
-    )
-
-
-def _frozen_parameters(data: ReportData, start: str) -> Suggestion | None:
-    """If parameters have an importance below an equal share, including its interval."""
-    if data.importance is None or data.importance.trials < FREEZE_FROM:
-        return None
-    shares, params = data.importance.shares, data.best.record.params
-    equal = 1 / len(shares)
-    idle = [share for share in shares if share.high < equal and share.name in params]
-    if not idle:
-        return None
-    figures = "; ".join(
-        f"{code(share.name)}: share of importance {share.share:.2f} ({share.low:.2f} to {share.high:.2f})"
-        for share in idle
-    )
-    overrides = [f"{share.name}={_yaml_value(params[share.name])}" for share in idle]
-    return Suggestion(
-        "Fix the parameters that showed no influence at the best trial's values, and spend the trials on "
-        "the others.",
-        f"{figures}; an equal share would be {equal:.2f}. This is from {data.importance.trials} trials of "
-        "this study; elsewhere they may matter.",
-        _new_study(start, data.study, "frozen", overrides),
-    )
-
-
 def best_first(data: ReportData) -> list[Record]:
     """The complete trials, the best first."""
     return candidates(data.records, data.snapshot.direction)
@@ -267,11 +205,6 @@ def _new_study(start: str, study: str, suffix: str, overrides: Sequence[str]) ->
     """The command for a new study with these changes."""
     changes = "".join(f" --set {shlex.quote(override)}" for override in overrides)
     return start.format(name=f"{study}-{suffix}") + changes
-
-
-def _yaml_value(value: Any) -> str:
-    """A value as `--set` takes it."""
-    return str(yaml.safe_dump(value, default_flow_style=True).partition("\n")[0])
 
 
 def _rounded(value: float) -> float:

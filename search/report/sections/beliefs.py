@@ -19,8 +19,7 @@ BELIEF_METHOD = (
     "Supported: configs of that kind did worse than the others, by the rank test of Mann and Whitney "
     "(two-sided, p by permutation, adjusted for the number of beliefs after Holm, 5 %). Contradicted: they "
     "did better. Better: the share of pairs in which the config that was advised against is better. Pruned "
-    "and diverged trials rank last, all equal; medians are of complete trials. The sampler chose the "
-    "configs, so other parameters differ too."
+    "and diverged trials rank last, all equal; medians are of complete trials."
 )
 
 
@@ -29,7 +28,7 @@ def beliefs(data: ReportData, folder: Path) -> ReportSection:
     snapshot, spec = data.snapshot, data.spec
     baseline = data.baseline.record if data.baseline else None
     known = known_config_results(spec.known, data.records, baseline, snapshot.direction)
-    believed = belief_results(spec.avoid, data.records, spec.space.constants, snapshot.direction)
+    believed = belief_results(spec.avoid, data.blind, spec.space.constants, snapshot.direction)
     blocks: list[Block] = []
     if known:
         head = ["known config", "trial", "value", "from the baseline", "95 % interval", "verdict"]
@@ -37,10 +36,25 @@ def beliefs(data: ReportData, folder: Path) -> ReportSection:
         blocks += [Table(head, rows), Paragraph(KNOWN_METHOD)]
     if believed:
         head = ["advised against", "such trials", "others", "median", "of others", "better", "p", "verdict"]
-        blocks += [Table(head, list(map(_belief_cells, believed))), Paragraph(BELIEF_METHOD)]
+        table = Table(head, list(map(_belief_cells, believed)))
+        blocks += [table, Paragraph(_tested(data)), Paragraph(BELIEF_METHOD)]
     if not blocks:
         blocks.append(Paragraph("The study has neither known configs nor beliefs."))
     return ReportSection("Known configs and beliefs", blocks)
+
+
+def _tested(data: ReportData) -> str:
+    """Which trials the beliefs are tested on, and what becomes of the others."""
+    drawn = (
+        f"Tested on the {len(data.blind)} of {len(data.records)} trials whose configs were drawn without "
+        "regard to results."
+    )
+    if len(data.blind) == len(data.records):
+        return drawn
+    return (
+        f"{drawn} No test holds for the others: they are known configs, repeats, or were chosen by what "
+        "earlier trials had scored. `search ablate` tests a change by retraining."
+    )
 
 
 def _known_cells(result: KnownConfigResult, has_baseline: bool) -> list[str]:

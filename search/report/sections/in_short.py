@@ -2,7 +2,7 @@
 
 from search import formatting
 from search.render.document import Block, Bullets, Paragraph, literal
-from search.report.comparison import REPORT_NAMES, seeds_needed, verdict
+from search.report.comparison import REPORT_NAMES, verdict
 from search.report.report_data import ReportData
 from search.report.sections.fresh_seeds import races
 from search.report.sections.performance import distance_to_target
@@ -58,5 +58,5 @@ def _beside_baseline(data: ReportData) -> list[str]:
     return [
         f"That is {formatting.score(abs(gain))} {word} the baseline, {literal(baseline.name)}, with "
         f"{formatting.score(baseline.record.value)}.",
-        f"{verdict(evidence, REPORT_NAMES).sentence}{caveat}{seeds_needed(evidence)}",
+        f"{verdict(evidence, REPORT_NAMES).sentence}{caveat}",
     ]

@@ -14,8 +14,5 @@ def next_steps(data: ReportData, folder: Path) -> ReportSection:
     for suggestion in suggestions(data, start_command(data, folder)):
         blocks += [Paragraph(f"{suggestion.action} {suggestion.evidence}"), Code([suggestion.command])]
     if not blocks:
-        text = (
-            "The best trials are at no end of a range, and nothing suggests that the search was too short."
-        )
-        blocks.append(Paragraph(text))
+        blocks.append(Paragraph("The search has ended, and its best trials are at no end of a range."))
     return ReportSection("What to try next", blocks)

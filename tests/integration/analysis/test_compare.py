@@ -366,7 +366,14 @@ def test_the_comparison_fits_the_terminal(tmp_path: Path, width: int) -> None:
     console.print(RichBlocks(comparison_blocks(found)))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= width
-    for part in ("Not distinguishable", "300", "learning_rate 8e-4", "fast learning", "not found", "seeds"):
+    for part in (
+        "Not distinguishable",
+        "300",
+        "learning_rate 8e-4",
+        "fast learning",
+        "not found",
+        "One run each",
+    ):
         assert part in text, part
 
 

@@ -27,7 +27,7 @@ from service import STUDY as STUDY_NAME
 
 from search.analysis import importance
 from search.analysis.ablation import ablation
-from search.analysis.beliefs import applies, belief_results
+from search.analysis.beliefs import applies, belief_results, drawn_blindly
 from search.analysis.classes import class_changes
 from search.analysis.confirmation import confirmation
 from search.analysis.racing import Results
@@ -53,6 +53,7 @@ from search.runtime.signals import Interrupt
 from search.scoring import epoch_of_best
 from search.spec.known import Belief
 from search.spec.parameter import Parameter
+from search.spec.settings import SamplerSettings
 from search.spec.spec import load_spec
 from search.study.open import find_study
 from search.study.plan import Plan, PlannedConfig
@@ -554,6 +555,49 @@ def test_beliefs_are_rarely_wrong() -> None:
         rows = belief_results([HIGH, *others], records, {}, "maximize")
         wrong += any(row.verdict != "undetermined" for row in rows)
     assert wrong <= 19  # 5 % of 200 is 10; 19 is three standard deviations above
+
+
+def adaptive(seed: int, trials: int = 60) -> list[Record]:
+    """A climb: uniform draws first, then draws around the best so far. Only `x.y` matters."""
+    rng = np.random.default_rng(seed)
+    drawn, values = np.empty((0, 2)), np.empty(0)
+    for number in range(trials):
+        config = rng.uniform(0, 1, 2)
+        if number >= 10:
+            config = np.clip(drawn[values.argmax()] + rng.normal(0, 0.05, 2), 0, 1)
+        drawn = np.vstack([drawn, config])
+        values = np.append(values, 0.7 - 0.1 * abs(config[0] - 0.3) + rng.normal(0, 0.005))
+    return [
+        trial(n, value, x_y=x, loss_weight=1 + idle)
+        for n, (value, (x, idle)) in enumerate(zip(values, drawn, strict=True))
+    ]
+
+
+def test_a_parameter_that_does_nothing_is_rarely_called_though_the_sampler_learned() -> None:
+    """60 climbs; benchmarks/belief_calibration.py has TPE."""
+    naive = wrong = 0
+    for seed in range(60):
+        records = adaptive(seed)
+        blind = drawn_blindly(records, SamplerSettings("tpe"), informed=False)
+        assert [record.number for record in blind] == list(range(10))
+        naive += belief_results([HIGH], records, {}, "maximize")[0].verdict != "undetermined"
+        wrong += belief_results([HIGH], blind, {}, "maximize")[0].verdict != "undetermined"
+    assert naive >= 24, "if all trials were tested"
+    assert wrong <= 8  # 5 % of 60 is 3; 8 is three standard deviations above
+
+
+def test_known_configs_repeats_and_learned_draws_are_not_blind() -> None:
+    records = [trial(n, 0.6) for n in range(14)]
+    records[0] = replace(records[0], known="by hand")
+    records[12] = replace(records[12], repeat_of=3)
+
+    def blind(kind: str, informed: bool = False, **options: Any) -> list[int]:
+        drawn = drawn_blindly(records, SamplerSettings(kind, 42, options), informed=informed)
+        return [record.number for record in drawn]
+
+    assert blind("random") == blind("qmc") == blind("random", informed=True) == [*range(1, 12), 13]
+    assert blind("tpe") == blind("gp") == list(range(1, 10))
+    assert blind("tpe", n_startup_trials=3) == [1, 2] and blind("tpe", informed=True) == []
 
 
 def test_a_belief_applies_where_all_its_conditions_hold() -> None:
