@@ -1,28 +1,23 @@
 """Scores by class before and after: which classes are higher, and which lower.
 
-Both runs are read over the epochs of their best mean, which made their value. How much a class varies from
-epoch to epoch is estimated from the differences of neighbouring epochs around there (von Neumann 1941: a
-slow trend cancels). A class has changed if its difference is beyond that noise at 5 % for all classes
-together (Bonferroni). This is about these two runs; what another seed would change is not included.
+Both runs are read over the epochs of their best mean, which made their value. How much the mean of a class
+over these epochs varies is estimated as in `search.analysis.noise`: AR(1) noise around a smooth trend,
+since neighbouring epochs are correlated. A class has changed if its difference is beyond that noise at 5 %
+for all classes together (Bonferroni), by Student's t with the degrees of freedom of the shorter run.
+`benchmarks/class_calibration.py` checks it. This is about these two runs; what another seed would change is
+not included.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import fmean
 from typing import Literal
 
 from scipy.special import stdtrit
 
+from search.analysis.noise import mean_error
 from search.analysis.training import Peak, mean_over
 from search.recorded_run import RecordedRun
-
-AROUND = 10
-"""Epochs on each side of the best mean from which the noise is estimated, too."""
-
-FEWEST_STEPS = 5
-"""Differences of neighbouring epochs that an estimate of noise needs."""
 
 LEVEL = 0.05
 
@@ -49,11 +44,10 @@ class ClassChange:
 
 @dataclass(frozen=True, slots=True)
 class _ClassMean:
-    """A class in one run: its mean, the standard error of that, and the number of steps behind it."""
+    """A class in one run: its mean, and the standard error of that with its degrees of freedom."""
 
     mean: float
-    error: float | None
-    steps: int
+    noise: tuple[float, int] | None
 
 
 def class_changes(
@@ -74,18 +68,14 @@ def class_changes(
             continue
         difference, error = new.mean - old.mean, None
         verdict: Verdict = ""
-        if old.error is not None and new.error is not None:
-            error = math.hypot(old.error, new.error)
-            if abs(difference) > _quantile(count, old.steps + new.steps) * error:
+        if old.noise is not None and new.noise is not None:
+            error = math.hypot(old.noise[0], new.noise[0])
+            freedom = min(old.noise[1], new.noise[1])
+            if abs(difference) > float(stdtrit(freedom, 1 - LEVEL / 2 / count)) * error:
                 verdict = "higher" if difference > 0 else "lower"
         name = names[index] if index < len(names) else f"class {index}"
         rows.append(ClassChange(name, old.mean, new.mean, difference, error, verdict))
     return sorted(rows, key=lambda row: row.difference)
-
-
-def _quantile(tests: int, steps: int) -> float:
-    """Student's t for one of so many two-sided tests; steps overlap, so two thirds of them count."""
-    return float(stdtrit(2 / 3 * steps, 1 - LEVEL / 2 / tests))
 
 
 def _by_class(run: RecordedRun) -> list[list[float | None]]:
@@ -103,8 +93,5 @@ def _class_mean(scores: list[float | None], peak: Peak) -> _ClassMean | None:
     mean = mean_over(scores, peak.first, peak.last)
     if mean is None:
         return None
-    near = scores[max(0, peak.first - 1 - AROUND) : peak.last + AROUND]
-    steps = [(b - a) ** 2 for a, b in pairwise(near) if a is not None and b is not None]
-    if len(steps) < FEWEST_STEPS:
-        return _ClassMean(mean, None, len(steps))
-    return _ClassMean(mean, math.sqrt(fmean(steps) / 2 / (peak.last - peak.first + 1)), len(steps))
+    known = [score for score in scores if score is not None]
+    return _ClassMean(mean, mean_error(known, min(peak.last - peak.first + 1, len(known)), "maximize"))

@@ -152,12 +152,8 @@ def level(scores: Sequence[float], window: int, direction: Direction = "maximize
     y = sign * np.asarray(scores, dtype=np.float64)
     if len(y) < SHORTEST:
         return None
-    means = moving_means(y, window)
-    best = means.max()
-    climbed = means >= best - (1 - CLIMB) * (best - y.min())
-    first = min(int(np.argmax(climbed)), len(y) - SHORTEST)
-    design = trend(first + 1, len(y))
-    noise = noise_of(y[first:], design)
+    best = moving_means(y, window).max()
+    noise, design = _noise_near_best(y, window)
     smooth = moving_means(noise.trend, window)
     drawn = (smooth + _paths(noise, design, window)).max(axis=1)
     return Level(
@@ -168,6 +164,35 @@ def level(scores: Sequence[float], window: int, direction: Direction = "maximize
         autocorrelation=noise.autocorrelation,
         epochs=len(design),
     )
+
+
+def mean_error(
+    scores: Sequence[float], window: int, direction: Direction = "maximize"
+) -> tuple[float, int] | None:
+    """How much the mean of `window` given epochs varies with the noise near the run's best.
+
+    Returns:
+        Its standard deviation, and the degrees of freedom that are left for the noise; None if the run has
+        fewer than `SHORTEST` epochs.
+    """
+    y = sign_of(direction) * np.asarray(scores, dtype=np.float64)
+    if len(y) < SHORTEST:
+        return None
+    noise, design = _noise_near_best(y, window)
+    lags = np.abs(np.arange(window)[:, None] - np.arange(window))
+    shares = np.mean(AUTOCORRELATIONS[:, None, None] ** lags, axis=(1, 2))  # of a single value's variance
+    variance = noise.likelihoods @ (noise.variances * shares)
+    return math.sqrt(variance), len(design) - design.shape[1]
+
+
+def _noise_near_best(y: Floats, window: int) -> tuple[Noise, Floats]:
+    """The noise from the first window that has completed `CLIMB` of the climb, and the trend's design."""
+    means = moving_means(y, window)
+    best = means.max()
+    climbed = means >= best - (1 - CLIMB) * (best - y.min())
+    first = min(int(np.argmax(climbed)), len(y) - SHORTEST)
+    design = trend(first + 1, len(y))
+    return noise_of(y[first:], design), design
 
 
 def _paths(noise: Noise, design: Floats, window: int) -> Floats:

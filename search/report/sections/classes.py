@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search import formatting
-from search.analysis.classes import AROUND, LEVEL, ClassChange, class_changes
+from search.analysis.classes import LEVEL, ClassChange, class_changes
 from search.analysis.training import peak
 from search.render.document import Cell, Figure, Marked, Paragraph, ReportSection, Table, literal
 from search.report import figures
@@ -25,8 +25,8 @@ def classes(data: ReportData, folder: Path) -> ReportSection:
     figures.classes(folder / path, changes, "baseline", "best")
     lower, higher = ([row.name for row in changes if row.verdict == word] for word in ("lower", "higher"))
     method = (
-        "Means over the epochs of each run's best mean. The noise is one standard error from epoch to "
-        f"epoch, estimated from the differences of neighbouring epochs up to {AROUND} epochs around. "
+        "Means over the epochs of each run's best mean. The noise is one standard error of the difference, "
+        "by AR(1) noise around a smooth trend. "
         f"Beyond noise: Student's t at {LEVEL:.0%} for all classes together (Bonferroni). What another "
         "seed would change is not included."
     )

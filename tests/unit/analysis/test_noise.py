@@ -10,6 +10,7 @@ from search.analysis import noise as evidence
 from search.analysis.noise import (
     compare,
     level,
+    mean_error,
     moving_means,
     noise_of,
     seeds_needed,
@@ -126,3 +127,15 @@ def test_ten_epochs_do_not_tell_strong_autocorrelation_from_a_trend() -> None:
         found.append(compare(a.tolist(), b.tolist()))
     assert sum(pair.verdict != "not distinguishable" for pair in found) <= 6
     assert sum((pair.low or 1) <= 0 <= (pair.high or -1) for pair in found) >= 108
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.3, 0.6])
+def test_the_error_of_given_epochs_is_that_of_autocorrelated_noise(phi: float) -> None:
+    """Against the variance of a mean of five AR(1) values, over 60 runs of 80 epochs."""
+    lags = np.abs(np.subtract.outer(np.arange(5), np.arange(5)))
+    truth = 0.02 * np.sqrt(np.mean(phi**lags))
+    noise = 0.02 * autoregressive(np.random.default_rng(0), phi, (60, 80))
+    runs = 0.7 * (1 - np.exp(-np.arange(1, 81) / 8)) + noise
+    found = [mean_error(run.tolist(), 5) for run in runs]
+    assert np.median([each[0] for each in found if each]) == pytest.approx(truth, rel=0.2)
+    assert mean_error([0.5] * 7, 2) is None, "too short"
