@@ -58,16 +58,17 @@ def predict(
         raise UserError(f"--score: {truth}: no such folder; put the true masks there, or omit --score")
     place = find_devices(gpus, None, device)[0]
     place.confine()
-    results = []
+    flip, results = tta == "flip", []
     with (
         chosen(study, trial, model, storage, runs, artifacts, objective) as weights,
         interruptible() as interrupt,
     ):
         with interrupt.at_once():
-            predictor = weights.part("predictor", "predict")(weights.config, weights.path, place.name)
+            build = weights.part("predictor", "predict")
+            predictor = build(weights.config, weights.path, place.name, flip)
             found = images_in(images, predictor.suffixes)
-        claim_folder(out, predictor, tta == "flip", weights.title)
-        work = predict_images(predictor, found, out, flip=tta == "flip", overlay=overlay, truth=truth)
+        claim_folder(out, predictor, flip, weights.title)
+        work = predict_images(predictor, found, out, overlay=overlay, truth=truth)
         with bar("predicting") as report:
             for result in work:
                 results.append(result)

@@ -58,6 +58,7 @@ def start(
         from search.launcher.creation import StartOptions, open_or_create
         from search.launcher.start import divide_cores, run_stages
         from search.render.terminal import RichBlocks, show
+        from search.results.next_commands import result_commands
         from search.retraining.stage_blocks import stage_blocks
         from search.runtime.devices import find_devices
         from search.study.read import read_snapshot
@@ -96,7 +97,8 @@ def start(
         show(RichBlocks(stage_blocks(opened)))
     best = snapshot.best
     folder = runs / opened.name / f"trial-{best.number:04d}" if best else None
-    show(closing(snapshot, folder))
+    commands = result_commands(opened.spec.objective, opened.name, data) if best else []
+    show(closing(snapshot, folder, commands))
     return code
 
 

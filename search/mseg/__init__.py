@@ -109,11 +109,11 @@ def score_test(
     return score_test(config, weights, data, device, score)
 
 
-def predictor(config: "Config | None", weights: Path, device: str) -> "TrainedPredictor":
+def predictor(config: "Config | None", weights: Path, device: str, flip: bool) -> "TrainedPredictor":
     """See `search.mseg.trained_predictor.TrainedPredictor`."""
     from search.mseg.trained_predictor import TrainedPredictor
 
-    return TrainedPredictor(config, weights, device)
+    return TrainedPredictor(config, weights, device, flip)
 
 
 def export_model(config: "Config | None", weights: Path, folder: Path) -> ExportedModel:

@@ -28,22 +28,23 @@ class TrainedPredictor:
 
     suffixes = IMAGE_SUFFIXES
 
-    def __init__(self, config: Config | None, weights: Path, device: str) -> None:
+    def __init__(self, config: Config | None, weights: Path, device: str, flip: bool) -> None:
         """Loads the weights.
 
         Raises:
-            DataError: they are missing or damaged, or not of the model that `config` names.
+            DataError: they are missing or damaged, or not of the model that `config` names; or `flip` needs
+                to know which classes change places, and they do not say.
         """
         self.trained = load_checked(config, weights)
+        self.mirror = self.trained.mirror if flip else None
         self.trained.model.to(device)
         with self.trained.path.open("rb") as file:
             self.identity = hashlib.file_digest(file, "sha256").hexdigest()
 
-    def predict(self, image: Path, mask: Path, *, flip: bool) -> None:
+    def predict(self, image: Path, mask: Path) -> None:
         """Writes the mask of an image, a PNG of mode P in the image's own size."""
         trained = self.trained
-        mirror = trained.mirror if flip else None
-        classes = segment(trained.model, read_photo(image)[0], trained.fitting, mirror)
+        classes = segment(trained.model, read_photo(image)[0], trained.fitting, self.mirror)
         palette_image(classes, trained.colours.tolist()).save(mask, "PNG")
 
     def draw(self, image: Path, mask: Path, overlay: Path) -> None:

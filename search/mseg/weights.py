@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import safetensors
@@ -28,12 +28,15 @@ from search.mseg.checkpoint import LAST
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
 from search.mseg.data.colours import Pixels, default_colours
 from search.mseg.data.faults import listed
-from search.mseg.data.fitting import Fitting, as_size
+from search.mseg.data.fitting import Fitting, Size, as_size, size_reader
 from search.mseg.hand_runs import BY_HAND, SIDE, renamed
 from search.mseg.models import registry as models
 from search.mseg.models.model import SegmentationModel
 from search.mseg.models.registry import ModelConfig
 from search.objective import WEIGHTS
+
+SIZES = size_reader(8, 8192, 8)
+"""Of training images, as a file of weights may have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +92,12 @@ def load_trained(place: Path) -> TrainedModel:
     try:
         config = ModelConfig.of(**about["model"])
         classes = tuple(map(str, about["classes"]))
-        size = about["image_size"]
-        size = as_size(size if isinstance(size, int) else tuple(size))
+        size = as_size(cast(int | Size, SIZES(about["image_size"])))
         colours = np.array(about.get("colours") or default_colours(len(classes)), np.uint8)
         colours = colours.reshape(len(classes), 3)
         pairs = about.get("mirror_pairs")
         mirror_pairs = None if pairs is None else tuple((int(a), int(b)) for a, b in pairs)
-    except (KeyError, TypeError, ValueError, ValidationError, SpaceError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, ValidationError, SpaceError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:120]
         raise DataError(
             f"{path}: does not say which model its weights are of ({reason}); name a file that a training "

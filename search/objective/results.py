@@ -1,6 +1,6 @@
 """What an objective may offer for `search predict`, `export` and `submit`; all of it is optional.
 
-    predictor(config, weights, device) -> MaskPredictor
+    predictor(config, weights, device, flip) -> MaskPredictor
     export_model(config, weights, folder) -> ExportedModel
     export_onnx(config, weights, path) -> None
     write_submission(config, weights, images, path, report) -> number of masks
@@ -9,7 +9,8 @@
 None. Each raises DataError, in one line, where they cannot be used, and writes only where it is told to.
 `export_model` writes files that load without this program, `export_onnx` an ONNX file that it has compared
 with the model. `write_submission` makes and checks all that is handed in for the folder `images`, and calls
-`report(done, total)` as it goes on.
+`report(done, total)` as it goes on. With `flip`, a predictor predicts the mirror image, too, and takes the mean
+of both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,12 +30,8 @@ class MaskPredictor(Protocol):
     identity: str
     suffixes: Sequence[str]
 
-    def predict(self, image: Path, mask: Path, *, flip: bool) -> None:
-        """Writes `mask`, a PNG in the image's own size; raises DataError where the image cannot be read.
-
-        Args:
-            flip: predict the mirror image, too, and take the mean of both.
-        """
+    def predict(self, image: Path, mask: Path) -> None:
+        """Writes `mask`, a PNG in the image's own size; raises DataError where the image cannot be read."""
 
     def draw(self, image: Path, mask: Path, overlay: Path) -> None:
         """Draws a mask over its image: a JPEG."""

@@ -99,7 +99,6 @@ def predict_images(
     images: Sequence[Path],
     out: Path,
     *,
-    flip: bool = False,
     overlay: bool = False,
     truth: Path | None = None,
 ) -> Iterator[PredictedImage]:
@@ -116,7 +115,7 @@ def predict_images(
         try:
             if not kept:
                 with written(mask) as beside:
-                    predictor.predict(image, beside, flip=flip)
+                    predictor.predict(image, beside)
             if overlay and not picture.exists():
                 with written(picture) as beside:
                     predictor.draw(image, mask, beside)

@@ -5,6 +5,7 @@ that caveat.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -57,8 +58,14 @@ def best_summary(
     return Group(*parts)
 
 
-def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
-    """The end of a search: how the trials ended, the best of them, what to do next."""
+def closing(
+    snapshot: Snapshot, best_dir: Path | None, result_commands: Sequence[str] = ()
+) -> RenderableType:
+    """The end of a search: how the trials ended, the best of them, what to do next.
+
+    Args:
+        result_commands: commands that make a result of the best trial.
+    """
     budget = snapshot.budget
     title = Text.assemble((formatting.one_line(snapshot.study), "bold"), "  ")
     title.append(f"{budget.finished} of {budget.trials} trials: {budget.complete} complete, ")
@@ -79,10 +86,12 @@ def closing(snapshot: Snapshot, best_dir: Path | None) -> RenderableType:
         parts += [Text(), best]
     elif snapshot.answer is None:
         parts += [Text(), Text("No trial completed.", style="bold"), *_failures(snapshot)]
-    return Group(*parts, Text(), Text("next", style="dim"), RichBlocks([Code(_next(snapshot))]))
+    return Group(
+        *parts, Text(), Text("next", style="dim"), RichBlocks([Code(_next(snapshot, result_commands))])
+    )
 
 
-def _next(snapshot: Snapshot) -> list[str]:
+def _next(snapshot: Snapshot, result_commands: Sequence[str]) -> list[str]:
     """The commands to use next."""
     if not snapshot.budget.used_up:
         return [f"search start --study {snapshot.study}"]
@@ -91,7 +100,8 @@ def _next(snapshot: Snapshot) -> list[str]:
     commands = ["report"] if snapshot.best else []
     commands += ["confirm"] if snapshot.best_known else []
     commands += ["trials"]
-    return [*(f"search {command} --study {snapshot.study}" for command in commands), "search dashboard"]
+    lines = [f"search {command} --study {snapshot.study}" for command in commands]
+    return [*lines, *(result_commands if snapshot.best else ()), "search dashboard"]
 
 
 def _against(record: Record, known: Record | None, direction: Direction) -> list[RenderableType]:

@@ -6,6 +6,7 @@ from search.render.document import Block, Code, Paragraph, ReportSection
 from search.report.report_data import ReportData
 from search.report.sections.reproduction import start_command
 from search.report.suggestions import suggestions
+from search.results.next_commands import result_commands
 
 
 def next_steps(data: ReportData, folder: Path) -> ReportSection:
@@ -15,4 +16,8 @@ def next_steps(data: ReportData, folder: Path) -> ReportSection:
         blocks += [Paragraph(f"{suggestion.action} {suggestion.evidence}"), Code([suggestion.command])]
     if not blocks:
         blocks.append(Paragraph("The search has ended, and its best trials are at no end of a range."))
+    root = data.best.data
+    commands = result_commands(data.spec.objective, data.study, Path(root) if root else None)
+    if commands:
+        blocks += [Paragraph("Use the best trial: masks of images, and what is handed in."), Code(commands)]
     return ReportSection("What to try next", blocks)
