@@ -9,8 +9,8 @@
 None. Each raises DataError, in one line, where they cannot be used, and writes only where it is told to.
 `export_model` writes files that load without this program, `export_onnx` an ONNX file that it has compared
 with the model. `write_submission` makes and checks all that is handed in for the folder `images`, and calls
-`report(done, total)` as it goes on. With `flip`, a predictor predicts the mirror image, too, and takes the mean
-of both.
+`report(done, total)` as it goes on. With `flip`, a predictor predicts the mirror image, too, and takes the
+mean of both.
 """
 
 from collections.abc import Mapping, Sequence
