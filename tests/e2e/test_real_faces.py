@@ -26,7 +26,7 @@ space:
   x: {low: 0.0, high: 1.0}
   data: {image_size: 0}
   epochs: 2
-  seconds: 0.5
+  seconds: 0.3
 known:
   - {name: one, x: 0.1}
   - {name: two, x: 0.2}

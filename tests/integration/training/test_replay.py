@@ -44,7 +44,8 @@ def trained(search: Search, command: Command, monkeypatch: pytest.MonkeyPatch) -
     study = {"trials": 1, "smooth": 1, "sampler": {"kind": "random", "seed": 3}, "pruner": {"kind": "none"}}
     document = {"objective": "search.mseg", "study": study, "space": space}
     (search.folder / "space.yaml").write_text(json.dumps(document))
-    command("start", "--workers", "1")
+    command("start", "--workers", "0")
+    command("worker")
     return search
 
 
@@ -100,7 +101,8 @@ def test_another_seed_and_a_changed_image_are_named(command: Command, trained: S
 
 
 def test_what_cannot_be_replayed_is_refused_in_one_line(command: Command, search: Search) -> None:
-    command("start", "--workers", "1", "--trials", "1")
+    search.create(trials=1)
+    command("worker")
     assert "99 is not a trial" in refused(command, search.folder, "replay", "99")
     full = search.folder / "full"
     full.mkdir()

@@ -44,7 +44,8 @@ def faces_study(search: Search) -> None:
 @pytest.fixture
 def trained(search: Search, command: Command) -> Search:
     """A toy study of three trials whose best is the known config."""
-    command("start", "--workers", "1")
+    search.create()
+    command("worker")
     return search
 
 
@@ -166,9 +167,9 @@ def test_called_again_it_goes_on_and_tells_the_same(command: Command, trained: S
     assert more["seeds"][:2] == before["seeds"] and len(more["seeds"]) == 3
 
 
-def test_a_signal_leaves_a_checkpoint_from_which_it_goes_on(search: Search) -> None:
-    search.create("seconds=0.3", "epochs=6")
-    search.run("start", "--workers", "1", "--trials", "1")
+def test_a_signal_leaves_a_checkpoint_from_which_it_goes_on(command: Command, search: Search) -> None:
+    search.create("seconds=0.3", "epochs=6", trials=1)
+    command("worker")
     whole = search.records()[0]
     process = search.spawn("train", "--trial", "0", "--out", "out", "--json")
     kept = search.folder / "out" / f"seed-{whole.seed}.json"
@@ -177,7 +178,7 @@ def test_a_signal_leaves_a_checkpoint_from_which_it_goes_on(search: Search) -> N
     search.ends(process, 143)
     stopped = json.loads(kept.read_text())
     assert stopped["end"] == "interrupted" and 2 <= len(stopped["scores"]) < 6
-    answer = search.run("train", "--trial", "0", "--out", "out", "--json")
+    answer = command("train", "--trial", "0", "--out", "out", "--json")
     (one,) = answer.json["seeds"]
     assert (one["end"], one["epochs"]) == ("complete", 6)
     assert one["score"] == pytest.approx(whole.value), "all epochs count, those before the signal too"
@@ -220,7 +221,8 @@ def test_on_all_data_a_trial_trains_until_its_best_epoch_under_its_schedule(
     command: Command, search: Search
 ) -> None:
     faces_study(search)
-    command("start", "--study", "faces", "--space", "faces.yaml", "--workers", "1")
+    command("start", "--study", "faces", "--space", "faces.yaml", "--workers", "0")
+    command("worker", "--study", "faces")
     answer = command("train", "--study", "faces", "--all-data", "--out", "all", "--json")
     (trial,) = command("trials", "--study", "faces", "--json").json
     columns = history(search.folder / "all" / "seed-3")
@@ -263,7 +265,8 @@ def test_wrong_input_is_one_line_and_writes_nothing(command: Command, trained: S
 def test_an_objective_that_cannot_train_on_all_data_says_so(command: Command, search: Search) -> None:
     document = search.folder / "space.yaml"
     document.write_text(document.read_text().replace("objective: toy", "objective: tested"))
-    command("start", "--workers", "1")
+    search.create(trials=1)
+    command("worker")
     line = refused(command, search.folder, "train", "--all-data", "--out", "out")
     assert line.startswith("--all-data: objective 'tested' cannot")
     line = refused(command, search.folder, "train", "--epochs", "9", "--out", "out")
@@ -271,7 +274,7 @@ def test_an_objective_that_cannot_train_on_all_data_says_so(command: Command, se
 
 
 def test_a_bug_of_the_objective_is_one_line(command: Command, search: Search) -> None:
-    search.create("trouble=bug")
-    command("start", "--workers", "1", "--trials", "1", code=1)
+    search.create("trouble=bug", trials=1)
+    command("worker", code=None)
     answer = command("train", "--trial", "0", "--out", "out", code=1)
     assert answer.err.splitlines()[-1].startswith("training fails with ZeroDivisionError")
