@@ -1,10 +1,12 @@
 """Imported runs: a table of our own, which no sampler, pruner or "best" ever reads.
 
 A run is a row. What a list shows has columns, the rest (settings, curve) is JSON. Reads work on an old
-database that has no such table, and then find nothing.
+database that has no such table, and then find nothing. A name is found in either form that Unicode has for
+accented letters (NFC, NFD), whichever it was stored in.
 """
 
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +53,7 @@ def put(engine: Engine, study_id: int, runs: Sequence[ImportedRow], *, replace: 
     of_study = imports.c.study_id == study_id
     with engine.begin() as connection:
         connection.execute(lock(study_id))  # two imports of one name come one after the other
-        query = select(imports.c.name).where(of_study, imports.c.name.in_(names))
+        query = select(imports.c.name).where(of_study, imports.c.name.in_(_spellings(names)))
         existing = list(connection.scalars(query))
         if existing and not replace:
             return existing
@@ -75,11 +77,11 @@ def remove(engine: Engine, study_id: int, names: Sequence[str]) -> list[str]:
     Returns:
         Names that do not exist; then nothing was removed.
     """
-    named = (imports.c.study_id == study_id) & imports.c.name.in_(names)
+    named = (imports.c.study_id == study_id) & imports.c.name.in_(_spellings(names))
     with engine.begin() as connection:
         connection.execute(lock(study_id))  # an import of one of the names comes before or after
         existing = set(connection.scalars(select(imports.c.name).where(named)))
-        missing = [name for name in names if name not in existing]
+        missing = [name for name in names if existing.isdisjoint(_spellings([name]))]
         if not missing:
             connection.execute(delete(imports).where(named))
     return missing
@@ -99,7 +101,14 @@ def find(engine: Engine, study_id: int, name: str) -> Mapping[str, Any] | None:
     """The document of the imported run called `name`; None where there is none."""
     if not inspect(engine).has_table(imports.name):
         return None
-    query = select(imports.c.document).where(imports.c.study_id == study_id, imports.c.name == name)
+    named = (imports.c.study_id == study_id) & imports.c.name.in_(_spellings([name]))
+    query = select(imports.c.document).where(named)
     with engine.connect() as connection:
         stored = connection.scalar(query)
     return None if stored is None else dict(json.loads(stored))
+
+
+def _spellings(names: Sequence[str]) -> list[str]:
+    """Each name as it is, and in both of Unicode's forms."""
+    forms = [unicodedata.normalize(form, name) for name in names for form in ("NFC", "NFD")]
+    return [*names, *forms]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from search.document.node import show
 from search.errors import UserError
@@ -18,6 +19,7 @@ from search.objective import Vocabulary
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 from search.records import ImportedRun, finite
 from search.scoring import best_mean
+from search.spec.known import same_name
 from storage import imports
 from storage.imports import ImportedRow
 
@@ -46,7 +48,7 @@ def read_paths(
         if len(read) != 1:
             raise UserError(f"--name {show(name)}: names a single run, and there are {len(read)} runs here")
         read = [replace(read[0], run=replace(read[0].run, name=name))]
-    names = Counter(each.run.name for each in read)
+    names = Counter(normalize("NFC", each.run.name) for each in read)
     for each in read:
         title = each.run.name
         if not title.strip() or not title.isprintable() or len(title) > LONGEST or "/" in title:
@@ -58,8 +60,8 @@ def read_paths(
             raise UserError(
                 f"{each.source}: {title!r} is what a trial is called; give another name with --name"
             )
-        if names[title] > 1:
-            raise UserError(f"{each.source}: {names[title]} runs are called {title!r}; rename them")
+        if (count := names[normalize("NFC", title)]) > 1:
+            raise UserError(f"{each.source}: {count} runs are called {title!r}; rename them")
     return read
 
 
@@ -127,7 +129,7 @@ def _row(study: "Study", each: ReadRun) -> ImportedRow:
             f"{each.source}: is scored by {each.run.metric}, where higher is better, and study "
             f"{study.name!r} minimizes; in a CSV, a column score holds the study's own metric"
         )
-    if each.run.name.casefold() in {known.name.casefold() for known in study.spec.known}:
+    if any(same_name(each.run.name, known.name) for known in study.spec.known):
         raise UserError(
             f"{each.source}: {each.run.name!r} is a known config of study {study.name!r}; give another "
             "name with --name"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from search.document.node import show
 from search.errors import UserError, no_trial
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
+from search.spec.known import same_name
 
 if TYPE_CHECKING:
     from search.records import Record
@@ -123,7 +124,7 @@ def trial_number(study: "Study", name: str, flag: str, also: str = "") -> int:
     if name == BEST and snapshot.best is not None:
         return snapshot.best.number
     for record in (*snapshot.finished, *snapshot.running):
-        if record.known and record.known.casefold() == name.casefold():
+        if record.known and same_name(record.known, name):
             return record.number
     if name == BEST:
         raise UserError(f"{flag}: best: study {study.name!r} has no complete trial yet")

@@ -7,6 +7,7 @@ from typing import Any
 from search.document.node import show
 from search.errors import UserError, no_trial, none_complete
 from search.records import Record, candidates
+from search.spec.known import same_name
 from search.study.plan import PlannedConfig
 from search.study.study import Study
 
@@ -27,7 +28,7 @@ def config_named(study: Study, records: Sequence[Record], name: str, flag: str) 
                 return _config(record)
         raise no_trial(flag, name, study.name)
     for known in study.spec.known:
-        if known.name.casefold() == name.casefold():
+        if same_name(known.name, name):
             ran = next((record for record in records if record.known == known.name), None)
             value = ran.value if ran and ran.state == "complete" else None
             number = ran.number if ran else None

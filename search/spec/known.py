@@ -1,5 +1,6 @@
 """The known configs and the beliefs of space.yaml: lists of named entries about parameters of the space."""
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -35,6 +36,15 @@ class Belief:
 
     def to_document(self) -> dict[str, Any]:
         return {"name": self.name, **self.conditions}
+
+
+def same_name(first: str, second: str) -> bool:
+    """Whether two names are the same but for case and Unicode's form (é, or e with an accent: NFC, NFD)."""
+    return _folded(first) == _folded(second)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def read_known(

@@ -10,9 +10,10 @@ A mask's pixel is a class: the palette INDEX in a palette PNG, the value in a gr
 one the class whose colour it has. `search/mseg/data/description.py` says what dataset.yaml holds.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from search.errors import DataError
 from search.mseg.data.description import ASSUMED, described_in, read_description
@@ -125,8 +126,16 @@ def _pairs(part: Path, faults: list[FileFault]) -> tuple[ImageFiles, ...]:
     for stem in sorted(masks.keys() - images.keys()):
         sentence = f"no image {part / 'images' / stem}.jpg or .png; add it or remove the mask"
         faults.append(FileFault(masks[stem], "no image", sentence))
-    both = [path for stem, path in images.items() if stem in masks]
-    return tuple(ImageFiles(path.stem, path, masks[path.stem]) for path in sorted(both))
+    both = sorted((path, masks[stem]) for stem, path in images.items() if stem in masks)
+    return tuple(ImageFiles(image.stem, image, mask) for image, mask in both)
+
+
+def stem_of(path: PurePath) -> str:
+    """The name without suffix by which an image and its mask are a pair.
+
+    Unicode has two forms of most accented letters, and macOS archives have the other one (NFD).
+    """
+    return unicodedata.normalize("NFC", path.stem)
 
 
 def _by_stem(directory: Path, suffixes: Sequence[str], faults: list[FileFault]) -> dict[str, Path]:
@@ -134,11 +143,12 @@ def _by_stem(directory: Path, suffixes: Sequence[str], faults: list[FileFault]) 
     try:
         for path in sorted(directory.iterdir()):
             if path.suffix.lower() in suffixes and not path.name.startswith("."):
-                if path.stem in by_stem:
-                    sentence = f"{by_stem[path.stem].name} has the same name; remove one of them"
+                stem = stem_of(path)
+                if stem in by_stem:
+                    sentence = f"{by_stem[stem].name} has the same name; remove one of them"
                     faults.append(FileFault(path, "same name", sentence))
                 else:
-                    by_stem[path.stem] = path
+                    by_stem[stem] = path
     except OSError as error:
         layout = "the layout is train/images/*.jpg with train/masks/*.png"
         raise DataError(f"{directory}: {error.strerror or error}; {layout}") from error

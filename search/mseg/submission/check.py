@@ -23,7 +23,7 @@ from PIL import Image
 
 from search.errors import UserError
 from search.mseg.data.faults import listed
-from search.mseg.data.layout import IMAGE_SUFFIXES
+from search.mseg.data.layout import IMAGE_SUFFIXES, stem_of
 from search.mseg.submission.archive import Archive, SubmissionProblem, is_litter
 from search.mseg.submission.solution import check_solution
 
@@ -109,7 +109,7 @@ def image_sizes(folder: Path) -> dict[str, Size]:
         raise UserError(f"--images: {folder} has no {', '.join(IMAGE_SUFFIXES)}; name the test images")
     sizes: dict[str, Size] = {}
     for path in files:
-        if path.stem in sizes:
+        if stem_of(path) in sizes:
             raise UserError(f"--images: {folder} has two images {path.stem!r}; keep one")
         try:
             with Image.open(path) as image:
@@ -117,7 +117,7 @@ def image_sizes(folder: Path) -> dict[str, Size]:
                 turned = image.getexif().get(ORIENTATION) in SIDEWAYS
         except Exception as error:  # a damaged image can raise anything
             raise UserError(f"--images: {path} cannot be read ({error}); copy it again") from error
-        sizes[path.stem] = (height, width) if turned else (width, height)
+        sizes[stem_of(path)] = (height, width) if turned else (width, height)
     return sizes
 
 
@@ -154,8 +154,8 @@ def _check_masks(archive: Archive, sizes: Mapping[str, Size] | None, classes: in
         )
     wanted = masks
     if sizes is not None:
-        wanted = [name for name in masks if PurePosixPath(name).stem in sizes]
-        present = {PurePosixPath(name).stem for name in masks}
+        wanted = [name for name in masks if stem_of(PurePosixPath(name)) in sizes]
+        present = {stem_of(PurePosixPath(name)) for name in masks}
         missing, unknown = [name for name in sizes if name not in present], sorted(present - sizes.keys())
         if missing and masks:
             place = f"{MASKS}/{listed([f'{name}.png' for name in missing])}"
@@ -173,7 +173,7 @@ def _check_masks(archive: Archive, sizes: Mapping[str, Size] | None, classes: in
     faults: dict[tuple[str, str], list[str]] = {}
     for name in wanted:
         content = archive.read(f"{MASKS}/{name}")
-        size = None if sizes is None else sizes[PurePosixPath(name).stem]
+        size = None if sizes is None else sizes[stem_of(PurePosixPath(name))]
         if content is not None and (fault := mask_fault(content, size, classes)):
             faults.setdefault(fault, []).append(name)
     for (text, remedy), names in faults.items():

@@ -224,6 +224,30 @@ def test_imported_runs_are_compared_by_name(study: Search, command: Command) -> 
             assert part in line
 
 
+@pytest.mark.parametrize("stored", ["Zo\u00eb", "Zoe\u0308"])
+def test_a_name_is_found_in_either_form_of_its_accents(
+    study: Search, command: Command, stored: str
+) -> None:
+    """As one letter (NFC) or as e and an accent (NFD), as file systems and terminals make it."""
+    (other,) = {"Zo\u00eb", "Zoe\u0308"} - {stored}
+    command("import", "hand", "--name", stored)
+    assert f"already has a run {stored!r}" in refused(command, study, "import", "hand", "--name", other)
+    command("import", "hand", "--name", other, "--update")
+    assert [run["name"] for run in command("status", "--json").json["imported"]] == [other]
+    assert command("compare", stored, "hand", "--json").json["changed"] == {}
+    assert command("import", "--remove", stored, "--json").json == []
+
+
+def test_a_known_config_is_found_in_either_form_of_its_accents(search: Search, command: Command) -> None:
+    space = search.folder / "space.yaml"
+    space.write_text(space.read_text().replace("by hand", "Zo\u00eb"))
+    trained(search)
+    for called in ("Zo\u00eb", "Zoe\u0308", "ZOE\u0308"):
+        assert command("compare", "1", called, "--json").json["changed"]
+        confirm = "confirm", "--top", "1", "--against", called, "--trials", "1"
+        assert "--trials: 1 is too few" in command(*confirm, code=2).err, "the name is not the mistake"
+
+
 # -- known configs ---------------------------------------------------------------------------------
 
 

@@ -298,6 +298,12 @@ def test_a_name_that_is_there_twice_is_not_guessed(check: Callable[..., list[str
     ]
 
 
+def test_a_mask_may_have_the_other_form_of_an_accent(check: Callable[..., list[str]], images: Path) -> None:
+    (images / "2.png").rename(images / "Zoe\u0308.png")
+    members = without("masks/2.png")
+    assert check({**members, "masks/Zo\u00eb.png": png(SIZES["2"])}) == []
+
+
 def test_an_encrypted_and_a_damaged_member_are_named(check: Callable[..., list[str]]) -> None:
     def encrypted(content: bytes) -> bytes:
         entry = content.rindex(b"PK\x01\x02", 0, content.rindex(b"masks/1.png"))

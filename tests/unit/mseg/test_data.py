@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from search.errors import DataError, SpaceError
-from search.mseg.data import cache, drawn_faces, folder, sources
+from search.mseg.data import cache, drawn_faces, folder, layout, sources
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
 from search.mseg.data.decoding import decode
 from search.mseg.data.fitting import Fitting
@@ -55,6 +55,18 @@ def save_palette(mask: np.ndarray, path: Path) -> None:
     image.putdata(mask.ravel().tolist())
     image.putpalette([value for index in range(256) for value in (255 - index, index * 7 % 256, 40)])
     image.save(path)
+
+
+def test_an_image_and_its_mask_may_have_either_form_of_an_accent(root: Path) -> None:
+    """macOS archives have e and an accent (NFD) where most tools write one letter (NFC)."""
+    image, mask = first(root, "images"), first(root, "masks")
+    image.rename(image.with_name("Zo\u00eb.jpg"))
+    mask.rename(mask.with_name("Zoe\u0308.png"))
+    pairs = layout.scan(root).train
+    assert len(pairs) == COUNT and pairs[-1].name == "Zo\u00eb" and pairs[-1].mask.exists()
+    mask.with_name("Zoe\u0308.png").rename(mask.with_name("Zo\u00e9.png"))
+    with pytest.raises(DataError, match="no mask"):
+        layout.scan(root)
 
 
 def first(root: Path, kind: str) -> Path:
