@@ -155,7 +155,7 @@ def _by_epoch(
         if column and column != EPOCH
     }
     for (line, _), value in zip(rows, columns[score], strict=True):
-        _check_range(f"{path}:{line}: {score}", value, vocabulary)
+        check_range(f"{path}:{line}: {score}", value, vocabulary)
     if all(value is None for value in columns[score]):
         raise UserError(f"{path}: {score} holds no score; a run needs one epoch or more")
     beside = path.with_suffix(".yaml")
@@ -173,7 +173,7 @@ def _of_row(place: str, path: Path, score: str, row: CsvRow, vocabulary: Vocabul
     value = _number(f"{place}: {score}", row[score])
     if value is None:
         raise UserError(f"{place}: {score} is {show(row[score])}, not a finite number; remove the row")
-    _check_range(f"{place}: {score}", value, vocabulary)
+    check_range(f"{place}: {score}", value, vocabulary)
     leaves = {
         name: _setting(f"{place}: {name}", cell)
         for name, cell in row.items()
@@ -207,7 +207,8 @@ def _number(place: str, cell: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _check_range(place: str, score: float | None, vocabulary: Vocabulary) -> None:
+def check_range(place: str, score: float | None, vocabulary: Vocabulary) -> None:
+    """Raises UserError, which begins with `place`, where the metric cannot be `score`."""
     low, high = vocabulary.score_range
     if score is not None and not low <= score <= high:
         percent = "; divide percentages by 100" if 1 < score <= 100 and high == 1 else ""

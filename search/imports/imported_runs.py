@@ -13,7 +13,7 @@ from unicodedata import normalize
 
 from search.document.node import show
 from search.errors import UserError
-from search.imports.csv_runs import GivenScore, ReadRun, read_csv
+from search.imports.csv_runs import GivenScore, ReadRun, check_range, read_csv
 from search.loading import vocabulary_of
 from search.objective import Vocabulary
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
@@ -113,7 +113,10 @@ def read_imported_run(study: "Study", name: str) -> RecordedRun | None:
 
 def _read(path: Path, vocabulary: Vocabulary) -> list[ReadRun]:
     if is_folder(path):
-        return [ReadRun(read_run(path, vocabulary=vocabulary), path)]
+        run = read_run(path, vocabulary=vocabulary)
+        for epoch, score in enumerate(run.scores, 1):
+            check_range(f"{path / HISTORY}: {vocabulary.score_column} at epoch {epoch}", score, vocabulary)
+        return [ReadRun(run, path)]
     if not path.exists():
         raise UserError(f"{str(path)[:200]}: no such folder or file; give a run's folder or a CSV file")
     if path.suffix.lower() != ".csv":

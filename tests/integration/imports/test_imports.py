@@ -18,7 +18,7 @@ from sqlalchemy import inspect
 
 from search.errors import UserError
 from search.imports.csv_runs import read_csv
-from search.imports.imported_runs import read_imported, read_imported_run
+from search.imports.imported_runs import read_imported, read_imported_run, read_paths
 from search.imports.known_config import known_from
 from search.loading import vocabulary_of
 from search.recorded_run import RecordedRun, read_run
@@ -405,6 +405,14 @@ def test_folders_that_are_no_run(search: Search, command: Command, name: str) ->
     said = refused(command, search, "import", name)
     for part in parts:
         assert part in said
+
+
+def test_a_folder_with_percentages_is_refused(tmp_path: Path) -> None:
+    folder = record(tmp_path / "hand", CONFIG, history_with(val_f_score=[0.3, 21.4] * 5))
+    with pytest.raises(UserError) as refusal:
+        read_paths([folder])
+    place = f"{folder / 'history.json'}: val_f_score at epoch 2"
+    assert str(refusal.value) == f"{place} is 21.4, not a score from 0 to 1; divide percentages by 100"
 
 
 CALLS = {
