@@ -34,7 +34,7 @@ def refusal(name: str) -> str:
 
 
 def test_the_stock_objective_has_one() -> None:
-    assert vocabulary_of() is vocabulary_of("search.mseg") is mseg.vocabulary
+    assert vocabulary_of() == vocabulary_of("search.mseg") == mseg.vocabulary
 
 
 def test_recorded_kinds_are_kinds_there_are() -> None:
