@@ -20,6 +20,7 @@ def best(
 ) -> int:
     """The best complete trial: its value, its parameters, its files."""
     from search.render.terminal import show
+    from search.results.winner import fresh_verdict
     from search.study.read import read_record, read_snapshot
     from search.ui.best import best_summary
 
@@ -43,6 +44,8 @@ def best(
                 direction=settings.direction,
                 smooth=settings.smooth,
                 target=settings.target,
+                trials=snapshot.finished,
+                fresh=fresh_verdict(opened),
             )
         )
     return 0

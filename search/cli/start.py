@@ -59,6 +59,7 @@ def start(
         from search.launcher.start import divide_cores, run_stages
         from search.render.terminal import RichBlocks, show
         from search.results.next_commands import result_commands
+        from search.results.winner import fresh_verdict
         from search.retraining.stage_blocks import stage_blocks
         from search.runtime.devices import find_devices
         from search.study.read import read_snapshot
@@ -98,7 +99,7 @@ def start(
     best = snapshot.best
     folder = runs / opened.name / f"trial-{best.number:04d}" if best else None
     commands = result_commands(opened.spec.objective, opened.name, data) if best else []
-    show(closing(snapshot, folder, commands))
+    show(closing(snapshot, folder, commands, fresh_verdict(opened)))
     return code
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from search import formatting
 from search.analysis.comparison import WINDOWS, Comparison, RunSide
+from search.analysis.expected_gain import ExpectedGain
 from search.analysis.noise import Evidence
 from search.analysis.stages import TrainingStage
 from search.render.document import (
@@ -24,8 +25,6 @@ from search.render.document import (
 )
 
 Names = tuple[str, str]
-
-REPORT_NAMES = ("The baseline", "The best")
 
 
 def comparison_blocks(comparison: Comparison) -> list[Block]:
@@ -66,6 +65,21 @@ def verdict(evidence: Evidence, names: Names) -> Headline:
         status,
         f"{b.lower()} − {a.lower()} {evidence.difference:+.4f}, 95 % interval {evidence.low:+.4f} to "
         f"{evidence.high:+.4f}",
+    )
+
+
+def gain_headline(gain: ExpectedGain, baseline: str) -> Headline:
+    """Whether the best of a search is better than `baseline` with other seeds, too."""
+    text = {
+        "better": f"The best is better than {baseline}",
+        "worse": f"The best is worse than {baseline}",
+        "not told apart": f"The best is not told apart from {baseline}",
+    }[gain.verdict]
+    return Headline(
+        f"{text} once the luck of the best of {gain.trials} trials is taken off",
+        "good" if gain.verdict == "better" else "open",
+        f"a gain of {gain.value:+.4f} is expected with other seeds, 95 % interval {gain.low:+.4f} to "
+        f"{gain.high:+.4f}",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from search.analysis.ablation import Ablation
 from search.analysis.comparison import Comparison, compare
 from search.analysis.confirmation import Confirmation
+from search.analysis.expected_gain import ExpectedGain, expected_gain
 from search.analysis.importance import Importance
 from search.analysis.split_scores import SplitScores
 from search.recorded_run import RecordedRun
@@ -111,6 +112,13 @@ class ReportData:
         if self.baseline is None or self.is_own_baseline:
             return [best]
         return [("Baseline", self.baseline), best]
+
+    @cached_property
+    def gain(self) -> ExpectedGain | None:
+        """Of the best over the baseline with other seeds; None without a baseline or trials enough."""
+        if self.baseline is None or self.is_own_baseline:
+            return None
+        return expected_gain(self.records, self.baseline.record.value, self.snapshot.direction)
 
     @cached_property
     def comparison(self) -> Comparison | None:

@@ -74,6 +74,8 @@ def _numbers(data: ReportData) -> dict[str, Any]:
         if evidence is None
         else {"value": evidence.difference, "low": evidence.low, "high": evidence.high},
         "verdict": None if evidence is None else evidence.verdict,
+        "gain": None if data.gain is None else data.gain.to_json(),
+        "fresh_seeds": [race.to_json() for race in data.confirmations],
         "target": data.snapshot.target,
         "test": None if data.test is None else data.test.to_json(),
     }

@@ -3,6 +3,7 @@
 from search.analysis.confirmation import ConfigResult, Confirmation
 from search.errors import UserError, none_complete
 from search.retraining import confirm
+from search.retraining.answers import headline
 from search.retraining.study import retraining_studies
 from search.study.read import read_snapshot
 from search.study.study import Study
@@ -41,6 +42,12 @@ def default_trial(study: Study) -> tuple[int, str]:
 def confirmation_of(study: Study) -> Confirmation | None:
     """What fresh seeds say about the best of `study` so far; None where nothing was retrained."""
     return next(map(confirm.answer, retraining_studies(study)["confirm"]), None)
+
+
+def fresh_verdict(study: Study) -> str | None:
+    """What fresh seeds say about the best of `study` so far, in a sentence; None where they say nothing."""
+    answer = confirmation_of(study)
+    return None if answer is None or answer.winner is None else headline(answer).sentence
 
 
 def _settled(answer: Confirmation) -> ConfigResult | None:

@@ -1,7 +1,7 @@
 """`search best`, and the end of `search start`: the best trial beside the best known config.
 
-Nothing here judges a difference: two trials are two runs with one seed each, and every gain is printed with
-that caveat.
+Two trials are two runs with one seed each, and one is the best of many: every gain is printed with what is
+left of it without that luck.
 """
 
 from collections import defaultdict
@@ -12,9 +12,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from search import formatting
+from search.analysis.expected_gain import ExpectedGain, expected_gain
 from search.records import Record, Snapshot
 from search.render.document import Code
 from search.render.terminal import RichBlocks, pairs, prose
+from search.report.comparison import gain_headline
 from search.scoring import Direction
 from search.ui.overview import cause, distance_to_target
 
@@ -32,12 +34,15 @@ def best_summary(
     direction: Direction,
     smooth: int,
     target: float | None = None,
+    trials: Sequence[Record] = (),
+    fresh: str | None = None,
 ) -> RenderableType:
     """The best trial, parameter by parameter against the best known config, and where its files are.
 
     Args:
         known: the best known config that completed, if any did.
         smooth: number of validations in the mean that is the score.
+        trials: of the search, by which luck is told from a gain. fresh: what fresh seeds say, if they do.
     """
     mean = f"mean of {smooth} validations" if smooth > 1 else "one validation"
     best = f"epoch {formatting.whole(record.best_epoch)} scored {formatting.score(record.best_score)}"
@@ -49,7 +54,10 @@ def best_summary(
     parts: list[RenderableType] = [title]
     if footprint := formatting.footprint(record.parameters, record.forward_ms):
         parts.append(Text(f"      {footprint}", style="dim"))
-    parts += [Text(), *_against(record, known, direction)]
+    if fresh is not None:
+        parts += [Text(), prose(fresh)]
+    gain = expected_gain(trials, known.value, direction) if known else None
+    parts += [Text(), *_against(record, known, direction, gain)]
     distance = distance_to_target(record.value, target, direction)
     if distance:
         parts.append(distance)
@@ -59,12 +67,16 @@ def best_summary(
 
 
 def closing(
-    snapshot: Snapshot, best_dir: Path | None, result_commands: Sequence[str] = ()
+    snapshot: Snapshot,
+    best_dir: Path | None,
+    result_commands: Sequence[str] = (),
+    fresh: str | None = None,
 ) -> RenderableType:
     """The end of a search: how the trials ended, the best of them, what to do next.
 
     Args:
         result_commands: commands that make a result of the best trial.
+        fresh: what fresh seeds say about the best, if they do.
     """
     budget = snapshot.budget
     title = Text.assemble((formatting.one_line(snapshot.study), "bold"), "  ")
@@ -82,6 +94,8 @@ def closing(
             direction=snapshot.direction,
             smooth=snapshot.smooth,
             target=snapshot.target,
+            trials=snapshot.finished,
+            fresh=fresh,
         )
         parts += [Text(), best]
     elif snapshot.answer is None:
@@ -104,7 +118,9 @@ def _next(snapshot: Snapshot, result_commands: Sequence[str]) -> list[str]:
     return [*lines, *(result_commands if snapshot.best else ()), "search dashboard"]
 
 
-def _against(record: Record, known: Record | None, direction: Direction) -> list[RenderableType]:
+def _against(
+    record: Record, known: Record | None, direction: Direction, gain: ExpectedGain | None
+) -> list[RenderableType]:
     """The parameters of `record`, old → new where `known` has another value, and the gain in words."""
     if known is None or known.number == record.number:
         values = {name: formatting.parameter(value) for name, value in record.params.items()}
@@ -126,7 +142,12 @@ def _against(record: Record, known: Record | None, direction: Direction) -> list
         sentence = f"Compared with {source}."
     else:
         word = "better" if better >= 0 else "worse"
-        sentence = f"{formatting.score(abs(better))} {word} than {source}. {ONE_SEED}"
+        judged = (
+            ONE_SEED
+            if gain is None
+            else f"Each is one run with one seed. {gain_headline(gain, 'it').sentence}"
+        )
+        sentence = f"{formatting.score(abs(better))} {word} than {source}. {judged}"
     return [pairs(rows), Text(), prose(sentence)]
 
 

@@ -2,10 +2,10 @@
 
 from search import formatting
 from search.render.document import Block, Bullets, Paragraph, literal
-from search.report.comparison import REPORT_NAMES, verdict
+from search.report.comparison import gain_headline
 from search.report.report_data import ReportData
 from search.report.sections.fresh_seeds import races
-from search.report.sections.performance import distance_to_target
+from search.report.sections.performance import TOO_FEW, distance_to_target
 from search.report.sections.test_split import test_sentences
 from search.retraining.answers import headline
 
@@ -26,7 +26,9 @@ def in_short(data: ReportData) -> list[Block]:
 
 def _findings(data: ReportData) -> list[str]:
     budget, best = data.snapshot.budget, data.best
-    sentences = [
+    sentences = [headline(race).sentence for race in data.confirmations]
+    sentences += races(data)
+    sentences += [
         f"{budget.claimed} of {budget.trials} trials were started: {budget.complete} complete, "
         f"{budget.pruned} pruned, {budget.failed} failed, {budget.running} running.",
         f"The best is {literal(best.name)} with a value of {formatting.score(best.record.value)}.",
@@ -34,10 +36,7 @@ def _findings(data: ReportData) -> list[str]:
     ]
     if (distance := distance_to_target(data, best.record.value)) is not None:
         sentences.append(f"Target {formatting.score(data.snapshot.target)}: {distance}.")
-    if data.confirmations:
-        sentences += [headline(race).sentence for race in data.confirmations]
-        sentences += races(data)
-    else:
+    if not data.confirmations:
         sentences.append(
             f"It is one run with one seed, picked as the best of {len(data.complete)} complete trials: its "
             "value is partly luck, and a new seed will most likely score lower."
@@ -51,12 +50,10 @@ def _beside_baseline(data: ReportData) -> list[str]:
         return [data.no_baseline]
     if data.comparison is None:
         return ["It is the baseline itself: no other complete trial has a better value."]
-    evidence = data.comparison.evidence
     gain = formatting.gain(best.value, baseline.record.value, data.snapshot.direction) or 0.0
     word = "better than" if gain >= 0 else "worse than"
-    caveat = " (One run each; tested at 1 %.)" if evidence.difference is not None else ""
     return [
         f"That is {formatting.score(abs(gain))} {word} the baseline, {literal(baseline.name)}, with "
         f"{formatting.score(baseline.record.value)}.",
-        f"{verdict(evidence, REPORT_NAMES).sentence}{caveat}",
+        TOO_FEW if data.gain is None else gain_headline(data.gain, "the baseline").sentence,
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 from search import formatting
 from search.analysis.training import Peak, peak
 from search.render.document import Block, Paragraph, ReportSection, Table, literal
-from search.report.comparison import REPORT_NAMES, reasons, verdict
+from search.report.comparison import gain_headline
 from search.report.report_data import NOT_RECORDED, ReportData, ReportedTrial
 
 LABELS = (
@@ -20,6 +20,9 @@ LABELS = (
     "best by the older metric",
     "distance of the value to the target",
 )
+
+
+TOO_FEW = "The trials are too few to tell a gain from the luck of the best; fresh seeds can."
 
 
 def performance(data: ReportData, folder: Path) -> ReportSection:
@@ -69,11 +72,13 @@ def _figures(data: ReportData, trial: ReportedTrial, best: Peak) -> list[str]:
 def _evidence(data: ReportData) -> list[Block]:
     if data.comparison is None:
         return []
-    evidence = data.comparison.evidence
-    sentences = [*reasons(evidence, REPORT_NAMES), *map(literal, data.comparison.notes)]
-    if evidence.difference is not None:
-        sentences.append(
-            f"Nor does the interval account for picking the best out of {len(data.complete)} complete "
-            "trials; fresh seeds do."
-        )
-    return [verdict(evidence, REPORT_NAMES), *map(Paragraph, sentences)]
+    notes = list(map(Paragraph, map(literal, data.comparison.notes)))
+    if data.gain is None:
+        return [Paragraph(TOO_FEW), *notes]
+    method = (
+        "The levels behind the values of all complete trials are estimated by deconvolution, and the "
+        "best's is compared with the baseline's one value. A value is taken to vary by "
+        f"{formatting.score(data.gain.noise)} over seeds, as the better half of the trials does: rather "
+        "too much than too little, since their configs differ, too. `search confirm` tells by fresh seeds."
+    )
+    return [gain_headline(data.gain, "the baseline"), Paragraph(method), *notes]

@@ -44,7 +44,9 @@ from search.render import html, markdown
 from search.report.collect import collect_report_data
 from search.report.examples import example_changes
 from search.report.sections.fresh_seeds import fresh_seeds
+from search.report.sections.in_short import in_short
 from search.report.sections.next_steps import next_steps
+from search.report.sections.performance import performance
 from search.report.suggestions import RangeHit, range_hits, widened
 from search.report.writer import WrittenReport, write_report
 from search.retraining import ablate
@@ -720,6 +722,16 @@ def test_the_report_shows_what_confirm_found(copied: Search) -> None:
     assert "| trial 1 | 0.8300 | 3 | 0.8000 |" in text
     assert "search confirm" not in text and "search ablate" not in text, "one setting differs"
     assert not re.search(WORDS, text, re.IGNORECASE) and "races" not in text
+    findings = in_short(material)[1]
+    assert isinstance(findings, blocks.Bullets)
+    assert findings.items[0].startswith("On 3 fresh seeds trial 1 is better than by hand")
+    assert any("too few to tell a gain from the luck" in sentence for sentence in findings.items)
+    values = [0.60, 0.61, 0.605, 0.602, 0.607, 0.603, 0.604, 0.606, 0.601]
+    more = [trial(number, value) for number, value in enumerate(values)]
+    gain = replace(material, records=more).gain
+    assert gain is not None and gain.value > 0.2, "far above the baseline"
+    judged = said(performance(replace(material, records=more), copied.runs))
+    assert "is better than the baseline once the luck of the best of 9 trials is taken off" in judged
     again = confirmation("toy-again", replace(plan, last=3), results, "maximize", ended=True)
     text = said(fresh_seeds(replace(material, confirmations=[found, again], deleted_races=1), copied.runs))
     assert "3 races were run on trials of this study, 1 of them deleted since." in text
