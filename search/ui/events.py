@@ -124,7 +124,7 @@ def _values(record: Record) -> str:
 
 
 def _where(record: Record, snapshot: Snapshot) -> str:
-    worker = next((worker for worker in snapshot.workers if worker.trial == record.number), None)
+    worker = next((worker for worker in snapshot.workers if worker.id == record.worker), None)
     return f" on {_name(worker)}" if worker else ""
 
 

@@ -371,14 +371,16 @@ def lines_of(snapshots: list[Snapshot], step: float = 1.0) -> list[list[str]]:
 
 
 def test_plain_lines_tell_what_happened():
-    begin = snapshot(running=[running(3)], workers=[worker("a", 3)])
+    begin = snapshot(running=[running(3, worker="a")], workers=[worker("a", 3)])
     joined = replace(begin, workers=[worker("a", 3), worker("b", None, device="cuda:1")])
     started = replace(
-        joined, running=[running(3), running(4)], workers=[worker("a", 3), worker("b", 4, device="cuda:1")]
+        joined,
+        running=[running(3, worker="a"), running(4, worker="b")],
+        workers=[worker("a", 3), worker("b", 4, device="cuda:1")],
     )
     ended = replace(
         started,
-        running=[running(4)],
+        running=[running(4, worker="b")],
         workers=[worker("a", None), worker("b", 4, device="cuda:1")],
         finished=[
             record(3, value=0.7),
@@ -389,7 +391,7 @@ def test_plain_lines_tell_what_happened():
         best_known=record(0, value=0.69, known="A"),
     )
     lost = replace(ended, workers=[worker("a", None)])
-    taken = replace(lost, running=[running(4, attempts=2)], workers=[worker("a", 4)])
+    taken = replace(lost, running=[running(4, attempts=2, worker="a")], workers=[worker("a", 4)])
     left = replace(taken, running=[], workers=[], finished=[*ended.finished, record(4)], stop="drain")
 
     added = lines_of([begin, begin, joined, started, ended, lost, taken, left])
@@ -410,6 +412,13 @@ def test_plain_lines_tell_what_happened():
     assert added[7][0] == "worker here cuda:0 left"
     assert added[7][1].startswith("trial 4 complete")
     assert added[7][2].startswith("stopping: running trials finish")
+
+
+def test_a_trial_is_its_owners_while_a_dead_worker_is_still_listed_with_it():
+    dead = worker("b", 3, device="cuda:1")
+    before = snapshot(running=[running(3, worker="b")], workers=[dead, worker("a", None)])
+    after = replace(before, running=[running(3, attempts=2, worker="a")], workers=[dead, worker("a", 3)])
+    assert lines_of([before, after])[1] == ["trial 3 taken over on here cuda:0 after epoch 4"]
 
 
 def test_plain_progress_comes_every_half_minute_and_only_where_it_changed():
