@@ -12,7 +12,7 @@ from search.errors import UserError, no_trial
 from search.loading import STOCK, configure, load_objective
 from search.objective import WEIGHTS
 from search.records import Record
-from search.results.winner import default_trial
+from search.results.winner import default_study, default_trial
 from search.study.folder import folder_of
 from search.study.read import read_record
 from search.study.study import Study
@@ -76,7 +76,7 @@ def trial_weights(
     """The weights of a trial of `study` for as long as this block lasts.
 
     Args:
-        number: None: the trial that `default_trial` chooses.
+        number: None: the trial that `default_study` and `default_trial` choose.
         artifacts: a store with the weights that are not on this machine.
 
     Raises:
@@ -84,6 +84,7 @@ def trial_weights(
     """
     why = ""
     if number is None:
+        study = default_study(study)
         number, why = default_trial(study)
     record = read_record(study, number)
     if record is None:

@@ -2,22 +2,32 @@
 
 from search.analysis.confirmation import ConfigResult, Confirmation
 from search.errors import UserError, none_complete
+from search.records import Record, candidates
 from search.retraining import confirm
 from search.retraining.answers import headline
+from search.retraining.stages import made_stages
 from search.retraining.study import retraining_studies
-from search.study.read import read_snapshot
+from search.study.read import read_records, read_snapshot
 from search.study.study import Study
+
+
+def default_study(study: Study) -> Study:
+    """The study whose trials are meant: the last stage of a search in stages that has completed one."""
+    stages = [stage for stage in made_stages(study) if stage.plan and stage.plan.kind == "stage"]
+    return next((stage for stage in reversed(stages) if _best_of_stage(stage)), study)
 
 
 def default_trial(study: Study) -> tuple[int, str]:
     """The number of the trial to use, and why it is that one.
 
-    The trial with the best value; once a confirmation has settled which config is better on fresh seeds,
-    that config's trial. Either way the weights are the search's own, of one seed.
+    The trial with the best value, of a stage as of a search. Once a confirmation has settled which config
+    is better on fresh seeds, that config's trial. Either way the weights are of one seed, the search's own.
 
     Raises:
         UserError: the study retrains trials, of which none is the best. SearchError: no trial is complete.
     """
+    if study.plan is not None and study.plan.kind == "stage" and (first := _best_of_stage(study)):
+        return first.number, f"the best of stage {(study.plan.stage or 0) + 1} of search {study.plan.of}"
     if study.plan is not None:
         raise UserError(
             f"--study: {study.name!r} trains configs of {study.plan.of!r} again, so none is its best; "
@@ -48,6 +58,10 @@ def fresh_verdict(study: Study) -> str | None:
     """What fresh seeds say about the best of `study` so far, in a sentence; None where they say nothing."""
     answer = confirmation_of(study)
     return None if answer is None or answer.winner is None else headline(answer).sentence
+
+
+def _best_of_stage(study: Study) -> Record | None:
+    return next(iter(candidates(read_records(study), study.spec.study.direction)), None)
 
 
 def _settled(answer: Confirmation) -> ConfigResult | None:

@@ -53,9 +53,7 @@ def write_submission(
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in [*wanted.values(), *sorted(solution.glob("*.*"))]:
                 archive.write(file, f"{file.parent.name}/{file.name}")
-        _check(
-            path, images, [files[round(i * (len(files) - 1) / (RUN_AGAIN - 1))] for i in range(RUN_AGAIN)]
-        )
+        _check(path, images, files[:: max(1, len(files) // RUN_AGAIN)][:RUN_AGAIN])
     return len(files)
 
 

@@ -1,7 +1,9 @@
 """Which weights a command means: the best trial's, a named one's, or what fresh seeds have settled."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from trained import images
 from search.results import winner
 from search.results.next_commands import result_commands
 from search.results.weights import find_weights, trial_weights
-from search.results.winner import default_trial
+from search.results.winner import default_study, default_trial
 from search.study.open import open_study
 from search.study.study import Study
 
@@ -106,6 +108,18 @@ def test_what_fresh_seeds_settled_is_used(study: Study, monkeypatch: pytest.Monk
     assert default_trial(study)[0] == other  # the baseline's
     Result.verdict, Config.number = "better", best
     assert default_trial(study) == (best, "the best of the search, which fresh seeds confirm")
+
+
+def test_the_last_stage_with_a_trial_is_meant(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = [replace(study, url=f"stage {index}") for index in (2, 3, 4)]
+    for stage, kind in zip(stages, ("stage", "stage", "confirm"), strict=True):
+        vars(stage)["plan"] = SimpleNamespace(kind=kind, stage=1, of="faces")
+    monkeypatch.setattr(winner, "made_stages", lambda search: stages)
+    assert default_study(study) is stages[1]
+    best, _ = best_and_other(study)
+    assert default_trial(stages[1]) == (best, "the best of stage 2 of search faces")
+    monkeypatch.setattr(winner, "made_stages", lambda search: [])
+    assert default_study(study) is study
 
 
 def test_weights_are_fetched_from_the_store(
