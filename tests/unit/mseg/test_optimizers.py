@@ -113,14 +113,14 @@ def test_the_rate_of_every_group_is_the_schedules_and_options_are_read_back(kind
 
 @pytest.mark.parametrize("kind", ["sgd", "muon"])
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path, kind: str) -> None:
-    config = configure(SMALL | {"optimizer.kind": kind, "trainer.epochs": 3})
+    config = configure(SMALL | {"optimizer.kind": kind, "trainer.epochs": 2})
     straight, broken = Run(tmp_path / "straight", seed=3), Run(tmp_path / "broken", seed=3)
     list(train(config, straight))
     first = train(config, broken)
     next(first)
     first.close()
     after = list(train(config, broken))
-    assert [result.resumed for result in after] == [True, False, False]
+    assert [result.resumed for result in after] == [True, False]
     assert after[-1].applied["optimizer.momentum"] == config.optimizer.options["momentum"]
     assert_same_run(straight.dir, broken.dir)
 

@@ -24,8 +24,8 @@ def one_thread() -> None:
 
 
 def test_a_study_of_the_mean_iou_gets_it_as_its_score(tmp_path: Path) -> None:
-    by_f = list(train(small(), Run(tmp_path / "f", seed=2)))
-    by_iou = list(train(small(), Run(tmp_path / "iou", seed=2, score="val_miou")))
+    by_f = list(train(small(trainer__epochs=2), Run(tmp_path / "f", seed=2)))
+    by_iou = list(train(small(trainer__epochs=2), Run(tmp_path / "iou", seed=2, score="val_miou")))
     columns = history(tmp_path / "iou")
     assert columns == history(tmp_path / "f")  # whatever the score, both are recorded
     assert [result.score for result in by_iou] == columns["val_miou"]
