@@ -24,7 +24,6 @@ def status(
     """How far a study is: budget, best, workers, what pruning did."""
     from search.analysis.pruning_audit import audit
     from search.imports.imported_runs import read_imported
-    from search.retraining.stages import read_stages
     from search.study.read import read_snapshot
 
     opened = resolve_study(storage_url(storage, runs), study, read_only=True)
@@ -33,19 +32,24 @@ def status(
     snapshot = read_snapshot(opened, curves_of=("RUNNING", "COMPLETE"))
     pruning = audit([*snapshot.finished, *snapshot.running], snapshot.direction, snapshot.smooth)
     imported = read_imported(opened)
+    stages, about_stages = [], []
+    if opened.spec.study.stages:  # what is retrained takes NumPy and Optuna to read, which cost a second
+        from search.retraining.stage_blocks import stage_blocks
+        from search.retraining.stages import read_stages
+
+        stages, about_stages = read_stages(opened), stage_blocks(opened)
     if as_json:
         beside = {
             "pruning": pruning.to_json(),
             "imported": [run.to_json() for run in imported],
-            "stages": [stage.to_json() for stage in read_stages(opened)],
+            "stages": [stage.to_json() for stage in stages],
         }
         write_json({**snapshot.to_json(), **beside})
     else:
         from search.render.terminal import show
-        from search.retraining.stage_blocks import stage_blocks
         from search.ui.status import status_page
 
-        show(status_page(snapshot, pruning, imported, stage_blocks(opened)))
+        show(status_page(snapshot, pruning, imported, about_stages))
     return 0
 
 

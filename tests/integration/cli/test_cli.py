@@ -24,6 +24,7 @@ from search.objective import EpochResult, Run
 from search.records import Snapshot
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
+from search.samplers.feasibility import unconstrained
 from search.study.fingerprint import check_data
 from search.study.open import open_study
 from search.study.read import read_snapshot
@@ -67,7 +68,7 @@ def mixed(search: Search) -> Search:
                 yield EpochResult(epoch=epoch, epochs=4, score=score)
 
     trainer.objective = Scripted
-    trainer.interrupt = Interrupt()
+    trainer.interrupt, trainer.constraints = Interrupt(), unconstrained
     trainer.leases.join("cpu")
     for _ in range(3):
         lease = trainer.leases.claim()
@@ -96,6 +97,7 @@ def test_status_json_has_the_agreed_keys(mixed: Search, command: Command) -> Non
         "workers",
         "pruning",
         "imported",
+        "stages",
     ]
     assert (status["study"], status["profile"], status["direction"], status["target"]) == (
         STUDY,
@@ -160,6 +162,8 @@ def test_trials_json_has_the_agreed_keys(mixed: Search, command: Command) -> Non
             "horizon",
             "control",
             "repeat_of",
+            "parameters",
+            "forward_ms",
         ]
     complete, diverged, failed, running = trials
     assert [trial["state"] for trial in trials] == ["complete", "pruned", "failed", "running"]
@@ -204,11 +208,12 @@ def test_tables_go_to_stdout_alone(mixed: Search, command: Command) -> None:
 
 def test_check_json_has_the_agreed_keys(search: Search, command: Command) -> None:
     report = command("check", "--json").json
-    assert list(report) == ["parameters", "device", "data", "problems"]
+    assert list(report) == ["parameters", "device", "data", "feasible", "problems"]
     assert report == {
         "parameters": 1,
         "device": "cpu",
         "data": {"train": 10, "val": 5, "classes": 2, "image_size": 32, "source": "thin air"},
+        "feasible": None,
         "problems": [],
     }
     assert "10 to train" in command("check").out
