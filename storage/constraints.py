@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, inspect, select
 
 from storage.tables import constraints, insert_or_ignore
 
@@ -48,7 +48,12 @@ def add(connection: Connection, study_id: int, configs: Collection[CheckedConfig
 
 
 def read(engine: Engine, study_id: int) -> dict[str, CheckedConfig]:
-    """The configs of a study that were held against its constraints, by name."""
+    """The configs of a study that were held against its constraints, by name.
+
+    None in an older database that is only read and has no such table yet.
+    """
+    if not inspect(engine).has_table(constraints.name):
+        return {}
     query = select(constraints).where(constraints.c.study_id == study_id)
     with engine.connect() as connection:
         return {

@@ -38,12 +38,13 @@ def export(
     """Write a trained model as a folder: weights, code that needs PyTorch alone, and a model card."""
     from search.results.export import export
     from search.results.masks import written
+    from storage.url import without_passwords
 
     if onnx is not None and not onnx.absolute().parent.is_dir():
         raise UserError(f"--onnx: {onnx.parent}: no such folder; make it, or name a file in another")
     if onnx is not None and onnx.is_dir():
         raise UserError(f"--onnx: {onnx} is a folder; name a file")
-    command = shlex.join(["search", *sys.argv[1:]])
+    command = without_passwords(shlex.join(["search", *sys.argv[1:]]))  # the card may be published
     with chosen(study, trial, model, storage, runs, artifacts, objective) as weights:
         if onnx is not None:
             write_onnx = weights.part("export_onnx", "--onnx")

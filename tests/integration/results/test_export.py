@@ -116,7 +116,9 @@ def test_what_is_exported_can_be_exported_again(exported: Path, tmp_path: Path) 
     assert (again.colours == first.colours).all() and again.config == first.config
 
 
-def test_a_folder_says_what_it_is(command: Command, model: Path) -> None:
+def test_a_folder_says_what_it_is(command: Command, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://me:secret@db/search"
+    monkeypatch.setattr("sys.argv", ["/usr/bin/search", "export", "--out", "out", "--storage", url])
     answer = command("export", "--model", str(model), "--out", "out", "--json")
     document = json.loads(Path("out/export.json").read_text())
     assert answer.json["model"] == document["model"]
@@ -128,7 +130,9 @@ def test_a_folder_says_what_it_is(command: Command, model: Path) -> None:
     assert document["metrics"]["best_score"] == max(history)
     assert document["provenance"]["seed"] == 3
     assert document["provenance"]["training"]["torch"] == torch.__version__
-    assert document["provenance"]["exported"]["command"].startswith("search ")
+    exported = document["provenance"]["exported"]["command"]
+    assert exported.startswith("search export --out out --storage postgresql://")
+    assert "secret" not in Path("out/export.json").read_text() + Path("out/README.md").read_text()
     assert Path("out/config.yaml").read_bytes() == (model / "config.yaml").read_bytes()
     card = Path("out/README.md").read_text()
     assert f"{max(history):.4f}" in card and "model = load()" in card and "19 classes" in card
