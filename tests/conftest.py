@@ -33,12 +33,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No variable of the machine decides a test, and no test leaves a cache in a home folder."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No variable of the machine decides a test, and no test leaves a cache in a home folder.
+
+    Nor a variable: a command that runs in the test's process sets some for the workers that it starts.
+    """
+    before = dict(os.environ)
     for name in list(os.environ):
         if name.startswith("SEARCH_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "cache"))
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 
+import pytest
 from postgres import restart
 from service import Search
 from toy_studies import staged_document
@@ -31,6 +32,7 @@ def running(search: Search, name: str) -> list[int]:
     return [worker.pid for worker in snapshot.workers if worker.trial in far]
 
 
+@pytest.mark.nightly  # integration/retraining/test_stages.py stays, without kills
 def test_kills_and_restarts_change_no_stages_plan(search_on_postgres: Search) -> None:
     search = search_on_postgres
     search.environment["SEARCH_LEASE_SECONDS"] = "2"

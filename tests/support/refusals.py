@@ -22,10 +22,15 @@ def refused(command: Command, folder: Path, *arguments: str) -> str:
 def everything(folder: Path) -> dict[Path, bytes | None]:
     """All files and folders of a test, but for the cache of what was read of the data.
 
-    Of the file in which SQLite notes who reads, only that it is there.
+    Nor the files that SQLite has beside a database while somebody reads it, of whom an earlier test may be
+    the last: they come and go without anything being written.
     """
     return {
-        path: path.read_bytes() if path.is_file() and not path.name.endswith("-shm") else None
+        path: path.read_bytes() if path.is_file() else None
         for path in sorted(folder.parent.rglob("*"))
-        if folder.parent / "cache" not in (path, *path.parents)
+        if folder.parent / "cache" not in (path, *path.parents) and not _is_of_a_reader(path)
     }
+
+
+def _is_of_a_reader(path: Path) -> bool:
+    return path.name.endswith("-shm") or (path.name.endswith("-wal") and path.stat().st_size == 0)

@@ -1,6 +1,6 @@
 """Which weights a command means: the best trial's, a named one's, or what fresh seeds have settled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,8 +42,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Search:
 
 
 @pytest.fixture
-def study(finished: Search) -> Study:
-    return open_study(finished.url, "faces", read_only=True)
+def study(finished: Search) -> Iterator[Study]:
+    found = open_study(finished.url, "faces", read_only=True)
+    yield found
+    found.engine.dispose()
 
 
 @pytest.fixture
