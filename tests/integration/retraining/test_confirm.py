@@ -101,7 +101,9 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     assert answer["curse"]["expected"] is None, "five trials tell nothing of their luck"
     assert answer["winner"]["number"] in contenders and 0 <= answer["winner"]["chance"] <= 1
     shown = command(*CONFIRM, "--workers", "0").out
-    assert "chance" in shown and f"trial {others[0]['number']}" in shown and "baseline" in shown
+    # The seeds are drawn anew for every race, so either may turn out better.
+    assert ", chance " in shown or "is better than every contender" in shown
+    assert f"trial {others[0]['number']}" in shown and "baseline" in shown
 
     assert command("status", "--json").json["budget"]["claimed"] == 5, "the search itself is as it was"
     folder = search.folder / "runs" / "toy-confirm"
