@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from search.render.output import write_json
 from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
+    from search.render.document import Block
     from search.study.study import Study
 
 
@@ -32,25 +33,33 @@ def status(
     snapshot = read_snapshot(opened, curves_of=("RUNNING", "COMPLETE"))
     pruning = audit([*snapshot.finished, *snapshot.running], snapshot.direction, snapshot.smooth)
     imported = read_imported(opened)
-    stages, about_stages = [], []
-    if opened.spec.study.stages:  # what is retrained takes NumPy and Optuna to read, which cost a second
-        from search.retraining.stage_blocks import stage_blocks
-        from search.retraining.stages import read_stages
-
-        stages, about_stages = read_stages(opened), stage_blocks(opened)
+    # What is retrained takes NumPy and Optuna to read, which cost a second.
+    has_stages = bool(opened.spec.study.stages)
     if as_json:
         beside = {
             "pruning": pruning.to_json(),
             "imported": [run.to_json() for run in imported],
-            "stages": [stage.to_json() for stage in stages],
+            "stages": _stages(opened) if has_stages else [],
         }
         write_json({**snapshot.to_json(), **beside})
     else:
         from search.render.terminal import show
         from search.ui.status import status_page
 
-        show(status_page(snapshot, pruning, imported, about_stages))
+        show(status_page(snapshot, pruning, imported, _about_stages(opened) if has_stages else []))
     return 0
+
+
+def _stages(search: "Study") -> list[dict[str, Any]]:
+    from search.retraining.stages import read_stages
+
+    return [stage.to_json() for stage in read_stages(search)]
+
+
+def _about_stages(search: "Study") -> "list[Block]":
+    from search.retraining.stage_blocks import stage_blocks
+
+    return stage_blocks(search)
 
 
 def follow(study: "Study") -> int:
