@@ -118,8 +118,9 @@ class WorkerView:
     """One worker as it last described itself.
 
     Attributes:
-        state: starting, training, waiting (for a trial to take over), stopping.
-        trial, epoch, epochs: what it trains, the last finished epoch, and the number of epochs at most.
+        state: starting, training, waiting (for a trial to take over), stopping; silent without a heartbeat.
+        trial, epoch, epochs: what it trains, the last finished epoch, and the number of epochs at most;
+            None, as all below, once another worker has taken the trial over.
         score, best, lr: of the last finished epoch; best is the trial's best raw score.
         seen_seconds_ago: by the database's clock.
     """

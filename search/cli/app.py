@@ -5,12 +5,14 @@ stderr. Whatever a command needs is imported inside it: `search status` loads ne
 """
 
 import errno
+import importlib.util
 import io
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +39,7 @@ from search.cli.train import train
 from search.cli.trials import trials
 from search.cli.worker import worker
 from search.errors import SearchError
+from search.loading import OUR_FOLDER
 from search.render.output import say
 
 app = typer.Typer(
@@ -100,7 +103,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    if foreign := _foreign_storage():
+        say(f"PYTHONPATH: {foreign} is found before this program's own package storage; rename the folder")
+        sys.exit(2)
     sys.exit(guarded(lambda: app(given, prog_name="search", standalone_mode=False), debug))
+
+
+def _foreign_storage() -> Path | None:
+    """The folder of somebody else's package `storage` that is found before ours."""
+    spec = importlib.util.find_spec("storage")
+    place = Path(spec.origin).resolve().parent if spec and spec.origin else None
+    return place if place != OUR_FOLDER / "storage" else None
 
 
 def guarded(command: Callable[[], Any], debug: bool = False) -> int:

@@ -16,9 +16,6 @@ from search.document.node import Node, show
 from search.errors import SpaceError
 from search.objective import NOTHING, Params, Value
 
-MAX_INTEGER = 2**53
-"""The database holds a parameter's value as a double, which has every integer up to this one."""
-
 WORDS = ("choices", "high", "log", "low", "step", "when")
 
 
@@ -187,10 +184,6 @@ def _read_range(name: str, node: Node, when: Mapping[str, tuple[Value, ...]]) ->
         raise words["log"].error(f"{name}: log {words['log'].show()} is not true or false")
     if not all(isinstance(number, int | None) for number in (low, high, step)):
         low, high, step = float(low), float(high), None if step is None else float(step)
-    if isinstance(low, int) and max(abs(low), abs(high)) > MAX_INTEGER:
-        raise node.error(
-            f"{name}: {low} to {high} goes beyond {MAX_INTEGER}; write low as a float, {low}.0"
-        )
     if low == high:
         raise node.error(f"{name}: low and high are both {low}; write {low} as the value")
     if low > high:

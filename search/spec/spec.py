@@ -24,6 +24,9 @@ from search.spec.source import assign, assignment, merge, override, read_yaml
 from search.spec.space import Space, check_spelling, read_space
 from search.spec.stages import resolve_stages
 
+MAX_INTEGER = 2**53
+"""The database holds a parameter's value as a double, which has every integer up to this one."""
+
 SECTIONS = ("objective", "study", "space", "known", "avoid", "report", "profiles")
 LAYER = ("study", "space", "known", "avoid", "report")
 """What a profile may change."""
@@ -90,7 +93,7 @@ class Spec:
         for text in overrides:
             root = override(root, text)
         check_spelling("", root.nearest(["space"]))
-        return replace(_read(root, NARROWED, self), profile=self.profile)
+        return replace(_read(root, NARROWED, self), profile=self.profile)._checked_integers()
 
     def with_constants(self, overrides: Sequence[str]) -> "Spec":
         """This Spec, without stages, with `NAME=VALUE` for some of its constants.
@@ -133,6 +136,16 @@ class Spec:
         """`error`, raised with only the parameter's name known, with the place in front."""
         return self._node(error.parameter).error(str(error), error.parameter) if error.parameter else error
 
+    def _checked_integers(self) -> "Spec":
+        """This Spec. Not asked of a stored one: studies with longer ranges exist, and must open."""
+        for each in self.space.parameters:
+            if each.integer and max(abs(each.low), abs(each.high)) > MAX_INTEGER:
+                raise self._node(each.name).error(
+                    f"{each.name}: {each.low} to {each.high} goes beyond {MAX_INTEGER}; "
+                    f"write low as a float, {each.low}.0"
+                )
+        return self
+
     def _node(self, name: str) -> Node:
         path = name.split(".")
         return self.root.nearest(path if path[0] in ("objective", "study", "report") else ["space", *path])
@@ -164,7 +177,7 @@ def load_spec(path: Path, *, overrides: Sequence[str] = (), profile: str | None 
         if not layers:
             raise SpaceError(f"{path}: profile {profile!r}: the file has no profiles")
         raise written.nearest(["profiles"]).error(unknown_name("profile", profile, layers))
-    return replace(specs[profile].overridden(overrides), profiles=tuple(layers))
+    return replace(specs[profile].overridden(overrides), profiles=tuple(layers))._checked_integers()
 
 
 def _profiles(root: Node) -> dict[str, Node]:

@@ -26,6 +26,9 @@ STATES: Mapping[str, State] = {
 SILENT_SECONDS = 600.0
 """A worker without a sign of life for so long is no longer shown."""
 
+SILENT_AFTER = 30.0
+"""Seconds without a heartbeat after which a worker's state is `silent`."""
+
 
 def read_records(study: Study, number: int | None = None) -> list[Record]:
     """All trials of the study by number, or the one with `number`, with their curves."""
@@ -48,6 +51,7 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
     seeds = _seeds(study)
     records = [_record(study, row, curves.get(row.trial_id), seeds) for row in rows]
     finished = [record for record in records if record.state != "running"]
+    owners = {record.number: record.worker for record in records if record.state == "running"}
     settings = study.spec.study
     ranked = candidates(finished, settings.direction)
     return Snapshot(
@@ -63,7 +67,7 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
         running=[record for record in records if record.state == "running"],
         epochs_run=sum(row.epochs for row in rows),
         epochs_saved=sum((row.horizon or row.epochs) - row.epochs for row in rows if row.state == "PRUNED"),
-        workers=[_worker(row) for row in reads.worker_rows(study.engine, study.id, SILENT_SECONDS)],
+        workers=[_worker(row, owners) for row in reads.worker_rows(study.engine, study.id, SILENT_SECONDS)],
         stop=row.stop,
         finished=finished,
         answer=study.plan.command(study.name) if study.plan else None,
@@ -148,13 +152,13 @@ def _budget(trials: int, records: list[Record], gpu_hours: tuple[float, float] |
     )
 
 
-def _worker(row: Any) -> WorkerView:
-    return WorkerView(
+def _worker(row: Any, owners: dict[int, str | None]) -> WorkerView:
+    view = WorkerView(
         id=row.worker_id,
         host=row.host,
         device=row.device,
         pid=row.pid,
-        state=row.state,
+        state="silent" if row.silent > SILENT_AFTER else row.state,
         trial=row.number,
         epoch=row.epoch,
         epochs=row.epochs,
@@ -164,3 +168,15 @@ def _worker(row: Any) -> WorkerView:
         images_per_second=row.images_per_second,
         seen_seconds_ago=max(0.0, row.silent),
     )
+    if owners.get(row.number, row.worker_id) != row.worker_id:  # its trial was taken over
+        view = replace(
+            view,
+            trial=None,
+            epoch=None,
+            epochs=None,
+            score=None,
+            best=None,
+            lr=None,
+            images_per_second=None,
+        )
+    return view

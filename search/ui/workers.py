@@ -27,9 +27,6 @@ LONGEST_BAR = 24
 BAR_BESIDE_CURVE = 12
 NARROWEST_CURVE = 20
 
-SILENT_AFTER = 30.0
-"""Seconds without a heartbeat after which a worker's row says so."""
-
 
 @dataclass(frozen=True)
 class WorkerRow:
@@ -93,7 +90,6 @@ def _of_worker(
     record = None if worker.trial is None else running.get(worker.trial)
     left = forecast.trial_left(record, worker.epochs, snapshot) if record else None
     device = f"{worker.host} {worker.device}" if several_hosts else worker.device
-    silent = worker.seen_seconds_ago > SILENT_AFTER
     return WorkerRow(
         device=formatting.one_line(device),
         trial=worker.trial,
@@ -105,7 +101,7 @@ def _of_worker(
             "best": formatting.score(worker.best),
             "LR": formatting.rate(worker.lr),
             "img/s": formatting.whole(worker.images_per_second),
-            "ETA": "silent" if silent else formatting.duration(left),
+            "ETA": "silent" if worker.state == "silent" else formatting.duration(left),
         },
         curve=record.curve if record else (),
     )

@@ -308,6 +308,15 @@ def test_an_objective_that_cannot_be_imported(
     assert name in line and said in line
 
 
+def test_a_users_own_package_storage_is_named(search: Search, tmp_path: Path) -> None:
+    (tmp_path / "lib" / "storage").mkdir(parents=True)
+    (tmp_path / "lib" / "storage" / "__init__.py").touch()
+    search.environment["PYTHONPATH"] = str(tmp_path / "lib")
+    answer = search.run("status", code=2)
+    assert answer.err.count("\n") == 1
+    assert f"PYTHONPATH: {tmp_path / 'lib' / 'storage'} is found before" in answer.err
+
+
 def test_debug_shows_where(search: Search, command: Command) -> None:
     answer = command("--debug", "start", "--trials", "3", "--set", "x.low=2", code=2)
     assert "Traceback" in answer.err and "low 2.0 is not below high 1.0" in answer.err

@@ -89,15 +89,6 @@ WRONG = [
     ("a: {low: 1}", "f:1:1: a: has no high; a range needs low and high"),
     ("a: {high: 1}", "f:1:1: a: has no low; a range needs low and high"),
     (
-        "a: {low: 0, high: 9007199254740993}",
-        "f:1:1: a: 0 to 9007199254740993 goes beyond 9007199254740992; write low as a float, 0.0",
-    ),
-    (
-        "a: {low: -999999999999999999, high: 1, log: true}",
-        "f:1:1: a: -999999999999999999 to 1 goes beyond 9007199254740992; write low as a float, "
-        "-999999999999999999.0",
-    ),
-    (
         "a: {low: 0, high: 1, log: true}",
         "f:1:5: a: low 0 has no logarithm; raise it above 0 or omit log",
     ),

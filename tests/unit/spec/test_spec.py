@@ -391,6 +391,16 @@ def test_a_stored_study_keeps_constants_of_any_name(toy: Path) -> None:
     assert Spec.from_document(document, origin="study 's'").space.constants == {"s.min": 0, "s.max": 1}
 
 
+def test_integers_beyond_the_database_are_refused_in_a_file_and_kept_in_a_stored_study(toy: Path) -> None:
+    space = {"x": {"low": 0, "high": 2**53 + 1}}
+    stored = Spec.from_document({"objective": "toy", "space": space}, origin="study 's'")
+    assert stored.space.by_name["x"].high == 2**53 + 1
+    toy.write_text("objective: toy\nspace: {x: {low: 0, high: 9}}\n")
+    assert refusal(overrides=("x={low: 0, high: 9007199254740993}",)).endswith(
+        "x: 0 to 9007199254740993 goes beyond 9007199254740992; write low as a float, 0.0"
+    )
+
+
 def test_names_are_no_longer_than_the_database_holds(toy: Path) -> None:
     name = ".".join(["a" * 64] * 8)  # 519 characters
     assert load_spec(toy, overrides=[f"{name[:512]}=1"]).space.constants[name[:512]] == 1

@@ -284,7 +284,7 @@ def test_unknown_values_are_shown_as_dashes():
 
 
 def test_the_live_view_says_what_needs_attention():
-    assert "silent" in text(Overview(pictured(workers=[worker(seen_seconds_ago=90)])))
+    assert "silent" in text(Overview(pictured(workers=[worker(state="silent", seen_seconds_ago=90)])))
     assert "no worker" in text(Overview(pictured(workers=[])))
     assert "stopping" in text(Overview(pictured(stop="drain")))
     assert "three bugs in a row" in text(Overview(pictured(stop="bugs")))
