@@ -21,11 +21,11 @@ LARGEST = 5  # costs that are shown
 
 @dataclass(frozen=True, slots=True)
 class OperationCost:
-    """One operation over the whole epoch, without the operations it calls.
+    """One operation over the whole epoch, without the operations it calls; on a GPU one kernel or copy.
 
     Attributes:
         seconds: on the GPU where there is one, else of CPU time over all threads.
-        share: of all operations' seconds, 0 to 1.
+        share: of the seconds of all of them, 0 to 1.
         calls: how often it ran.
     """
 
@@ -80,14 +80,21 @@ def trace(spec: Spec, data: Path | None, device: str, file: Path) -> Trace:
 
 
 def largest(operations: Any, *, on_gpu: bool) -> tuple[OperationCost, ...]:
-    """The `LARGEST` costs, largest first; `operations` are the profiler's averages."""
-    kind = "self_device_time_total" if on_gpu else "self_cpu_time_total"
-    spent = {operation.key: (getattr(operation, kind), operation.count) for operation in operations}
-    total = sum(microseconds for microseconds, _ in spent.values())
-    ranked = sorted(spent.items(), key=lambda item: -item[1][0])[:LARGEST]
+    """The `LARGEST` costs, largest first; `operations` are the profiler's averages.
+
+    On a GPU only what ran there counts. The operators that launched it and the ranges that users annotate
+    carry the same time again.
+    """
+    if on_gpu:
+        kernels = (each for each in operations if each.device_type.name != "CPU")
+        spent = [(each, each.self_device_time_total) for each in kernels if not each.is_user_annotation]
+    else:
+        spent = [(each, each.self_cpu_time_total) for each in operations]
+    total = sum(microseconds for _, microseconds in spent)
+    ranked = sorted(spent, key=lambda item: -item[1])[:LARGEST]
     return tuple(
-        OperationCost(name, microseconds / 1e6, microseconds / total if total else 0.0, calls)
-        for name, (microseconds, calls) in ranked
+        OperationCost(each.key, microseconds / 1e6, microseconds / total if total else 0.0, each.count)
+        for each, microseconds in ranked
     )
 
 

@@ -5,6 +5,7 @@ to one by CUDA_VISIBLE_DEVICES=UUID. Indices are those of `nvidia-smi`. A GPU th
 used by its parts. Which worker may use which device is decided in the database: `storage/devices.py`.
 """
 
+import ctypes
 import os
 import re
 import socket
@@ -118,26 +119,46 @@ def visible_gpus() -> list[Gpu]:
 
 
 def installed_gpus() -> list[Gpu]:
-    """The GPUs that the driver lists through NVML; none on a machine without a driver.
+    """The GPUs that the driver lists through NVML; none on a machine without a GPU.
 
     Raises:
-        UserError: the machine has a GPU, but its driver does not answer. To go on would mean a search on
-            the CPU that nobody asked for.
+        UserError: NVML lists none, but there is one. To go on would mean a search on the CPU that nobody
+            asked for.
     """
+    answer = "NVML lists no GPU"
     try:
         pynvml.nvmlInit()
         try:
-            return [gpu for index in range(pynvml.nvmlDeviceGetCount()) for gpu in _parts(index)]
+            if gpus := [gpu for index in range(pynvml.nvmlDeviceGetCount()) for gpu in _parts(index)]:
+                return gpus
         finally:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError as error:
-        node = next(iter(sorted(DEVICE_NODES.glob("nvidia[0-9]*"))), None)
-        if node is None:
-            return []
-        raise UserError(
-            f"--gpus: {node} exists, but its driver does not answer ({error}); repair it (does nvidia-smi "
-            "work?), name the GPU in CUDA_VISIBLE_DEVICES, or search on the CPU with --gpus none"
-        ) from error
+        answer = f"its driver does not answer ({error})"
+    if (sign := _sign_of_a_gpu()) is None:
+        return []
+    raise UserError(
+        f"--gpus: {sign}, but {answer}; repair it (does nvidia-smi work?), name the GPU in "
+        "CUDA_VISIBLE_DEVICES, or search on the CPU with --gpus none"
+    )
+
+
+def _sign_of_a_gpu() -> str | None:
+    """What says that this machine has a GPU, whatever NVML says: a device node, or that CUDA finds one."""
+    if nodes := sorted(DEVICE_NODES.glob("nvidia[0-9]*")):
+        return f"{nodes[0]} exists"
+    return f"CUDA finds {count} GPU{'s' * (count > 1)}" if (count := cuda_count()) else None
+
+
+def cuda_count() -> int:
+    """How many devices the CUDA driver gives to this process, and so to torch; 0 without a driver."""
+    count = ctypes.c_int(0)
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        working = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value if working else 0
 
 
 def _parts(index: int) -> Iterator[Gpu]:

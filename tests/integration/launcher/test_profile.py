@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 from service import Answer, Search
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import EventList, FunctionEvent
 
 from search.launcher.profile import largest
 from search.objective import EpochResult, Run
@@ -54,6 +56,45 @@ def test_only_what_an_operation_does_itself_counts() -> None:
     assert [(cost.name, cost.seconds, cost.calls) for cost in costs[:2]] == [("g", 6.0, 3), ("f", 5.0, 3)]
     assert costs[0].share == pytest.approx(6 / 21)
     assert len(costs) == 5
+
+
+def test_on_a_gpu_kernels_count_once_as_in_torchs_own_table() -> None:
+    """A row of the operator, of the annotated range on both sides, and of the kernels themselves."""
+
+    def row(name: str, end: int, device: DeviceType, *, annotation: bool = False) -> FunctionEvent:
+        return FunctionEvent(
+            id=0,
+            name=name,
+            thread=1,
+            start_us=0,
+            end_us=end,
+            device_type=device,
+            use_device="cuda",
+            is_user_annotation=annotation,
+            stack=[],
+        )
+
+    operator = row("aten::addmm", 9, DeviceType.CPU)
+    operator.append_kernel("sgemm", 0, 600)
+    events = [
+        operator,
+        row("step", 50, DeviceType.CPU, annotation=True),
+        row("step", 900, DeviceType.CUDA, annotation=True),
+        row("sgemm", 400, DeviceType.CUDA),
+        row("sgemm", 200, DeviceType.CUDA),
+        row("Memcpy HtoD (Pinned -> Device)", 200, DeviceType.CUDA),
+    ]
+    profiled = EventList(events, use_device="cuda")
+    profiled._build_tree()
+    averages = profiled.key_averages()
+    costs = largest(averages, on_gpu=True)
+    assert [(cost.name, cost.calls) for cost in costs] == [
+        ("sgemm", 2),
+        ("Memcpy HtoD (Pinned -> Device)", 1),
+    ]
+    assert [cost.share for cost in costs] == [0.75, 0.25]
+    assert "Self CUDA time total: 800.000us" in averages.table()
+    assert sum(cost.seconds for cost in costs) == pytest.approx(800e-6)
 
 
 @pytest.mark.parametrize(("epochs", "said"), [(0, "trained no epoch"), (1, "ended after one epoch")])

@@ -1,7 +1,9 @@
 """The devices of a machine: what the driver lists, what CUDA_VISIBLE_DEVICES and --gpus leave of it."""
 
+import ctypes
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_nvml import GPUS, FakeNvml
@@ -19,6 +21,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A machine with the GPUs of PLAIN."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(devices, "pynvml", FakeNvml(PLAIN))
+    monkeypatch.setattr(devices, "cuda_count", lambda: 0)
     return monkeypatch
 
 
@@ -120,3 +123,42 @@ def test_a_gpu_whose_driver_does_not_answer_is_no_reason_to_train_on_the_cpu(
     assert find_devices("none", None, None)[0].name == "cpu"
     machine.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert uuids(find_devices("auto", None, None)) == ["0"]
+
+
+@pytest.mark.parametrize("gpus", [None, {}], ids=["NVML fails", "NVML lists none"])
+def test_a_gpu_that_only_cuda_finds_is_no_reason_to_train_on_the_cpu(
+    machine: pytest.MonkeyPatch, tmp_path: Path, gpus: GPUS | None
+) -> None:
+    """As torch sees it: in a container without NVML, under WSL."""
+    machine.setattr(devices, "pynvml", FakeNvml(gpus))
+    machine.setattr(devices, "DEVICE_NODES", tmp_path)
+    assert find_devices("auto", None, None)[0].name == "cpu"
+    machine.setattr(devices, "cuda_count", lambda: 2)
+    with pytest.raises(UserError, match=r"^--gpus: CUDA finds 2 GPUs, but .*--gpus none$"):
+        find_devices("auto", None, None)
+    assert find_devices("none", None, None)[0].name == "cpu"
+    machine.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert uuids(find_devices("auto", None, None)) == ["0"]
+
+
+class FakeDriver:
+    """libcuda.so.1 with three devices, where `cuInit` returns `code`."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def cuInit(self, flags: int) -> int:
+        return self.code
+
+    def cuDeviceGetCount(self, count: Any) -> int:
+        ctypes.cast(count, ctypes.POINTER(ctypes.c_int))[0] = 3
+        return 0
+
+
+def test_cuda_is_asked_through_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    for driver, count in ((lambda _: FakeDriver(0), 3), (lambda _: FakeDriver(100), 0), (absent, 0)):
+        monkeypatch.setattr(ctypes, "CDLL", driver)
+        assert devices.cuda_count() == count
