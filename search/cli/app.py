@@ -31,6 +31,7 @@ from search.cli.imports import import_runs
 from search.cli.predict import predict
 from search.cli.replay import replay
 from search.cli.report import report
+from search.cli.schema import schema
 from search.cli.start import start
 from search.cli.status import status
 from search.cli.stop import stop
@@ -68,6 +69,7 @@ COMMANDS = (
     predict,
     export,
     submit,
+    schema,
 )
 for command in COMMANDS:
     app.command()(command)

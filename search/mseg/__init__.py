@@ -7,7 +7,7 @@ imports what it needs when it is called.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search.errors import SpaceError
 from search.mseg.naming import vocabulary
@@ -30,6 +30,7 @@ __all__ = [
     "check",
     "configure",
     "constraints",
+    "dataset_schema",
     "describe",
     "describe_test",
     "export_model",
@@ -37,6 +38,7 @@ __all__ = [
     "predictor",
     "propose_dataset",
     "score_test",
+    "settings_schema",
     "show_augmentation",
     "train",
     "vocabulary",
@@ -155,3 +157,17 @@ def propose_dataset(data: Path | None) -> str:
     from search.mseg.data.proposal import propose
 
     return propose(data)
+
+
+def settings_schema() -> dict[str, Any]:
+    """See `search.mseg.schema.settings_schema`."""
+    from search.mseg.schema import settings_schema
+
+    return settings_schema()
+
+
+def dataset_schema() -> dict[str, Any]:
+    """See `search.mseg.schema.dataset_schema`."""
+    from search.mseg.schema import dataset_schema
+
+    return dataset_schema()

@@ -66,12 +66,14 @@ class Section(BaseModel):
         if isinstance(kind, str) and kind not in cls.registry:
             name = f"{cls.section}.{cls.selector}"
             raise SpaceError(unknown_name(name, kind, cls.registry), parameter=name)
-        return _model(cls, kind if isinstance(kind, str) else None).model_validate(values, strict=True)
+        return with_options(cls, kind if isinstance(kind, str) else None).model_validate(
+            values, strict=True
+        )
 
     @classmethod
     def settings(cls) -> tuple[str, ...]:
         """The names of all settings, options of every entry included."""
-        return tuple(_model(cls, None).model_fields)
+        return tuple(with_options(cls, None).model_fields)
 
     @property
     def entry(self) -> Entry:
@@ -100,7 +102,7 @@ def applied(section: type[Section], live: partial[Any]) -> dict[str, Value]:
 
 
 @cache
-def _model(section: type[S], kind: str | None) -> type[S]:
+def with_options(section: type[S], kind: str | None) -> type[S]:
     """`section` with the options of all entries; those of the entry `kind` have its ranges and defaults."""
     declared: dict[str, list[tuple[Any, Any]]] = {}
     for entry in section.registry.values():

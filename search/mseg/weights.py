@@ -28,14 +28,14 @@ from search.mseg.checkpoint import LAST
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
 from search.mseg.data.colours import Pixels, default_colours
 from search.mseg.data.faults import listed
-from search.mseg.data.fitting import Fitting, Size, as_size, size_reader
+from search.mseg.data.fitting import Fitting, Size, SizeRule, as_size
 from search.mseg.hand_runs import BY_HAND, SIDE, renamed
 from search.mseg.models import registry as models
 from search.mseg.models.model import SegmentationModel
 from search.mseg.models.registry import ModelConfig
 from search.objective import WEIGHTS
 
-SIZES = size_reader(8, 8192, 8)
+SIZES = SizeRule(8, 8192, 8)
 """Of training images, as a file of weights may have them."""
 
 
@@ -92,7 +92,7 @@ def load_trained(place: Path) -> TrainedModel:
     try:
         config = ModelConfig.of(**about["model"])
         classes = tuple(map(str, about["classes"]))
-        size = as_size(cast(int | Size, SIZES(about["image_size"])))
+        size = as_size(cast(int | Size, SIZES.read(about["image_size"])))
         colours = np.array(about.get("colours") or default_colours(len(classes)), np.uint8)
         colours = colours.reshape(len(classes), 3)
         pairs = about.get("mirror_pairs")

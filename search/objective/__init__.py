@@ -10,6 +10,7 @@ An objective is a module with `train(config, run)`, a generator of `EpochResult`
     describe_test, score_test            a labelled test split, for `search report --final`
     propose_dataset(data)                for `search check --propose-dataset`
     show_augmentation(config, data, path)                      for `search check --show-augmentation`
+    settings_schema(), dataset_schema()                        for `search schema`
     predictor, export_model, export_onnx, write_submission     for `search predict`, `export`, `submit`
 
 `Objective` below has their contracts, search/objective/results.py those of the last line. An objective
@@ -232,6 +233,10 @@ class Objective(Protocol):
     Contract of `propose_dataset(data)`: it returns the text of a file that describes the data, as a draft.
 
     Contract of `show_augmentation(config, data, path)`: it writes a picture of augmented examples, a PNG.
+
+    Contract of `settings_schema()` and `dataset_schema()`: JSON Schema, draft 7, with units and ranges. The
+    first is an object of sections, each an object of plain settings, as they lie below `space`; the service
+    adds how a setting is searched. The second is the whole of a data folder's description.
 
     Contract of the test split, which needs both functions and which only `search report --final` reads:
         - `describe_test(config, data) -> LabelledTest` describes what would be scored, and scores nothing;

@@ -20,6 +20,13 @@ from search.spec.stages import SearchStage, read_stages
 MAX_TRIALS = 2**31 - 1
 """What the database's integers hold."""
 
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "study.trials": (1, MAX_TRIALS),
+    "study.smooth": (1, MAX_TRIALS),
+    "study.sampler.seed": (0, 2**32 - 1),
+}
+"""The lowest and the highest value of whole numbers."""
+
 STAGES = ("warm-up", "fast learning", "steady climb", "peak", "late")
 """The stages of a training, in order; `report.stages` says where all but the last end."""
 
@@ -97,8 +104,8 @@ def read_study(node: Node) -> StudySettings:
     readers: Mapping[str, Callable[[str, Node], Any]] = {
         "score": _score,
         "direction": _direction,
-        "trials": lambda name, item: _integer(name, item, 1, MAX_TRIALS),
-        "smooth": lambda name, item: _integer(name, item, 1, MAX_TRIALS),
+        "trials": _integer,
+        "smooth": _integer,
         "target": lambda name, item: None if item.value is None else float(read_number(name, item)),
         "sampler": _sampler,
         "pruner": lambda name, item: PrunerSettings(*_kind_and_options(name, item)),
@@ -142,8 +149,8 @@ def _direction(name: str, node: Node) -> str:
     return str(node.value)
 
 
-def _integer(name: str, node: Node, low: int, high: int) -> int:
-    value = node.value
+def _integer(name: str, node: Node) -> int:
+    value, (low, high) = node.value, LIMITS[name]
     if isinstance(value, bool) or not isinstance(value, int):
         raise node.error(f"{name}: {node.show()} is not an integer")
     if not low <= value <= high:
@@ -157,7 +164,7 @@ def _sampler(name: str, node: Node) -> SamplerSettings:
     kind, options = _kind_and_options(name, node, "seed")
     if seed is None:
         return SamplerSettings(kind, options=options)
-    return SamplerSettings(kind, _integer(f"{name}.seed", seed, 0, 2**32 - 1), options)
+    return SamplerSettings(kind, _integer(f"{name}.seed", seed), options)
 
 
 def _kind_and_options(name: str, node: Node, *others: str) -> tuple[str, dict[str, Value]]:

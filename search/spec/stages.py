@@ -19,8 +19,8 @@ from search.objective import NOTHING
 from search.spec.parameter import read_number, read_value
 from search.spec.space import Space
 
-MAX_KEPT = 10_000
-MAX_SEEDS = 30
+LIMITS: Mapping[str, tuple[int, int]] = {"trials": (1, 2**31 - 1), "keep": (1, 10_000), "seeds": (2, 30)}
+"""The lowest and the highest value of whole numbers."""
 CONTROLS = 0.1
 WORDS = ("trials", "keep", "controls", "seeds")
 
@@ -77,9 +77,9 @@ def _read_stage(node: Node, index: int, last: int) -> SearchStage:
     if "seeds" in entries and "controls" in entries:
         raise entries["controls"].error(f"{name}: a confirmation (seeds) has no controls; omit one")
     stage = SearchStage(
-        trials=_integer(name, "trials", entries, 1, 2**31 - 1),
-        keep=_integer(name, "keep", entries, 1, MAX_KEPT),
-        seeds=_integer(name, "seeds", entries, 2, MAX_SEEDS),
+        trials=_integer(name, "trials", entries),
+        keep=_integer(name, "keep", entries),
+        seeds=_integer(name, "seeds", entries),
         constants={key: read_value(key, item) for key, item in _leaves(entries) if key not in WORDS},
     )
     if "controls" not in entries:
@@ -90,10 +90,10 @@ def _read_stage(node: Node, index: int, last: int) -> SearchStage:
     return replace(stage, controls=share)
 
 
-def _integer(name: str, key: str, entries: Mapping[str, Node], low: int, high: int) -> int | None:
+def _integer(name: str, key: str, entries: Mapping[str, Node]) -> int | None:
     if key not in entries:
         return None
-    value = entries[key].value
+    value, (low, high) = entries[key].value, LIMITS[key]
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise entries[key].error(
             f"{name}: {key}: {entries[key].show()} is not a whole number from {low} to {high}"

@@ -89,6 +89,7 @@ ROOMS = [
     {"analysis"},
     {"imports"},
     {"samplers", "pruners"},
+    {"schema"},
     {"retraining"},
     {"runtime"},
     {"worker"},

@@ -13,18 +13,21 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from torch import Tensor
 
 from search.errors import DataError
 from search.mseg.data.cache import Table
 from search.mseg.data.colours import default_colours
-from search.mseg.data.fitting import Fitting, Size, as_size, size_reader
+from search.mseg.data.fitting import Fitting, Size, SizeRule, as_size
 from search.mseg.data.targets import Targets
 from search.mseg.section import Section
 from search.objective import Description, LabelledTest
 
 Pixels = NDArray[np.uint8]
+
+TRAINED = SizeRule(32, 8192, 8)
+SCORED = SizeRule(8, 8192, words=("train", "native"))
 
 
 class DataSettings(Section):
@@ -34,7 +37,11 @@ class DataSettings(Section):
     selector: ClassVar = "source"
 
     source: str = Field("folder", description="a name in SOURCES")
-    image_size: Annotated[int | Size, BeforeValidator(size_reader(32, 8192, 8))] = Field(
+    image_size: Annotated[
+        int | Size,
+        BeforeValidator(TRAINED.read),
+        WithJsonSchema(TRAINED.schema()),
+    ] = Field(
         512,
         description="of training images in pixels: a side, or [height, width]; multiples of 8, 32 to 8192",
     )
@@ -44,7 +51,9 @@ class DataSettings(Section):
         "with their aspect ratio, and the rest black in the image and ignored in the mask",
     )
     eval_size: Annotated[
-        int | Size | Literal["train", "native"], BeforeValidator(size_reader(8, 8192, 1, "train", "native"))
+        int | Size | Literal["train", "native"],
+        BeforeValidator(SCORED.read),
+        WithJsonSchema(SCORED.schema()),
     ] = Field(
         "native",
         description="size in pixels at which predictions are scored: a side, or [height, width], 8 to "

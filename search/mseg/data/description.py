@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from search.document.node import Node
 from search.document.reading import read_document
@@ -44,15 +52,41 @@ def _value_or_colour(value: Any) -> Any:
     return _colour(value)
 
 
+def _whole(most: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": 0, "maximum": most}
+
+
+def _list_of(length: int, items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": length, "maxItems": length}
+
+
+COLOUR = _list_of(3, _whole(255))
+PAIR = {**_list_of(2, _whole(MOST_CLASSES - 1)), "uniqueItems": True}
+"""As JSON Schema."""
+
+
 class DatasetDescription(BaseModel):
     """What dataset.yaml holds; None where it is silent."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    classes: tuple[str, ...] = Field(min_length=2, max_length=MOST_CLASSES)
-    mirror_pairs: tuple[tuple[int, int], ...] | None = None
-    ignore: Annotated[int | Colour | None, BeforeValidator(_value_or_colour)] = None
-    colours: tuple[Annotated[Colour, BeforeValidator(_colour)], ...] | None = None
+    classes: tuple[str, ...] = Field(
+        min_length=2,
+        max_length=MOST_CLASSES,
+        description="names of the classes from class 0, what augmentation fills with",
+        json_schema_extra={"uniqueItems": True},
+    )
+    mirror_pairs: tuple[Annotated[tuple[int, int], WithJsonSchema(PAIR)], ...] | None = Field(
+        None, description="pairs of classes that change places in a mirror image; [] says that none do"
+    )
+    ignore: Annotated[
+        int | Colour | None,
+        BeforeValidator(_value_or_colour),
+        WithJsonSchema({"anyOf": [_whole(MOST_VALUE), COLOUR, {"type": "null"}]}),
+    ] = Field(None, description="value, 0 to 65535, or colour, [r, g, b], of pixels without a label")
+    colours: tuple[Annotated[Colour, BeforeValidator(_colour), WithJsonSchema(COLOUR)], ...] | None = Field(
+        None, description="colour of each class, [r, g, b], 0 to 255 each: in RGB masks, and in pictures"
+    )
 
     @model_validator(mode="after")
     def _pairs_are_of_classes(self) -> Self:

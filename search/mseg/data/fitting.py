@@ -1,9 +1,8 @@
 """Sizes of images as space.yaml writes them, and how an image of any size comes to the training size."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +18,50 @@ Pixels = NDArray[np.uint8]
 _WRITTEN = re.compile(r"\[ *(\d+) *, *(\d+) *\]")
 
 
-def size_reader(least: int, most: int, multiple: int, *words: str) -> Callable[[object], int | Size | str]:
-    """A validator of sizes: a side, `[height, width]`, or one of `words`.
+@dataclass(frozen=True)
+class SizeRule:
+    """What a size may be: a side, `[height, width]`, or one of `words`.
 
-    A list among `choices` arrives as its text (`search/spec/parameter.py`). Two equal sides are one side.
+    Attributes:
+        least, most, multiple: of each side, in pixels.
     """
-    steps = f"a multiple of {multiple}, " if multiple > 1 else ""
-    alternatives = "".join(f" or '{word}'" for word in words)
-    rule = f"should be {steps}{least} to {most}, or such sides as [height, width]{alternatives}"
 
-    def read(value: object) -> int | Size | str:
-        if isinstance(value, str) and value in words:
+    least: int
+    most: int
+    multiple: int = 1
+    words: tuple[str, ...] = ()
+
+    def read(self, value: object) -> int | Size | str:
+        """A validator for pydantic. Two equal sides are one side.
+
+        A list among `choices` arrives as its text (`search/spec/parameter.py`).
+        """
+        if isinstance(value, str) and value in self.words:
             return value
         match = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
         given = tuple(map(int, match.groups())) if match else value
         sides = tuple(given) if isinstance(given, list | tuple) else (given, given)
-        if len(sides) != 2 or not all(
-            type(side) is int and least <= side <= most and side % multiple == 0 for side in sides
-        ):
-            raise ValueError(rule)
+        if len(sides) != 2 or not all(map(self._allows, sides)):
+            steps = f"a multiple of {self.multiple}, " if self.multiple > 1 else ""
+            alternatives = "".join(f" or '{word}'" for word in self.words)
+            sides_in_words = f"{steps}{self.least} to {self.most}, or such sides as [height, width]"
+            raise ValueError(f"should be {sides_in_words}{alternatives}")
         height, width = sides
         return height if height == width else (height, width)
 
-    return read
+    def schema(self) -> dict[str, Any]:
+        """The same as JSON Schema."""
+        side = {
+            "type": "integer",
+            "minimum": self.least,
+            "maximum": self.most,
+            "multipleOf": self.multiple,
+        }
+        size = {"type": "array", "items": side, "minItems": 2, "maxItems": 2}
+        return {"anyOf": [side, size, *([{"enum": list(self.words)}] if self.words else [])]}
+
+    def _allows(self, side: object) -> bool:
+        return type(side) is int and self.least <= side <= self.most and side % self.multiple == 0
 
 
 def as_size(sides: int | Size) -> Size:

@@ -1,0 +1,16 @@
+"""`search schema`: what an editor needs to check and complete our YAML files."""
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+
+def schema(
+    document: Annotated[Literal["space", "dataset"], typer.Argument(help="Of which YAML file.")] = "space",
+) -> int:
+    """Print the JSON Schema of space.yaml or dataset.yaml, for editors."""
+    from search.schema.document import schema_of
+
+    print(json.dumps(schema_of(document), indent=1))
+    return 0
