@@ -74,12 +74,14 @@ RIGHT = [
     "space: {optimizer: {learning_rate: {low: 1.0e-4, high: 1.0e-3, log: true}}}",
     "space: {data: {image_size: {choices: [64, [64, 96]]}}}",
     "space: {data: {eval_size: {choices: [train, 64]}}}",
-    "space: {model: {kind: {choices: [unet, deeplab]}, depth: {low: 1, high: 4, when: {model.kind: unet}}}}",
+    "space: {model: {kind: {choices: [unet, deeplab]}, depth: {low: 1, high: 4, "
+    "when: {model.kind: unet}}}}",
     f"space: {{{RATE}}}\nstudy: {{stages: [{{trials: 4}}, {{keep: 2, seeds: 3}}]}}",
     f"space: {{{RATE}, trainer: {{epochs: 9}}, data: {{image_size: 64}}, schedule: {{warmup_epochs: 2}}}}\n"
     "study: {stages: [{data.image_size: 32, trainer: {epochs: 3}}, {keep: 2}]}",
     f"space: {{{RATE}}}\nstudy:\nknown:\navoid:\nreport:\nprofiles:",
-    f"space: {{{RATE}}}\nstudy: {{sampler: {{kind: tpe}}}}\nprofiles: {{q: {{study: {{sampler: {{seed: 3}}}}}}}}",
+    f"space: {{{RATE}}}\nstudy: {{sampler: {{kind: tpe}}}}\n"
+    "profiles: {q: {study: {sampler: {seed: 3}}}}",
     f"space: {{{RATE}, model: {{kind: import, name: my.Net, arguments: {{depth: 3, any: [1]}}}}}}",
     f"space: {{{RATE}, loss: {{kind: ce_dice}}}}",
 ]
