@@ -1,5 +1,6 @@
 """What a checkpoint of a training holds, and training on from it, also from one of an older version."""
 
+from collections.abc import Callable
 from typing import Any
 
 from search.errors import SpaceError
@@ -11,8 +12,13 @@ from search.mseg.recording import History, Row, empty_history
 from search.objective import Run
 
 
-def save(learner: Learner, data: SegmentationData, history: History, trained: Row, run: Run) -> None:
-    """Write the checkpoint of a trained epoch, and its weights beside the best ones."""
+def saver(
+    learner: Learner, data: SegmentationData, history: History, trained: Row, run: Run
+) -> Callable[[], None]:
+    """What writes the checkpoint of a trained epoch, and its weights beside the best ones, in any thread.
+
+    A GPU begins at once to send both. They may be written while the learner predicts, not while it trains.
+    """
     about = {
         "epoch": len(history["lr"]) + 1,
         "model": learner.config.model.model_dump(),
@@ -29,8 +35,14 @@ def save(learner: Learner, data: SegmentationData, history: History, trained: Ro
         "trained": trained,
         "about": about,
     }
-    checkpoint.save(run.dir, {**state, **learner.state()})
-    checkpoint.write_weights(run.dir, learner.evaluated.state_dict(), about)
+    learnt = checkpoint.to_host(learner.state(), learner.device)
+
+    def save() -> None:
+        now = learnt()
+        checkpoint.save(run.dir, {**state, **now})
+        checkpoint.write_weights(run.dir, (now["average"] or now)["model"], about)
+
+    return save
 
 
 def resume(learner: Learner, run: Run) -> tuple[History, Row | None]:

@@ -16,6 +16,7 @@ B batch, C classes, S the training size.
 import logging
 import math
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -39,7 +40,7 @@ from search.mseg.metrics import Scores
 from search.mseg.models.model import trainable
 from search.mseg.naming import vocabulary
 from search.mseg.recording import History, Row, recorded, write_config, write_history
-from search.mseg.resuming import resume, save
+from search.mseg.resuming import resume, saver
 from search.mseg.schedulers import used_rate
 from search.objective import PICTURE, EpochResult, Run
 from search.scoring import trailing_means
@@ -60,8 +61,11 @@ def train(config: Config, run: Run) -> Iterator[EpochResult]:
     device = torch.device(run.device)
     try:
         yield from _epochs(config, run, device)
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)  # whoever keeps the error would keep all tensors
+        raise
     finally:
-        if device.type == "cuda":  # the frame above is gone by now, and its tensors with it
+        if device.type == "cuda":  # the frames above are gone by now, and their tensors with them
             torch.cuda.empty_cache()
 
 
@@ -153,7 +157,7 @@ def _finish(
     """Validate a trained epoch while its checkpoint is written, and write the history."""
     sound = math.isfinite(trained["train_loss"])
     with ThreadPoolExecutor(1, "checkpoint") as thread:
-        saved = thread.submit(save, learner, data, history, trained, run) if sound else None
+        saved = thread.submit(saver(learner, data, history, trained, run)) if sound else None
         row = _validate(learner, data, trained)
     if saved is not None:
         saved.result()  # raises if writing failed

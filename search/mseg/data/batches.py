@@ -2,11 +2,12 @@
 
 A data set on the host may be a memory-mapped file that is larger than the memory. While a step trains, the
 next batches are copied out of it, so that training does not wait for the disk; what it has read, the
-system may drop again.
+system may drop again. For a GPU they are copied straight into page-locked memory, the only kind it reads
+while the host goes on.
 """
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
@@ -33,24 +34,50 @@ def batches(split: Split, order: Sequence[Tensor], device: torch.device) -> Gene
             yield split.images[indices], split.masks[indices]
         return
 
-    def read(indices: Tensor) -> Batch:
-        batch = split.images[indices], split.masks[indices]
-        return (batch[0].pin_memory(), batch[1].pin_memory()) if device.type == "cuda" else batch
+    pinned = [_PinnedBatch(split, len(order[0]), device) for _ in range(AHEAD * (device.type == "cuda"))]
 
-    waiting: deque[Future[Batch]] = deque()
+    def read(number: int) -> Callable[[], Batch]:
+        if pinned:
+            return pinned[number % AHEAD].read(order[number])
+        images, masks = split.images[order[number]], split.masks[order[number]]
+        return lambda: (images.to(device), masks.to(device))
+
+    waiting: deque[Future[Callable[[], Batch]]] = deque()
     with ThreadPoolExecutor(1, "read-ahead") as thread:
         try:
-            for indices in order:
-                waiting.append(thread.submit(read, indices))
-                if len(waiting) > AHEAD:
-                    yield _sent(waiting.popleft().result(), device)
-            while waiting:
-                yield _sent(waiting.popleft().result(), device)
+            for number in range(len(order) + AHEAD):
+                # The batch before is sent before the next one is read: it may be into the same memory.
+                sent = [waiting.popleft().result()()] if number >= AHEAD else []
+                if number < len(order):
+                    waiting.append(thread.submit(read, number))
+                yield from sent
         finally:
             for future in waiting:
                 future.cancel()
 
 
-def _sent(batch: Batch, device: torch.device) -> Batch:
-    images, masks = batch
-    return images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
+class _PinnedBatch:
+    """Page-locked memory for one batch, used again and again."""
+
+    def __init__(self, split: Split, size: int, device: torch.device) -> None:
+        self.split = split
+        self.device = device
+        self.images, self.masks = (
+            torch.empty(size, *each.shape[1:], dtype=each.dtype, pin_memory=True)
+            for each in (split.images, split.masks)
+        )
+        self.arrived = torch.cuda.Event()
+
+    def read(self, indices: Tensor) -> Callable[[], Batch]:
+        """Copy a batch in, once the one before has arrived; what is returned sends it to the device."""
+        self.arrived.synchronize()
+        torch.index_select(self.split.images, 0, indices, out=self.images[: len(indices)])
+        torch.index_select(self.split.masks, 0, indices, out=self.masks[: len(indices)])
+        return lambda: self.send(len(indices))
+
+    def send(self, count: int) -> Batch:
+        images, masks = (
+            each[:count].to(self.device, non_blocking=True) for each in (self.images, self.masks)
+        )
+        self.arrived.record()
+        return images, masks

@@ -1,7 +1,9 @@
 """Batches that a thread reads ahead."""
 
+import math
 import threading
 
+import pytest
 import torch
 
 from search.mseg.data.batches import AHEAD, batches
@@ -29,3 +31,58 @@ def test_leaving_early_ends_the_thread() -> None:
     assert any(thread.name.startswith("read-ahead") for thread in threading.enumerate())
     reading.close()
     assert not any(thread.name.startswith("read-ahead") for thread in threading.enumerate())
+
+
+class LateCopies:
+    """A device whose copies from the host happen when somebody waits for them, and not before.
+
+    Stands in for `torch.cuda.Event`: it has the copies that began before it was recorded.
+    """
+
+    began: list[tuple[torch.Tensor, torch.Tensor]]
+
+    def __init__(self) -> None:
+        self.copies: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def record(self) -> None:
+        self.copies, LateCopies.began = LateCopies.began, []
+
+    def synchronize(self) -> None:
+        for source, target in self.copies:
+            target.copy_(source)
+        self.copies = []
+
+
+def test_a_gpu_gets_batches_from_two_pinned_buffers_that_wait_for_their_copies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events: list[LateCopies] = []
+    pinned: list[int] = []
+    empty, to = torch.empty, torch.Tensor.to
+
+    def event() -> LateCopies:
+        events.append(LateCopies())
+        return events[-1]
+
+    def allocate(*size: int, dtype: torch.dtype, pin_memory: bool) -> torch.Tensor:
+        assert pin_memory
+        pinned.append(math.prod(size))
+        return empty(*size, dtype=dtype)
+
+    def send(tensor: torch.Tensor, device: torch.device, non_blocking: bool) -> torch.Tensor:
+        assert (device.type, non_blocking) == ("cuda", True)
+        LateCopies.began.append((tensor, torch.zeros_like(tensor)))
+        return LateCopies.began[-1][1]
+
+    LateCopies.began = []
+    monkeypatch.setattr(torch.cuda, "Event", event)
+    monkeypatch.setattr(torch, "empty", allocate)
+    monkeypatch.setattr(torch.Tensor, "to", send)
+    found = list(batches(SPLIT, ORDER, torch.device("cuda")))
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    for each in events:
+        each.synchronize()
+    assert len(found) == len(ORDER) and len(events) == AHEAD
+    assert sum(pinned) == AHEAD * 3 * (3 + 1) * 8 * 8  # bytes, whatever the length of the epoch
+    for (images, masks), indices in zip(found, ORDER, strict=True):
+        assert torch.equal(images, SPLIT.images[indices]) and torch.equal(masks, SPLIT.masks[indices])

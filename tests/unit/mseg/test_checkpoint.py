@@ -11,6 +11,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+from trainings import assert_same
 
 from search.mseg import checkpoint
 
@@ -94,6 +95,32 @@ def test_weights_carry_what_they_are(tmp_path: Path) -> None:
     assert about == {"epoch": 7, "classes": ["skin", "nose"]}
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask(), "others may read it as far as the umask says"
     assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+
+
+def test_a_state_becomes_one_tensor_of_each_type_and_itself_again(tmp_path: Path) -> None:
+    """What a GPU's checkpoint goes through: few large copies, every tensor with its strides."""
+    model = torch.nn.Conv2d(3, 8, 5).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    model(torch.rand(1, 3, 9, 9)).sum().backward()
+    optimizer.step()
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": None}
+    state["rest"] = [torch.tensor(7), torch.arange(6).reshape(2, 3).T, torch.zeros(0), "text", 0.5]
+    flat, rebuild = checkpoint.flattened(state)
+    assert {dtype: tensor.ndim for dtype, tensor in flat.items()} == {torch.float32: 1, torch.int64: 1}
+    again = rebuild({dtype: tensor.clone() for dtype, tensor in flat.items()})
+    assert_same(again, state)
+    assert again["model"]["weight"].stride() == model.weight.stride() == (75, 1, 15, 3)
+    assert again["optimizer"]["state"][0]["exp_avg"].stride() == (75, 1, 15, 3)
+
+    with torch.no_grad():
+        model.weight.zero_()  # training goes on
+    for folder, saved in ((tmp_path / "a", again), (tmp_path / "b", state)):
+        folder.mkdir()
+        checkpoint.save(folder, saved)
+    assert_same(checkpoint.load(tmp_path / "a"), again)
+    sizes = [(tmp_path / name / "last.pt").stat().st_size for name in "ab"]
+    assert sizes[0] <= sizes[1], "what is shared is written once"
+    assert again["model"]["weight"].any()
 
 
 def umask() -> int:

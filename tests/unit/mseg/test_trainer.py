@@ -134,6 +134,22 @@ def test_closing_ends_the_training_and_frees_the_model(
     assert saved_epoch(tmp_path) == 2
 
 
+def test_an_error_that_is_kept_keeps_no_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its traceback has the frames, and they had the batch and the model: 20 GB on a GPU."""
+    kept = []
+
+    def fail(learner: Learner, images: torch.Tensor, masks: torch.Tensor) -> None:
+        kept.extend([weakref.ref(learner.model), weakref.ref(images)])
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Learner, "step", fail)
+    with pytest.raises(RuntimeError, match="out of memory") as told:
+        list(train(small(), Run(tmp_path)))
+    gc.collect()
+    assert [each() for each in kept] == [None, None]
+    assert told.traceback[-1].name == "fail", "the place of the error is still told"
+
+
 def test_should_stop_is_asked_each_batch_and_ends_the_epoch(tmp_path: Path) -> None:
     asked = 0
 
