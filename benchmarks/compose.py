@@ -9,12 +9,15 @@ could be, that all promises hold. It prints a line for each, and exits with 1 if
 """
 
 import argparse
+import base64
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -151,11 +154,18 @@ def check_study(service: Service) -> None:
 
 def check_dashboard(service: Service) -> None:
     root = f"http://127.0.0.1:{service.port}"
-    found = [study["study_name"] for study in json.loads(fetched(f"{root}/api/studies"))["study_summaries"]]
+    token = service.compose("exec", "-T", "dashboard", "cat", "/run/secrets/dashboard_token").strip()
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(f"{root}/api/studies", timeout=30)
+        service.check(False, "the dashboard asks for its token")
+    found = [
+        study["study_name"]
+        for study in json.loads(fetched(f"{root}/api/studies", token))["study_summaries"]
+    ]
     service.check(found == [STUDY], f"the dashboard lists {found}")
-    trials = json.loads(fetched(f"{root}/api/studies/1?after=0"))["trials"]
+    trials = json.loads(fetched(f"{root}/api/studies/1?after=0", token))["trials"]
     overlays = [
-        fetched(f"{root}/artifacts/1/{trial['trial_id']}/{artifact['artifact_id']}")
+        fetched(f"{root}/artifacts/1/{trial['trial_id']}/{artifact['artifact_id']}", token)
         for trial in trials
         for artifact in trial["artifacts"]
         if artifact["filename"] == "overlay.png"
@@ -165,8 +175,10 @@ def check_dashboard(service: Service) -> None:
     service.check(pictures >= complete > 0, f"it shows {pictures} overlays of {complete} complete trials")
 
 
-def fetched(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+def fetched(url: str, token: str) -> bytes:
+    login = base64.b64encode(f":{token}".encode()).decode()
+    request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
         found: bytes = answer.read()
         return found
 

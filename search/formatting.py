@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from search.records import Budget
+from search.records import Budget, StoppedBy
 from search.scoring import Direction
 
 DASH = "–"
@@ -94,6 +94,15 @@ def hours(value: float | None) -> str:
 def gpu_hours(budget: Budget) -> str:
     """Device-hours used out of a budget's: `3.2 of 12 device-hours`."""
     return f"{hours(budget.gpu_hours_used)} of {hours(budget.gpu_hours)} device-hours"
+
+
+def stopped(by: StoppedBy) -> str:
+    """What ended a search before its budget was used up."""
+    if by.rule == "target":
+        return (
+            f"stopped by its rule: trial {by.trial} has {score(by.value)}, and {by.limit:g} was the target"
+        )
+    return f"stopped by its rule: {by.limit:.0f} trials in a row without a better one than trial {by.trial}"
 
 
 def roughly(seconds: float) -> str:

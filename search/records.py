@@ -146,10 +146,27 @@ class WorkerView:
 
 
 @dataclass(frozen=True, slots=True)
+class StoppedBy:
+    """The rule that ended a search before its budget was used up.
+
+    Attributes:
+        rule, limit: `target` with the value to reach, or `after` with how many trials without a better one.
+        trial, value: the best when it was met. claimed: how many trials had begun; no other did.
+    """
+
+    rule: Literal["target", "after"]
+    limit: float
+    trial: int
+    value: float
+    claimed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """Slots of a study; claimed = complete + pruned + failed + running, never above trials.
 
     Attributes:
+        stopped: the rule by which no new trial is claimed; None without one, or before it is met.
         gpu_hours: device-hours after which no new trial is claimed; None without such a limit.
         gpu_hours_used: by all trials, including running ones; None without a limit.
     """
@@ -162,6 +179,7 @@ class Budget:
     running: int
     gpu_hours: float | None = None
     gpu_hours_used: float | None = None
+    stopped: StoppedBy | None = None
 
     @property
     def finished(self) -> int:
@@ -176,7 +194,8 @@ class Budget:
     @property
     def used_up(self) -> bool:
         """Whether no trial runs and none will be claimed."""
-        return self.finished >= self.trials or (self.gpu_hours_left == 0 and not self.running)
+        ended = self.gpu_hours_left == 0 or self.stopped is not None
+        return self.finished >= self.trials or (ended and not self.running)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from storage import hours
+from storage import hours, stop_rules
 from storage.attributes import set_study_attribute, study_attribute
 from storage.clock import now, utc
 from storage.processes import Process
@@ -21,8 +21,8 @@ LEASE_SECONDS = "search:lease_seconds"
 """Key of the length of a study's leases among its attributes."""
 
 Refusal = Literal["wait", "spent", "stopped", "deleted"]
-"""Why there is no lease: others still train the last trials; the budget is used up; the study was asked to
-stop; it was deleted from Optuna's tables."""
+"""Why there is no lease: others still train the last trials; the budget is used up or the study's stop rule
+is met; the study was asked to stop; it was deleted from Optuna's tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,11 @@ def claim(connection: Connection, study_id: int, claimant: Claimant) -> Lease | 
                 return taken
     count = select(func.count()).select_from(leases).where(leases.c.study_id == study_id)
     claimed = connection.scalar(count) or 0
-    if claimed < study.trials and not hours.spent(connection, study_id):
+    if (
+        claimed < study.trials
+        and not hours.spent(connection, study_id)
+        and not stop_rules.is_met(connection, study_id, study.document, claimed)
+    ):
         return _create(connection, study_id, claimed, claimant.worker_id)
     return "wait" if unfinished else "spent"
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from storage import tables
+from storage import stop_rules, tables
 from storage.attributes import add_study_attributes, insert_study_attributes, study_attribute
 from storage.clock import now
 from storage.tables import TOKEN, insert_or_ignore, is_tied, leases, studies
@@ -187,10 +187,18 @@ def set_budget(engine: Engine, study_id: int, trials: int) -> int:
 
 
 def set_document(
-    engine: Engine, study_id: int, document: Mapping[str, Any], *, sampler_changed: bool = False
+    engine: Engine,
+    study_id: int,
+    document: Mapping[str, Any],
+    *,
+    sampler_changed: bool = False,
+    stop_changed: bool = False,
 ) -> None:
     """Replaces the document; the caller has checked that only settings of the search itself differ."""
     with engine.begin() as connection:
+        connection.execute(lock(study_id))  # a claim judges the stop rule
+        if stop_changed:
+            stop_rules.forget(connection, study_id)
         if sampler_changed:
             add_study_attributes(connection, study_id, {SAMPLER_CHANGED: True})
         connection.execute(

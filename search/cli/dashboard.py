@@ -14,15 +14,23 @@ def dashboard(
     runs: flag.Runs = Path("runs"),
     artifacts: flag.Artifacts = None,
     study: Annotated[str | None, typer.Option("--study", help="Only checks that it exists.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; there is no login.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than this machine's own, it asks for a token.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    write: Annotated[
+        bool, typer.Option("--write", help="Let the page change and delete; by default it only shows.")
+    ] = False,
 ) -> int:
-    """optuna-dashboard on the study's storage and artifacts."""
+    """optuna-dashboard on the study's storage and artifacts.
+
+    The token is SEARCH_DASHBOARD_TOKEN, or in the file that SEARCH_DASHBOARD_TOKEN_FILE names.
+    """
     from search.launcher.dashboard import serve
     from search.worker.checkpoint_sync import artifact_place
 
     url = storage_url(storage, runs)
     if study is not None:
         resolve_study(url, study)
-    serve(url, artifact_place(artifacts or None, runs), host, port)
-    return 130  # it catches Ctrl-C, and nothing else ends it
+    serve(url, artifact_place(artifacts or None, runs), host, port, write)
+    return 0

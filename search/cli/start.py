@@ -42,7 +42,8 @@ def start(
     update: Annotated[
         bool,
         typer.Option(
-            "--update", help="Change sampler, pruner, target or report.stages of an existing study."
+            "--update",
+            help="Change sampler, pruner, target, stop rule or report.stages of an existing study.",
         ),
     ] = False,
 ) -> int:

@@ -35,7 +35,8 @@ from storage.artifacts import check_place
 
 LOCAL = Path("space.yaml")
 QUICK = "quick"
-UPDATABLE = ("study.sampler", "study.pruner", "study.target", "study.trials", "report.stages")
+UPDATABLE = tuple(f"study.{name}" for name in ("sampler", "pruner", "target", "stop", "trials"))
+UPDATABLE += ("report.stages",)
 """What changes how a study searches and is reported, not what its scores mean."""
 NO_HOURS = "--gpu-hours: does not go with stages; each has its number of trainings instead"
 LISTED = 4
@@ -230,7 +231,10 @@ def _update_document(options: StartOptions, study: Study) -> None:
         )
     check_search(spec)
     resampled = any(name.startswith("study.sampler") for name in different)
-    studies.set_document(study.engine, study.id, spec.document, sampler_changed=resampled)
+    other_rule = any(name.startswith("study.stop") for name in different)
+    studies.set_document(
+        study.engine, study.id, spec.document, sampler_changed=resampled, stop_changed=other_rule
+    )
     if "study.trials" in different:
         studies.set_budget(study.engine, study.id, spec.study.trials)
 

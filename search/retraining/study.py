@@ -142,7 +142,7 @@ def create(
         StudyError: `name` is a study that searches. DataError: the data cannot be read.
     """
     spec = other or study.spec
-    settings = replace(spec.study, pruner=PrunerSettings("none"), trials=1, stages=())
+    settings = replace(spec.study, pruner=PrunerSettings("none"), trials=1, stages=(), stop=None)
     retrains = replace(spec, study=settings, known=(), avoid=())
     fingerprint = study.row.fingerprint
     if other is not None:

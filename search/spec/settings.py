@@ -49,6 +49,24 @@ class PrunerSettings:
 
 
 @dataclass(frozen=True)
+class StopRule:
+    """When a search ends before its budget is used up: at whichever comes first.
+
+    Attributes:
+        target: once a trial's value is as good as this.
+        after: once so many trials in a row, 1 or more, have ended without a better one than before.
+    """
+
+    target: float | None = None
+    after: int | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        """As space.yaml writes it."""
+        given = {"target": self.target, "after": self.after}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True)
 class StudySettings:
     """The `study` of space.yaml.
 
@@ -57,6 +75,7 @@ class StudySettings:
         trials: the budget of all workers together, 1 or more.
         smooth: how many consecutive validations are averaged into a trial's value, 1 or more.
         target: the score to reach, which is shown and ends nothing.
+        stop: what ends the search before its budget is used up; None: nothing.
         stages: of a search that goes on at other constants; none for a search of one stage.
         score: a name that the objective's vocabulary has; None for its default.
     """
@@ -69,6 +88,7 @@ class StudySettings:
     pruner: PrunerSettings = PrunerSettings()
     stages: tuple[SearchStage, ...] = ()
     score: str | None = None
+    stop: StopRule | None = None
 
     def to_document(self) -> dict[str, Any]:
         """As space.yaml writes it, with every default written out."""
@@ -81,6 +101,7 @@ class StudySettings:
             "sampler": {"kind": self.sampler.kind, "seed": self.sampler.seed, **self.sampler.options},
             "pruner": {"kind": self.pruner.kind, **self.pruner.options},
             **({"stages": [stage.to_document() for stage in self.stages]} if self.stages else {}),
+            **({"stop": self.stop.to_document()} if self.stop else {}),
         }
 
 
@@ -110,6 +131,7 @@ def read_study(node: Node) -> StudySettings:
         "sampler": _sampler,
         "pruner": lambda name, item: PrunerSettings(*_kind_and_options(name, item)),
         "stages": lambda _, item: read_stages(item),
+        "stop": _stop,
     }
     entries = node.mapping("study", readers)
     return StudySettings(**{name: readers[name](f"study.{name}", item) for name, item in entries.items()})
@@ -140,6 +162,20 @@ def _score(name: str, node: Node) -> str | None:
     if node.value is None or (isinstance(node.value, str) and node.value):
         return node.value
     raise node.error(f"{name}: {node.show()} is not a name")
+
+
+def _stop(name: str, node: Node) -> StopRule | None:
+    if node.value is None:
+        return None
+    written = node.mapping(name, ["target", "after"])
+    if not written:
+        raise node.error(f"{name}: has neither target nor after; write {{target: 0.84}} or {{after: 20}}")
+    given = {key: item for key, item in written.items() if item.value is not None}
+    rule = StopRule(
+        float(read_number(f"{name}.target", given["target"])) if "target" in given else None,
+        _integer(f"{name}.after", given["after"], 1, MAX_TRIALS) if "after" in given else None,
+    )
+    return rule if given else None  # null takes a rule of the file or the study back
 
 
 def _direction(name: str, node: Node) -> str:

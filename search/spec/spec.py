@@ -114,7 +114,7 @@ class Spec:
     def stage(self, index: int) -> "Spec":
         """What stage `index` (0: the search itself) trains, as a document of its own without stages."""
         stage = self.study.stages[index]
-        settings = replace(self.study, stages=(), trials=stage.trials or self.study.trials)
+        settings = replace(self.study, stages=(), stop=None, trials=stage.trials or self.study.trials)
         return replace(self, study=settings, space=self.space.replaced(stage.constants))
 
     def known_params(self) -> list[dict[str, Any]]:

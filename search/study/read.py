@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.records import Budget, Reason, Record, Snapshot, State, WorkerView, candidates
+from search.records import Budget, Reason, Record, Snapshot, State, StoppedBy, WorkerView, candidates
 from search.scoring import best_mean, epoch_of_best
 from search.study.study import Study
 from storage import hours, plans, reads, studies
 from storage.errors import reason
 from storage.reads import TrialRow
+from storage.stop_rules import STOPPED
 from storage.url import redacted
 
 STATES: Mapping[str, State] = {
@@ -61,7 +62,12 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
         direction=settings.direction,
         smooth=settings.smooth,
         target=settings.target,
-        budget=_budget(row.trials, records, hours.read(study.engine, study.id)),
+        budget=_budget(
+            row.trials,
+            records,
+            hours.read(study.engine, study.id),
+            studies.attribute(study.engine, study.id, STOPPED) if settings.stop else None,
+        ),
         best=None if study.plan else next(iter(ranked), None),
         best_known=next((record for record in ranked if record.known), None),
         running=[record for record in records if record.state == "running"],
@@ -137,7 +143,12 @@ def _control(attributes: Mapping[str, Any]) -> Reason | None:
     return Reason("pruned", attributes["control"], attributes.get("control_epoch"))
 
 
-def _budget(trials: int, records: list[Record], gpu_hours: tuple[float, float] | None) -> Budget:
+def _budget(
+    trials: int,
+    records: list[Record],
+    gpu_hours: tuple[float, float] | None,
+    stopped: Mapping[str, Any] | None,
+) -> Budget:
     limit, used = gpu_hours or (None, None)
     count = {state: sum(record.state == state for record in records) for state in STATES.values()}
     return Budget(
@@ -149,6 +160,7 @@ def _budget(trials: int, records: list[Record], gpu_hours: tuple[float, float] |
         running=count["running"],
         gpu_hours=limit,
         gpu_hours_used=used,
+        stopped=None if stopped is None else StoppedBy(**stopped),
     )
 
 

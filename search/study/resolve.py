@@ -9,28 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.errors import StudyError, UserError
+from search.study.secret import from_file, secret
 
 if TYPE_CHECKING:
     from search.study.study import Study
 
 DEFAULT_STORAGE = "sqlite:///{runs}/search.db"
 URL, FILE = "SEARCH_STORAGE", "SEARCH_STORAGE_FILE"
-LONGEST_URL = 4096  # bytes of a file that holds one
-LONGEST_SHOWN = 200  # characters of a path in a message
 LOOK_SECONDS = 2.0  # between two looks for a study that does not exist yet
 
 
 def storage_url(given: str | None, runs: Path) -> str:
     """The flag, SEARCH_STORAGE, the content of SEARCH_STORAGE_FILE, or the SQLite file under `runs`.
 
-    A variable that is empty counts as not set: compose files leave some so. An empty flag or file is
-    refused, since it was meant to name a database.
+    An empty flag is refused, since it was meant to name a database; see `search.study.secret` on variables.
     """
     from storage.url import parse
 
     if given is not None and not given.strip():
         raise UserError("--storage: is empty; give sqlite:///FILE or postgresql://USER@HOST/NAME")
-    url = given or os.environ.get(URL, "").strip() or _from_file()
+    url = given or secret(URL)
     if url is None and "?" in str(runs):  # the rest of the path would be options of the URL
         raise UserError(f"--runs: {runs}: a path with a ? cannot hold the SQLite file; rename it")
     url = url or DEFAULT_STORAGE.format(runs=runs)
@@ -44,7 +42,7 @@ def environment_for(url: str) -> dict[str, str]:
     A URL may contain a password, so it is never in argv, and not in an environment if it came from a file.
     """
     others = {name: value for name, value in os.environ.items() if name not in (URL, FILE)}
-    if os.environ.get(FILE) and url == _from_file():
+    if os.environ.get(FILE) and url == from_file(URL):
         return {**others, FILE: str(Path(os.environ[FILE]).expanduser().absolute())}
     return {**others, URL: url}
 
@@ -82,32 +80,3 @@ def wait_for_study(url: str, name: str, study_seconds: float, database_seconds: 
                 print(f"{printed}; looking again{limit}", file=sys.stderr)
         # Jitter: a hundred workers that were started together must not all ask at once.
         time.sleep(LOOK_SECONDS * random.uniform(0.5, 1.5))
-
-
-def _from_file() -> str | None:
-    """The URL in the file that SEARCH_STORAGE_FILE names; None where the variable is empty or not set."""
-    if not (name := os.environ.get(FILE, "").strip()):
-        return None
-    if "://" in name:  # not shown: it may hold a password
-        raise UserError(f"{FILE}: is a URL; it names a file that holds one, and {URL} the URL itself")
-    try:
-        path = Path(name).expanduser()
-        if not path.is_file() and path.exists():
-            raise UserError(f"{FILE}: {name} is no file; name a file with the URL")
-        with path.open("rb") as file:
-            content = file.read(LONGEST_URL + 1)
-    except (OSError, RuntimeError) as error:
-        problem = error.strerror if isinstance(error, OSError) else "no home folder is known"
-        raise UserError(f"{FILE}: {name[:LONGEST_SHOWN]}: {problem}; name a file with the URL") from error
-    try:
-        lines = content.decode("utf-8-sig").strip().splitlines()
-    except UnicodeDecodeError:
-        lines = []
-        problem = "is no text"
-    else:
-        problem = "is empty" if not lines else "has more than one line"
-    if len(content) > LONGEST_URL:
-        problem = "is too long"
-    if len(lines) != 1 or len(content) > LONGEST_URL:
-        raise UserError(f"{FILE}: {name} {problem}; it holds the URL and nothing else")
-    return lines[0]

@@ -84,6 +84,8 @@ def closing(
     title.append(f"{budget.pruned} pruned, {budget.failed} failed")
     if budget.gpu_hours is not None:
         title.append(f"; {formatting.gpu_hours(budget)}")
+    if budget.stopped is not None:
+        title.append(f"; {formatting.stopped(budget.stopped)}")
     epochs = f"{snapshot.epochs_run} epochs run, at most {snapshot.epochs_saved} saved by pruning"
     parts: list[RenderableType] = [title, Text(epochs, style="dim")]
     if snapshot.best is not None:

@@ -97,6 +97,8 @@ def _taken_up(before: Snapshot, after: Snapshot) -> Iterator[str]:
 def _announcements(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
     if after.stop and (before is None or before.stop != after.stop):
         yield stopping(after.stop)
+    if (by := after.budget.stopped) and (before is None or before.budget.stopped is None):
+        yield formatting.stopped(by)
     for note in after.notes:
         if before is None or note not in before.notes:
             yield note

@@ -47,10 +47,11 @@ def study_left(snapshot: Snapshot) -> float | None:
         return None
     typical = fmean(lengths)
     rest = [typical if left is None else left for left in lefts.values()]
-    unclaimed = snapshot.budget.trials - snapshot.budget.claimed
+    budget = snapshot.budget
+    unclaimed = 0 if budget.stopped else budget.trials - budget.claimed
     unheld = snapshot.budget.running - len(held)
     to_the_last_trial = (sum(rest) + typical * (unclaimed + unheld)) / len(held)
-    hours = snapshot.budget.gpu_hours_left
+    hours = budget.gpu_hours_left
     if hours is None:
         return to_the_last_trial
     # When the hours are used up, the last trials claimed are half done on average.

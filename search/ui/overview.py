@@ -77,7 +77,7 @@ def headline(snapshot: Snapshot, width: int) -> list[Text]:
             (budget.pruned, "pruned", "yellow"),
             (budget.failed, "failed", "red"),
             (budget.running, "running", "cyan"),
-            (budget.trials - budget.claimed, "to go", ""),
+            (budget.trials - budget.claimed, "not run" if budget.stopped else "to go", ""),
         )
     )
     if budget.gpu_hours is not None:
@@ -168,6 +168,8 @@ def _best(snapshot: Snapshot, width: int) -> list[Text]:
 
 def _notes(snapshot: Snapshot, width: int) -> list[Text]:
     lines = [Text(stopping(snapshot.stop), style="yellow")] if snapshot.stop else []
+    if snapshot.budget.stopped is not None:
+        lines += [Text(line) for line in textwrap.wrap(formatting.stopped(snapshot.budget.stopped), width)]
     for note in snapshot.notes:
         lines += [Text(line, style="yellow") for line in textwrap.wrap(formatting.one_line(note), width)]
     return [Text(), *lines] if lines else []

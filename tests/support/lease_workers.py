@@ -4,6 +4,8 @@ Leases are judged by the times in the tables alone. `pass_time` moves all of the
 sleeps until a lease has run out; the whole searches of tests/e2e do it in real time.
 """
 
+from typing import Any
+
 from sqlalchemy import Engine, update
 
 from storage import schema, studies, tables
@@ -15,10 +17,12 @@ from storage.processes import Process
 SECONDS = 60.0  # of a lease
 
 
-def new_study(url: str, trials: int, name: str = "toy") -> tuple[Engine, int]:
+def new_study(
+    url: str, trials: int, name: str = "toy", document: dict[str, Any] | None = None
+) -> tuple[Engine, int]:
     schema.prepare(url)
     engine = connect(url)
-    about = {"document": {}, "fingerprint": {}, "profile": None, "trials": trials}
+    about = {"document": document or {}, "fingerprint": {}, "profile": None, "trials": trials}
     assert studies.create(engine, name, "maximize", **about)
     row = studies.find(engine, name)
     assert row is not None

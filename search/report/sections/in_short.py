@@ -1,6 +1,7 @@
 """What stands before the first section: all that a reader who stops there should know."""
 
 from search import formatting
+from search.records import StoppedBy
 from search.render.document import Block, Bullets, Paragraph, literal
 from search.report.comparison import gain_headline
 from search.report.report_data import ReportData
@@ -31,6 +32,7 @@ def _findings(data: ReportData) -> list[str]:
     sentences += [
         f"{budget.claimed} of {budget.trials} trials were started: {budget.complete} complete, "
         f"{budget.pruned} pruned, {budget.failed} failed, {budget.running} running.",
+        *([] if budget.stopped is None else [_stopped(budget.stopped, budget.trials)]),
         f"The best is {literal(best.name)} with a value of {formatting.score(best.record.value)}.",
         *_beside_baseline(data),
     ]
@@ -42,6 +44,18 @@ def _findings(data: ReportData) -> list[str]:
             "value is partly luck, and a new seed will most likely score lower."
         )
     return [*sentences, *test_sentences(data)]
+
+
+def _stopped(by: StoppedBy, trials: int) -> str:
+    """That a result ended the search, and what that means for the numbers."""
+    sentence = f"The search was {formatting.stopped(by)}; {trials - by.claimed} trials were not run. "
+    if by.rule == "after":
+        return f"{sentence}Its best is as likely luck as that of a search of so many trials."
+    return (
+        f"{sentence}The first value that reaches a target is luckier than the best of so many trials, so "
+        "the luck predicted from the curves is too small here. The expected gain does not count trials: it "
+        "is shrunken by how much the values vary, and holds for such searches as well."
+    )
 
 
 def _beside_baseline(data: ReportData) -> list[str]:

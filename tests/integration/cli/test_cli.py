@@ -114,6 +114,7 @@ def test_status_json_has_the_agreed_keys(mixed: Search, command: Command) -> Non
         "running": 1,
         "gpu_hours": None,
         "gpu_hours_used": None,
+        "stopped": None,
     }
     assert status["best"] == {
         "number": 0,

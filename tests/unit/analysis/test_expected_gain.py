@@ -34,3 +34,17 @@ def test_a_baseline_that_is_plainly_behind_is_told_apart_in_either_direction() -
 def test_too_few_trials_or_equal_ones_tell_nothing() -> None:
     assert gain_of([0.6] * 7, 0.5) is None
     assert gain_of([0.6] * 20, 0.5) is None
+
+
+def test_a_search_that_stopped_at_its_target_is_not_called_better_more_often() -> None:
+    """Equal configs; each search ends at the first value that one in 100 reaches, if it has 8 by then."""
+    found, raw = [], []
+    for seed in range(200):
+        values = 0.66 + 0.004 * np.random.default_rng(seed).standard_normal(60)
+        end = int((values >= 0.66 + 2.33 * 0.004).argmax()) + 1
+        if end >= 8:
+            found.append(gain_of(values[:end].tolist(), values[0]))
+            raw.append(values[end - 1] - 0.66)
+    assert len(found) > 50 and np.mean(raw) > 2.33 * 0.004
+    assert sum(each is not None and each.verdict == "better" for each in found) <= 0.05 * len(found) + 3
+    assert np.mean([each.value for each in found if each]) < 0.004, "most of the luck is taken off"

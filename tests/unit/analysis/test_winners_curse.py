@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search.analysis.winners_curse import deconvolved, expected_curse, predict
+from search.analysis.winners_curse import FEWEST, deconvolved, expected_curse, predict
 from search.records import Record
 
 NOISE = 0.005
@@ -21,6 +21,18 @@ def test_of_equals_the_best_is_all_luck() -> None:
 def test_far_ahead_it_is_none() -> None:
     values = 0.6 + NOISE * np.random.default_rng(0).normal(size=60)
     assert expected_curse([*values, 0.9], NOISE) == pytest.approx(0.0, abs=0.002)
+
+
+def test_a_search_that_stopped_at_its_target_was_luckier_than_predicted() -> None:
+    """Equal configs, and a target that one value in 100 reaches. The report says so of such a search."""
+    luck, predicted = [], []
+    for seed in range(120):
+        values = NOISE * np.random.default_rng(seed).normal(size=60)
+        end = int((values >= 2.33 * NOISE).argmax()) + 1
+        if end >= FEWEST:  # else it is never reached, or with too few trials for a prediction
+            luck.append(values[end - 1])
+            predicted.append(expected_curse(values[:end], NOISE))
+    assert len(luck) > 30 and np.mean(predicted) < 0.9 * np.mean(luck)
 
 
 @pytest.mark.parametrize("trials", [15, 60])

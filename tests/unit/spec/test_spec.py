@@ -7,7 +7,7 @@ import pytest
 
 from search.errors import SpaceError
 from search.spec.known import Belief, KnownConfig
-from search.spec.settings import PrunerSettings, ReportSettings, SamplerSettings, StudySettings
+from search.spec.settings import PrunerSettings, ReportSettings, SamplerSettings, StopRule, StudySettings
 from search.spec.spec import Spec, load_spec, stock_space
 
 STOCK = Path(__file__).parents[3] / "space.yaml"
@@ -122,6 +122,15 @@ def test_report_stages_come_from_file_profile_override_or_study(toy: Path) -> No
     assert Spec.from_document(stored, origin="study 'mseg'").report.stages is None
 
 
+def test_a_stop_rule_is_stored_only_where_there_is_one(toy: Path) -> None:
+    """So the documents of older studies and of newer ones without a rule are the same."""
+    assert "stop" not in load_spec(toy).document["study"]
+    spec = load_spec(toy, overrides=["study.stop={target: 0.84, after: 20}"])
+    assert spec.study.stop == StopRule(target=0.84, after=20)
+    assert Spec.from_document(spec.document, origin="study 'mseg'").study == spec.study
+    assert spec.overridden(["study.stop={target: null, after: null}"]).study.stop is None
+
+
 def test_an_invalid_stored_document_names_its_study(toy: Path) -> None:
     document = load_spec(toy).document
     document["study"]["trials"] = 0
@@ -177,7 +186,7 @@ WRONG = [
     (
         HEAD + "study: {trails: 3}",
         "space.yaml:3:9: study: 'trails' is not one of direction, pruner, sampler, score, smooth, stages, "
-        "target, trials (did you mean 'trials'?)",
+        "stop, target, trials (did you mean 'trials'?)",
     ),
     (HEAD + "study: {trials: 0}", "space.yaml:3:9: study.trials: 0 is below 1"),
     (HEAD + "study: {trials: 2147483648}", "space.yaml:3:9: study.trials: 2147483648 is above 2147483647"),
@@ -336,6 +345,13 @@ WRONG = [
         HEAD + "profiles: {q: {objective: m}}",
         "space.yaml:3:16: profiles.q: 'objective' is not one of avoid, known, report, space, study",
     ),
+    (HEAD + "study: {stop: {after: 0}}", "space.yaml:3:16: study.stop.after: 0 is below 1"),
+    (
+        HEAD + "study: {stop: {target: high}}",
+        "space.yaml:3:16: study.stop.target: 'high' is not a finite number",
+    ),
+    (HEAD + "study: {stop: {at: 1}}", "space.yaml:3:16: study.stop: 'at' is not one of after, target"),
+    (HEAD + "study: {stop: {}}", "space.yaml:3:9: study.stop: has neither target nor after"),
     (HEAD + "profiles: {q: {study: {trials: 0}}}", "space.yaml:3:24: study.trials: 0 is below 1"),
     (
         HEAD + "profiles: {q: {space: {x: {low: 3, high: 2}}}}",
