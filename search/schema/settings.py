@@ -18,6 +18,7 @@ from search.spec.settings import (
     PrunerSettings,
     ReportSettings,
     SamplerSettings,
+    StopRule,
     StudySettings,
 )
 
@@ -30,7 +31,7 @@ def study_schema(stage: Schema, *, whole: bool) -> Schema:
         whole: whether it stands for itself; a profile only changes parts of another.
     """
     kinds = {"sampler": (SamplerSettings, SAMPLERS), "pruner": (PrunerSettings, PRUNERS)}
-    special: dict[str, Schema] = {"stages": _stages(stage)}
+    special: dict[str, Schema] = {"stages": _stages(stage), "stop": _stop_rule()}
     limits = {name.removeprefix("study."): limit for name, limit in LIMITS.items()}
     for name, (settings, registry) in kinds.items():
         properties = _fields(settings, {"seed": LIMITS["study.sampler.seed"]})
@@ -63,6 +64,16 @@ def stage_schema(constants: Schema) -> Schema:
     words = _fields(stages.SearchStage, {**stages.LIMITS, "controls": (0, 1)})
     del words["constants"]
     return {**constants, "type": "object", "properties": {**constants.get("properties", {}), **words}}
+
+
+def _stop_rule() -> Schema:
+    rule = _fields(StopRule, {"after": LIMITS["study.stop.after"]})
+    return {
+        "type": ["object", "null"],
+        "properties": rule,
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
 
 
 def _stages(stage: Schema) -> Schema:

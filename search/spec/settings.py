@@ -21,6 +21,7 @@ MAX_TRIALS = 2**31 - 1
 """What the database's integers hold."""
 
 LIMITS: Mapping[str, tuple[int, int]] = {
+    "study.stop.after": (1, MAX_TRIALS),
     "study.trials": (1, MAX_TRIALS),
     "study.smooth": (1, MAX_TRIALS),
     "study.sampler.seed": (0, 2**32 - 1),
@@ -173,7 +174,7 @@ def _stop(name: str, node: Node) -> StopRule | None:
     given = {key: item for key, item in written.items() if item.value is not None}
     rule = StopRule(
         float(read_number(f"{name}.target", given["target"])) if "target" in given else None,
-        _integer(f"{name}.after", given["after"], 1, MAX_TRIALS) if "after" in given else None,
+        _integer(f"{name}.after", given["after"]) if "after" in given else None,
     )
     return rule if given else None  # null takes a rule of the file or the study back
 

@@ -79,6 +79,7 @@ RIGHT = [
     f"space: {{{RATE}}}\nstudy: {{stages: [{{trials: 4}}, {{keep: 2, seeds: 3}}]}}",
     f"space: {{{RATE}, trainer: {{epochs: 9}}, data: {{image_size: 64}}, schedule: {{warmup_epochs: 2}}}}\n"
     "study: {stages: [{data.image_size: 32, trainer: {epochs: 3}}, {keep: 2}]}",
+    f"space: {{{RATE}}}\nstudy: {{stop: {{target: 0.84, after: 20}}}}",
     f"space: {{{RATE}}}\nstudy:\nknown:\navoid:\nreport:\nprofiles:",
     f"space: {{{RATE}}}\nstudy: {{sampler: {{kind: tpe}}}}\n"
     "profiles: {q: {study: {sampler: {seed: 3}}}}",
@@ -87,6 +88,9 @@ RIGHT = [
 ]
 
 WRONG = [
+    f"space: {{{RATE}}}\nstudy: {{stop: {{after: 0}}}}",
+    f"space: {{{RATE}}}\nstudy: {{stop: {{}}}}",
+    f"space: {{{RATE}}}\nstudy: {{stop: {{target: high}}}}",
     "space: {}",
     "space: [1]",
     f"spaces: {{{RATE}}}",
