@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.cli import options as flag
-from search.errors import StudyError, UserError, none_complete
+from search.errors import StudyError
 from search.render.output import write_json
 from search.study.resolve import resolve_study, storage_url
 
@@ -20,17 +20,14 @@ def best(
 ) -> int:
     """The best complete trial: its value, its parameters, its files."""
     from search.render.terminal import show
-    from search.results.winner import fresh_verdict
+    from search.results.winner import best_of, fresh_verdict
     from search.study.read import read_record, read_snapshot
     from search.ui.best import best_summary
 
     opened = resolve_study(storage_url(storage, runs), study, read_only=True)
     snapshot = read_snapshot(opened)
-    if snapshot.answer is not None:
-        raise UserError(f"best: the best of a config's seeds is luck; see {snapshot.answer}")
-    if snapshot.best is None:
-        raise none_complete(opened.name)
-    record = read_record(opened, snapshot.best.number) or snapshot.best
+    found = best_of(opened, snapshot)
+    record = read_record(opened, found.number) or found
     if as_json:
         write_json(record.to_json())
     else:

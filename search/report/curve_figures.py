@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from search import formatting
@@ -16,7 +17,7 @@ from search.scoring import trailing_means
 BESIDE_TITLE: Any = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.97), "ncols": 3, "borderpad": 0.1}
 
 
-def four_panels(path: Path, run: RecordedRun, smooth: int) -> None:
+def four_panels(path: Path | None, run: RecordedRun, smooth: int) -> Figure:
     """One training: score, loss, learning rate and gap by epoch, with the best epoch marked."""
     with figure_file(path, 8.2) as figure:
         score, loss, rate, gap = figure.subplots(4, 1, sharex=True, height_ratios=(3, 2, 1.4, 2))
@@ -41,6 +42,7 @@ def four_panels(path: Path, run: RecordedRun, smooth: int) -> None:
             ha="left",
             fontsize=11,
         )
+    return figure
 
 
 def curves(

@@ -50,16 +50,20 @@ STYLE: Any = {
 
 
 @contextmanager
-def figure_file(path: Path, height: float) -> Iterator[Figure]:
-    """A figure that is written to `path` at the end; `height` in inches."""
+def figure_file(path: Path | None, height: float) -> Iterator[Figure]:
+    """A figure that is written to `path`, if given, at the end; `height` in inches."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         yield figure
+        if path is None:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DPI, metadata={"Software": None})  # the same records give the same bytes
 
 
-def search(path: Path, records: Sequence[Record], direction: Direction, target: float | None) -> None:
+def search(
+    path: Path | None, records: Sequence[Record], direction: Direction, target: float | None
+) -> Figure:
     """The value of every trial in the order of the search, and the best so far."""
     with figure_file(path, 3.4) as figure:
         axes = figure.subplots()
@@ -77,12 +81,16 @@ def search(path: Path, records: Sequence[Record], direction: Direction, target: 
             if record.is_candidate and record.value is not None:
                 best = better(so_far[-1][1], record.value) if so_far else record.value
                 so_far.append((record.number, best))
-        axes.step(*zip(*so_far, strict=True), where="post", color=BEST, linewidth=1, label="best so far")
+        if so_far:
+            axes.step(
+                *zip(*so_far, strict=True), where="post", color=BEST, linewidth=1, label="best so far"
+            )
         if target is not None:
             axes.axhline(target, color=MARK, linewidth=1, linestyle="--", label=f"target {target:g}")
         axes.set(xlabel="trial", ylabel="value")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    return figure
 
 
 def parameters(path: Path, space: Sequence[Parameter], complete: Sequence[Record], best: int) -> None:
@@ -115,7 +123,7 @@ def parameters(path: Path, space: Sequence[Parameter], complete: Sequence[Record
         figure.supylabel("value", fontsize=10)
 
 
-def importance(path: Path, importances: Importance) -> None:
+def importance(path: Path | None, importances: Importance) -> Figure:
     """Shares of importance with their intervals, and the level of chance."""
     with figure_file(path, 0.8 + 0.36 * len(importances.shares)) as figure:
         axes = figure.subplots()
@@ -138,6 +146,7 @@ def importance(path: Path, importances: Importance) -> None:
         )
         axes.set(xlabel="share of importance, 95 % interval", ylim=(-0.6, len(importances.shares)))
         axes.set_xlim(left=0)
+    return figure
 
 
 def classes(path: Path, rows: Sequence[ClassChange], before: str, after: str) -> None:

@@ -2,7 +2,7 @@
 
 from search.analysis.confirmation import ConfigResult, Confirmation
 from search.errors import UserError, none_complete
-from search.records import Record, candidates
+from search.records import Record, Snapshot, candidates
 from search.retraining import confirm
 from search.retraining.answers import headline
 from search.retraining.stages import made_stages
@@ -47,6 +47,19 @@ def default_trial(study: Study) -> tuple[int, str]:
         f"by study {answer.study} its config is better on fresh seeds; the best of the search is trial "
         f"{best.number}"
     )
+
+
+def best_of(study: Study, snapshot: Snapshot) -> Record:
+    """The best complete trial.
+
+    Raises:
+        UserError: the study retrains configs, of which none is the best. SearchError: no trial is complete.
+    """
+    if snapshot.answer is not None:
+        raise UserError(f"best: the best of a config's seeds is luck; see {snapshot.answer}")
+    if snapshot.best is None:
+        raise none_complete(study.name)
+    return snapshot.best
 
 
 def confirmation_of(study: Study) -> Confirmation | None:

@@ -98,6 +98,7 @@ ROOMS = [
     {"report"},
     {"ui"},
     {"launcher"},
+    {"api"},
     {"cli"},
     {"__main__"},
 ]
@@ -123,10 +124,15 @@ def test_imports_go_downwards_only() -> None:
     upwards = [
         f"{module} imports {other}"
         for module in FILES
+        if module != "search"  # the package itself, which offers what the next test lists
         for other in ours(imports(module))
         if room(other) != room(module) and FLOOR[room(other)] >= FLOOR[room(module)]
     ]
     assert upwards == []
+
+
+def test_the_package_offers_the_api_and_imports_nothing_else() -> None:
+    assert {room(other) for other in ours(imports("search"))} == {"api", "errors", "records"}
 
 
 def test_storage_stands_alone() -> None:
@@ -195,6 +201,9 @@ def test_no_imports_go_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
+        ("search", ["search.errors", "torch", "optuna", "matplotlib", "pandas", "sqlalchemy", "pydantic"]),
+        ("search.api.study", ["torch", "optuna", "matplotlib", "pandas", "numpy", "rich"]),
+        ("search.api.running", ["torch", "kornia", "matplotlib.pyplot", "pandas"]),
         ("search.mseg", ["torch", "numpy", "pydantic", "PIL"]),
         ("search.mseg.gallery", ["torch"]),
         ("search.cli.app", ["torch", "optuna", "sqlalchemy", "rich.live"]),

@@ -11,6 +11,7 @@ from refusals import Command, refused
 from service import Answer, Search
 from trained import images
 
+import search
 from search.results import winner
 from search.results.next_commands import result_commands
 from search.results.weights import find_weights, trial_weights
@@ -60,6 +61,20 @@ def here(finished: Search, monkeypatch: pytest.MonkeyPatch, command: Command) ->
 def best_and_other(study: Study) -> tuple[int, int]:
     best, _ = default_trial(study)
     return best, 1 - best
+
+
+def test_python_predicts_with_the_same_model(
+    here: Command, finished: Search, model: Path, tmp_path: Path
+) -> None:
+    folder = images(tmp_path / "images", ["a", "b"])
+    here("predict", "--images", str(folder), "--out", str(tmp_path / "command"))
+    with search.open_study("faces", finished.url, runs=finished.folder / "runs") as study:
+        done = study.predict(folder, tmp_path / "api", device="cpu")
+    assert [(each.image.name, each.fault) for each in done] == [("a.png", None), ("b.png", None)]
+    for name in ("a.png", "b.png"):
+        assert (tmp_path / "api" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+    search.load_predictor(model, device="cpu").predict(folder / "a.png", tmp_path / "other.png")
+    assert (tmp_path / "other.png").exists()
 
 
 def test_the_best_trial_predicts(here: Command, study: Study, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What `import search` offers: a study that is open, and a search that runs. Thin over the other rooms."""

@@ -1,0 +1,37 @@
+"""What the API shares with the command line: where things are, and which errors there are."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from search.errors import SearchError, UserError
+
+PathLike = str | os.PathLike[str]
+
+
+def place(given: PathLike | None, variable: str) -> Path | None:
+    """A path that was given, or that of an environment variable; `~` replaced."""
+    text = os.fspath(given) if given is not None else os.environ.get(variable, "").strip()
+    return Path(text).expanduser() if text else None
+
+
+def runs_folder(given: PathLike | None) -> Path:
+    """The folder that trials write to, as --runs means it."""
+    return place(given, "SEARCH_RUNS") or Path("runs")
+
+
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Raises what goes wrong with a database as errors of `search.errors`, without passwords."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from storage.errors import StorageError
+    from storage.url import without_passwords
+
+    try:
+        yield
+    except StorageError as error:
+        raise UserError(without_passwords(str(error))) from error
+    except SQLAlchemyError as error:
+        raise SearchError(without_passwords(f"storage: {str(error).splitlines()[0]}")) from error
