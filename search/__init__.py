@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from search.api.predictor import load_predictor
     from search.api.running import RunningSearch, start
-    from search.api.study import OpenStudy, load_predictor, open_study
+    from search.api.study import OpenStudy, open_study
     from search.errors import SearchError, UserError
     from search.records import Record, Snapshot
 
@@ -39,7 +40,7 @@ _MODULES = {
     "SearchError": "search.errors",
     "Snapshot": "search.records",
     "UserError": "search.errors",
-    "load_predictor": "search.api.study",
+    "load_predictor": "search.api.predictor",
     "open_study": "search.api.study",
     "start": "search.api.running",
 }

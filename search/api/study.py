@@ -1,4 +1,4 @@
-"""A study that is open for reading, and trained weights that predict."""
+"""A study that is open for reading."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from search.objective.results import MaskPredictor
     from search.report.writer import WrittenReport
     from search.results.masks import PredictedImage
-    from search.results.weights import ChosenWeights
 
 
 @own_errors()
@@ -38,22 +37,6 @@ def open_study(name: str, storage: str | None = None, *, runs: PathLike | None =
     """
     folder = runs_folder(runs)
     return OpenStudy(resolve_study(storage_url(storage, folder), name, read_only=True), folder)
-
-
-@own_errors()
-def load_predictor(model: PathLike, *, device: str | None = None, flip: bool = False) -> "MaskPredictor":
-    """Loads weights of the stock objective from a file, or from the folder it is in.
-
-    Args:
-        device: a torch device; by default the first GPU, or the CPU.
-        flip: the mean over an image and its mirror image, for twice the time.
-
-    Raises:
-        UserError: there is no such file. DataError: it holds no weights that can be used.
-    """
-    from search.results.weights import named_weights
-
-    return _loaded(named_weights(Path(model), None), device, flip)
 
 
 class OpenStudy:
@@ -173,16 +156,17 @@ class OpenStudy:
 
         Args:
             trial: by default the best, or the one that a confirmation settled on.
-            device, flip: as `load_predictor`.
+            device, flip: as `search.load_predictor`.
             artifacts: a store with the weights that are not on this machine.
 
         Raises:
             UserError: there is no such trial, or it has no weights.
         """
+        from search.api.predictor import loaded
         from search.results.weights import trial_weights
 
         with trial_weights(self._study, trial, self._runs, artifacts) as weights:
-            return _loaded(weights, device, flip)
+            return loaded(weights, device, flip)
 
     @own_errors()
     def predict(
@@ -284,16 +268,6 @@ class OpenStudy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _loaded(weights: "ChosenWeights", device: str | None, flip: bool) -> "MaskPredictor":
-    from search.runtime.devices import find_devices
-
-    build = weights.part("predictor", "predictor")
-    predictor: MaskPredictor = build(
-        weights.config, weights.path, find_devices("auto", None, device)[0].name, flip
-    )
-    return predictor
 
 
 def _missing(what: str, package: str) -> UserError:
