@@ -3,6 +3,8 @@
     SearchError              exit code 1: a command failed
     ├── NoDevice             exit code 0: other workers have this machine's GPUs
     ├── MachineError         the disk is full or broken, which is no trial's fault
+    │   └── BrokenDevice     the GPU, its driver or the torch for it does not work
+    ├── DeviceLost           a trial has cost this process its GPU, which works for the next process
     ├── ObjectiveError       the objective breaks the contract in search/objective/__init__.py
     └── UserError            exit code 2: the user's input is wrong
         ├── SpaceError       space.yaml, --set, a parameter or its value
@@ -33,6 +35,14 @@ class NoDevice(SearchError):
 
 class MachineError(SearchError):
     """This machine cannot train: its disk is full, broken or read-only. The study loses nothing by it."""
+
+
+class BrokenDevice(MachineError):
+    """This worker's device does not work: no kernel runs on it, in a new process neither."""
+
+
+class DeviceLost(SearchError):
+    """A trial has ended with an error after which this process cannot use its device any more."""
 
 
 class ObjectiveError(SearchError):

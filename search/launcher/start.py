@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.errors import SearchError
+from search.errors import MachineError, SearchError
 from search.launcher.supervisor import Supervisor
 from search.records import Snapshot
 from search.render.output import say
@@ -43,10 +43,14 @@ def run(
             live.update(snapshot)
     if interrupt:
         return snapshot, interrupt.code
-    for line in supervisor.turned_away:
+    lines = [*supervisor.turned_away, *supervisor.broken]
+    nobody_is_left = len(lines) == len(devices)
+    failure = MachineError(lines.pop()) if supervisor.broken and nobody_is_left else None
+    for line in lines:
         say(line)
-    nobody_worked = len(supervisor.turned_away) == len(devices)  # and nothing failed
-    return snapshot, 0 if nobody_worked else exit_code(snapshot)
+    if failure is not None:
+        raise failure
+    return snapshot, 0 if nobody_is_left else exit_code(snapshot)
 
 
 def run_stages(

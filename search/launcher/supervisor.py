@@ -14,7 +14,7 @@ from pathlib import Path
 
 from search.errors import SearchError, UserError
 from search.records import Snapshot
-from search.runtime.devices import NO_DEVICE, Device
+from search.runtime.devices import BROKEN_DEVICE, NO_DEVICE, Device
 from search.runtime.signals import Interrupt, pass_on
 from search.study.read import read_snapshot, unanswered
 from search.study.resolve import environment_for
@@ -29,7 +29,7 @@ BACKOFF_SECONDS = (1.0, 60.0)  # before a crashed worker is started again: first
 # trial that kills its workers is failed, so that such a trial does not end the search.
 MAX_CRASHES = 6
 STEADY_SECONDS = 60.0
-ENDED = (0, NO_DEVICE)
+ENDED = (0, NO_DEVICE, BROKEN_DEVICE)  # not started again
 
 
 @dataclass
@@ -55,6 +55,7 @@ class Supervisor:
     Attributes:
         failure: why the search cannot go on.
         turned_away: a sentence of each worker that found no free device, once all have left.
+        broken: of each worker whose device does not work.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Supervisor:
         self._last: Snapshot | None = None
         self.failure: SearchError | None = None
         self.turned_away: list[str] = []
+        self.broken: list[str] = []
 
     def supervise(self, interrupt: Interrupt) -> Iterator[Snapshot]:
         """Runs the workers until all have left; yields the study about once a second.
@@ -90,8 +92,10 @@ class Supervisor:
             self._end_all(interrupt.signal or signal.SIGTERM)
         if self.failure is not None:
             raise self.failure
-        away = [child for child in self._children if child.process.poll() == NO_DEVICE]
-        self.turned_away = [last_line(child.log) for child in away]
+        self.turned_away, self.broken = (
+            [last_line(child.log) for child in self._children if child.process.poll() == code]
+            for code in (NO_DEVICE, BROKEN_DEVICE)
+        )
         yield from self._snapshot()
 
     def _start(self, index: int, device: Device) -> WorkerProcess:

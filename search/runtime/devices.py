@@ -21,6 +21,9 @@ from search.runtime.threads import thread_variables
 NO_DEVICE = 75
 """Exit code of a supervised worker that found no free device (sysexits.h: temporary failure)."""
 
+BROKEN_DEVICE = 71
+"""Exit code of a supervised worker whose device does not work (sysexits.h: operating system error)."""
+
 DEVICE_NODES = Path("/dev")  # the driver's nvidia0, nvidia1, ... are here
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from search.errors import MachineError, SearchError
+from search.errors import BrokenDevice, MachineError, SearchError
 from search.loading import train
 from search.objective import EpochResult, Run
 from search.records import Budget, Reason, Record, Snapshot, WorkerView, candidates
@@ -21,7 +21,8 @@ from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.scoring import best_mean, epoch_of_best
 from search.training.request import TrainingRequest
-from search.worker.outcome import check_applied, first_line, is_disk_error, is_out_of_memory
+from search.worker.faults import fault_of, first_line, is_disk_error
+from search.worker.outcome import check_applied
 
 End = Literal["running", "complete", "early stop", "diverged", "interrupted"]
 
@@ -158,8 +159,11 @@ class Trainer:
             text = f"--out: {training.folder}: {first_line(error)}; make room, then run it again"
             return MachineError(text)
         cause = first_line(error)
-        if is_out_of_memory(error):
-            return SearchError(f"out of memory: {cause}; make trainer.batch_size smaller")
+        try:
+            if fault_of(error, self.device) == "memory":
+                return SearchError(f"out of memory: {cause}; make trainer.batch_size smaller")
+        except BrokenDevice as broken:
+            return broken
         return SearchError(f"training fails with {type(error).__name__}: {cause}; --debug shows where")
 
     def _snapshot(self, trainings: Sequence[SeedTraining], done: int) -> Snapshot:

@@ -5,9 +5,9 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search.errors import NoDevice
+from search.errors import BrokenDevice, NoDevice
 from search.retraining.stages import next_stage
-from search.runtime.devices import NO_DEVICE, find_devices
+from search.runtime.devices import BROKEN_DEVICE, NO_DEVICE, find_devices
 from search.runtime.signals import Interrupt, leave_with_parent
 from search.runtime.threads import threads_each
 from search.study.folder import claim_folder
@@ -71,8 +71,8 @@ def run_worker(options: WorkerOptions, interrupt: Interrupt) -> int:
             if later is None:
                 return code
             study = later
-    except NoDevice as error:
+    except (NoDevice, BrokenDevice) as error:
         if not options.tied:
             raise
         logging.getLogger(__name__).info("%s", error)
-        return NO_DEVICE
+        return NO_DEVICE if isinstance(error, NoDevice) else BROKEN_DEVICE

@@ -1,11 +1,10 @@
 """A trial while a worker owns it, and how it ends: what scores, a return or an exception mean for it.
 
 A pruned or diverged trial and one that ran out of memory are reported to the sampler, which must learn from
-them. A bug is a failed trial with its traceback. A CUDA error ends the process: nothing after it can be
-trusted.
+them. A bug is a failed trial with its traceback. What is the machine's fault ends the worker and is no end
+of the trial. An error after which this process cannot use its device ends the process.
 """
 
-import errno
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,14 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from search.errors import MachineError, NoFeasibleConfig, SearchError, UserError
+from search.errors import BrokenDevice, MachineError, NoFeasibleConfig, SearchError, UserError
 from search.loading import vocabulary_of
 from search.objective import EpochResult
 from search.pruners.pruner import Decision
 from search.recorded_run import HISTORY, read_columns
 from search.records import ReasonCode
+from search.runtime.devices import Device
 from search.scoring import best_mean, epoch_of_best
 from search.spec.spec import Spec
+from search.worker.faults import fault_of, first_line, is_disk_error
 from search.worker.workspace import Workspace
 from storage.claims import Lease
 
@@ -30,12 +31,17 @@ TOLERANCE = 1e-6  # relative: how exactly the trainer must use the sampled value
 
 @dataclass(frozen=True, slots=True)
 class TrialEnd:
-    """How a trial ended and why."""
+    """How a trial ended and why.
+
+    Attributes:
+        device_lost: the process cannot use its device any more.
+    """
 
     state: Literal["COMPLETE", "PRUNED", "FAIL"]
     code: ReasonCode | None = None
     text: str = ""
     epoch: int | None = None
+    device_lost: bool = False
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -126,15 +132,28 @@ def end_for_return(trial: OwnedTrial) -> TrialEnd:
     return TrialEnd("COMPLETE")
 
 
-def end_for_error(error: BaseException, trial: OwnedTrial) -> TrialEnd:
-    """What an exception from the objective means for its trial; raised again if it ends the process."""
-    if is_out_of_memory(error):
-        return TrialEnd("PRUNED", "oom", f"out of memory: {first_line(error)}", trial.epoch)
-    if is_device_error(error) or is_no_fault_of_the_trial(error):
+def end_for_error(error: BaseException, trial: OwnedTrial, device: Device) -> TrialEnd:
+    """What an exception from the objective means for its trial; raised again if it ends the process.
+
+    An assertion in a kernel is a bug at once: the kernel has found an index out of range, and would find it
+    on every other device.
+
+    Raises:
+        BrokenDevice: the device does not work.
+    """
+    if is_no_fault_of_the_trial(error):
         raise error
-    if isinstance(error, SearchError):
+    fault = fault_of(error, device)
+    if fault == "process":
+        raise error
+    if fault == "memory":
+        return TrialEnd("PRUNED", "oom", f"out of memory: {first_line(error)}", trial.epoch)
+    if fault == "bug" and isinstance(error, SearchError):
         return TrialEnd("FAIL", "bug", str(error), trial.epoch)
-    return TrialEnd("FAIL", "bug", "".join(traceback.format_exception(error)).strip(), trial.epoch)
+    text = "".join(traceback.format_exception(error)).strip()
+    if fault == "trial":
+        text += f"\n{first_line(error)} (a label or an index out of range; the worker's log says where)"
+    return TrialEnd("FAIL", "bug", text, trial.epoch, device_lost=fault == "trial")
 
 
 def value_and_attributes(
@@ -164,51 +183,19 @@ def verdict(decision: Decision) -> dict[str, Any]:
     return {"control": decision.text, "control_epoch": decision.epoch}
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Recognised by name, so that torch is not imported here."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"OutOfMemoryError", "MemoryError"}) or "can't allocate memory" in str(error)
-
-
-def is_device_error(error: BaseException) -> bool:
-    """An error after which the device's context is unusable for this process."""
-    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
-
-
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
-"""Full, over quota, broken, read-only."""
-
-DISK_TEXTS = ("No space left on device", "file write failed")
-"""The second is PyTorch's, which drops the error's number."""
-
-
-def is_disk_error(error: BaseException | None) -> bool:
-    """Whether this machine's disk is at fault, by an error or by what caused it."""
-    if error is None:
-        return False
-    if getattr(error, "errno", None) in DISK_ERRORS or any(text in str(error) for text in DISK_TEXTS):
-        return True
-    return is_disk_error(error.__cause__ or error.__context__)
-
-
 def is_no_fault_of_the_trial(error: BaseException) -> bool:
     """Whether the worker has to end and another one may go on with the trial."""
-    return is_disk_error(error) or isinstance(error, NoFeasibleConfig)
+    return is_disk_error(error) or isinstance(error, NoFeasibleConfig | BrokenDevice)
 
 
 def after_giving_back(folder: Path, error: BaseException) -> SearchError:
     """What to say when such an error ends a worker that has given its trial back."""
-    if isinstance(error, NoFeasibleConfig):
-        return NoFeasibleConfig(f"{error} (the trial was given back)")
+    if isinstance(error, NoFeasibleConfig | BrokenDevice):
+        return type(error)(f"{error} (the trial was given back)")
     return MachineError(
         f"--runs: {folder}: {first_line(error)}; make room or name another folder, then start again "
         "(the trial was given back)"
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message; its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def check_applied(params: Mapping[str, Any], applied: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ import logging
 from functools import partial
 
 from search.pruners.pruner import Decision
+from search.scoring import Direction, epoch_of_best
 from search.worker.checkpoint_sync import CheckpointSync
 from search.worker.heartbeat import Heartbeat
 from search.worker.outcome import OwnedTrial, verdict
@@ -12,6 +13,20 @@ from storage.errors import DATABASE_ERRORS
 from storage.leases import Leases
 
 log = logging.getLogger(__name__)
+
+
+def report(
+    leases: Leases, heartbeat: Heartbeat, sync: CheckpointSync, trial: OwnedTrial, direction: Direction
+) -> None:
+    """Stores what is waiting and publishes the checkpoint; keeps both while the database is away."""
+    result = trial.waiting[-1]
+    heartbeat.epoch(result, trial.scores[epoch_of_best(trial.scores, direction)])
+    log.info("epoch %d of %d: %.4f", result.epoch, result.epochs, result.score)
+    if heartbeat.reachable and store_waiting(leases, heartbeat, trial):
+        trial.workspace.publish(result.epoch, trial.scores)
+        sync.upload_if_affordable(trial.lease, trial.workspace)
+    else:
+        trial.workspace.note_unreported(trial.waiting)
 
 
 def store_waiting(leases: Leases, heartbeat: Heartbeat, trial: OwnedTrial) -> bool:

@@ -10,8 +10,8 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
 from search.runtime.signals import Interrupt
+from search.worker.faults import first_line
 from search.worker.heartbeat import Heartbeat
-from search.worker.outcome import first_line
 from storage.errors import DATABASE_ERRORS, StorageError, reason
 
 log = logging.getLogger(__name__)

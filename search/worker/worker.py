@@ -16,7 +16,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from search.errors import NoDevice, StudyError
+from search.errors import DeviceLost, NoDevice, StudyError
 from search.loading import check_each, configure, constraints_of, describe, load_objective, train
 from search.objective import Params, Run
 from search.pruners.pruner import Pruner
@@ -25,18 +25,20 @@ from search.retraining.answer_page import publish_answer
 from search.retraining.study import advance
 from search.runtime.collector import paused_collector
 from search.runtime.devices import Device
+from search.runtime.kernel import kernel_error
 from search.runtime.signals import Interrupt, Interrupted
 from search.samplers.ask import ask
-from search.scoring import epoch_of_best
 from search.study.fingerprint import check_data
 from search.study.study import Study
 from search.worker import outcome
 from search.worker.checkpoint_sync import CheckpointSync
 from search.worker.cleanup import free_disk
 from search.worker.device_lease import acquire_device
+from search.worker.faults import broken, first_line
 from search.worker.heartbeat import Heartbeat
+from search.worker.out_of_memory import once_more
 from search.worker.outcome import OwnedTrial, TrialEnd
-from search.worker.reporting import give_back, note_control, store_waiting
+from search.worker.reporting import give_back, note_control, report
 from search.worker.retry import Answer, LeaveTrial, retry_until_answered, try_once
 from search.worker.trial_log import trial_log
 from search.worker.trial_page import build_page
@@ -94,6 +96,7 @@ class Worker:
 
         Raises:
             NoDevice: its device belongs to another worker, from the start or since this one was silent.
+            BrokenDevice: its device does not work. DeviceLost: not for this process any more.
             UserError: objective or data are not the study's, or the study was deleted.
         """
         self.interrupt = interrupt
@@ -120,12 +123,14 @@ class Worker:
         return interrupt.code if interrupt else 0
 
     def _prepare(self) -> None:
-        """Loads what trains; raises UserError where this machine lacks that or has other data."""
+        """Loads what trains, tries the device; UserError where this machine lacks it or has other data."""
         self.device.confine()
         configs = [configure(self.objective, params) for params in self.study.spec.space.corners()]
         check_data(self.study, description := describe(self.objective, configs[0], self.data))
         check_each(self.objective, configs, description)
         self.constraints = constraints_of(self.objective, description)
+        if (error := kernel_error(self.device.name)) is not None:
+            raise broken(self.device, first_line(error)) from error
         self._retry(lambda: (self.pruner, self.sync.token))  # read now, needed when the database is away
 
     def _claim(self) -> Lease | None:
@@ -158,7 +163,9 @@ class Worker:
                 trial.add(result)
             with trial_log(trial.workspace.published):
                 self._take_over(trial)
-                self._tell(trial, outcome.too_many_deaths(lease) or self._epochs(trial))
+                train_epochs = partial(self._epochs, trial)
+                end = outcome.too_many_deaths(lease) or once_more(train_epochs, trial, self._leaves_within)
+                self._tell(trial, end)
         except LeaveTrial:
             give_back(self.leases, self.heartbeat, self.sync, trial, stopping=self._asked_to_leave())
             return
@@ -170,6 +177,8 @@ class Worker:
         trial.workspace.close()
         self.sync.drop_checkpoints(lease)
         try_once(partial(free_disk, self.study, self.folder, self.sync))
+        if end.device_lost:
+            raise DeviceLost(f"trial {lease.number} has cost this process its device; start it again")
 
     def _take_over(self, trial: OwnedTrial) -> None:
         """Logs where the trial stands, and fetches its checkpoint where that is in the artifact store."""
@@ -198,7 +207,7 @@ class Worker:
                 smooth=self.study.spec.study.smooth,
                 score=self.study.spec.study.score,
             )
-            config = configure(self.objective, params)
+            config, direction = configure(self.objective, params), self.study.spec.study.direction
             with closing(watchdog.over(train(self.objective, config, run))) as results:
                 for result in results:
                     trial.note_footprint(result)
@@ -206,7 +215,7 @@ class Worker:
                         return outcome.diverged(result)
                     outcome.check_applied(params, result.applied)
                     trial.add_with_forgotten(result, self.study.spec.objective)
-                    self._report(trial)
+                    report(self.leases, self.heartbeat, self.sync, trial, direction)
                     decision = self.pruner.decide(trial.lease, params, result, self.heartbeat.reachable)
                     if decision.control and trial.control is None:
                         note_control(self.leases, self.heartbeat, trial, decision)
@@ -217,7 +226,7 @@ class Worker:
         except LeaveTrial:
             raise
         except BaseException as error:  # the objective may call sys.exit or raise KeyboardInterrupt
-            return outcome.end_for_error(error, trial)
+            return outcome.end_for_error(error, trial, self.device)
         return outcome.end_for_return(trial)
 
     def _ask(self, trial: OwnedTrial) -> Params:
@@ -234,18 +243,6 @@ class Worker:
             trial.scores |= {epoch: score for epoch, score in reported if score is not None}
         log.info("params: %s", ", ".join(f"{name} {value}" for name, value in task.params.items()))
         return task.params
-
-    def _report(self, trial: OwnedTrial) -> None:
-        """Stores what is waiting and publishes the checkpoint; keeps both while the database is away."""
-        result = trial.waiting[-1]
-        best = epoch_of_best(trial.scores, self.study.spec.study.direction)
-        self.heartbeat.epoch(result, trial.scores[best])
-        log.info("epoch %d of %d: %.4f", result.epoch, result.epochs, result.score)
-        if self.heartbeat.reachable and store_waiting(self.leases, self.heartbeat, trial):
-            trial.workspace.publish(result.epoch, trial.scores)
-            self.sync.upload_if_affordable(trial.lease, trial.workspace)
-        else:
-            trial.workspace.note_unreported(trial.waiting)
 
     def _tell(self, trial: OwnedTrial, end: TrialEnd) -> None:
         """Ends the trial in the database, once everything that waits is stored."""
@@ -287,6 +284,9 @@ class Worker:
 
     def _asked_to_leave(self) -> bool:
         return bool(self.interrupt) or self.heartbeat.must_leave
+
+    def _leaves_within(self, seconds: float) -> bool:
+        return self.interrupt.wait(seconds) or self._should_stop()
 
     def _should_stop(self) -> bool:
         return self._asked_to_leave() or self.heartbeat.lost

@@ -100,6 +100,8 @@ def misbehave(config: Mapping[str, Any], epoch: int) -> None:
         raise MemoryError("no room for the batch")
     if trouble == "device" and epoch == 2:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    if trouble == "ecc" and epoch == 2:
+        raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
     if trouble == "death" and epoch == 2:
         os._exit(9)
     if trouble == "hang" and epoch == 3:

@@ -27,7 +27,7 @@ from search.runtime.signals import Interrupt
 from search.samplers.ask import ask
 from search.study.read import read_records
 from search.study.study import Study
-from search.worker import outcome, retry
+from search.worker import out_of_memory, outcome, retry
 from search.worker import worker as worker_module
 from search.worker.cleanup import KEPT
 from search.worker.worker import Worker
@@ -45,6 +45,7 @@ def quick(search: Search, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCap
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("SEARCH_TOY_LOG", str(search.folder))
     monkeypatch.setattr(worker_module, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(out_of_memory, "WAIT_SECONDS", 0.0)
     monkeypatch.setattr(retry, "RETRY_SECONDS", (0.02, 0.1))
 
 
