@@ -47,7 +47,7 @@ def collect_report_data(
         raise none_complete(study.name)
     records, retrained = read_records(study), retraining_studies(study)
     by_number = {record.number: record for record in records}
-    baseline, why = _baseline(study, records, against)
+    baseline, why = baseline_of(study, records, against)
     return ReportData(
         snapshot=snapshot,
         records=records,
@@ -125,7 +125,7 @@ def _differ(a: Any, b: Any) -> bool:
     return (a is None) != (b is None) or (a is not None and abs(a - b) > AGREEMENT)
 
 
-def _baseline(study: Study, records: list[Record], against: str | None) -> tuple[Record | None, str]:
+def baseline_of(study: Study, records: list[Record], against: str | None) -> tuple[Record | None, str]:
     """The trial to compare the best with; or None, and why."""
     if against is not None:
         number = trial_number(study, against, "--against")

@@ -25,7 +25,7 @@ def stage_blocks(search: Study) -> list[Block]:
     if items := [
         sentence
         for index, each in enumerate(read_promotions(search, views), 1)
-        for sentence in _sentences(each, index)
+        for sentence in promotion_sentences(each, index)
     ]:
         blocks.append(Bullets(items))
     if views[-1].stage.seeds and views[-1].complete:
@@ -55,7 +55,7 @@ def _row(view: StageView, direction: Direction) -> list[str]:
     ]
 
 
-def _sentences(each: Promotion, stage: int) -> Iterator[str]:
+def promotion_sentences(each: Promotion, stage: int) -> Iterator[str]:
     """What stage `stage` + 1 says about stage `stage`, in the order in which a reader asks."""
     names = f"stage {stage} and stage {stage + 1}"
     if each.correlation is not None:
@@ -90,7 +90,7 @@ def _verdict(each: Promotion, stage: int) -> str:
     """In plain words: could the smaller stage be trusted?"""
     if each.better is not None and each.better.count:
         return (
-            f"Stage {stage} is not to be trusted here: it left behind a config that is ahead. Keep more "
+            f"Stage {stage} left behind a config that is ahead, in one run with one seed. Keep more "
             "configs, or train that control again with other seeds."
         )
     if each.correlation is not None and each.correlation.low > 0:

@@ -1,5 +1,6 @@
 """The section about what differs between the two configs, and what does not."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from search import formatting
@@ -8,6 +9,9 @@ from search.report.comparison import changed_settings, equal_settings
 from search.report.report_data import ReportData
 
 TITLE = "Key configuration changes"
+
+CODE = "code"
+"""The name under which `config.yaml` has the version of the code that trained."""
 
 SHOWN_EQUAL = 12
 """Equal settings that are listed; those that matter most come first."""
@@ -32,5 +36,16 @@ def config_changes(data: ReportData, folder: Path) -> ReportSection:
             changed_settings(data.comparison, ("baseline", "best")),
             Paragraph(meaning),
             equal_settings(data.comparison, SHOWN_EQUAL),
+            *map(Paragraph, _besides_settings(data)),
         ],
     )
+
+
+def _besides_settings(data: ReportData) -> Iterator[str]:
+    """What makes the two differ, or may, and is no setting."""
+    before, after = (trial.provenance for _, trial in data.roles)
+    unlike = [name for name in before if name in after and before[name] != after[name]]
+    if unlike:
+        yield f"How they were trained differs, too: {', '.join(map(code, unlike))}; the values are below."
+    if not (before.get(CODE) and after.get(CODE)):
+        yield "Which version of the code trained them was not recorded for both: it may differ, too."

@@ -55,10 +55,5 @@ def _confounding(role: str, correlation: float | None) -> str:
         )
     figure = f"{role}: rank correlation between learning rate and epoch {correlation:+.2f}."
     if abs(correlation) >= CONFOUNDED:
-        return (
-            f"{figure} The two are confounded: the gap also grows with the number of epochs, and this run "
-            "cannot tell which of them it follows."
-        )
-    return (
-        f"{figure} The gap also grows with the number of epochs; here the two are only partly confounded."
-    )
+        return f"{figure} The two are confounded: this run cannot tell which of them the gap follows."
+    return f"{figure} The two are partly confounded: the gap may follow either."

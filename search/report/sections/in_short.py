@@ -40,8 +40,8 @@ def _findings(data: ReportData) -> list[str]:
         sentences.append(f"Target {formatting.score(data.snapshot.target)}: {distance}.")
     if not data.confirmations:
         sentences.append(
-            f"It is one run with one seed, picked as the best of {len(data.complete)} complete trials: its "
-            "value is partly luck, and a new seed will most likely score lower."
+            f"It is one run with one seed, picked as the best of {len(data.complete)} complete trials: how "
+            "much of its value is luck, only fresh seeds tell."
         )
     return [*sentences, *test_sentences(data)]
 

@@ -20,9 +20,9 @@ def reproduction(data: ReportData, folder: Path) -> ReportSection:
     """The facts of the study, how the two were trained, and commands."""
     again = start_command(data, folder).format(name=f"{data.study}-again")
     note = (
-        f"The study's own document is {code(folder / DOCUMENT)}. With the same device and the same number "
-        "of threads, each config trains to the same scores on a CPU, and on a GPU up to rounding. If "
-        "several workers run, which configs are drawn depends also on the order in which trials end."
+        f"The study's own document is {code(folder / DOCUMENT)}. Whether a trial comes out the same again, "
+        "`search replay` tells. If several workers run, which configs are drawn depends also on the order "
+        "in which trials end."
     )
     commands = [
         f"{again} --trials {data.snapshot.budget.trials}",

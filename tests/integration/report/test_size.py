@@ -7,7 +7,7 @@ import pytest
 from service import Search
 
 from search.objective import EpochResult, Run
-from search.render.document import Figure, Table
+from search.render.document import Figure, Paragraph, Table
 from search.report.collect import collect_report_data
 from search.report.writer import write_report
 from search.runtime.devices import Device
@@ -35,8 +35,9 @@ def test_score_and_size_are_drawn_where_sizes_differ(
     figure = search.runs / "report" / "figures" / "size.png"
     assert bool(found) == figure.is_file() == (sizes == "different")
     if found:
-        _, drawn, table = found[0].blocks
-        assert isinstance(drawn, Figure) and isinstance(table, Table)
+        said, drawn, table = found[0].blocks
+        assert isinstance(said, Paragraph) and isinstance(drawn, Figure) and isinstance(table, Table)
+        assert said.text.startswith("Of 4 complete trials, 3 are on the front: no smaller model scored as ")
         assert table.rows == [
             ["1", "0.1000", "100", "2"],
             ["3", "0.2000", "200", "2"],

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -249,6 +250,8 @@ def test_other_weights_and_other_labels_count(copied: Search) -> None:
     assert "has been read 2 times for this study (first 20" in counted
     assert "A number chosen among 2 reads is no longer a test." in counted
     assert counted in said(material)
+    beside = replace(read_of(material), elsewhere=2).count_sentence()
+    assert ", and 2 times for other studies of this database." in beside and "among 4 reads" in beside
     assert "tell the two apart" not in said(material) and "images like these" not in said(material)
     label(copied, [*LABELS, 0.4])
     found = read_of(final(copied))
