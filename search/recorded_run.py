@@ -7,7 +7,7 @@ database. What the columns and settings are called is the objective's to say (`V
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from search.document.reading import parse_yaml
 from search.errors import UserError
 from search.loading import vocabulary_of
 from search.objective import NOTHING, Vocabulary
+from search.objective.image_scores import IMAGES, read_image_scores
 from search.scoring import Direction, epoch_of_best
 
 CONFIG, HISTORY = "config.yaml", "history.json"
@@ -37,6 +38,7 @@ class RecordedRun:
         scores: of each epoch from epoch 1; None if it was not finite.
         metric: what the score is, in words.
         columns: all columns by name, each as long as `scores`.
+        images: what each validation image scored in the best epoch, by its name; empty if it was not kept.
         direction: which scores are better.
         folder: where it was read from.
         unfinished: its state (`running`, `pruned`, `failed`) if it did not reach its end.
@@ -48,6 +50,7 @@ class RecordedRun:
     scores: Sequence[float | None]
     metric: str = "val F"
     columns: Mapping[str, Column] = field(default_factory=lambda: NOTHING)
+    images: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     direction: Direction = "maximize"
     folder: Path | None = None
     unfinished: str | None = None
@@ -106,7 +109,7 @@ def read_run(folder: Path, name: str | None = None, vocabulary: Vocabulary | Non
         raise UserError(f"{str(folder)[:200]}: no such folder; a recorded run has {CONFIG} and {HISTORY}")
     leaves = read_leaves(folder / CONFIG)
     columns = read_columns(folder / HISTORY, vocabulary.score_column)
-    return RecordedRun(
+    run = RecordedRun(
         name=name or folder.resolve().name,
         leaves=without_labels(leaves, vocabulary),
         scores=columns[vocabulary.score_column],
@@ -115,6 +118,15 @@ def read_run(folder: Path, name: str | None = None, vocabulary: Vocabulary | Non
         folder=folder,
         vocabulary=vocabulary,
     )
+    return replace(run, images=_images_of(run, folder))
+
+
+def _images_of(run: RecordedRun, folder: Path) -> Mapping[str, float]:
+    """The scores by image in a run's folder, where they are those of its best epoch."""
+    path = folder / IMAGES
+    kept = read_image_scores(path.read_bytes()) if path.is_file() else None
+    is_best = kept is not None and (kept.epoch, kept.score) == (run.best_epoch, run.finite[run.best_epoch])
+    return kept.images if kept and is_best else NOTHING
 
 
 def metric_of(columns: Mapping[str, Any], vocabulary: Vocabulary) -> str:

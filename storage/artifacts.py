@@ -7,6 +7,7 @@ from the store's address, which appears in argv and in logs.
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -58,6 +59,26 @@ def open_store(place: str) -> "ArtifactStore":
         return S3Store(_s3(bucket[1]), bucket[2] or "")
     Path(place).mkdir(parents=True, exist_ok=True)
     return FileSystemArtifactStore(place)
+
+
+def fetch(store: "ArtifactStore", artifact_id: str, target: BinaryIO) -> bool:
+    """Copies an artifact into `target`; False if the store has none of that id.
+
+    Raises:
+        StorageError: the store does not answer.
+    """
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
+    try:
+        with store.open_reader(artifact_id) as reader:
+            shutil.copyfileobj(reader, target)
+    except ArtifactNotFound:
+        return False
+    except Exception as error:  # each store raises its own
+        raise StorageError(
+            f"--artifacts: {error_name(error)}; check the store and the credentials"
+        ) from error
+    return True
 
 
 def check_place(place: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from search.analysis import noise
 from search.analysis.claims import Claim, Finding, check_claim
+from search.analysis.image_intervals import ImageDifference, image_difference
 from search.analysis.noise import Evidence
 from search.analysis.stages import TrainingStage, boundaries, stages
 from search.errors import UserError
@@ -48,6 +49,7 @@ class Comparison:
         equal: leaf -> its value in both.
         equal_first: the leaves of `equal` that matter most.
         notes: sentences about what the figures do not show.
+        over_images: the difference for other images, too; None if either run kept no scores by image.
         staged: whether the ends of the stages were given; JSON has the stages only then.
     """
 
@@ -61,6 +63,7 @@ class Comparison:
     evidence: Evidence
     claims: Sequence[Finding]
     notes: Sequence[str]
+    over_images: ImageDifference | None = None
     staged: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -77,6 +80,7 @@ class Comparison:
                 "means": {str(window): [self.a.means[window], self.b.means[window]] for window in WINDOWS},
                 "verdict": self.evidence.verdict,
                 "claims": [{"text": claim.text, "found": claim.found} for claim in self.claims],
+                "over_images": self.over_images and self.over_images.to_json(),
                 **(
                     {
                         "stages": {
@@ -106,6 +110,7 @@ def compare(
     a, b, notes = _on_one_metric(a, b)
     notes += _cautions(a, b)
     changed, equal = differences(a.leaves, b.leaves)
+    evidence = noise.compare(list(a.finite.values()), list(b.finite.values()), a.direction)
     return Comparison(
         a=_side(a, ends),
         b=_side(b, ends),
@@ -114,11 +119,19 @@ def compare(
         changed=changed,
         equal=equal,
         equal_first=_named_first(equal, a.vocabulary.first),
-        evidence=noise.compare(list(a.finite.values()), list(b.finite.values()), a.direction),
+        evidence=evidence,
         claims=[check_claim(claim, a.leaves, b.leaves, a.vocabulary) for claim in claims],
         notes=notes,
+        over_images=_over_images(evidence, a, b),
         staged=ends is not None,
     )
+
+
+def _over_images(evidence: Evidence, a: RecordedRun, b: RecordedRun) -> ImageDifference | None:
+    value, low, high = evidence.difference, evidence.low, evidence.high
+    if value is None or low is None or high is None:
+        return None
+    return image_difference(f"{b.name} less {a.name}", value, (low, high), [(b.images, a.images)])
 
 
 def differences(
@@ -154,7 +167,7 @@ def _on_one_metric(a: RecordedRun, b: RecordedRun) -> tuple[RecordedRun, Recorde
             f"compare: {a.name} has {a.metric} and {b.name} {b.metric}; they have no metric in common"
         )
     a, b = (
-        run if run.metric == older else replace(run, scores=run.older_scores, metric=older)
+        run if run.metric == older else replace(run, scores=run.older_scores, images={}, metric=older)
         for run in (a, b)
     )
     for run in (a, b):

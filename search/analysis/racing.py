@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from search.analysis.image_intervals import ImageDifference
 from search.analysis.paired_seeds import Blocks, Floats, nominal_level
 from search.scoring import Direction
 from search.study.plan import Plan
@@ -53,6 +54,7 @@ class RetrainingAnswer:
     Attributes:
         open: trainings that are planned and have not ended. lost: those that ended without a value.
         ended: whether nothing more will be planned. noise: standard deviation of one value over seeds.
+        over_images: the differences over seeds and images, where scores by image were kept.
     """
 
     study: str
@@ -63,6 +65,7 @@ class RetrainingAnswer:
     lost: int
     ended: bool
     noise: float | None
+    over_images: Sequence[ImageDifference] = ()
 
     def progress_to_json(self) -> dict[str, Any]:
         """The keys that both objects share."""
@@ -78,6 +81,7 @@ class RetrainingAnswer:
                 "limit": self.plan.trials,
             },
             "noise": self.noise,
+            "over_images": [difference.to_json() for difference in self.over_images],
         }
 
 

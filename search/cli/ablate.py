@@ -40,7 +40,7 @@ def ablate(
     asked = AblateRequest(a=a, b=b, name=name, seeds=seeds, trials=trials)
     retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked, runs, data)
     code = train(retraining, notes, devices, workers, runs, data, artifacts)
-    result = answer(retraining)
+    result = answer(retraining, runs, artifacts or None)
     publish(retraining, result)
     write_answer(result, ablation_blocks(result), as_json)
     return code

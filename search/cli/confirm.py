@@ -66,7 +66,7 @@ def confirm(
     )
     retraining, notes = prepared(resolve_study(storage_url(storage, runs), study), asked, runs, data)
     code = train(retraining, notes, devices, workers, runs, data, artifacts)
-    result = answer(retraining)
+    result = answer(retraining, runs, artifacts or None)
     publish(retraining, result)
     write_answer(result, confirmation_blocks(result), as_json)
     return code

@@ -81,6 +81,7 @@ def _imported(study: "Study", name: str) -> RecordedRun | None:
 def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> RecordedRun:
     from search.study.folder import folder_of
     from search.study.read import read_record
+    from search.study.trial_images import trial_images
 
     also = f", no folder with {CONFIG} and {HISTORY}, no imported run"
     record = read_record(study, trial_number(study, name, "compare", also))
@@ -94,7 +95,8 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
     run = stored_run(study, record)
     if not run.finite:
         raise UserError(f"compare: trial {record.number} ({record.state}) has no score yet")
-    return run
+    images = trial_images(study, record.number, (record.best_epoch, record.best_score), runs)
+    return replace(run, images=images)
 
 
 def stored_run(study: "Study", record: "Record") -> RecordedRun:

@@ -3,12 +3,14 @@
 Notable:
 - Of each image, its true positives, false positives and false negatives by class are kept. They are
   integers, so that no score depends on the evaluation's batch size, not even in the last bit.
-- They stay on the device until `result`, which computes the scores from them in float64 on the CPU.
+- They stay on the device until `result` or `by_image`, which compute scores from them in float64
+  on the CPU.
 
 B batch, C classes, H and W the sides of a mask.
 """
 
 import math
+from collections.abc import Callable
 from typing import TypedDict
 
 import torch
@@ -72,6 +74,14 @@ class Scores:
             per_class=[None if math.isnan(score) else score for score in per_image.nanmean(0).tolist()],
             accuracy=tp / (tp + fn) if tp + fn else math.nan,
         )
+
+    def by_image(self, of_class: Callable[[Tensor], Tensor]) -> list[float]:
+        """The mean over classes of each image, in its order; NaN where every pixel is ignored.
+
+        Args:
+            of_class: `fscores` or `ious`.
+        """
+        return of_class(torch.cat(self._counts).cpu()).nanmean(1).tolist()
 
 
 def counts(prediction: Tensor, target: Tensor, classes: int) -> Tensor:

@@ -36,7 +36,7 @@ from search.mseg.data.sources import load
 from search.mseg.inference import as_float, forward
 from search.mseg.latency import forward_ms
 from search.mseg.learner import Learner, build
-from search.mseg.metrics import Scores
+from search.mseg.metrics import Scores, fscores, ious
 from search.mseg.models.model import trainable
 from search.mseg.naming import vocabulary
 from search.mseg.recording import History, Row, recorded, write_config, write_history
@@ -158,7 +158,7 @@ def _finish(
     sound = math.isfinite(trained["train_loss"])
     with ThreadPoolExecutor(1, "checkpoint") as thread:
         saved = thread.submit(saver(learner, data, history, trained, run)) if sound else None
-        row = _validate(learner, data, trained)
+        row, scores = _validate(learner, data, trained)
     if saved is not None:
         saved.result()  # raises if writing failed
         score = _score_column(run)
@@ -167,7 +167,9 @@ def _finish(
     for column, values in history.items():
         values.append(row[column])
     write_history(run.dir, history)
-    return _result(learner, history, run, resumed=resumed)
+    by_image = scores.by_image(ious if run.score == "val_miou" else fscores)
+    images = dict(zip(data.val.names, by_image, strict=True))
+    return replace(_result(learner, history, run, resumed=resumed), images=images)
 
 
 def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tuple[Tensor, Scores] | None:
@@ -200,8 +202,8 @@ def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tup
 
 
 @torch.inference_mode()
-def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
-    """All columns of an epoch: those of its training, and the scores of all validation images.
+def _validate(learner: Learner, data: SegmentationData, trained: Row) -> tuple[Row, Scores]:
+    """All columns of an epoch, and the counts of all validation images.
 
     The logits are upsampled to the size of the targets.
     """
@@ -217,7 +219,7 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
     loss, result = (total / len(data.val.names)).item(), scores.result()
     finite = math.isfinite(trained["train_loss"]) and math.isfinite(loss)
     seconds = trained["epoch_seconds"] + time.perf_counter() - started
-    return trained | {
+    columns = {
         "val_loss": loss,
         "val_f_score": result["val_fscore"] if finite else math.nan,
         "val_accuracy": result["accuracy"],
@@ -228,6 +230,7 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> Row:
         "epoch_seconds": seconds,
         "images_per_second": len(data.train.names) / seconds,
     }
+    return trained | columns, scores
 
 
 def _result(learner: Learner, history: History, run: Run, *, resumed: bool = False) -> EpochResult:

@@ -73,6 +73,8 @@ class EpochResult:
         resumed: an earlier call on the same folder trained this epoch; it is yielded once more.
         parameters: number of trainable parameters of the model; None if there is no model.
         forward_ms: milliseconds for one example on the run's device, measured once; None if unknown.
+        images: the score of each validation image by its name, or what the vocabulary's `image_words` say;
+            those of the best epoch are kept in `images.json`. Empty if it is not known.
     """
 
     epoch: int
@@ -84,6 +86,7 @@ class EpochResult:
     resumed: bool = False
     parameters: int | None = None
     forward_ms: float | None = None
+    images: Mapping[str, float] = field(default_factory=lambda: NOTHING)
 
     def __post_init__(self) -> None:
         if not 1 <= self.epoch <= self.epochs:

@@ -69,7 +69,7 @@ class Vocabulary:
         score_range: the lowest and the highest score there can be.
         train_score_column: column with the same score on the training data.
         score_words: what it is called.
-        image_words: what `score_test` gives of each image, if that is not the same.
+        image_words: what `score_test` and `EpochResult.images` give of each image, if that is not the same.
         rate_column: column with the learning rate.
         older_score_column: column with the metric that older recorded runs have as their score; runs that
             lack it are such older runs themselves.

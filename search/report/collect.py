@@ -58,9 +58,9 @@ def collect_report_data(
         baseline=None if baseline is None else read_trial(study, baseline, runs),
         no_baseline=why,
         importance=importance_of(records, study.spec.space.parameters, snapshot.direction),
-        confirmations=list(map(confirm.answer, retrained["confirm"])),
+        confirmations=[confirm.answer(each, runs) for each in retrained["confirm"]],
         deleted_races=deleted_races(study, retrained["confirm"]),
-        ablations=list(map(ablate.answer, retrained["ablate"])),
+        ablations=[ablate.answer(each, runs) for each in retrained["ablate"]],
         predicted=winners_curse.predict(records, snapshot.smooth, snapshot.direction),
         imported=read_imported(study),
         test=read_split_scores(study, snapshot.best.number, None if baseline is None else baseline.number),
@@ -99,7 +99,7 @@ def read_trial(study: Study, record: Record, runs: Path) -> ReportedTrial:
     missing = _difference(stored, files)
     return ReportedTrial(
         record=record,
-        run=stored if missing else replace(stored, columns=files.columns),
+        run=stored if missing else replace(stored, columns=files.columns, images=files.images),
         folder=folder,
         missing=missing,
         metric=files.metric,

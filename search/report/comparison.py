@@ -23,6 +23,7 @@ from search.render.document import (
     code,
     literal,
 )
+from search.retraining.image_blocks import compared_images
 
 Names = tuple[str, str]
 
@@ -35,6 +36,7 @@ def comparison_blocks(comparison: Comparison) -> list[Block]:
         _scores(comparison),
         verdict(comparison.evidence, names),
         *map(Paragraph, (*reasons(comparison.evidence, names), *map(literal, comparison.notes))),
+        *over_images(comparison),
         changed_settings(comparison, names),
         equal_settings(comparison),
     ]
@@ -99,6 +101,12 @@ def reasons(evidence: Evidence, names: Names) -> Iterator[str]:
             "where that happens in 1 of 100."
         )
     yield "One run each: how much another seed would change them is not in the interval."
+
+
+def over_images(comparison: Comparison) -> list[Block]:
+    """What the two runs say about other images; nothing if they kept no scores by image."""
+    difference = comparison.over_images
+    return [] if difference is None else [Paragraph(compared_images(difference))]
 
 
 def changed_settings(comparison: Comparison, names: Names) -> Block:

@@ -1,6 +1,5 @@
 """Which weights a command means: those of a study's trial, here or in a store, or a file that is named."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,7 @@ from search.study.study import Study
 from search.worker.cleanup import KEPT
 from search.worker.workspace import FOLDER
 from storage import reads, studies
-from storage.artifacts import error_name, open_store
-from storage.errors import StorageError
+from storage.artifacts import fetch, open_store
 from storage.pages import Artifact
 
 
@@ -136,17 +134,6 @@ def find_weights(
 
 def _fetch(study: Study, number: int, artifacts: str, path: Path) -> bool:
     """Copies a trial's weights from a store; False if it has none."""
-    from optuna.artifacts.exceptions import ArtifactNotFound
-
-    store = open_store(artifacts)
     artifact = Artifact.of(studies.token(study.engine, study.id), number, WEIGHTS)
-    try:
-        with store.open_reader(artifact.id) as reader, path.open("wb") as file:
-            shutil.copyfileobj(reader, file)
-    except ArtifactNotFound:
-        return False
-    except Exception as error:  # each store raises its own
-        raise StorageError(
-            f"--artifacts: {error_name(error)}; check the store and the credentials"
-        ) from error
-    return True
+    with path.open("wb") as file:
+        return fetch(open_store(artifacts), artifact.id, file)

@@ -4,6 +4,8 @@ A worker that finds every planned training started writes it, and so do the comm
 print. Of several answers the one based on more trainings stays.
 """
 
+from pathlib import Path
+
 from search.analysis.ablation import Ablation
 from search.analysis.confirmation import Confirmation
 from search.render import markdown
@@ -18,13 +20,13 @@ from storage import pages
 from storage.pages import Page
 
 
-def publish_answer(study: Study) -> None:
-    """Publishes the answer so far of `study`, which retrains."""
+def publish_answer(study: Study, runs: Path) -> None:
+    """Publishes the answer so far of `study`, which retrains; its folder is below `runs`."""
     if study.plan is not None and study.plan.kind == "stage":
         publish_stages(study)
         return
     is_race = study.plan is not None and study.plan.kind == "confirm"
-    publish(study, confirm.answer(study) if is_race else ablate.answer(study))
+    publish(study, confirm.answer(study, runs) if is_race else ablate.answer(study, runs))
 
 
 def publish_stages(study: Study) -> None:

@@ -7,6 +7,7 @@ from search.analysis.ablation import Ablation, Effect
 from search.analysis.confirmation import ConfigResult, Confirmation
 from search.analysis.paired_seeds import Estimate
 from search.render.document import Block, Cell, Headline, Marked, Paragraph, Status, Table, code, literal
+from search.retraining.image_blocks import image_blocks
 from search.study.plan import Prediction
 
 TOO_FEW = "too few trainings have ended"
@@ -24,7 +25,9 @@ def confirmation_blocks(answer: Confirmation) -> list[Block]:
     return [
         headline(answer),
         Table(head, rows, numeric=7),
-        *map(Paragraph, (*_race(answer), *_luck(answer))),
+        *map(Paragraph, _race(answer)),
+        *([] if answer.plan.split else image_blocks(answer.over_images)),
+        *map(Paragraph, _luck(answer)),
     ]
 
 
@@ -127,6 +130,7 @@ def ablation_blocks(answer: Ablation) -> list[Block]:
         Headline(f"From {a} to {b}, all changes together", "plain", total),
         Table(["change", "seeds", "effect", "95 % interval", ""], list(_effect_rows(answer)), numeric=4),
         *map(Paragraph, _effect_sentences(answer, a)),
+        *image_blocks(answer.over_images),
     ]
 
 

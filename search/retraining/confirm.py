@@ -15,6 +15,7 @@ from search.analysis.confirmation import Confirmation, confirmation
 from search.errors import SpaceError, UserError
 from search.loading import configure, load_objective
 from search.retraining.contenders import config_named, default_baseline, ranked, split_parameter
+from search.retraining.over_images import over_images
 from search.retraining.study import check_searches, prepare, standing
 from search.spec.spec import Spec
 from search.study.plan import FIRST, SEEDS, Plan
@@ -138,7 +139,12 @@ def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:
     return plan, notes
 
 
-def answer(retraining: Study) -> Confirmation:
-    """The answer in the results so far."""
+def answer(retraining: Study, runs: Path | None = None, artifacts: str | None = None) -> Confirmation:
+    """The answer in the results so far.
+
+    Args:
+        runs, artifacts: where scores by image are looked for; with neither, the answer is about seeds only.
+    """
     plan, results, ended = standing(retraining)
-    return confirmation(retraining.name, plan, results, retraining.spec.study.direction, ended=ended)
+    found = confirmation(retraining.name, plan, results, retraining.spec.study.direction, ended=ended)
+    return over_images(retraining, found, runs, artifacts)

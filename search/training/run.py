@@ -16,6 +16,7 @@ from typing import Any, Literal
 from search.errors import BrokenDevice, MachineError, SearchError
 from search.loading import train
 from search.objective import EpochResult, Run
+from search.objective.image_scores import write_image_scores
 from search.records import Budget, Reason, Record, Snapshot, WorkerView, candidates
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
@@ -137,6 +138,8 @@ class Trainer:
                     training.scores[result.epoch] = result.score
                     training.seconds = time.monotonic() - begun
                     check_applied(request.params, result.applied)
+                    if result.finite and epoch_of_best(training.scores, request.direction) == result.epoch:
+                        write_image_scores(training.folder, result)
                     yield result
                     if not result.finite:
                         training.end = "diverged"

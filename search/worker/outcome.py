@@ -15,6 +15,7 @@ from typing import Any, Literal
 from search.errors import BrokenDevice, MachineError, NoFeasibleConfig, SearchError, UserError
 from search.loading import vocabulary_of
 from search.objective import EpochResult
+from search.objective.image_scores import write_image_scores
 from search.pruners.pruner import Decision
 from search.recorded_run import HISTORY, read_columns
 from search.records import ReasonCode
@@ -85,8 +86,10 @@ class OwnedTrial:
         self.last = result
         self.waiting.append(result)
 
-    def add_with_forgotten(self, result: EpochResult, objective: str) -> None:
+    def add_with_forgotten(self, result: EpochResult, spec: Spec) -> None:
         """Adds a result and, where training resumes, the epochs before it that the database lacks.
+
+        Scores by image are kept where it is the best epoch so far.
 
         A database restored from a backup does. Their scores are beside the checkpoint or, where that came
         from the store, in its `history.json`.
@@ -94,7 +97,7 @@ class OwnedTrial:
         if result.resumed:
             known: dict[int, float | None] = {}
             with suppress(UserError):  # the objective keeps none
-                column = vocabulary_of(objective).score_column
+                column = vocabulary_of(spec.objective).score_column
                 known |= enumerate(read_columns(self.workspace.work / HISTORY, column)[column], 1)
             known |= self.workspace.scores
             for epoch in range(1, result.epoch):
@@ -102,6 +105,8 @@ class OwnedTrial:
                 if epoch not in self.scores and score is not None:
                     self.add(EpochResult(epoch=epoch, epochs=result.epochs, score=score))
         self.add(result)
+        if epoch_of_best(self.scores, spec.study.direction) == result.epoch:
+            write_image_scores(self.workspace.work, result)
 
     @property
     def epoch(self) -> int | None:

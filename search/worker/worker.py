@@ -151,7 +151,7 @@ class Worker:
         if self.study.plan is None:
             return False
         has_more = self._retry(partial(advance, self.study))
-        try_once(partial(publish_answer, self.study))
+        try_once(partial(publish_answer, self.study, self.folder.parent))
         return has_more
 
     def train(self, lease: Lease) -> None:
@@ -214,7 +214,7 @@ class Worker:
                     if not result.finite:
                         return outcome.diverged(result)
                     outcome.check_applied(params, result.applied)
-                    trial.add_with_forgotten(result, self.study.spec.objective)
+                    trial.add_with_forgotten(result, self.study.spec)
                     report(self.leases, self.heartbeat, self.sync, trial, direction)
                     decision = self.pruner.decide(trial.lease, params, result, self.heartbeat.reachable)
                     if decision.control and trial.control is None:

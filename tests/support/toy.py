@@ -63,6 +63,15 @@ def luck(config: Mapping[str, Any], seed: int) -> float:
     return float(config.get("noise", 0.0)) * chance.gauss(0.0, 1.0)
 
 
+def images(config: Mapping[str, Any], seed: int, score: float) -> dict[str, float]:
+    """Scores of so many `images` with the mean `score`; what a config makes of an image stays so."""
+    count = int(config.get("images", 0))
+    liking = [random.Random(f"{config['x']} {image}").gauss(0.0, 0.05) for image in range(count)]
+    chance = random.Random(f"images {seed} {config['x']}")
+    parts = [part + chance.gauss(0.0, 0.01) for part in liking]
+    return {f"{image}.png": score + part - sum(parts) / count for image, part in enumerate(parts)}
+
+
 def train(config: Mapping[str, Any], run: Run) -> Iterator[EpochResult]:
     epochs = int(config.get("epochs", 5))
     checkpoint = run.dir / "last.pt"
@@ -87,7 +96,14 @@ def train(config: Mapping[str, Any], run: Run) -> Iterator[EpochResult]:
         if config.get("trouble") == "nan" and epoch == 3:
             value = float("nan")
         applied = {"x": config["x"]} if config.get("trouble") != "not applied" else {"x": 0.123}
-        yield EpochResult(epoch=epoch, epochs=epochs, score=value, lr=0.1 / epoch, applied=applied)
+        yield EpochResult(
+            epoch=epoch,
+            epochs=epochs,
+            score=value,
+            lr=0.1 / epoch,
+            applied=applied,
+            images=images(config, run.seed, value),
+        )
         if config.get("trouble") == "early" and epoch == 2:
             return
 

@@ -53,7 +53,7 @@ def test_two_folders_are_compared_with_their_claims(
 ) -> None:
     claim = "learning rate 4e-4 -> 8e-4"
     found = command("compare", "a", "b", "--json", "--claim", claim, "--claim", "epochs 300 -> 200").json
-    assert list(found) == ["changed", "equal", "best", "means", "verdict", "claims"]
+    assert list(found) == ["changed", "equal", "best", "means", "verdict", "claims", "over_images"]
     assert found["changed"] == {
         "data.num_workers": [16, 4],
         "training.early_stopping_patience": [None, 30],
@@ -85,6 +85,27 @@ def test_two_folders_are_compared_with_their_claims(
     assert staged["b"][1]["score"] == pytest.approx(np.mean(scores[1][5:30]))
     assert not list(search.folder.rglob("*.db")), "two folders need no database"
     assert "a mean is the best of so many consecutive epochs" in command("compare", "a", "b").out
+
+
+def test_scores_by_image_of_both_best_epochs_widen_the_interval(
+    command: Command, pair: tuple[Path, Path]
+) -> None:
+    assert command("compare", "a", "b", "--json").json["over_images"] is None
+    rng, by_run = np.random.default_rng(0), []
+    for folder in pair:
+        curve = json.loads((folder / "history.json").read_text())["val_f_score"]
+        images = {f"{image}.png": float(score) for image, score in enumerate(rng.random(40))}
+        kept = {"epoch": int(np.argmax(curve)) + 1, "score": max(curve), "images": images}
+        (folder / "images.json").write_text(json.dumps(kept))
+        by_run.append(np.array(list(images.values())))
+    found = command("compare", "a", "b", "--json").json["over_images"]
+    of_images = (by_run[1] - by_run[0]).std(ddof=1) / np.sqrt(40)
+    assert found["images"] == 40
+    assert found["difference"]["high"] - found["difference"]["low"] > 2 * 2.02 * of_images
+    assert "on these 40 validation images" in " ".join(command("compare", "a", "b").out.split())
+    stale = json.loads((pair[0] / "images.json").read_text()) | {"epoch": 1}
+    (pair[0] / "images.json").write_text(json.dumps(stale))
+    assert command("compare", "a", "b", "--json").json["over_images"] is None, "of another epoch"
 
 
 def test_a_changed_number_changes_the_output(command: Command, pair: tuple[Path, Path]) -> None:

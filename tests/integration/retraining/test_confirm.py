@@ -56,8 +56,23 @@ def value(params: dict[str, Any], seed: int) -> float:
     return best_mean(scores, 2) or 0.0
 
 
+def check_images(search: Search, answer: dict[str, Any], again: list[dict[str, Any]]) -> None:
+    """Every training has kept its scores by image, and they widen the intervals over seeds."""
+    folder = search.folder / "runs" / "toy-confirm"
+    for trial in again:
+        kept = json.loads((folder / f"trial-{trial['number']:04d}" / "images.json").read_text())
+        assert (kept["epoch"], kept["score"]) == (trial["best_epoch"], trial["best_score"])
+        assert kept["images"].keys() == {f"{image}.png" for image in range(20)}
+        assert sum(kept["images"].values()) / 20 == pytest.approx(kept["score"], abs=1e-6)
+    assert [each["name"] for each in answer["over_images"]] == [row["name"] for row in answer["contenders"]]
+    for row, wider in zip(answer["contenders"], answer["over_images"], strict=True):
+        over_seeds, both = row["difference"], wider["difference"]
+        assert both["value"] == over_seeds["value"] and wider["images"] == 20 and wider["seeds"] >= 3
+        assert both["low"] < over_seeds["low"] - 1e-4 and both["high"] > over_seeds["high"] + 1e-4
+
+
 def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
-    trials = searched(search, command)
+    trials = searched(search, command, "images=20")
     best = sorted(trials, key=lambda trial: -trial["value"])
     others = [trial for trial in best if trial["number"] != 0]
     made = command(
@@ -75,6 +90,8 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     assert f"{planned} of {planned} trainings on fresh seeds have ended" in page
 
     again = retrained(command)
+    check_images(search, answer, again)
+    assert "| other seeds, these 20 images | other seeds and images |" in page
     assert {trial["state"] for trial in again} == {"complete"}
     seeds = {trial["seed"] for trial in again}
     assert len(seeds) in (3, 4) and not seeds & {trial["seed"] for trial in trials}

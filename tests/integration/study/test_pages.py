@@ -25,6 +25,7 @@ from search.runtime.signals import Interrupt
 from search.study.open import open_study
 from search.study.read import read_records
 from search.study.study import Study
+from search.study.trial_images import trial_images
 from search.worker.checkpoint_sync import DEFAULT
 from search.worker.cleanup import KEPT
 from search.worker.worker import Worker
@@ -46,7 +47,8 @@ class Scripted:
         for name in ("best.safetensors", "config.yaml", "history.json", "last.pt", "overlay.png"):
             (run.dir / name).write_text(f"{name} of {run.dir.name}")
         for epoch, score in enumerate(scores, 1):
-            yield EpochResult(epoch=epoch, epochs=len(scores), score=score)
+            images = {"a.png": score - 0.1, "b.png": score + 0.1}
+            yield EpochResult(epoch=epoch, epochs=len(scores), score=score, images=images)
 
 
 def run(search: Search, *curves: list[float], place: str | None = None) -> Study:
@@ -66,13 +68,28 @@ def shown(study: Study, number: int) -> tuple[str, dict[str, str]]:
     return get_note(live), {meta.filename: meta.artifact_id for meta in metas}
 
 
+def test_scores_by_image_of_the_best_epoch_reach_other_machines_through_the_store(
+    search: Search, tmp_path: Path
+) -> None:
+    place = str(tmp_path / "store")
+    study = run(search, [0.1, 0.3, 0.2], place=place)
+    kept = {"a.png": 0.2, "b.png": 0.4}
+    assert trial_images(study, 0, (2, 0.3), tmp_path / "elsewhere", place) == kept
+    assert trial_images(study, 0, (2, 0.3), search.folder / "runs") == kept
+    assert trial_images(study, 0, (2, 0.31), search.folder / "runs", place) == {}, (
+        "of another study's trial"
+    )
+    (search.folder / "runs" / STUDY / "trial-0000" / "images.json").write_text('{"epoch": 2, "ima')
+    assert trial_images(study, 0, (2, 0.3), search.folder / "runs") == {}
+
+
 def test_a_page_of_the_dashboard_has_note_curve_and_files(search_on_each: Search) -> None:
     """On one machine, with nothing asked for."""
     study = run(search_on_each, [0.1, 0.3, 0.2], [0.4, math.nan], [])
     note, files = shown(study, 0)
     assert note.startswith("**Complete** after 3 of 3 epochs\n\nBest epoch: 0.3000 at 2")
     assert "A known config: by hand." in note
-    assert set(files) == {"curve.svg", "overlay.png", "history.json", "config.yaml"}
+    assert set(files) == {"curve.svg", "overlay.png", "history.json", "config.yaml", "images.json"}
     for name in ("curve.svg", "overlay.png"):
         trial_id = study.optuna.get_trials()[0]._trial_id
         assert f"![{name}](/artifacts/{study.id}/{trial_id}/{files[name]})" in note

@@ -51,6 +51,8 @@ def test_every_epoch_is_saved_before_it_is_told(tmp_path: Path) -> None:
         assert result.lr == schedulers.build(config.schedule, 4, 2e-3).rate(result.epoch)
         assert {"train_loss", "train_f_score", "val_loss", "val_fscore_batch32"} <= set(result.metrics)
         assert all(isinstance(value, float) for value in result.metrics.values())
+        assert len(result.images) > 1
+        assert sum(result.images.values()) / len(result.images) == pytest.approx(result.score)
     assert seen == [1, 2, 3, 4]
     assert [path.name for path in tmp_path.iterdir()] == ["trial"]
     assert {path.name for path in folder.iterdir()} == {

@@ -1,0 +1,71 @@
+"""The differences of an answer over seeds and images, from the scores by image that its trainings kept."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from search.analysis.ablation import Ablation
+from search.analysis.confirmation import Confirmation
+from search.analysis.image_intervals import ImageDifference, Images, image_difference
+from search.analysis.paired_seeds import Estimate
+from search.analysis.racing import REFERENCE, Cell
+from search.retraining.study import ENDED
+from search.study.study import Study
+from search.study.trial_images import trial_images
+from storage import plans, reads
+
+Answer = TypeVar("Answer", Confirmation, Ablation)
+
+
+def over_images(retraining: Study, answer: Answer, runs: Path | None, artifacts: str | None) -> Answer:
+    """The answer with its differences over images, too, as far as scores by image are to be found.
+
+    Args:
+        runs: where the folders of its trainings are. artifacts: a store that all machines share.
+    """
+    if answer.plan.split is not None or (runs is None and artifacts is None):
+        return answer  # where every seed validates on other images, the seeds' interval covers them
+    by_cell = _images_by_cell(retraining, runs, artifacts)
+    found = [_difference(*compared, by_cell) for compared in _compared(answer)]
+    return replace(answer, over_images=[each for each in found if each is not None])
+
+
+def _images_by_cell(retraining: Study, runs: Path | None, artifacts: str | None) -> dict[Cell, Images]:
+    slots = plans.slots(retraining.engine, retraining.id)
+    found: dict[Cell, Images] = {}
+    for row in reads.trial_rows(retraining.engine, retraining.id):
+        if row.state in ENDED:
+            slot, best = (
+                slots[row.slot],
+                (row.attributes.get("best_epoch"), row.attributes.get("best_score")),
+            )
+            found[slot.config, slot.block] = trial_images(retraining, row.number, best, runs, artifacts)
+    return found
+
+
+def _compared(answer: Confirmation | Ablation) -> Iterator[tuple[str, int, Estimate | None]]:
+    """What is compared with the reference: its name, its config's index, the difference over seeds."""
+    configs = answer.plan.configs
+    if isinstance(answer, Confirmation):
+        for result in answer.contenders:
+            yield result.config.name, configs.index(result.config), result.difference
+        return
+    index_of = {config.changes: index for index, config in enumerate(configs)}
+    yield "all changes together", index_of[answer.b.changes], answer.total
+    if len(answer.texts) > 1:
+        for effect in answer.effects:
+            yield f"{effect.text} alone", index_of[answer.texts.index(effect.text),], effect.effect
+
+
+def _difference(
+    name: str, config: int, estimate: Estimate | None, by_cell: dict[Cell, Images]
+) -> ImageDifference | None:
+    if estimate is None:
+        return None
+    pairs = [
+        (images, by_cell[REFERENCE, block])
+        for (of, block), images in by_cell.items()
+        if of == config and (REFERENCE, block) in by_cell
+    ]
+    return image_difference(name, estimate.value, (estimate.low, estimate.high), pairs)
