@@ -5,7 +5,7 @@ import pytest
 from service import Search
 
 
-@pytest.mark.parametrize("by", ["optuna", "us"])
+@pytest.mark.parametrize("by", ["optuna", pytest.param("us", marks=pytest.mark.nightly)])
 def test_workers_of_a_deleted_study_leave_and_its_name_is_free(search_on_each: Search, by: str) -> None:
     """By Optuna's own command, which asks nobody; and by ours, once the worker has been told to leave."""
     search = search_on_each

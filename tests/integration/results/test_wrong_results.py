@@ -270,7 +270,7 @@ def test_an_objective_without_the_function_is_named(command: Command, place: Pla
 
 
 def test_a_model_above_the_cap_is_not_submitted(command: Command, place: Place) -> None:
-    untrained(place.folder / "large", width_4=256)
+    untrained(place.folder / "large", width_4=512)
     flags = ["--model", "large", "--images", "images", "--out", "x.zip"]
     line = refused(command, place.folder, "submit", *flags)
     assert f"fewer than {CAP:,}" in line and "model.max_parameters" in line

@@ -38,7 +38,7 @@ def trained(search: Search, command: Command, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SEARCH_STUDY", "faces")
     space: dict[str, dict[str, object]] = {"model": {"dropout": {"low": 0.1, "high": 0.2}}}
     for name, value in (SMALL | FACES).items():
-        if "drawn" not in name:
+        if "drawn" not in name and "model" not in name:  # small models of two seeds learn noise alike
             section, _, leaf = name.partition(".")
             space.setdefault(section, {})[leaf] = value
     study = {"trials": 1, "smooth": 1, "sampler": {"kind": "random", "seed": 3}, "pruner": {"kind": "none"}}

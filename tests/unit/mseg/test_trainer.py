@@ -415,7 +415,7 @@ def test_what_is_written_has_the_layout_of_the_recorded_runs(tmp_path: Path) -> 
     assert "power" not in training  # changes nothing here
     model = config["model"]
     assert (model["name"], model["num_classes"], model["use_lmsa"]) == ("microsegformer", 19, True)
-    assert (model["dropout"], model["width_1"], model["blocks_4"]) == (0.15, 32, 2)
+    assert (model["dropout"], model["width_1"], model["blocks_4"]) == (0.15, 16, 1)
     assert (config["loss"]["ce_weight"], config["loss"]["dice_weight"]) == (1.0, 1.5)
     assert (config["data"]["batch_size"], config["data"]["image_size"]) == (5, 32)
     assert config["gpu_augmentation"]["horizontal_flip_prob"] == 0.5
