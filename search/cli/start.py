@@ -63,6 +63,7 @@ def start(
         from search.results.winner import fresh_verdict
         from search.retraining.stage_blocks import stage_blocks
         from search.runtime.devices import find_devices
+        from search.runtime.signals import interruptible
         from search.study.read import read_snapshot
         from search.ui.best import closing
 
@@ -92,7 +93,10 @@ def start(
         if per_gpu == "1":
             devices = divide_cores(devices, opened)
         else:
-            devices = gpu_sharing.share_gpus(devices, per_gpu, opened.spec, data)
+            with interruptible() as interrupt, interrupt.at_once():
+                devices = gpu_sharing.share_gpus(devices, per_gpu, opened, data, interrupt)
+            if interrupt:
+                return interrupt.code
     snapshot, code = run_stages(opened, devices, runs, data, artifacts or None)
     if opened.spec.study.stages:
         snapshot = read_snapshot(opened)

@@ -1,35 +1,41 @@
 """How many workers share a GPU: as many as train the most images per second together.
 
-A small model leaves most of a large GPU idle. `--per-gpu auto` measures with the study's own objective: one
-process on the first GPU, then two, then three, each training the first epochs of an example config in a
-temporary folder. The largest total wins; another process must add a few per cent and fit into free memory.
+A small model leaves most of a large GPU idle. `--per-gpu auto` measures with the study's own objective on
+the first GPU that is free, and holds its lease meanwhile. One process trains an example config in a
+temporary folder, then another joins it, and so on: as long as one more makes the total a few per cent
+larger and fits into free memory. What counts is what all of them train while all of them train.
 """
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from search.errors import UserError
-from search.loading import configure, load_objective, train
-from search.objective import Run
+from search.launcher.training_process import TrainingProcess, spawn
 from search.render.output import say
 from search.runtime.devices import Device
+from search.runtime.signals import Interrupt
 from search.spec.spec import Spec
+from search.study.study import Study
+from search.worker.device_lease import acquire_device
+from search.worker.heartbeat import Heartbeat
+from search.worker.retry import try_once
+from storage.leases import Leases
+from storage.processes import Process
 
-MOST = 3  # processes to try
+MOST = 8  # processes to try
 LARGEST = 16  # workers of one GPU
-EPOCHS = 3  # of each process that are measured, after a first one that is not
-WORTH = 1.03  # times as many images per second another process must bring
+EPOCHS = 3  # of each process that are measured at least, after a first one that is not
+WINDOW_SECONDS = 20.0  # that are measured at least: short epochs take turns unevenly
+WORTH = 1.05  # times as much another process must bring
 SPARE = 1.1  # times the memory of one process that must be free for another
 PATIENCE = 300.0  # seconds to measure one number of processes
 
@@ -39,13 +45,15 @@ class Throughput:
     """What `count` processes train together.
 
     Attributes:
-        speed: images per second in total; epochs per second where the objective counts no images.
+        speed: `unit` per second in total.
         room: whether one more would fit into the device's memory.
+        unit: `images`; `epochs` where the objective counts no images.
     """
 
     count: int
     speed: float
     room: bool
+    unit: str = "images"
 
 
 def check(per_gpu: str, devices: Sequence[Device]) -> None:
@@ -56,16 +64,25 @@ def check(per_gpu: str, devices: Sequence[Device]) -> None:
         raise UserError(f"--per-gpu: {per_gpu}, but this machine has no GPU; --workers divides its cores")
 
 
-def share_gpus(devices: Sequence[Device], per_gpu: str, spec: Spec, data: Path | None) -> Sequence[Device]:
-    """Each device as often as `per_gpu` says; prints what was measured for `auto`."""
+def share_gpus(
+    devices: Sequence[Device], per_gpu: str, study: Study, data: Path | None, interrupt: Interrupt
+) -> Sequence[Device]:
+    """Each device as often as `per_gpu` says; measures for `auto`, and prints what it measured.
+
+    Raises:
+        NoDevice: other workers have all the devices, so none can be measured.
+    """
     if devices[0].key is None:
         say("--per-gpu auto: this machine has no GPU; --workers divides its cores")
         return devices
     if per_gpu == "auto":
-        measured = measure(spec, data, devices[0])
+        with leased(study, devices, interrupt) as device:
+            say(f"--per-gpu auto: trains in one process on {device.label}, then in more while that pays")
+            measured = measure(study.spec, data, device)
         count = best(measured)
         speeds = ", ".join(f"{each.count}: {each.speed:.4g}" for each in measured) or "none ran"
-        say(f"images per second by processes on {devices[0].label}: {speeds}; {count} to each GPU")
+        unit = measured[0].unit if measured else "images"
+        say(f"{unit} per second by processes on {device.label}: {speeds}; {count} to each GPU")
     else:
         count = int(per_gpu)
     if count == 1:
@@ -77,136 +94,89 @@ def share_gpus(devices: Sequence[Device], per_gpu: str, spec: Spec, data: Path |
     ]
 
 
-def best(measured: Sequence[Throughput]) -> int:
-    """The best number of processes; 1 where not even one process could be measured."""
-    chosen = Throughput(1, 0.0, True)
-    for each in measured:
-        if each.speed > chosen.speed * WORTH:
-            chosen = each
-    return chosen.count
+@contextmanager
+def leased(study: Study, devices: Sequence[Device], interrupt: Interrupt) -> Iterator[Device]:
+    """The first of the devices that is free, leased in this block to this process alone."""
+    leases = Leases(study.engine, study.id, uuid.uuid4().hex, Process.current())
+    try:
+        with Heartbeat(leases) as heartbeat:
+            yield acquire_device(leases, devices, interrupt, heartbeat)
+    finally:
+        try_once(leases.leave)
 
 
 def measure(spec: Spec, data: Path | None, device: Device, patience: float = PATIENCE) -> list[Throughput]:
-    """One process on `device`, then two, then three, until another would not fit or did not run."""
+    """What one process trains, then two, and so on: see `while_it_pays`."""
+    children: list[TrainingProcess] = []
+    with tempfile.TemporaryDirectory(prefix="search-packing-") as folder, ExitStack() as ends:
+
+        def with_one_more(count: int) -> Throughput | None:
+            children.append(spawn(spec, data, device, Path(folder) / str(count)))
+            ends.callback(children[-1].end)
+            return _together(children, patience)
+
+        return while_it_pays(with_one_more)
+
+
+def while_it_pays(measure: Callable[[int], Throughput | None]) -> list[Throughput]:
+    """Measures 1 to `MOST` processes, and ends with the first that does not pay, fit or train."""
     measured: list[Throughput] = []
-    for count in range(1, MOST + 1):
-        throughput = _together(count, spec, data, device, patience)
-        if throughput is None:
-            break
-        measured.append(throughput)
-        if not throughput.room:
+    while len(measured) < MOST and (each := measure(len(measured) + 1)) is not None:
+        measured.append(each)
+        if not each.room or best(measured) < each.count:
             break
     return measured
 
 
-# -- the processes -------------------------------------------------------------------------------
+def best(measured: Sequence[Throughput]) -> int:
+    """The best number of processes; 1 where not even one process could be measured."""
+    chosen = 1
+    for before, after in pairwise(measured):
+        if after.speed <= before.speed * WORTH:
+            break
+        chosen = after.count
+    return chosen
 
 
-@dataclass
-class TrainingProcess:
-    """A process that trains, and its messages: one JSON line an epoch."""
+def rate(finished: Sequence[Sequence[float]]) -> float | None:
+    """Epochs per second of all processes together in the window in which all of them train.
 
-    process: subprocess.Popen[str]
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    listens: bool = True
+    It begins when the last of them has finished its first epoch, and ends when the first of them has
+    finished its last. An epoch that is partly in it counts with that part.
 
-    def listen(self) -> None:
-        if self.process.stdout is not None:
-            with self.process.stdout as lines:
-                self.epochs.extend(map(json.loads, lines))
-        self.listens = False
+    Args:
+        finished: when each process finished its epochs so far, in seconds of one clock.
 
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-
-
-def _together(
-    count: int, spec: Spec, data: Path | None, device: Device, patience: float
-) -> Throughput | None:
-    """Measures `count` processes at once; None where one of them ended or was too slow."""
-    with tempfile.TemporaryDirectory(prefix="search-packing-") as folder:
-        job = {
-            "objective": spec.objective,
-            "params": spec.example(),
-            "device": device.name,
-            "data": None if data is None else str(data),
-        }
-        children = [
-            _spawn({**job, "folder": f"{folder}/{index}"}, device.environment) for index in range(count)
-        ]
-        try:
-            if not _trained(children, patience):
-                return None
-        finally:
-            for child in children:
-                child.end()
-    speed = sum(
-        statistics.median(epoch["speed"] for epoch in child.epochs[1 : EPOCHS + 1]) for child in children
-    )
-    free, total = (min(child.epochs[EPOCHS][name] for child in children) for name in ("free", "total"))
-    return Throughput(count, speed, free >= SPARE * (total - free) / count)
+    Returns:
+        None while the window is too short.
+    """
+    if not all(finished):
+        return None
+    start, end = max(times[0] for times in finished), min(times[-1] for times in finished)
+    whole = min(sum(start < time <= end for time in times) for times in finished)
+    if whole < EPOCHS or end - start < WINDOW_SECONDS:
+        return None
+    done = [np.interp([start, end], times, np.arange(len(times))) for times in finished]
+    return float(sum(after - before for before, after in done) / (end - start))
 
 
-def _trained(children: Sequence[TrainingProcess], patience: float) -> bool:
-    """Waits until every child has trained its epochs; False where one ended before, or took too long."""
+def _together(children: Sequence[TrainingProcess], patience: float) -> Throughput | None:
+    """What these processes train together; None, and a line that says why, where they cannot."""
     deadline = time.monotonic() + patience
-    while waited_for := [child for child in children if len(child.epochs) <= EPOCHS]:
-        # A child's last line may still be in the pipe when it has ended.
-        ended = any(child.process.poll() is not None and not child.listens for child in waited_for)
-        if ended or time.monotonic() > deadline:
-            return False
+    while (epochs := rate([[epoch.at for epoch in child.epochs] for child in children])) is None:
+        said = [child.last_words for child in children if child.has_ended]
+        if time.monotonic() > deadline:
+            said.append(f"it takes longer than {patience:.0f} s to measure")
+        if said:
+            say(f"--per-gpu auto: {len(children)} at a time cannot train: {said[0]}")
+            return None
         time.sleep(0.05)
-    return True
-
-
-def _spawn(job: Mapping[str, Any], environment: Mapping[str, str]) -> TrainingProcess:
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "search.launcher.gpu_sharing", json.dumps(job)],
-        stdin=subprocess.PIPE,  # closes with this process; the child then ends as well
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **environment},
-        text=True,
+    last = [child.epochs[-1] for child in children]
+    free, total = min(epoch.free for epoch in last), last[0].total
+    images = [epoch.images for epoch in children[0].epochs[1:] if epoch.images is not None]
+    return Throughput(
+        len(children),
+        epochs * (statistics.median(images) if images else 1.0),
+        free >= SPARE * (total - free) / len(children),
+        "images" if images else "epochs",
     )
-    child = TrainingProcess(process)
-    threading.Thread(target=child.listen, daemon=True).start()
-    return child
-
-
-def _train(job: Mapping[str, Any]) -> None:
-    """In the child: trains, and prints after every epoch how fast it was and how much memory is free."""
-    objective = load_objective(job["objective"])
-    config = configure(objective, job["params"])
-    folder = Path(job["folder"])
-    folder.mkdir()
-    run = Run(folder, job["device"], data=None if job["data"] is None else Path(job["data"]))
-    started = time.perf_counter()
-    with closing(train(objective, config, run)) as results:
-        for result in results:
-            seconds = time.perf_counter() - started
-            started += seconds
-            speed = result.metrics.get("images_per_second", 1 / seconds)
-            free, total = _memory(job["device"])
-            print(json.dumps({"speed": speed, "free": free, "total": total}), flush=True)
-
-
-def _memory(device: str) -> tuple[int, int]:
-    """Free and total bytes of a CUDA device; of any other device, as if it had enough."""
-    torch = sys.modules.get("torch")
-    if torch is None or not device.startswith("cuda") or not torch.cuda.is_available():
-        return 1, 1
-    free, total = torch.cuda.mem_get_info()
-    return int(free), int(total)
-
-
-def _leave_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _train(json.loads(sys.argv[1]))
