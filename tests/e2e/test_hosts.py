@@ -34,6 +34,7 @@ objective: search.mseg
 study: {trials: 1, smooth: 2, sampler: {kind: random, seed: 7}, pruner: {kind: none}}
 space:
   data: {source: drawn, image_size: 32, eval_size: train, drawn_images: 12, val_share: 0.34}
+  model: {width_1: 8, width_2: 8, width_3: 8, width_4: 8, decoder_width: 8}
   optimizer: {learning_rate: {low: 1.0e-3, high: 2.0e-3}}
   schedule: {warmup_epochs: 1}
   trainer: {epochs: 3, batch_size: 4, patience: null}

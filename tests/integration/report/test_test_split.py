@@ -60,6 +60,7 @@ objective: search.mseg
 study: {trials: 1, smooth: 1, sampler: {kind: random, seed: 7}, pruner: {kind: none}}
 space:
   data: {source: drawn, drawn_images: 20, image_size: 32, eval_size: train}
+  model: {width_1: 8, width_2: 8, width_3: 8, width_4: 8, decoder_width: 8}
   optimizer: {learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}}
   schedule: {warmup_epochs: 0}
   trainer: {epochs: 1, batch_size: 4, patience: null}
