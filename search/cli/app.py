@@ -28,6 +28,7 @@ from search.cli.dashboard import dashboard
 from search.cli.delete import delete
 from search.cli.export import export
 from search.cli.imports import import_runs
+from search.cli.mirror import mirror
 from search.cli.predict import predict
 from search.cli.replay import replay
 from search.cli.report import report
@@ -60,6 +61,7 @@ COMMANDS = (
     stop,
     delete,
     dashboard,
+    mirror,
     compare,
     confirm,
     ablate,

@@ -60,6 +60,15 @@ Artifacts = Annotated[
         envvar="SEARCH_ARTIFACTS",
     ),
 ]
+OnEnd = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND",
+        help="Run by the shell once the study ends, with its summary as JSON on stdin. "
+        "(a webhook gets it as well: SEARCH_ON_END_URL, or SEARCH_ON_END_URL_FILE for a file with the URL)",
+        envvar="SEARCH_ON_END",
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option(parser=path_of, metavar="PATH", help="Folder with the data.", envvar="SEARCH_DATA"),

@@ -30,6 +30,7 @@ def start(
     per_gpu: flag.PerGpu = "1",
     device: flag.Device = None,
     objective: flag.Objective = None,
+    on_end: flag.OnEnd = None,
     stage: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,6 +57,7 @@ def start(
         raise UserError("--per-gpu: --workers already sets the number of workers; omit one of the two")
     with paused_collector():
         from search.launcher import gpu_sharing
+        from search.launcher.at_end import announce, read_at_end
         from search.launcher.creation import StartOptions, open_or_create
         from search.launcher.start import divide_cores, run_stages
         from search.render.terminal import RichBlocks, show
@@ -83,6 +85,7 @@ def start(
         )
         devices = () if workers == 0 else find_devices(gpus, workers, device)
         gpu_sharing.check(per_gpu, devices)
+        at_end = read_at_end(on_end)
         opened, notes = open_or_create(options)
     for line in notes:
         say(line)
@@ -97,7 +100,10 @@ def start(
                 devices = gpu_sharing.share_gpus(devices, per_gpu, opened, data, interrupt)
             if interrupt:
                 return interrupt.code
-    snapshot, code = run_stages(opened, devices, runs, data, artifacts or None)
+    try:
+        snapshot, code = run_stages(opened, devices, runs, data, artifacts or None)
+    finally:  # also where bugs have stopped it
+        announce(opened, at_end)
     if opened.spec.study.stages:
         snapshot = read_snapshot(opened)
         show(RichBlocks(stage_blocks(opened)))

@@ -19,6 +19,7 @@ def worker(
     gpus: flag.Gpus = "auto",
     device: flag.Device = None,
     objective: flag.Objective = None,
+    on_end: flag.OnEnd = None,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -39,6 +40,8 @@ def worker(
 
     with interruptible() as interrupt:
         with interrupt.at_once(), paused_collector():  # Optuna takes a second to import
+            from search.launcher.at_end import announce, read_at_end
+            from search.study.resolve import resolve_study
             from search.worker.joining import WorkerOptions, run_worker
 
         options = WorkerOptions(
@@ -54,5 +57,9 @@ def worker(
             share=share,
             tied=tied,
         )
-        return run_worker(options, interrupt)
+        at_end = read_at_end(on_end)
+        code = run_worker(options, interrupt)
+        if at_end and not tied and not interrupt:  # a supervisor announces it itself
+            announce(resolve_study(options.url, study), at_end)
+        return code
     return interrupt.code  # a signal came during the import

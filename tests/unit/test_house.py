@@ -96,6 +96,7 @@ ROOMS = [
     {"training"},
     {"results"},
     {"report"},
+    {"mirrors"},
     {"ui"},
     {"launcher"},
     {"api"},

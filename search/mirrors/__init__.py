@@ -1,0 +1,1 @@
+"""Copies of a study in the trackers that people have. The database stays the truth."""

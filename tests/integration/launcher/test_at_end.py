@@ -1,0 +1,133 @@
+"""What happens when a study ends: once, whoever sees it, and with nothing secret in the database."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lease_workers import claimed, worker
+from service import Answer, Search
+
+from search.launcher import at_end
+from search.launcher.at_end import AtEnd, announce
+from search.study.study import Study
+from storage import endings, studies
+
+Command = Callable[..., Answer]
+
+
+class Webhook:
+    """A server on loopback that keeps what it gets, and answers with `codes`, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+        self.codes = [200]
+        webhook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                webhook.got.append(json.loads(body))
+                code = webhook.codes.pop(0) if len(webhook.codes) > 1 else webhook.codes[0]
+                self.send_response(code)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks/s3cret"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    found = Webhook()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+def end_trials(study: Study, count: int) -> None:
+    owner = worker(study.engine, study.id, "a")
+    for _ in range(count):
+        lease = claimed(owner)
+        assert owner.report(lease, 1, 1, 0.5) and owner.finish(lease, "COMPLETE", 0.5, {})
+    owner.leave()
+
+
+def test_an_end_is_announced_once_by_many_processes(search_on_each: Search, webhook: Webhook) -> None:
+    study = search_on_each.create(trials=2)
+    end_trials(study, 1)
+    announce(study, AtEnd(None, webhook.url))
+    assert webhook.got == [], "it has not ended"
+    end_trials(study, 1)
+    threads = [threading.Thread(target=announce, args=(study, AtEnd(None, webhook.url))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (body,) = webhook.got
+    assert body["study"] == "toy" and body["budget"]["complete"] == 2 and body["best"]["number"] == 0
+    assert body["text"] == "study toy: 2 of 2 trials; best 0.5000, trial 0 (by hand)"
+    studies.set_budget(study.engine, study.id, 3)
+    end_trials(study, 1)
+    announce(study, AtEnd(None, webhook.url))
+    assert [each["budget"]["trials"] for each in webhook.got] == [2, 3], "a raised budget ends once more"
+
+
+def test_who_dies_while_announcing_leaves_it_to_the_next(
+    search: Search, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = search.create(trials=1)
+    end_trials(study, 1)
+    assert endings.claim(study.engine, study.id, 1), "and then it is killed"
+    announce(study, AtEnd(None, webhook.url))
+    assert webhook.got == [], "it may be alive"
+    monkeypatch.setattr(endings, "PATIENCE", 0.0)
+    announce(study, AtEnd(None, webhook.url))
+    announce(study, AtEnd(None, webhook.url))
+    assert len(webhook.got) == 1
+
+
+def test_a_command_gets_the_summary_and_is_in_no_database(
+    search: Search, webhook: Webhook, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = search.folder / "hook"
+    file.write_text(f"{webhook.url}\n")
+    monkeypatch.setenv("SEARCH_ON_END_URL_FILE", str(file))
+    study = search.create(trials=1)
+    end_trials(study, 1)
+    command("start", "--workers", "1", "--on-end", "cat > told.json")
+    assert json.loads(Path("told.json").read_text()) == webhook.got[0]
+    stored = Path(search.url.removeprefix("sqlite:///")).read_bytes()
+    assert b"told.json" not in stored and b"s3cret" not in stored
+    command("worker", "--on-end", "cat > again.json")
+    assert not Path("again.json").exists() and len(webhook.got) == 1
+
+
+def test_what_fails_at_the_end_is_one_line_without_the_url(
+    search: Search, webhook: Webhook, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_end, "PAUSES", (0.0, 0.0))
+    study = search.create(trials=1)
+    end_trials(study, 1)
+    webhook.codes = [503, 404]
+    announce(study, AtEnd("exit 3", webhook.url))
+    assert capfd.readouterr().err.splitlines() == [
+        "--on-end: the command exited with 3",
+        "SEARCH_ON_END_URL: the webhook was not reached: it answers 404",
+    ]
+    assert len(webhook.got) == 2, "tried again after 503, and not after 404"
+
+
+def test_a_webhook_that_is_no_web_address(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEARCH_ON_END_URL", "file:///etc/s3cret")
+    line = command("start", code=2).err
+    assert line.startswith("SEARCH_ON_END_URL: is not an address") and "s3cret" not in line
+    assert search.study() is None
