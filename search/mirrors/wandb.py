@@ -44,7 +44,7 @@ class Wandb:
             run.log({"overlay": wandb.Image(str(trial.figure))}, step=max(trial.scores, default=0))
         run.summary.update(dict(trial.results))
         folder = Path(run.dir).parent
-        run.finish(exit_code=int(trial.ended == "failed"), quiet=True)
+        run.finish(exit_code=int(trial.ended == "failed"))
         (folder / WHOLE).touch()
         self._whole.add(folder.name)
         return len(trial.scores)
