@@ -10,10 +10,9 @@ from search.api.places import PathLike, own_errors, place, runs_folder
 from search.api.study import OpenStudy
 from search.errors import UserError
 from search.launcher.creation import StartOptions, open_or_create
-from search.launcher.start import divide_cores, exit_code
+from search.launcher.start import divide_cores, exit_code, outcome, started_stage
 from search.launcher.supervisor import Supervisor
 from search.records import Snapshot
-from search.retraining.stages import next_stage
 from search.runtime.devices import Device, find_devices
 from search.runtime.signals import Interrupt
 from search.study.folder import claim_folder
@@ -21,7 +20,6 @@ from search.study.open import open_study
 from search.study.read import read_snapshot
 from search.study.resolve import storage_url
 from search.study.study import Study
-from storage import studies
 
 
 @own_errors()
@@ -140,17 +138,16 @@ class RunningSearch(Iterator[Snapshot]):
     def _follow(self, study: Study, devices: Sequence[Device]) -> Generator[Snapshot, None, None]:
         """The search and its later stages, one after the other."""
         options = self._options
-        snapshot = read_snapshot(study)
-        while True:
-            if not snapshot.budget.used_up:
-                claim_folder(study, options.runs)
-                supervisor = Supervisor(study, devices, options.runs, options.data, options.artifacts)
+        stage: Study | None = study
+        while stage is not None:
+            snapshot = read_snapshot(stage)
+            if snapshot.budget.used_up:
+                yield snapshot
+                code = exit_code(snapshot)
+            else:
+                claim_folder(stage, options.runs)
+                supervisor = Supervisor(stage, devices, options.runs, options.data, options.artifacts)
                 for snapshot in supervisor.supervise(Interrupt()):
                     yield snapshot
-            else:
-                yield snapshot
-            if exit_code(snapshot) != 0 or (later := next_stage(study, options.data)) is None:
-                return
-            study = later
-            studies.set_stop(study.engine, study.id, None)  # starting takes back a request to stop
-            snapshot = read_snapshot(study)
+                code = outcome(snapshot, supervisor, len(devices))
+            stage = started_stage(stage, options.data) if code == 0 else None

@@ -43,14 +43,23 @@ def run(
             live.update(snapshot)
     if interrupt:
         return snapshot, interrupt.code
+    return snapshot, outcome(snapshot, supervisor, len(devices))
+
+
+def outcome(snapshot: Snapshot, supervisor: Supervisor, workers: int) -> int:
+    """The exit code of a search whose workers have left by themselves; says which of them did not work.
+
+    Raises:
+        MachineError: a device is broken, and no other worker is left. SearchError: bugs stopped the search.
+    """
     lines = [*supervisor.turned_away, *supervisor.broken]
-    nobody_is_left = len(lines) == len(devices)
+    nobody_is_left = len(lines) == workers
     failure = MachineError(lines.pop()) if supervisor.broken and nobody_is_left else None
     for line in lines:
         say(line)
     if failure is not None:
         raise failure
-    return snapshot, 0 if nobody_is_left else exit_code(snapshot)
+    return 0 if nobody_is_left else exit_code(snapshot)
 
 
 def run_stages(
@@ -62,12 +71,19 @@ def run_stages(
         The end of the stage that was worked on last, and its exit code.
     """
     snapshot, code = run(study, devices, runs, data, artifacts)
-    while code == 0 and (later := next_stage(study, data)) is not None:
+    while code == 0 and (later := started_stage(study, data)) is not None:
         study = later
-        studies.set_stop(study.engine, study.id, None)  # starting takes back a request to stop
-        say(f"next stage: study {study.name!r}, {read_snapshot(study).budget.trials} trainings")
         snapshot, code = run(study, devices, runs, data, artifacts)
     return snapshot, code
+
+
+def started_stage(study: Study, data: Path | None) -> Study | None:
+    """The next stage of a search, ready to be worked on; None where there is none yet, or no more."""
+    later = next_stage(study, data)
+    if later is not None:
+        studies.set_stop(later.engine, later.id, None)  # starting takes back a request to stop
+        say(f"next stage: study {later.name!r}, {read_snapshot(later).budget.trials} trainings")
+    return later
 
 
 def exit_code(snapshot: Snapshot) -> int:
