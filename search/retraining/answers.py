@@ -105,10 +105,10 @@ def _luck(answer: Confirmation) -> Iterator[str]:
     if answer.plan.split:
         yield "The search used another split, so these seeds cannot tell how lucky its best was."
     elif (curse := answer.curse) is not None:
-        luck = "that much of it was luck" if curse.value > 0 else "no luck involved"
+        luck = "; that much of it was luck" if curse.low > 0 else ""
         yield (
             f"The search's value of {literal(answer.luckiest.name)} less its mean over fresh seeds: "
-            f"{_estimate(curse)}; {luck}."
+            f"{_estimate(curse)}{luck}."
         )
     if answer.predicted is not None:
         yield predicted(answer.predicted)
