@@ -12,6 +12,10 @@ RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb
  && grep '^torch' requirements.txt > torch.txt
 
 FROM python:3.11-slim
+# `trainer.compile` needs a C compiler. Only the image for GPUs has one.
+ARG SYSTEM_PACKAGES=
+RUN if [ -n "$SYSTEM_PACKAGES" ]; then apt-get update \
+ && apt-get install -y --no-install-recommends $SYSTEM_PACKAGES && rm -rf /var/lib/apt/lists/*; fi
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY --from=requirements torch.txt /tmp/
 RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -r /tmp/torch.txt

@@ -12,7 +12,7 @@ caches help.
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -44,20 +44,24 @@ FREE |= {
 """Operations that move nothing."""
 
 
-class Bytes(TorchDispatchMode):
-    """Adds up the sizes of every kernel's inputs and outputs."""
+class Moved(TorchDispatchMode):
+    """Counts the kernels, and adds up the bytes of their inputs and outputs."""
 
-    total = 0
+    kernels = 0
+    bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         if func.overloadpacket.__name__ not in FREE:
             moved = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor)]
-            self.total += sum(tensor.numel() * tensor.element_size() for tensor in moved)
+            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in moved)
+            self.kernels += 1
         return out
 
 
-def step(size: int, batch: int, device: torch.device) -> Callable[[], None]:
+def step(
+    size: int, batch: int, device: torch.device, settings: Mapping[str, Any] | None = None
+) -> Callable[[], None]:
     """A step of training as the trainer takes it, from the augmentation to the counts."""
     config = configure(
         {
@@ -68,6 +72,7 @@ def step(size: int, batch: int, device: torch.device) -> Callable[[], None]:
             "optimizer.learning_rate": 8e-4,
             "trainer.batch_size": batch,
         }
+        | dict(settings or {})
     )
     torch.manual_seed(0)
     learner = build(config, load(config.data, None), device)
@@ -111,14 +116,14 @@ def measure(size: int, batch: int, device: torch.device, repeats: int) -> str:
     once()
     with FlopCounterMode(display=False) as operations:
         once()
-    with Bytes() as moved:
+    with Moved() as moved:
         once()
     taken = seconds(once, device, repeats)
     by_operations, by_bytes = rates(device)
-    compute, memory = operations.get_total_flops() / by_operations, moved.total / by_bytes
+    compute, memory = operations.get_total_flops() / by_operations, moved.bytes / by_bytes
     floor = max(compute, memory)
     return (
-        f"| {size} | {batch} | {operations.get_total_flops() / 1e9:.1f} | {moved.total / 2**30:.2f} "
+        f"| {size} | {batch} | {operations.get_total_flops() / 1e9:.1f} | {moved.bytes / 2**30:.2f} "
         f"| {by_operations / 1e9:.0f} | {by_bytes / 2**30:.1f} | {1e3 * compute:.0f} | {1e3 * memory:.0f} "
         f"| {1e3 * taken:.0f} | {taken / floor:.2f} |"
     )

@@ -15,6 +15,7 @@ from search.launcher.estimate import (
     StageEstimate,
     expected_saving,
     measure,
+    measure_faster,
     trainings_of_stages,
 )
 from search.launcher.preview import Preview, check_place, preview
@@ -102,7 +103,13 @@ def preflight(
             StageEstimate(trainings, measure(spec.stage(index), options.data, device.name))
             for index, trainings in enumerate(trainings_of_stages(spec, trials), 1)
         ]
-        plan = BudgetEstimate(measured, expected_saving(spec, like), trials, len(spec.known), plan_for)
+        faster = (
+            measure_faster(spec, options.data, device.name, measured)
+            if device.name.startswith("cuda")
+            else []
+        )
+        saving = expected_saving(spec, like)
+        plan = BudgetEstimate(measured, saving, trials, len(spec.known), plan_for, faster)
     constraints = constraints_of(load_objective(spec.objective), description)
     feasible = feasible_share(spec, constraints) if constraints(spec.example()) else None
     return Report(spec, description, device.label, traced, plan, drawn, feasible, stages)
@@ -182,6 +189,12 @@ def _plan_rows(plan: BudgetEstimate) -> Iterator[tuple[str, str]]:
     )
     begin = f"{trial} to start a trial, {worker} more to start a worker"
     yield "measured", f"{measured.config}: {measured.epochs} epochs of {epoch}; {begin}"
+    for each in plan.faster:
+        pays = "does not pay"
+        if each.pays_after is not None:
+            pays = f"pays for a worker that trains more than {each.pays_after} epochs"
+        seconds, start = formatting.seconds(each.seconds), formatting.seconds(each.start_seconds)
+        yield "faster", f"{each.setting} {each.value}: epochs of {seconds}, {start} more to start; {pays}"
     most, likely = formatting.hours(plan.gpu_hours_at_most), formatting.hours(plan.gpu_hours)
     yield "cost", f"{plan.trials} trials: {most} device-hours at most, {likely} expected"
     yield "pruning", f"is expected to leave out {saving.share:.0%} of the epochs: {saving.source}"

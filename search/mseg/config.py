@@ -49,6 +49,9 @@ class TrainerConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of the forward pass; auto: bfloat16 on CUDA, float32 elsewhere"
     )
+    compile: bool = Field(
+        False, description="train a model that PyTorch has compiled; other dropout, and rounding"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from search.mseg import optimizers, schedulers
+from search.mseg.compiling import CompiledModel
 from search.mseg.config import Config
 from search.mseg.data.dataset import SegmentationData
 from search.mseg.losses.class_weights import frequencies
@@ -68,12 +69,14 @@ class Learner(Predictor):
     Attributes:
         rate: the schedule.
         average: the moving average of the weights; None unless the config asks for one.
+        compiled: what takes the model's place in a step; None unless the config asks for it.
     """
 
     optimizer: Optimizer
     rate: LearningRate
     average: MovingAverage | None
     criterion: Criterion
+    compiled: CompiledModel | None = None
 
     @property
     def evaluated(self) -> SegmentationModel:
@@ -98,7 +101,7 @@ class Learner(Predictor):
             The loss, and the classes predicted before the step, (B, S, S).
         """
         with self._autocast():
-            coarse = self.model.coarse(images)
+            coarse = (self.compiled or self.model.coarse)(images)
         at_once = self.images_at_once(coarse.shape[1], masks.shape[1:])
         total, gradients, predictions = images.new_zeros(()), [], []
         for part, target in zip(coarse.detach().split(at_once), masks.split(at_once), strict=True):
@@ -161,6 +164,7 @@ def build(config: Config, data: SegmentationData, device: torch.device) -> Learn
         optimizer=optimizers.build(config.optimizer, trained.model),
         rate=schedulers.build(config.schedule, config.trainer.epochs, config.optimizer.learning_rate),
         average=None if decay is None else MovingAverage(trained.model, decay),
+        compiled=CompiledModel(trained.model, device) if config.trainer.compile else None,
         criterion=Criterion(
             config.loss,
             may_ignore=data.ignored or config.augment.fill == "ignored",

@@ -168,6 +168,7 @@ vocabulary = Vocabulary(
     settings=settings,
     epochs_setting="trainer.epochs",
     all_data=True,
+    faster={"trainer.compile": True},
     stand_in="drawn faces",
     examples=examples,
     examples_file=GALLERY,

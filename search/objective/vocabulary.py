@@ -80,6 +80,7 @@ class Vocabulary:
         settings: () -> the dotted names of all settings there are; None: any name may be one.
         epochs_setting: dotted name of the setting with the number of epochs; None: there is none.
         all_data: whether `train` heeds `Run.all_data`.
+        faster: settings by dotted name, each with a value that may make training faster on a GPU.
         stand_in: what is trained on if no data are given, such as "drawn faces".
         examples: (a run's folder) -> the examples kept there; None if there are none or they are damaged.
         examples_file: where `train` keeps them, for messages.
@@ -110,6 +111,7 @@ class Vocabulary:
     settings: Callable[[], Sequence[str]] | None = None
     epochs_setting: str | None = None
     all_data: bool = False
+    faster: Mapping[str, Any] = field(default_factory=dict)
     stand_in: str = ""
     examples: Callable[[Path], Examples | None] | None = None
     examples_file: str = ""

@@ -38,14 +38,24 @@ class Reduction(PatchEmbedding):
         return self.norm(F.linear(tiles, weight, self.conv.bias))
 
 
+class CastNorm(nn.LayerNorm):
+    """LayerNorm before layers that autocast would each have cast its float32 result: it is cast once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = super().forward(x)
+        if torch.is_autocast_enabled(x.device.type):
+            out = out.to(torch.get_autocast_dtype(x.device.type))
+        return out
+
+
 class Block(nn.Module):
     """A pre-norm transformer block: attention, then an MLP of twice the width."""
 
     def __init__(self, width: int, reduction: int, dropout: float) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width)
+        self.norm1 = CastNorm(width)
         self.attention = Attention(width, reduction, dropout)
-        self.norm2 = nn.LayerNorm(width)
+        self.norm2 = CastNorm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, 2 * width),
             nn.GELU(),
@@ -80,8 +90,9 @@ class Attention(nn.Module):
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Values (B, n, D) mixed for each of the (B, m, D) queries."""
-        rate = self.dropout.p if self.training else 0.0
-        if rate and query.device.type == "cpu":
+        compiling = self.training and torch.compiler.is_compiling()  # where the rate must not be read
+        rate = 0.0 if compiling or not self.training else self.dropout.p
+        if compiling or (rate and query.device.type == "cpu"):
             # PyTorch's fused kernel for CPUs has no dropout, and its stand-in takes 1.7 times as long.
             weights = (query * query.shape[2] ** -0.5 @ key.transpose(1, 2)).softmax(2)
             return self.dropout(weights) @ value
@@ -94,9 +105,16 @@ class Dropout(nn.Dropout):
     """Dropout at less than half of what PyTorch's costs a CPU, which draws a number for each element.
 
     Here one draw of 64 bits decides over four elements, so the rate is exact to 2^-17.
+
+    Attributes:
+        rate: `p` as a tensor on the model's device, where the model is compiled.
     """
 
+    rate: Tensor
+
     def forward(self, x: Tensor) -> Tensor:
+        if self.training and torch.compiler.is_compiling():
+            return x * (torch.rand_like(x, dtype=torch.float32) >= self.rate) / (1 - self.rate)
         if x.device.type != "cpu" or not self.training or self.p == 0.0:
             return super().forward(x)
         draws = torch.empty(math.ceil(x.numel() / 4), dtype=torch.int64).random_(-(2**63), None)

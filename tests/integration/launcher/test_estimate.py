@@ -10,8 +10,16 @@ from service import Answer, Search
 from snapshots import RECORD, pictured
 
 from search import formatting
-from search.launcher.estimate import BudgetEstimate, ExpectedSaving, TrainingCost, expected_saving, measure
-from search.objective import EpochResult, Run
+from search.launcher.estimate import (
+    BudgetEstimate,
+    ExpectedSaving,
+    FasterSetting,
+    TrainingCost,
+    expected_saving,
+    measure,
+    measure_faster,
+)
+from search.objective import EpochResult, Run, Vocabulary
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.spec.spec import load_spec
@@ -73,6 +81,24 @@ def test_one_epoch_is_enough_to_be_measured(search: Search, paced: Callable[[int
     found = measure(load_spec(search.folder / "space.yaml"), None, "cpu")
     assert (found.epochs, found.worker_seconds) == (1, WORKER)
     assert found.trial() == EPOCH + TRIAL
+
+
+@pytest.mark.parametrize(("before", "pays_after"), [(EPOCH + 2, 22), (EPOCH, None)])
+def test_what_may_be_faster_is_measured_where_it_is_not_on(
+    before: float,
+    pays_after: int | None,
+    search: Search,
+    paced: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("toy.vocabulary", Vocabulary(faster={"data.version": 2}))
+    paced(4)
+    file = search.folder / "space.yaml"
+    measured = replace(MEASURED, epoch_seconds=before, trial_seconds=2.0)
+    (found,) = measure_faster(load_spec(file), None, "cpu", measured)
+    start = TRIAL + WORKER - 2.0
+    assert found == FasterSetting("data.version", 2, EPOCH, start, pays_after)
+    assert measure_faster(load_spec(file, overrides=["data.version=2"]), None, "cpu", measured) == []
 
 
 def test_hours_disk_and_end_follow_from_the_costs() -> None:
