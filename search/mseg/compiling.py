@@ -50,8 +50,8 @@ class CompiledModel:
             try:
                 return _compiled()(self.model, images)
             except TorchDynamoException as error:
-                first = str(error).strip().splitlines()[:1]
-                reason = " ".join([type(error).__name__, *first])
+                said = str(error).split("\n\n")[0]  # what follows is advice to PyTorch's developers
+                reason = f"{type(error).__name__} {' '.join(said.split())}"
                 log.warning("trainer.compile: %s; training goes on without it", reason)
                 self.works = False
         return self.model.coarse(images)

@@ -42,9 +42,9 @@ class CastNorm(nn.LayerNorm):
     """LayerNorm before layers that autocast would each have cast its float32 result: it is cast once."""
 
     def forward(self, x: Tensor) -> Tensor:
-        out = super().forward(x)
-        if torch.is_autocast_enabled(x.device.type):
-            out = out.to(torch.get_autocast_dtype(x.device.type))
+        out, device = super().forward(x), x.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            out = out.to(torch.get_autocast_dtype(device))
         return out
 
 

@@ -67,7 +67,6 @@ def test_a_step_waits_for_no_value_and_stays_on_its_device(
     kind: str, loss: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Learner, "_autocast", lambda _: nullcontext())  # there is none for this device
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
     learner = on_meta(model__kind=kind, **loss)
     images = torch.rand(2, 3, 64, 64, device=META)
     masks = torch.zeros(2, 64, 64, dtype=torch.uint8, device=META)
