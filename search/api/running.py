@@ -9,6 +9,7 @@ from typing import Self
 from search.api.places import PathLike, own_errors, place, runs_folder
 from search.api.study import OpenStudy
 from search.errors import UserError
+from search.launcher.at_end import AtEnd, announce, read_at_end
 from search.launcher.creation import StartOptions, open_or_create
 from search.launcher.start import divide_cores, exit_code, outcome, started_stage
 from search.launcher.supervisor import Supervisor
@@ -81,10 +82,11 @@ def start(
         workers,
         device or os.environ.get("SEARCH_DEVICE") or None,
     )
+    at_end = read_at_end(os.environ.get("SEARCH_ON_END"))
     study, notes = open_or_create(options)
     if workers is None and not read_snapshot(study).budget.used_up:
         devices = divide_cores(devices, study)
-    return RunningSearch(study, devices, options, notes)
+    return RunningSearch(study, devices, options, at_end, notes)
 
 
 class RunningSearch(Iterator[Snapshot]):
@@ -99,11 +101,17 @@ class RunningSearch(Iterator[Snapshot]):
     """
 
     def __init__(
-        self, study: Study, devices: Sequence[Device], options: StartOptions, notes: Sequence[str]
+        self,
+        study: Study,
+        devices: Sequence[Device],
+        options: StartOptions,
+        at_end: AtEnd,
+        notes: Sequence[str],
     ) -> None:
         self.notes = tuple(notes)
         self._search = study
         self._options = options
+        self._at_end = at_end
         self._snapshots = self._follow(study, devices)
 
     @property
@@ -136,7 +144,13 @@ class RunningSearch(Iterator[Snapshot]):
         self.close()
 
     def _follow(self, study: Study, devices: Sequence[Device]) -> Generator[Snapshot, None, None]:
-        """The search and its later stages, one after the other."""
+        """The search and its later stages; what is to happen at the end of the study happens here, too."""
+        try:
+            yield from self._stages(study, devices)
+        finally:  # also where bugs have stopped it
+            announce(study, self._at_end)
+
+    def _stages(self, study: Study, devices: Sequence[Device]) -> Generator[Snapshot, None, None]:
         options = self._options
         stage: Study | None = study
         while stage is not None:

@@ -110,6 +110,7 @@ def test_a_search_is_followed_left_and_gone_on_with(
     monkeypatch.chdir(search.folder)
     monkeypatch.setenv("SEARCH_TOY_LOG", str(search.folder))
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("SEARCH_ON_END", "cat > ended.json")
     options = {"gpus": "none", "workers": 1, "runs": search.folder / "runs"}
     with api.start(STUDY, search.url, overrides=pauses(0.1, 4)[1::2], trials=2, **options) as running:
         for snapshot in running:
@@ -117,9 +118,11 @@ def test_a_search_is_followed_left_and_gone_on_with(
                 break
     assert snapshot.study == running.study.name == STUDY
     left = search.records()
+    assert not (search.folder / "ended.json").exists()
     assert left and not search.pids(), "the worker has left, its trial is there"
     last = list(api.start(STUDY, search.url, **options))[-1]
     assert last.budget.used_up and last.budget.complete == 2
+    assert "2 of 2 trials" in json.loads((search.folder / "ended.json").read_text())["text"]
     assert all(right(record) for record in search.finished(2))
     assert set(search.trained().values()) == {1}, "closing cost no epoch that was reported"
     assert os.getpid() not in {worker.pid for worker in last.workers}
