@@ -1,18 +1,22 @@
 """Are `search confirm` and `search ablate` right? Simulated races, searches, ablations with known truth.
 
-    python benchmarks/confirm_calibration.py --races 2000 --searches 200
+    python benchmarks/confirm_calibration.py --races 400 --searches 200
 
-A score of a race is a config, a seed's part that all configs share (standard deviation 0.003) and noise
-(0.005). Columns of the first table, by family: `called`, races in % in which any contender was called
-better or worse; `wrong`, those in which that was not so, or the other way round; `differences`, `means`:
-intervals in % that contain the truth; `trainings`: on average, as a share of those that all seeds would
-take. Shares have a 95 % interval (Wilson 1927). The line before it has the share of races between equals in
-which anything is called, of 300,000 that are drawn at once: rare events need many.
+Races come from `simulation/races.py`, which knows nothing of the tested code. Shares have a 95 % interval
+(Wilson 1927). Columns of the first table, by family: `called`, races in % in which any contender was called
+better or worse than the baseline or than another contender; `wrong`, those in which that was not so, or
+the other way round; `same`, contenders that were called the same; `differences`: intervals in % that
+contain the truth; `trainings`: on average, as a share of those that all seeds would take.
 
-The second table is about searches: by how much the best value was above its config's level on average, and
+The next table has calls of a small true gain (one contender, with `--calls` races per gain): how often it
+is called, the difference that was measured then and its interval, and both as they are when the call is
+allowed for. The next has contenders whose true difference is drawn from several distributions: how often
+those with a stated probability of being better are.
+
+The next table is about searches: by how much the best value was above its config's level on average, and
 what was predicted from the values alone, with the noise of a value known and with it taken 20 % too small.
 
-The third table has ablations of changes with known effects, most with one interaction: by family the
+The last table has ablations of changes with known effects, most with one interaction: by family the
 intervals in % that contain the truth, for changes alone, for the whole difference, for the interaction of
 every pair that was trained, and for what is left unexplained; ablations in % in which the interacting pair
 was trained; trainings.
@@ -21,48 +25,46 @@ was trained; trainings.
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from scipy.special import stdtr
 from simulation.percentages import percentage
+from simulation.races import NOISE, SHARED, RaceFamily
 
+from search.analysis.called_gain import gain_given_call
+from search.analysis.chances import chances
 from search.analysis.changes import combinations
 from search.analysis.effects import Effects
 from search.analysis.effects import next_round as next_ablation
-from search.analysis.paired_seeds import Blocks, Estimate, Floats, balanced_t, nominal_level
-from search.analysis.racing import decisions, next_round
+from search.analysis.looks import Floats, Looks
+from search.analysis.paired_race import PairedScores, contender_pairs, decisions, looks_of
+from search.analysis.paired_seeds import Estimate
+from search.analysis.racing import Decisions
 from search.analysis.winners_curse import expected_curse
 
-NOISE, SHARED = 0.005, 0.003
 FIRST, LAST = 3, 6
+MARGIN = 0.005  # the stock objective's
 
 
-@dataclass(frozen=True)
-class Family:
-    """Races of contenders that are so much better than the baseline.
-
-    Attributes:
-        spread: how many times as much each config varies as the baseline.
-    """
-
-    name: str
-    gains: tuple[float, ...]
-    spread: float = 1.0
-    last: int = LAST
-
-
+EQUAL = (0.0, 0.0, 0.0)
 FAMILIES = (
-    Family("1 equal", (0.0,)),
-    Family("3 equal", (0.0,) * 3),
-    Family("3 equal, 10 seeds", (0.0,) * 3, last=10),
-    Family("5 equal", (0.0,) * 5),
-    Family("3 equal, twice as noisy", (0.0,) * 3, spread=2.0),
-    Family("one 0.005 better", (0.005, 0.0, 0.0)),
-    Family("one 0.010 better", (0.010, 0.0, 0.0)),
-    Family("one 0.015 better", (0.015, 0.0, 0.0)),
-    Family("all 0.010 better", (0.010, 0.010, 0.010)),
-    Family("better and worse", (0.015, 0.005, -0.015)),
-    Family("3 equal, half as noisy", (0.0,) * 3, spread=0.5),
+    RaceFamily("1 equal", (0.0,)),
+    RaceFamily("3 equal", EQUAL),
+    RaceFamily("3 equal, correlation 0.5", EQUAL, 0.5),
+    RaceFamily("3 equal, correlation 0.8", EQUAL, 0.8),
+    RaceFamily("3 equal, one four times as noisy", EQUAL, spread=(1, 1, 1, 4)),
+    RaceFamily("3 equal, baseline half as noisy", EQUAL, spread=(1, 2, 2, 2)),
+    RaceFamily("3 equal, baseline twice as noisy", EQUAL, spread=(1, 0.5, 0.5, 0.5)),
+    RaceFamily("3 equal, heavy tails (t with 3)", EQUAL, tails=3),
+    RaceFamily("3 equal, 10 seeds", EQUAL, last=10),
+    RaceFamily("5 equal", (0.0,) * 5),
+    RaceFamily("one 0.005 better", (0.005, 0.0, 0.0)),
+    RaceFamily("one 0.010 better", (0.010, 0.0, 0.0)),
+    RaceFamily("one 0.010 better, 10 seeds", (0.010, 0.0, 0.0), last=10),
+    RaceFamily("one 0.015 better", (0.015, 0.0, 0.0)),
+    RaceFamily("one 0.020 better", (0.020, 0.0, 0.0)),
+    RaceFamily("all 0.010 better", (0.010, 0.010, 0.010)),
+    RaceFamily("better and worse", (0.015, 0.005, -0.015)),
 )
 
 
@@ -72,50 +74,116 @@ class Race:
 
     called: bool
     wrong: bool
+    same: Sequence[bool]
     differences: Sequence[bool]
-    means: Sequence[bool]
     trainings: int
 
 
-def race(family: Family, rng: np.random.Generator) -> Race:
-    """Seeds are drawn as the race asks for them."""
-    gains = np.array([0.0, *family.gains])
-    noise = NOISE * np.array([1.0, *[family.spread] * len(family.gains)])
-    full = 0.66 + gains[:, None] + SHARED * rng.standard_normal((1, family.last))
-    full = full + noise[:, None] * rng.standard_normal((len(gains), family.last))
-    seen = np.full((len(gains), 0), np.nan)
-    while cells := next_round(seen, FIRST, family.last):
-        seen = np.pad(seen, ((0, 0), (0, cells[-1][1] + 1 - seen.shape[1])), constant_values=np.nan)
-        for cell in cells:
-            seen[cell] = full[cell]
-    sides = [call.side if call else None for call in decisions(seen, FIRST, family.last)[1:]]
-    blocks = Blocks(seen)
-    configs = range(1, len(gains))
-    differences = [(blocks.difference(config, 0), gains[config]) for config in configs]
-    means = [(blocks.mean(config), 0.66 + gains[config]) for config in range(len(gains))]
+def run_race(family: RaceFamily, rng: np.random.Generator) -> tuple[Floats, Decisions, Looks]:
+    """The scores that a race sees, and what it decides: a config has no seeds after its decision."""
+    looks = looks_of(len(family.gains), FIRST, family.last, MARGIN)
+    seen = family.draw(rng)
+    decided = decisions(seen, looks)
+    ends = [made.seeds if made else family.last for made in decided[1:]]
+    for config, end in enumerate((max(ends), *ends)):
+        seen[config, end:] = np.nan
+    return seen, decided, looks
+
+
+def race(family: RaceFamily, rng: np.random.Generator) -> Race:
+    """What a race came to."""
+    seen, decided, looks = run_race(family, rng)
+    levels = (0.0, *family.gains)
+    calls = [(made.side, levels[config]) for config, made in enumerate(decided) if made]
+    for pair in contender_pairs(seen, looks, decided):
+        first, second = pair.configs
+        calls.append((pair.side or "futile", levels[first] - levels[second]))
+    told = [(side, gain) for side, gain in calls if side in ("higher", "lower")]
+    found = [(PairedScores(seen).difference(each, 0), levels[each]) for each in range(1, len(levels))]
     return Race(
-        called=any(sides),
-        wrong=any(
-            side is not None and (gain == 0 or (side == "higher") != (gain > 0))
-            for side, gain in zip(sides, family.gains, strict=True)
-        ),
-        differences=[found.low <= truth <= found.high for found, truth in differences if found],
-        means=[found.low <= truth <= found.high for found, truth in means if found],
+        called=bool(told),
+        wrong=any(gain == 0 or (side == "higher") != (gain > 0) for side, gain in told),
+        same=[bool(made and made.side == "same") for made in decided[1:]],
+        differences=[holds(estimate, truth) for estimate, truth in found],
         trainings=int(np.isfinite(seen).sum()),
     )
 
 
-def called_of_equals(contenders: int, rng: np.random.Generator, races: int = 300_000) -> float:
-    """The share of races of equal configs in which any look calls anything."""
-    nominal, called, part = nominal_level(contenders, FIRST, LAST), 0, 30_000
-    for _ in range(races // part):
-        scores = rng.standard_normal((part, contenders + 1, LAST))
-        lowest = np.ones(part)
-        for seeds in range(FIRST, LAST + 1):
-            t, freedom = balanced_t(scores[:, :, :seeds])
-            lowest = np.minimum(lowest, 2 * stdtr(freedom, -np.abs(t).max(axis=1)))
-        called += int((lowest <= nominal).sum())
-    return called / races
+def races(count: int) -> None:
+    print("| family | called | wrong | same | differences | trainings |")
+    print("|---|---|---|---|---|---|")
+    for row, family in enumerate(FAMILIES):
+        rng = np.random.default_rng(500 + row)
+        found = [race(family, rng) for _ in range(count)]
+        most = (len(family.gains) + 1) * family.last
+        print(
+            f"| {family.name} | {percentage([each.called for each in found])} "
+            f"| {percentage([each.wrong for each in found])} "
+            f"| {percentage([same for each in found for same in each.same])} "
+            f"| {percentage([held for each in found for held in each.differences])} "
+            f"| {np.mean([each.trainings for each in found]):.1f} of {most} |",
+            flush=True,
+        )
+
+
+# -- the size of a call, and the probability of being better -----------------------------------------
+
+
+def calls(count: int) -> None:
+    print("\n| true gain | called | measured | held | allowing for the call | held |")
+    print("|---|---|---|---|---|---|")
+    for row, gain in enumerate((0.003, 0.005, 0.010, 0.015, 0.020)):
+        rng, called = np.random.default_rng(3000 + row), []
+        for _ in range(count):
+            seen, decided, looks = run_race(RaceFamily("", (gain,)), rng)
+            if (made := decided[1]) and made.side in ("higher", "lower"):
+                pairs = PairedScores(seen)
+                allowed = gain_given_call(pairs.differences(1, 0), looks)
+                called.append((pairs.difference(1, 0), allowed))
+        plain, allowed_for = zip(*called, strict=True)
+        print(
+            f"| {gain:.3f} | {percentage([True] * len(called) + [False] * (count - len(called)))} "
+            f"| {np.mean([each.value for each in plain]):+.4f} "
+            f"| {percentage([holds(each, gain) for each in plain])} "
+            f"| {np.mean([each.value for each in allowed_for]):+.4f} "
+            f"| {percentage([holds(each, gain) for each in allowed_for])} |",
+            flush=True,
+        )
+
+
+TRUTHS: dict[str, Callable[[np.random.Generator], Floats]] = {
+    "normal, 0.003": lambda rng: rng.normal(0, 0.003, 3),
+    "normal, 0.010": lambda rng: rng.normal(0, 0.010, 3),
+    "normal around +0.004, 0.004": lambda rng: rng.normal(0.004, 0.004, 3),
+    "Laplace, 0.005": lambda rng: rng.laplace(0, 0.005, 3),
+    "all alike, 0.006": lambda rng: rng.normal(0, 0.006) + rng.normal(0, 0.001, 3),
+}
+BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)
+
+
+def probabilities(count: int) -> None:
+    """Of the contender that looks best: is it better as often as said?"""
+    print(
+        "\n| true differences |",
+        " | ".join(f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in pairwise(BINS)),
+        "|",
+    )
+    print("|---" * len(BINS) + "|")
+    for row, (name, truth) in enumerate(TRUTHS.items()):
+        rng = np.random.default_rng(4000 + row)
+        told: list[list[bool]] = [[] for _ in pairwise(BINS)]
+        for _ in range(count):
+            gains = truth(rng)
+            seen, _, _ = run_race(RaceFamily("", tuple(gains)), rng)
+            differences = [PairedScores(seen).differences(config, 0) for config in (1, 2, 3)]
+            best = int(np.argmax([each.mean() for each in differences]))
+            likely = chances(differences, 1, MARGIN)[best]
+            share = likely.better if likely else 0.0
+            for cell, (low, high) in zip(told, pairwise(BINS), strict=True):
+                if low <= share < high:
+                    cell.append(bool(gains[best] > 0))
+        shown = [percentage(cell) if len(cell) > 9 else "-" for cell in told]
+        print(f"| {name} | {' | '.join(shown)} |", flush=True)
 
 
 # -- the winner's curse ------------------------------------------------------------------------------
@@ -148,6 +216,22 @@ def searches(
         found[1, index] = expected_curse(values.tolist(), NOISE)
         found[2, index] = expected_curse(values.tolist(), 0.8 * NOISE)
     return found[0], found[1], found[2]
+
+
+def curses(count: int) -> None:
+    print("\n| search | trials | best above its level | predicted | noise 20 % too small |")
+    print("|---|---|---|---|---|")
+    for row, (name, levels) in enumerate(SEARCHES.items()):
+        for trials in (15, 60):
+            rng = np.random.default_rng(1000 + row)
+            truth, known, small = (
+                float(figures.mean()) for figures in searches(levels, trials, count, rng)
+            )
+            print(
+                f"| {name} | {trials} | {truth:.4f} | {known:.4f} ({known - truth:+.4f}) "
+                f"| {small:.4f} ({small - truth:+.4f}) |",
+                flush=True,
+            )
 
 
 # -- ablation ----------------------------------------------------------------------------------------
@@ -241,40 +325,19 @@ def ablations(count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--races", type=int, default=400)
+    parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--searches", type=int, default=50)
     parser.add_argument("--ablations", type=int, default=200)
     arguments = parser.parse_args()
-    rng = np.random.default_rng(77)
-    levels = (f"{100 * called_of_equals(count, rng):.2f} % with {count}" for count in (1, 3, 5))
-    print(f"races of equal contenders in which one is called: {', '.join(levels)}\n", flush=True)
-    print("| family | called | wrong | differences | means | trainings |")
-    print("|---|---|---|---|---|---|")
-    for row, family in enumerate(FAMILIES):
-        rng = np.random.default_rng(1 + row)  # not the stream that the level was simulated with
-        found = [race(family, rng) for _ in range(arguments.races)]
-        most = (len(family.gains) + 1) * family.last
-        print(
-            f"| {family.name} | {percentage([each.called for each in found])} "
-            f"| {percentage([each.wrong for each in found])} "
-            f"| {percentage([held for each in found for held in each.differences])} "
-            f"| {percentage([held for each in found for held in each.means])} "
-            f"| {np.mean([each.trainings for each in found]):.1f} of {most} |",
-            flush=True,
-        )
-    print("\n| search | trials | best above its level | predicted | noise 20 % too small |")
-    print("|---|---|---|---|---|")
-    for row, (name, levels) in enumerate(SEARCHES.items()):
-        for trials in (15, 60):
-            rng = np.random.default_rng(1000 + row)
-            truth, known, small = (
-                float(figures.mean()) for figures in searches(levels, trials, arguments.searches, rng)
-            )
-            print(
-                f"| {name} | {trials} | {truth:.4f} | {known:.4f} ({known - truth:+.4f}) "
-                f"| {small:.4f} ({small - truth:+.4f}) |",
-                flush=True,
-            )
-    ablations(arguments.ablations)
+    if arguments.races:
+        races(arguments.races)
+        probabilities(arguments.races)
+    if arguments.calls:
+        calls(arguments.calls)
+    if arguments.searches:
+        curses(arguments.searches)
+    if arguments.ablations:
+        ablations(arguments.ablations)
 
 
 if __name__ == "__main__":

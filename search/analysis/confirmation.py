@@ -1,19 +1,25 @@
 """What fresh seeds say about a search's best: the answer of `search confirm`. Pure: plan and scores in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
-from search.analysis.paired_seeds import Blocks, Estimate, interval, nominal_level
-from search.analysis.racing import REFERENCE, Results, RetrainingAnswer, decisions
+from search.analysis import paired_race, racing
+from search.analysis.called_gain import gain_given_call
+from search.analysis.chances import Chances, chances
+from search.analysis.looks import Looks
+from search.analysis.paired_race import PairedScores, contender_pairs, looks_of
+from search.analysis.paired_seeds import Blocks, Estimate, Floats, interval, nominal_level
+from search.analysis.racing import REFERENCE, Decisions, Results, RetrainingAnswer, Side
 from search.analysis.winners_curse import FEWEST, expected_curse
 from search.records import finite
 from search.scoring import Direction, sign_of
 from search.study.plan import Plan, PlannedConfig, Prediction
 
-Verdict = Literal["better", "worse", "not settled"]
+Verdict = Literal["better", "worse", "same", "not settled"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +29,10 @@ class ConfigResult:
     Attributes:
         seeds: how many it was trained with. mean: over them; None if too few to know how they vary.
         difference: less the baseline, on the same seeds. verdict: against it; None for the baseline.
-        settled_after: the seeds after which the verdict fell.
-        chance: that it is better than the baseline, given the differences alone; see `chance_of`.
+        settled_after: the seeds after which the verdict fell. futile_after: the seeds after which it got no
+            more, since they would hardly have settled it.
+        chances: that it is better than the baseline, and that the difference matters.
+        given_call: the difference, allowing for its having been called; None if it was not.
     """
 
     config: PlannedConfig
@@ -33,7 +41,9 @@ class ConfigResult:
     difference: Estimate | None
     verdict: Verdict | None
     settled_after: int | None
-    chance: float | None
+    futile_after: int | None
+    chances: Chances | None
+    given_call: Estimate | None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,7 +56,26 @@ class ConfigResult:
             "difference": interval(self.difference),
             "verdict": self.verdict,
             "settled_after": self.settled_after,
-            "chance": self.chance,
+            "chance": self.chances and self.chances.better,
+            "chances": self.chances and asdict(self.chances),
+            "given_call": interval(self.given_call),
+            "futile_after": self.futile_after,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContenderComparison:
+    """Two contenders on the same seeds: the first less the second; `verdict` is on the first."""
+
+    names: tuple[str, str]
+    difference: Estimate
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "contenders": list(self.names),
+            "difference": interval(self.difference),
+            "verdict": self.verdict,
         }
 
 
@@ -56,7 +85,8 @@ class Confirmation(RetrainingAnswer):
 
     Attributes:
         contenders: the best first, by their difference.
-        nominal: the level of a single look.
+        between: the contenders with each other; nothing in races of older versions.
+        levels: at which the looks are tested, the lowest and the highest.
         luckiest: the config with the search's best value. curse: by how much that value was above the mean
             of its fresh seeds; None if that is not known, or if they use other splits.
         expected: the curse predicted with the noise that fresh seeds have shown.
@@ -64,15 +94,17 @@ class Confirmation(RetrainingAnswer):
 
     baseline: ConfigResult
     contenders: Sequence[ConfigResult]
-    nominal: float
+    between: Sequence[ContenderComparison]
+    levels: tuple[float, float]
     luckiest: PlannedConfig
     curse: Estimate | None
     expected: float | None
 
     @property
     def winner(self) -> ConfigResult | None:
-        """The first of the contenders, once there is a difference."""
-        return next((row for row in self.contenders if row.difference is not None), None)
+        """The first of those that are better; if none is, of those with a difference; None at first."""
+        known = [row for row in self.contenders if row.difference is not None]
+        return next((row for row in known if row.verdict == "better"), next(iter(known), None))
 
     @property
     def settled(self) -> bool:
@@ -93,12 +125,15 @@ class Confirmation(RetrainingAnswer):
                 "split": self.plan.split,
                 "baseline": self.baseline.to_json(),
                 "contenders": [result.to_json() for result in self.contenders],
+                "between": [pair.to_json() for pair in self.between],
+                "errors": self.plan.errors,
+                "margin": self.plan.margin,
                 "winner": winner
                 and {
                     "name": winner.config.name,
                     "number": winner.config.number,
                     "verdict": winner.verdict,
-                    "chance": winner.chance,
+                    "chance": winner.chances and winner.chances.better,
                 },
                 "curse": {
                     "predicted": self.predicted and asdict(self.predicted),
@@ -114,14 +149,18 @@ def confirmation(
 ) -> Confirmation:
     """The answer in these results; `ended` if nothing more will be planned."""
     sign = sign_of(direction)
-    blocks = Blocks(results.scores)
-    baseline, *contenders = _config_results(plan, results, blocks, sign)
+    pooled = plan.errors == "pooled"
+    scores: Blocks | PairedScores = Blocks(results.scores) if pooled else PairedScores(results.scores)
+    # Only finished rounds: a decision stays what it was when it was made.
+    finished = results.scores[:, : results.rounds]
+    decided = rule_of(plan)(finished)
+    baseline, *contenders = _config_results(plan, results, scores, decided, sign)
     # A config without a value in the search cannot be its luckiest one.
     luckiest = max(
         (baseline, *contenders),
         key=lambda result: -np.inf if result.config.value is None else sign * result.config.value,
     )
-    values, noise = [sign * value for value in plan.values], blocks.noise
+    values, noise = [sign * value for value in plan.values], scores.noise
     return Confirmation(
         study=study,
         plan=plan,
@@ -130,11 +169,12 @@ def confirmation(
         contenders=sorted(
             contenders, key=lambda each: -sign * each.difference.value if each.difference else np.inf
         ),
+        between=[] if pooled else _between(plan, finished, decided, sign),
         planned=results.planned,
         open=results.running,
         lost=results.lost,
         ended=ended,
-        nominal=nominal_level(len(contenders), plan.first, plan.last),
+        levels=_levels(plan),
         noise=noise,
         luckiest=luckiest.config,
         curse=_curse(luckiest, sign) if plan.split is None else None,
@@ -142,40 +182,74 @@ def confirmation(
     )
 
 
-def _config_results(plan: Plan, results: Results, blocks: Blocks, sign: int) -> list[ConfigResult]:
+def rule_of(plan: Plan) -> Callable[[Floats], Decisions]:
+    """What decides the race, given the scores of its finished rounds."""
+    if plan.errors == "pooled":
+        return partial(racing.decisions, first=plan.first, last=plan.last)
+    return partial(paired_race.decisions, looks=_looks(plan))
+
+
+def _looks(plan: Plan) -> Looks:
+    return looks_of(len(plan.configs) - 1, plan.first, plan.last, plan.margin)
+
+
+def _levels(plan: Plan) -> tuple[float, float]:
+    if plan.errors == "pooled":
+        level = nominal_level(len(plan.configs) - 1, plan.first, plan.last)
+        return level, level
+    levels = _looks(plan).levels
+    return float(min(levels)), float(max(levels))
+
+
+def _config_results(
+    plan: Plan, results: Results, scores: Blocks | PairedScores, decided: Decisions, sign: int
+) -> list[ConfigResult]:
     """In the plan's order, the baseline first."""
     seeds = np.isfinite(results.scores).sum(axis=1)
-    # Only finished rounds: a decision stays what it was when it was made.
-    decided = decisions(results.scores[:, : results.rounds], plan.first, plan.last)
+    pairs = PairedScores(results.scores)
+    differences = [pairs.differences(index, REFERENCE) for index in range(len(plan.configs))]
+    probable = [None, *chances(differences[1:], sign, plan.margin)]
     rows = []
     for index, (config, decision) in enumerate(zip(plan.configs, decided, strict=True)):
         is_baseline = index == REFERENCE
-        gain = None if is_baseline else blocks.difference(index, REFERENCE)
-        verdict: Verdict | None = None if is_baseline else "not settled"
-        if decision is not None:
-            verdict = "better" if (decision.side == "higher") == (sign > 0) else "worse"
-        above = None if gain is None else gain.above if sign > 0 else 1 - gain.above
+        side = None if decision is None else decision.side
+        verdict = _verdict(side, sign)
+        called = plan.errors == "paired" and verdict in ("better", "worse")
         rows.append(
             ConfigResult(
                 config=config,
                 seeds=int(seeds[index]),
-                mean=blocks.mean(index),
-                difference=gain,
-                verdict=verdict,
-                settled_after=decision.seeds if decision else None,
-                chance=None if above is None else chance_of(above, len(plan.configs) - 1),
+                mean=scores.mean(index),
+                difference=None if is_baseline else scores.difference(index, REFERENCE),
+                verdict=None if is_baseline else verdict,
+                settled_after=decision.seeds if decision and side != "futile" else None,
+                futile_after=decision.seeds if decision and side == "futile" else None,
+                chances=probable[index],
+                given_call=gain_given_call(differences[index], _looks(plan)) if called else None,
             )
         )
     return rows
 
 
-def chance_of(above: float, contenders: int) -> float:
-    """The chance that a contender is better, if it may have been picked as the best of several.
+def _between(plan: Plan, finished: Floats, decided: Decisions, sign: int) -> list[ContenderComparison]:
+    pairs = contender_pairs(finished, _looks(plan), decided)
+    return [
+        ContenderComparison(
+            names=(plan.configs[pair.configs[0]].name, plan.configs[pair.configs[1]].name),
+            difference=pair.difference,
+            verdict=_verdict(pair.side, sign),
+        )
+        for pair in pairs
+    ]
 
-    `above` is the chance of one contender by itself: 1 less the one-sided p. It is raised to the power of
-    their number (Sidak 1967): among equal configs, the best of them reaches 95 % in 1 of 20 races.
-    """
-    return above**contenders
+
+def _verdict(side: Side | None, sign: int) -> Verdict:
+    """In the direction of better."""
+    if side == "same":
+        return "same"
+    if side in ("higher", "lower"):
+        return "better" if (side == "higher") == (sign > 0) else "worse"
+    return "not settled"
 
 
 def _curse(luckiest: ConfigResult, sign: int) -> Estimate | None:

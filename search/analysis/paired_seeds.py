@@ -80,7 +80,7 @@ class Blocks:
         within, freedom = self._within
         if not len(row) or freedom <= 0:
             return None
-        return _estimate(float(row.mean()), math.sqrt(within / len(row)), freedom, LEVEL)
+        return estimate(float(row.mean()), math.sqrt(within / len(row)), freedom, LEVEL)
 
     def contrast(self, weights: Sequence[float]) -> Estimate | None:
         """A weighted sum of configs whose weights sum to 0; None if the cells cannot estimate it."""
@@ -89,7 +89,7 @@ class Blocks:
         if self._freedom <= 0 or not np.allclose(self._estimable @ c, c, atol=1e-8):
             return None
         error = math.sqrt(max(0.0, float(c @ self._inverse @ c) * self._variance))
-        return _estimate(float(c @ self._coefficients), error, self._freedom, RACED)
+        return estimate(float(c @ self._coefficients), error, self._freedom, RACED)
 
     def difference(self, config: int, reference: int) -> Estimate | None:
         """`config` less `reference`."""
@@ -158,7 +158,8 @@ class Blocks:
         return variance, freedom / (1 + (len(rows) - 1) * correlation**2)
 
 
-def _estimate(value: float, error: float, freedom: float, level: float) -> Estimate:
+def estimate(value: float, error: float, freedom: float, level: float) -> Estimate:
+    """A figure with its standard error and the t interval of that level."""
     from scipy.special import stdtr, stdtrit  # only the worker that ends a round needs SciPy
 
     if error <= 1e-12 * max(1.0, abs(value)):  # an objective without randomness: every seed gives the same

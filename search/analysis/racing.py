@@ -5,7 +5,7 @@ undecided against it, until none is or `last` is reached. Decisions are made bet
 planned training has ended: they are a function of finished results, so every worker reaches the same ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,16 +18,24 @@ from search.study.plan import Plan
 
 REFERENCE = 0  # the config that all others are compared with
 
+Side = Literal["higher", "lower", "same", "futile"]
+"""What was decided: `same`: the two differ by less than the margin. `futile`: hardly any chance is left to
+settle it."""
+
 Cell = tuple[int, int]
 """A config and a block, which is one seed: what one slot trains."""
 
 
 @dataclass(frozen=True, slots=True)
 class RaceDecision:
-    """A config declared higher or lower than the reference, after so many seeds."""
+    """What was decided about a config and the reference, after so many seeds."""
 
-    side: Literal["higher", "lower"]
+    side: Side
     seeds: int
+
+
+Decisions = list[RaceDecision | None]
+"""By config; None where nothing is decided, as for the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +93,17 @@ class RetrainingAnswer:
         }
 
 
-def decisions(scores: Floats, first: int, last: int, level: float = 0.05) -> list[RaceDecision | None]:
-    """The decision on each config, made at the first look that allowed one; None if none did.
+def decisions(scores: Floats, first: int, last: int, level: float = 0.05) -> Decisions:
+    """The decisions where the noise is pooled over all configs: of ablations, and of older races.
+
+    Each is made at the first look that allowed one. Races have `search.analysis.paired_race` now.
 
     Args:
         scores: (configs, seeds), NaN where there is none; of finished rounds only.
         level: false-positive rate of the whole race: share of races of equal configs with any decision.
     """
     configs, seeds = scores.shape
-    made: list[RaceDecision | None] = [None] * configs
+    made: Decisions = [None] * configs
     nominal = nominal_level(configs - 1, first, last, level)
     for seen in range(first, seeds + 1):
         blocks = Blocks(scores[:, :seen])
@@ -104,10 +114,13 @@ def decisions(scores: Floats, first: int, last: int, level: float = 0.05) -> lis
     return made
 
 
-def next_round(scores: Floats, first: int, last: int, level: float = 0.05, sign: int = 1) -> list[Cell]:
+def next_round(
+    scores: Floats, first: int, last: int, decide: Callable[[Floats], Decisions], sign: int = 1
+) -> list[Cell]:
     """What to train next, the most promising first; nothing if all is settled or the seeds are used up.
 
     Args:
+        decide: the decision on each config, given the scores so far.
         sign: 1 where higher scores are better, else -1.
     """
     configs, seeds = scores.shape
@@ -116,7 +129,7 @@ def next_round(scores: Floats, first: int, last: int, level: float = 0.05, sign:
     if seeds >= last:
         return []
     means = sign * np.array([np.nanmean(row) if np.isfinite(row).any() else -np.inf for row in scores])
-    decided = decisions(scores, first, last, level)
+    decided = decide(scores)
     undecided = [config for config in range(1, configs) if decided[config] is None]
     undecided.sort(key=lambda config: -means[config])
     return [(config, seeds) for config in (REFERENCE, *undecided)] if undecided else []

@@ -67,6 +67,8 @@ class Vocabulary:
             four; empty where there is only one.
         score_column: column of `history.json` with the study's score.
         score_range: the lowest and the highest score there can be.
+        smallest_difference: in that score, the smallest difference that matters to people, above 0; None:
+            the objective cannot say.
         train_score_column: column with the same score on the training data.
         score_words: what it is called.
         image_words: what `score_test` and `EpochResult.images` give of each image, if that is not the same.
@@ -99,6 +101,7 @@ class Vocabulary:
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     score_column: str = "val_f_score"
     score_range: tuple[float, float] = (-math.inf, math.inf)
+    smallest_difference: float | None = None
     train_score_column: str = "train_f_score"
     score_words: str = "val F"
     image_words: str = ""

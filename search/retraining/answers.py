@@ -5,13 +5,25 @@ from collections.abc import Iterator, Sequence
 from search import formatting
 from search.analysis.ablation import Ablation, Effect
 from search.analysis.confirmation import ConfigResult, Confirmation
+from search.analysis.looks import FUTILE
 from search.analysis.paired_seeds import Estimate
 from search.render.document import Block, Cell, Headline, Marked, Paragraph, Status, Table, code, literal
 from search.retraining.image_blocks import image_blocks
+from search.scoring import sign_of
 from search.study.plan import Prediction
 
 TOO_FEW = "too few trainings have ended"
 STAYS_OPEN = "What is not settled stays open: the seeds or trainings that were allowed are used up."
+OLDER = (
+    "An older version began this race, so its noise is pooled over all configs. That calls too often where "
+    "the contenders are alike, or where one of them varies more than the others."
+)
+BETWEEN: dict[str, str] = {
+    "better": "{first} is better",
+    "worse": "{first} is worse",
+    "same": "the same",
+    "not settled": "not told apart",
+}
 EFFECTS: dict[str, Status] = {"helps": "good", "hurts": "bad", "small": "quiet", "not settled": "open"}
 
 
@@ -25,6 +37,8 @@ def confirmation_blocks(answer: Confirmation) -> list[Block]:
     return [
         headline(answer),
         Table(head, rows, numeric=7),
+        *map(Paragraph, (*_size(answer), *_probable(answer))),
+        *_between(answer),
         *map(Paragraph, _race(answer)),
         *([] if answer.plan.split else image_blocks(answer.over_images)),
         *map(Paragraph, _luck(answer)),
@@ -34,16 +48,18 @@ def confirmation_blocks(answer: Confirmation) -> list[Block]:
 def headline(answer: Confirmation) -> Headline:
     """Who is better on fresh seeds, in one sentence."""
     best, baseline = answer.winner, literal(answer.baseline.config.name)
-    if best is None or best.difference is None or best.chance is None:
+    if best is None or best.difference is None or best.chances is None:
         return Headline("Not settled on fresh seeds", "open", TOO_FEW)
     name, seeds = literal(best.config.name), min(best.seeds, answer.baseline.seeds)
-    chance = f"{100 * best.chance:.1f} %" if best.chance < 0.999 else "over 99.9 %"
-    detail = f"{_estimate(best.difference)}, chance {chance}"
+    detail = f"{_estimate(best.difference)}; probability of being better {_percent(best.chances.better)}"
     if best.verdict == "better":
         return Headline(f"On {seeds} fresh seeds {name} is better than {baseline}", "good", detail)
     if all(result.verdict == "worse" for result in answer.contenders):
         text = f"On fresh seeds {baseline} is better than every contender"
         return Headline(text, "good", f"the best of them, {name}, is {_estimate(best.difference)} from it")
+    if best.verdict == "same":
+        text = f"On {seeds} fresh seeds {name} and {baseline} are practically the same"
+        return Headline(text, "plain", f"they differ by less than {_margin(answer)}; {detail}")
     yet = "" if answer.ended else "yet "
     text = f"On {seeds} fresh seeds it is not {yet}settled whether {name} is better than {baseline}"
     return Headline(text, "open", detail)
@@ -75,8 +91,56 @@ def _verdict(result: ConfigResult) -> Marked:
         return Marked("baseline", "quiet")
     if result.settled_after is None:
         return Marked("not settled", "open")
-    status: Status = "good" if result.verdict == "better" else "bad"
+    status: Status = "bad"
+    if result.verdict != "worse":
+        status = "good" if result.verdict == "better" else "quiet"
     return Marked(f"{result.verdict} after {result.settled_after}", status)
+
+
+def _size(answer: Confirmation) -> Iterator[str]:
+    """How large the gain is that was called."""
+    best = answer.winner
+    if best is None or best.verdict != "better" or best.difference is None or best.given_call is None:
+        return
+    sign = sign_of(answer.direction)
+    over = sign * (best.difference.value - best.given_call.value)
+    yield (
+        "A gain that is called is read too large on average, since one that looks small is not called. "
+        f"Allowing for that, {literal(best.config.name)} differs by {_estimate(best.given_call)}: "
+        f"{over:.4f} less than measured."
+    )
+
+
+def _probable(answer: Confirmation) -> Iterator[str]:
+    """The posterior of the best contender, with its prior."""
+    best = answer.winner
+    if best is None or best.chances is None:
+        return
+    likely, baseline = best.chances, literal(answer.baseline.config.name)
+    sizes = ""
+    if likely.matters is not None and likely.same is not None:
+        margin = _margin(answer)
+        sizes = (
+            f", that it is by {margin} or more {_percent(likely.matters)}, that the two differ by less "
+            f"{_percent(likely.same)}"
+        )
+    yield (
+        f"Probability that {literal(best.config.name)} is better than {baseline}: "
+        f"{_percent(likely.better)}{sizes}. Prior: differences from the baseline are normal around 0, as "
+        "wide as the contenders together show them to be."
+    )
+
+
+def _between(answer: Confirmation) -> Iterator[Block]:
+    """The contenders with each other."""
+    if not answer.between:
+        return
+    rows: list[Sequence[Cell]] = [
+        [f"{first} less {second}", *_cells(pair.difference, "+"), BETWEEN[pair.verdict].format(first=first)]
+        for pair in answer.between
+        for first, second in [map(literal, pair.names)]
+    ]
+    yield Table(["contenders", "difference", "95 % interval", ""], rows, numeric=3)
 
 
 def _race(answer: Confirmation) -> Iterator[str]:
@@ -89,11 +153,26 @@ def _race(answer: Confirmation) -> Iterator[str]:
     looks = f"every look, after {plan.first} to {plan.last} seeds,"
     if plan.first == plan.last:
         looks = f"the one look, after {plan.last} seeds,"
+    low, high = (f"{100 * level:.2g}" for level in answer.levels)
     yield (
         f"False-positive rate of the whole race: at most 5 %. To keep to it, {looks} is tested at "
-        f"{100 * answer.nominal:.2g} %."
+        f"{low if low == high else f'{low} to {high}'} %."
     )
-    if answer.ended and not answer.settled:
+    if plan.errors == "pooled":
+        yield OLDER
+    if "same" in [row.verdict for row in answer.contenders] + [pair.verdict for pair in answer.between]:
+        yield (
+            f"The same: closer than {_margin(answer)}. A contender that differs by that much or more is "
+            "called the same in at most 5 % of races."
+        )
+    if futile := [literal(row.config.name) for row in answer.contenders if row.futile_after]:
+        yield (
+            f"No more seeds for {', '.join(futile)}: the chance that those left would have settled it was "
+            f"below {100 * FUTILE:.0f} %. search confirm --plan says how many would."
+        )
+    if answer.ended and any(
+        row.verdict == "not settled" and not row.futile_after for row in answer.contenders
+    ):
         yield STAYS_OPEN
     if constants := plan.asked.get("set"):
         yield f"All were trained with {code(constants)}; the search was not."
@@ -169,6 +248,17 @@ def _effect_sentences(answer: Ablation, a: str) -> Iterator[str]:
 def _trainings(answer: Confirmation | Ablation) -> str:
     ended = f"{answer.planned - answer.open} of {answer.planned} trainings on fresh seeds have ended"
     return f"{ended}, {answer.lost} of them without a score." if answer.lost else f"{ended}."
+
+
+def _margin(answer: Confirmation) -> str:
+    return formatting.score(answer.plan.margin)
+
+
+def _percent(chance: float) -> str:
+    """Never certain."""
+    if 0.001 < chance < 0.999:
+        return f"{100 * chance:.1f} %"
+    return "over 99.9 %" if chance > 0.5 else "under 0.1 %"
 
 
 def _estimate(estimate: Estimate) -> str:

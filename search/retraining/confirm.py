@@ -14,7 +14,13 @@ from search.analysis import winners_curse
 from search.analysis.confirmation import Confirmation, confirmation
 from search.errors import SpaceError, UserError
 from search.loading import configure, load_objective
-from search.retraining.contenders import config_named, default_baseline, ranked, split_parameter
+from search.retraining.contenders import (
+    config_named,
+    default_baseline,
+    margin_of,
+    ranked,
+    split_parameter,
+)
 from search.retraining.over_images import over_images
 from search.retraining.study import check_searches, prepare, standing
 from search.spec.spec import Spec
@@ -34,6 +40,7 @@ class ConfirmRequest:
         name: of the retraining study. top: number of contenders. against: the baseline.
         seeds: per config, at most. trials: trainings over all configs, at most.
         splits: whether every seed draws a train/val split of its own.
+        margin: the largest difference that does not matter, above 0.
         overrides: `NAME=VALUE` of constants that are replaced, such as a larger image size.
     """
 
@@ -43,6 +50,7 @@ class ConfirmRequest:
     seeds: int | None = None
     trials: int | None = None
     splits: bool | None = None
+    margin: float | None = None
     overrides: Sequence[str] = ()
 
     @property
@@ -53,6 +61,7 @@ class ConfirmRequest:
             "against": self.against,
             "seeds": self.seeds,
             "splits": self.splits,
+            "margin": self.margin,
             "set": " ".join(sorted(self.overrides)) or None,
         }
         return {flag: value for flag, value in flags.items() if value is not None}
@@ -113,6 +122,7 @@ def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:
         notes.append("the search has not ended: its current best are the contenders, and stay so")
     settings = study.spec.study
     seeds = request.seeds or SEEDS
+    margin = margin_of(study.spec) if request.margin is None else request.margin
     plan = Plan(
         kind="confirm",
         of=study.name,
@@ -127,10 +137,13 @@ def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:
             "against": request.against,
             "seeds": seeds,
             "splits": bool(request.splits),
+            "margin": margin,
             "set": request.rule.get("set"),
         },
         predicted=winners_curse.predict(records, settings.smooth, settings.direction),
         values=winners_curse.values_of(records),
+        errors="paired",
+        margin=margin,
     )
     if request.overrides:  # the search's values are of other constants: no curse can be seen in them
         configs = [replace(config, value=None) for config in plan.configs]

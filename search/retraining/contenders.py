@@ -6,8 +6,10 @@ from typing import Any
 
 from search.document.node import show
 from search.errors import UserError, no_trial, none_complete
+from search.loading import vocabulary_of
 from search.records import Record, candidates
 from search.spec.known import same_name
+from search.spec.spec import Spec
 from search.study.plan import PlannedConfig
 from search.study.study import Study
 
@@ -64,6 +66,11 @@ def default_baseline(study: Study, records: Sequence[Record]) -> PlannedConfig:
     if not any(record.state == "complete" for record in known):
         raise UserError("--against: no known config has completed; name a trial's number or a known config")
     return ranked(study, known)[0]
+
+
+def margin_of(spec: Spec) -> float | None:
+    """The largest difference that does not matter, as the objective has it for the study's score."""
+    return vocabulary_of(spec.objective, spec.study.score).smallest_difference
 
 
 def split_parameter(constants: Mapping[str, Any]) -> str:

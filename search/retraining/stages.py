@@ -20,6 +20,7 @@ from search.analysis.promotion import Group, PromotedConfig, Promotion, promotio
 from search.errors import SearchError
 from search.records import Record, finite
 from search.retraining import study as retraining
+from search.retraining.contenders import margin_of
 from search.scoring import sign_of
 from search.spec.known import KnownConfig
 from search.spec.stages import SearchStage
@@ -263,6 +264,8 @@ def _race(
         asked={"top": len(contenders), "against": None, "seeds": seeds, "splits": False},
         stage=index,
         groups=("known" if known else "kept",) + ("kept",) * len(contenders),
+        errors="paired",
+        margin=margin_of(search.spec),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from search.analysis import effects, racing
+from search.analysis.confirmation import rule_of
 from search.analysis.racing import Cell, Results
 from search.errors import StudyError, UserError
 from search.loading import configure, constraints_of, describe, load_objective
@@ -203,7 +204,7 @@ def next_cells(plan: Plan, results: Results, direction: Direction) -> list[Cell]
     if plan.kind == "stage":
         return [] if results.planned else [(config, 0) for config in range(len(plan.configs))]
     if plan.kind == "confirm":
-        cells = racing.next_round(results.scores, plan.first, plan.last, sign=sign_of(direction))
+        cells = racing.next_round(results.scores, plan.first, plan.last, rule_of(plan), sign_of(direction))
     else:
         combinations = [config.changes for config in plan.configs]
         cells = effects.next_round(results.scores, combinations, plan.opening, plan.first, plan.last)

@@ -92,6 +92,9 @@ class Plan:
         stage: which stage of the search it is, counted from 0, which is the search; None: it is none.
         groups: in a stage, why each config is in it: `kept`, `known` or `control`.
         left: in a stage, of how many configs the controls were drawn.
+        errors: what a race takes its noise from: each comparison's own differences (`paired`), or all
+            configs together (`pooled`), as races of older versions do, which keep to their rule.
+        margin: the largest difference that does not matter in a race; None: none was stated.
     """
 
     kind: Kind
@@ -110,6 +113,8 @@ class Plan:
     groups: Sequence[str] = ()
     left: int = 0
     draw: str | None = None
+    errors: Literal["paired", "pooled"] = "pooled"
+    margin: float | None = None
 
     @property
     def opening(self) -> int:

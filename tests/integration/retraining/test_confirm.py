@@ -119,7 +119,11 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     assert answer["winner"]["number"] in contenders and 0 <= answer["winner"]["chance"] <= 1
     shown = command(*CONFIRM, "--workers", "0").out
     # The seeds are drawn anew for every race, so either may turn out better.
-    assert ", chance " in shown or "is better than every contender" in shown
+    assert "; probability of being better " in shown or "is better than every contender" in shown
+    assert "Prior: differences from the baseline are normal around 0" in " ".join(shown.split())
+    (pair,) = answer["between"]
+    assert set(pair["contenders"]) == {row["name"] for row in contenders.values()}
+    assert answer["errors"] == "paired" and answer["margin"] == 0.005, "the toy has the stock vocabulary"
     assert f"trial {others[0]['number']}" in shown and "baseline" in shown
 
     assert command("status", "--json").json["budget"]["claimed"] == 5, "the search itself is as it was"
@@ -134,6 +138,14 @@ def test_plain_differences_are_settled_at_the_first_look(search: Search, command
     command("worker", "--study", "toy-confirm")
     answer = command(*CONFIRM, "--workers", "0", "--json").json
     assert answer["settled"] and answer["ended"] and answer["trials"]["planned"] == 4 * 3
+    plan = command(*CONFIRM, "--plan", "--smallest-gain", "0.001", "--json").json
+    assert plan["sources"] == ["toy-confirm"] and plan["noise"]["freedom"] == 3 * 2
+    assert plan["noise"]["low"] < plan["noise"]["value"] < plan["noise"]["high"] < 0.003
+    assert (
+        plan["seeds"]["low"] <= plan["seeds"]["needed"] and plan["trainings"] == 4 * plan["seeds"]["needed"]
+    )
+    shown = " ".join(command(*CONFIRM, "--plan", "--top", "1").out.split())
+    assert "A gain of 0.0050 over the baseline needs 3 seeds" in shown
     baseline = answer["baseline"]["value"]
     for row in answer["contenders"]:
         assert row["verdict"] == ("better" if row["value"] > baseline else "worse")
@@ -210,6 +222,9 @@ def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search
         (["--against", "nobody"], "--against: 'nobody' is neither a trial's number, nor best, nor a known"),
         (["--trials", "5"], "--trials: 5 is too few: 3 configs with 3 seeds need 9"),
         (["--splits"], "--splits: the objective has no constant called split_seed"),
+        (["--margin", "0"], "--margin: 0.0 is not above 0"),
+        (["--smallest-gain", "0.01"], "--smallest-gain: belongs to --plan; add it, or leave this out"),
+        (["--plan"], "--plan: no config of study 'toy' has been trained with two seeds"),
         (["--as", "toy"], "--as: study 'toy' searches; use another name"),
         (["--as", "-x"], "--as: '-x' is not a study's name"),
     ],

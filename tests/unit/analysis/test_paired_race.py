@@ -1,0 +1,171 @@
+"""The race of `search confirm` against SciPy, and against contenders whose truth is known."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from search.analysis import needed_seeds
+from search.analysis.called_gain import gain_given_call
+from search.analysis.chances import chances
+from search.analysis.looks import Looks
+from search.analysis.needed_seeds import noise_of, seed_plan
+from search.analysis.paired_race import PairedScores, contender_pairs, decisions, looks_of
+from search.analysis.racing import next_round
+
+
+def called(differences: np.ndarray, looks: Looks) -> np.ndarray:
+    """Side of each contender at the first look that calls it, of (races, contenders, seeds); 0 if none."""
+    found = np.zeros(differences.shape[:2])
+    for seen in range(looks.first, looks.last + 1):
+        t, p = stats.ttest_1samp(differences[..., :seen], 0, axis=-1)
+        now = (found == 0) & (p <= looks.levels[seen - looks.first])
+        found[now] = np.sign(t[now])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("alike", "spread"), [(0.0, 1.0), (0.5, 1.0), (0.8, 1.0), (0.0, 4.0)], ids=["0", "0.5", "0.8", "noisy"]
+)
+def test_equal_contenders_are_called_in_at_most_five_percent_of_races(alike: float, spread: float) -> None:
+    """However alike they are, and where one varies four times as much."""
+    rng = np.random.default_rng(11)
+    y = rng.standard_normal((3000, 4, 6))
+    y[:, 1:] = np.sqrt(alike) * rng.standard_normal((3000, 1, 6)) + np.sqrt(1 - alike) * y[:, 1:]
+    y[:, 3] *= spread
+    share = (called(y[:, 1:] - y[:, :1], looks_of(3, 3, 6, None)) != 0).any(axis=1).mean()
+    assert 0.01 < share < 0.05
+
+
+def test_a_decision_is_the_one_of_paired_t_tests() -> None:
+    rng = np.random.default_rng(2)
+    looks = looks_of(2, 3, 6, None)
+    seen = set()
+    for gain in (0.0, 0.02, -0.02, 0.03):
+        y = 0.66 + 0.005 * rng.standard_normal((3, 6)) + np.array([[0.0], [gain], [0.03]])
+        sides = called((y[1:] - y[0])[None], looks)[0]
+        for made, side in zip(decisions(y, looks)[1:], sides, strict=True):
+            assert made is not None and made.side in {1: ["higher"], -1: ["lower"], 0: ["futile"]}[side]
+            seen.add(made.side)
+    assert seen == {"higher", "lower", "futile"}
+
+
+def test_the_estimates_are_those_of_each_configs_own_scores() -> None:
+    y = np.array([[0.50, 0.52, 0.51, 0.53], [0.60, 0.70, 0.50, np.nan], [0.53, 0.55, 0.53, 0.56]])
+    scores = PairedScores(y)
+    ours, theirs = scores.difference(1, 0), stats.ttest_rel(y[1, :3], y[0, :3])
+    low, high = theirs.confidence_interval(0.96)
+    assert ours is not None
+    assert (ours.p, ours.low, ours.high) == pytest.approx((theirs.pvalue, low, high))
+    mean = scores.mean(2)
+    assert mean is not None
+    assert mean.high - mean.value == pytest.approx(stats.t.ppf(0.975, 3) * stats.sem(y[2]))
+    assert scores.noise == pytest.approx(np.sqrt((3 * y[0].var(ddof=1) + 0.02 + 3 * y[2].var(ddof=1)) / 8))
+    assert PairedScores(y[:, 3:]).difference(1, 0) is None and PairedScores(y[:, 3:]).mean(1) is None
+
+
+def test_closer_than_the_margin_is_the_same_and_a_hopeless_race_ends() -> None:
+    rng = np.random.default_rng(3)
+    noise = 0.001 * rng.standard_normal((2, 8))
+    made = decisions(noise, looks_of(1, 3, 8, 0.02))[1]
+    assert made is not None and made.side == "same" and made.seeds < 8
+    wide = decisions(noise, looks_of(1, 3, 8, None))[1]
+    assert wide is not None and wide.side == "futile", "without a margin nothing is the same"
+    looks = looks_of(1, 3, 6, 1.0)
+    differences = rng.standard_normal((4000, 6)) + 1.0
+    for seen in range(3, 7):
+        part = differences[:, :seen]
+        same = looks.outcomes(part.mean(axis=1), stats.sem(part, axis=1), seen - 1, seen) == 2
+        differences = differences[~same]
+    assert 1 - len(differences) / 4000 <= 0.06, "a contender just at the margin"
+
+
+def test_seeds_are_spent_on_what_is_open() -> None:
+    rng = np.random.default_rng(0)
+    y = 0.66 + 0.001 * rng.standard_normal((4, 3))
+    y[1] += 0.2
+    y[2] += [0.003, 0.011, 0.007]
+    y[3] -= 0.2
+    looks = looks_of(3, 3, 6, 0.001)
+    decide = partial(decisions, looks=looks)
+    assert next_round(y, 3, 6, decide) == [(0, 3), (2, 3)]
+    assert next_round(y[[0, 1, 3]], 3, 6, decide) == []
+
+
+def test_contenders_are_compared_once_one_of_them_is_called() -> None:
+    rng = np.random.default_rng(4)
+    y = 0.66 + 0.001 * rng.standard_normal((4, 6)) + np.array([[0.0], [0.1], [0.05], [0.0]])
+    looks = looks_of(3, 3, 6, 0.004)
+    found = {pair.configs: pair for pair in contender_pairs(y, looks, decisions(y, looks))}
+    assert {pair: each.side for pair, each in found.items()} == dict.fromkeys(
+        [(1, 2), (1, 3), (2, 3)], "higher"
+    )
+    assert found[1, 2].difference.value == pytest.approx((y[1] - y[2]).mean())
+    (uncalled,) = contender_pairs(y[:3], looks, [None] * 3)
+    assert uncalled.side is None, "its share of the error rate has not been freed"
+
+
+def test_the_probability_is_that_of_the_stated_prior() -> None:
+    """Two contenders against direct integration over the width and both differences."""
+    a, b = np.array([0.004, 0.009, 0.006]), np.array([0.001, -0.004, 0.002, 0.003])
+    noise = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+
+    def integral(d: np.ndarray, width: float, low: float) -> float:
+        gain = np.linspace(low, 0.2, 8001)
+        spread = ((d[:, None] - gain) ** 2).sum(axis=0) / ((d - d.mean()) ** 2).sum()
+        return integrate.simpson(spread ** (-len(d) / 2) * stats.norm.pdf(gain, 0, width), x=gain)
+
+    widths = noise * np.geomspace(0.1, 10, 25)
+    whole = np.array([[integral(d, width, -0.2) for width in widths] for d in (a, b)])
+    above = np.array([integral(a, width, 0.0) for width in widths])
+    expected = (above * whole[1]).sum() / (whole[0] * whole[1]).sum()
+    ours = chances([a, b], 1, None)[0]
+    assert ours is not None and ours.better == pytest.approx(expected, abs=0.005)
+
+
+def test_probabilities_of_differences_without_noise_and_of_too_few_seeds() -> None:
+    certain, alone = chances([np.full(3, 0.01), np.array([0.02])], 1, 0.005)
+    assert alone is None and certain is not None
+    assert (certain.better, certain.matters, certain.same) == (1.0, 1.0, 0.0)
+    worse = chances([np.array([0.010, 0.012, 0.011])], -1, 0.005)[0]
+    assert (
+        worse is not None and worse.better < 0.05 and worse.matters is not None and worse.same is not None
+    )
+    assert worse.matters + worse.same < 1
+
+
+def test_the_interval_of_a_small_gain_that_is_called_holds_it() -> None:
+    """A gain of 0.6 of the noise, which its plain interval holds less often."""
+    looks, gain = looks_of(1, 5, 5, None), 0.6
+    rng = np.random.default_rng(5)
+    differences = rng.standard_normal((300, 1, 5)) + gain
+    held, plain, values = [], [], []
+    for made, each in zip(called(differences, looks)[:, 0], differences[:, 0], strict=True):
+        if made > 0:
+            found = gain_given_call(each, looks)
+            held.append(found.low <= gain <= found.high)
+            values.append((each.mean(), found.value))
+            plain.append(stats.ttest_1samp(each, 0).confidence_interval(0.96).low <= gain)
+    assert len(held) > 40 and np.mean(held) >= 0.9 > np.mean(plain)
+    measured, allowed = np.mean(values, axis=0)
+    assert gain < allowed < measured, "an overestimate, less so when the call is allowed for"
+
+
+def test_seeds_needed_for_a_stated_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    shared = rng.standard_normal((1, 400))
+    y = 0.66 + 0.003 * shared + 0.005 * rng.standard_normal((3, 400))
+    noise = noise_of([y])
+    assert noise is not None and noise.freedom == 2 * 399
+    assert noise.low < 0.005 * np.sqrt(2) < noise.high
+    single = noise_of([np.array([[0.5, 0.6, np.nan, 0.7]])])
+    assert single is not None and single.value == pytest.approx(np.sqrt(2) * 0.1)
+    assert noise_of([np.array([[0.5, np.nan]])]) is None and noise_of([]) is None
+    plan = seed_plan(0.014, 1, 3, noise, 6, ["toy"])
+    assert plan.seeds is not None and plan.trainings == 2 * plan.seeds
+    looks = looks_of(1, 3, plan.seeds, None)
+    found = called(rng.standard_normal((3000, 1, plan.seeds)) + 0.014 / noise.value, looks) > 0
+    assert 0.78 < found.mean() < 0.95
+    monkeypatch.setattr(needed_seeds, "MOST", 5)
+    assert seed_plan(0.0001, 1, 3, noise, 3, []).seeds is None
