@@ -168,7 +168,8 @@ def _race(answer: Confirmation) -> Iterator[str]:
     if futile := [literal(row.config.name) for row in answer.contenders if row.futile_after]:
         yield (
             f"No more seeds for {', '.join(futile)}: the chance that those left would have settled it was "
-            f"below {100 * FUTILE:.0f} %. search confirm --plan says how many would."
+            f"below {100 * FUTILE:.0f} %. {code(f'search confirm --study {plan.of} --plan')} says how many "
+            "would."
         )
     if answer.ended and any(
         row.verdict == "not settled" and not row.futile_after for row in answer.contenders
