@@ -4,6 +4,7 @@ Imports are read, not run: what is imported inside a function counts like the re
 """
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -20,6 +21,7 @@ from search.cli.app import app
 from search.pruners.pruner import Pruner
 from search.pruners.registry import PRUNERS, build_pruner
 from search.samplers.registry import SAMPLERS, build_sampler
+from search.schema.document import schema_of
 from search.spec.spec import Spec, load_spec, stock_space
 
 ROOT = Path(__file__).parents[2]
@@ -382,6 +384,15 @@ def test_commands_in_the_documents_parse(line: str, monkeypatch: pytest.MonkeyPa
     command = group.commands[words[0]]
     with command.make_context(words[0], words[1:]) as context:
         assert context.params
+
+
+@pytest.mark.parametrize("document", ["space", "dataset"])
+def test_the_shipped_schema_is_what_the_command_prints(document: str) -> None:
+    schema = schema_of(document)
+    path = ROOT / "search" / "schema" / f"{document}.schema.json"
+    assert path.read_text() == json.dumps(schema, indent=1) + "\n", (
+        f"out of date; run: search schema {document} > {path.relative_to(ROOT)}"
+    )
 
 
 # -- documents -------------------------------------------------------------------------------------
