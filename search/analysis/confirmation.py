@@ -112,6 +112,18 @@ class Confirmation(RetrainingAnswer):
         return all(row.verdict != "not settled" for row in self.contenders)
 
     @property
+    def shared_offset(self) -> float | None:
+        """The baseline's value in the search less its mean over fresh seeds, in the direction of better.
+
+        The search's seed gave about as much to every config. None where the baseline is the luckiest one,
+        or either is not known.
+        """
+        value, mean = self.baseline.config.value, self.baseline.mean
+        if self.curse is None or value is None or mean is None or self.luckiest == self.baseline.config:
+            return None
+        return sign_of(self.direction) * (value - mean.value)
+
+    @property
     def predicted(self) -> Prediction | None:
         return self.plan.predicted
 
@@ -139,6 +151,7 @@ class Confirmation(RetrainingAnswer):
                     "predicted": self.predicted and asdict(self.predicted),
                     "expected": self.expected,
                     "measured": interval(self.curse),
+                    "shared": self.shared_offset,
                 },
             }
         )

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from search.analysis.winners_curse import FEWEST, deconvolved, values_of
+from search.analysis.winners_curse import FEWEST, deconvolved, spread_of_better_half, values_of
 from search.records import Record
 from search.scoring import Direction, sign_of
 
@@ -62,8 +62,7 @@ def expected_gain(
     values = sign * np.array(values_of(records))
     if baseline is None or len(values) < FEWEST:
         return None
-    median = np.median(values)
-    noise = math.sqrt(np.mean((values[values >= median] - median) ** 2))
+    noise = spread_of_better_half(values)
     if noise == 0:
         return None
     levels, posterior = deconvolved(values, noise)

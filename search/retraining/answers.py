@@ -67,11 +67,18 @@ def headline(answer: Confirmation) -> Headline:
 
 def predicted(prediction: Prediction) -> str:
     """The winner's curse as the search alone shows it, in sentences."""
+    interval = noise = ""
+    if prediction.low is not None and prediction.high is not None:
+        interval = f", 95 % interval {prediction.low:+z.4f} to {prediction.high:+z.4f}"
+    if prediction.most_noise is not None:
+        noise = f" to {formatting.score(prediction.most_noise)}"
+    seeds = prediction.seeds or 1
+    share = "share one seed" if seeds == 1 else f"take turns with {seeds} seeds"
     return (
-        f"Predicted from the curves of {prediction.trials} complete trials, whose values vary by "
-        f"{formatting.score(prediction.noise)}: the best value is {prediction.curse:.4f} better than its "
-        "config gives on average, because it was picked. If another seed changes more than the noise "
-        "between epochs shows, the true figure is larger."
+        f"Predicted from {prediction.trials} complete trials, whose values vary by "
+        f"{formatting.score(prediction.noise)}{noise} over seeds: the best value is {prediction.curse:.4f} "
+        f"better than its config gives on average, because it was picked{interval}. The trials {share}: "
+        "the interval allows for what that gives to all of them alike, which no choice can show."
     )
 
 
@@ -190,13 +197,16 @@ def _luck(answer: Confirmation) -> Iterator[str]:
             f"The search's value of {literal(answer.luckiest.name)} less its mean over fresh seeds: "
             f"{_estimate(curse)}{luck}."
         )
+        if (shared := answer.shared_offset) is not None:
+            yield (
+                f"Of {literal(answer.baseline.config.name)}, which was not picked for its value, it is "
+                f"{shared:+z.4f}: roughly what the search's seed gave to all. The rest, "
+                f"{curse.value - shared:+z.4f}, came from picking the best."
+            )
     if answer.predicted is not None:
         yield predicted(answer.predicted)
-    if answer.expected is not None:
-        yield (
-            f"Over seeds a value varies by {formatting.score(answer.noise)}; with that noise the "
-            f"prediction is {answer.expected:+z.4f}."
-        )
+    if answer.noise is not None:
+        yield f"Over fresh seeds a value varies by {formatting.score(answer.noise)}."
 
 
 # -- search ablate ---------------------------------------------------------------------------------

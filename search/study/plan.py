@@ -65,12 +65,18 @@ class Prediction:
 
     Attributes:
         curse: by how much the best trial's value is expected to exceed its config's mean.
-        noise: the assumed standard deviation of one value. trials: how many it was predicted from.
+        noise: the assumed standard deviation of one value, at least. most_noise: at most.
+        trials: how many it was predicted from. seeds: how many these took turns with.
+        low, high: its 95 % interval. The last four are None in plans of older versions.
     """
 
     curse: float
     noise: float
     trials: int
+    low: float | None = None
+    high: float | None = None
+    most_noise: float | None = None
+    seeds: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
