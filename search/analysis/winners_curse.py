@@ -129,7 +129,7 @@ def predict(records: Sequence[Record], smooth: int, direction: Direction) -> Pre
     levels = [level(curve, smooth, direction) for curve in curves if len(curve) >= smooth]
     errors = [each.error for each in levels if each is not None]
     noise = math.sqrt(math.fsum(error**2 for error in errors) / len(errors)) if errors else 0.0
-    if noise <= 0:
+    if noise <= 1e-9:  # one epoch is like the next: there is no luck to predict
         return None
     values = [sign_of(direction) * (record.value or 0.0) for record in complete]
     seeds = {record.seed for record in complete if record.seed is not None}

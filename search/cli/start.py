@@ -40,6 +40,12 @@ def start(
             "once for each.",
         ),
     ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Seeds that the trials take turns with (study.seeds); else one."
+        ),
+    ] = None,
     update: Annotated[
         bool,
         typer.Option(
@@ -76,7 +82,7 @@ def start(
             data=data,
             artifacts=artifacts or None,
             space=space,
-            overrides=[*(overrides or ()), *stages_override(stage or ())],
+            overrides=[*(overrides or ()), *stages_override(stage or ()), *seeds_override(seeds)],
             profile=profile,
             trials=trials,
             gpu_hours=gpu_hours,
@@ -117,3 +123,8 @@ def start(
 def stages_override(stages: Sequence[str]) -> list[str]:
     """The `--set` that --stage stands for; none without it."""
     return [f"study.stages=[{', '.join(stages)}]"] if stages else []
+
+
+def seeds_override(seeds: int | None) -> list[str]:
+    """The `--set` that --seeds stands for; none without it."""
+    return [] if seeds is None else [f"study.seeds={seeds}"]

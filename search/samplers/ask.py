@@ -68,7 +68,7 @@ def ask(
     spec = study.spec
     planned = study.planned(lease.slot)
     constants = {**spec.space.constants, **(planned.constants if planned else {})}
-    seed = planned.seed if planned else spec.study.sampler.seed
+    seed = planned.seed if planned else spec.study.seed_of(lease.slot)
     if stored := study.samples.of(lease.trial_id):
         params = {name: value for name, (value, _) in stored.items()}
         task = Task({**constants, **params}, study.samples.seed(lease.trial_id, seed))

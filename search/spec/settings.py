@@ -7,6 +7,7 @@ it, 0.1 s more.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -24,6 +25,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "study.stop.after": (1, MAX_TRIALS),
     "study.trials": (1, MAX_TRIALS),
     "study.smooth": (1, MAX_TRIALS),
+    "study.seeds": (1, 1000),
     "study.sampler.seed": (0, 2**32 - 1),
 }
 """The lowest and the highest value of whole numbers."""
@@ -79,6 +81,7 @@ class StudySettings:
         stop: what ends the search before its budget is used up; None: nothing.
         stages: of a search that goes on at other constants; none for a search of one stage.
         score: a name that the objective's vocabulary has; None for its default.
+        seeds: how many seeds the trials take turns with, 1 to 1000; 1: all train with the sampler's.
     """
 
     direction: Direction = "maximize"
@@ -90,6 +93,14 @@ class StudySettings:
     stages: tuple[SearchStage, ...] = ()
     score: str | None = None
     stop: StopRule | None = None
+    seeds: int = 1
+
+    def seed_of(self, slot: int) -> int:
+        """The seed (0 to 2**32 - 1) of the training in a slot of the budget; the first is the sampler's."""
+        turn = slot % self.seeds
+        if turn == 0:
+            return self.sampler.seed
+        return int.from_bytes(sha256(f"{self.sampler.seed} turn {turn}".encode()).digest()[:4])
 
     def to_document(self) -> dict[str, Any]:
         """As space.yaml writes it, with every default written out."""
@@ -103,6 +114,7 @@ class StudySettings:
             "pruner": {"kind": self.pruner.kind, **self.pruner.options},
             **({"stages": [stage.to_document() for stage in self.stages]} if self.stages else {}),
             **({"stop": self.stop.to_document()} if self.stop else {}),
+            **({"seeds": self.seeds} if self.seeds > 1 else {}),
         }
 
 
@@ -133,6 +145,7 @@ def read_study(node: Node) -> StudySettings:
         "pruner": lambda name, item: PrunerSettings(*_kind_and_options(name, item)),
         "stages": lambda _, item: read_stages(item),
         "stop": _stop,
+        "seeds": _integer,
     }
     entries = node.mapping("study", readers)
     return StudySettings(**{name: readers[name](f"study.{name}", item) for name, item in entries.items()})

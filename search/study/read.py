@@ -116,7 +116,7 @@ def _record(
         best_epoch=best_epoch,
         params=row.params,
         known=known,
-        seed=seeds[row.slot] if seeds else attributes.get("seed", study.spec.study.sampler.seed),
+        seed=seeds[row.slot] if seeds else attributes.get("seed", study.spec.study.seed_of(row.slot)),
         repeat_of=attributes.get("repeat_of"),
         epochs=row.epochs,
         curve=[curve.get(epoch) for epoch in range(1, max(curve) + 1)] if curve else [],

@@ -185,7 +185,7 @@ class Worker:
         lease, where = trial.lease, f"{self.device.label} of {self.leases.process.host}"
         log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
         planned = self._retry(partial(self.study.planned, lease.slot))
-        trial.seed = planned.seed if planned else self.study.spec.study.sampler.seed
+        trial.seed = planned.seed if planned else self.study.spec.study.seed_of(lease.slot)
         if planned:
             trial.retrains = planned.description
             log.info("%s", planned.description)

@@ -42,6 +42,11 @@ def start_command(data: ReportData, folder: Path) -> str:
     return f"search start --study {{name}} --space {document}{flag}".replace("{{name}}", "{name}")
 
 
+def _seeds(data: ReportData) -> str:
+    seed, count = data.best.record.seed, data.spec.study.seeds
+    return str(seed) if count == 1 else f"{count} in turn; of the best: {seed}"
+
+
 def _facts(data: ReportData) -> list[list[str]]:
     settings = data.spec.study
     versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
@@ -52,7 +57,7 @@ def _facts(data: ReportData) -> list[list[str]]:
         "profile": literal(data.snapshot.profile or "none"),
         "sampler": f"{literal(settings.sampler.kind)}, seed {settings.sampler.seed}",
         "pruner": literal(settings.pruner.kind),
-        "seed of every trial": str(data.best.record.seed),
+        "seed of every trial": _seeds(data),
         **{f"data: {literal(name)}": literal(value) for name, value in data.fingerprint.items()},
         **{f"this report: {name}": text for name, text in versions.items()},
     }

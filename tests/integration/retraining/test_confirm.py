@@ -117,6 +117,9 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     luck = luckiest["value"] - luckiest["mean"]["value"]
     assert answer["curse"]["measured"]["value"] == pytest.approx(luck)
     assert answer["curse"]["expected"] is None, "five trials tell nothing of their luck"
+    by_hand = answer["baseline"]
+    shared = None if luckiest is by_hand else by_hand["value"] - by_hand["mean"]["value"]
+    assert answer["curse"]["shared"] == (shared if shared is None else pytest.approx(shared))
     assert answer["winner"]["number"] in contenders and 0 <= answer["winner"]["chance"] <= 1
     shown = command(*CONFIRM, "--workers", "0").out
     # The seeds are drawn anew for every race, so either may turn out better.

@@ -82,6 +82,14 @@ def scripted(scores: list[float]) -> SimpleNamespace:
 # -- how trials end --------------------------------------------------------------------------------
 
 
+def test_trials_take_turns_with_as_many_seeds_as_the_study_says(search: Search, command: Any) -> None:
+    records = work(search, "study.seeds=3", trials=5)
+    seeds = [record.seed for record in records]
+    assert seeds[:2] == seeds[3:] and len(set(seeds)) == 3
+    refused = command("start", "--seeds", "2", "--workers", "0", code=2)
+    assert "study.seeds 3 (asked: 2)" in refused.err
+
+
 def test_a_complete_trial_has_its_curve_value_and_files(search: Search) -> None:
     (record,) = work(search)
     assert (record.state, record.reason, record.known) == ("complete", None, "by hand")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search.analysis.winners_curse import FEWEST, deconvolved, expected_curse, predict
+from search.analysis.winners_curse import FEWEST, deconvolved, expected_curse, predict, prediction
 from search.records import Record
 
 NOISE = 0.005
@@ -75,6 +75,26 @@ def record(number: int, curve: list[float], state: str = "complete") -> Record:
         attempts=1,
         seconds=1.0,
     )
+
+
+def test_the_interval_holds_although_all_trials_share_a_seed() -> None:
+    """Half of the noise is in the curves; benchmarks/luck_calibration.py has more."""
+    held = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        levels = 0.66 + NOISE * rng.normal(size=20)
+        values = levels + NOISE * rng.normal() + NOISE * rng.normal(size=20)
+        found = prediction(values.tolist(), NOISE / 2)
+        assert found.low is not None and found.high is not None and found.low < found.curse < found.high
+        held.append(found.low <= values.max() - levels[values.argmax()] <= found.high)
+    assert sum(held) >= 26
+
+
+def test_the_seeds_that_trials_take_turns_with_narrow_what_they_share() -> None:
+    values = (0.66 + NOISE * np.random.default_rng(0).normal(size=20)).tolist()
+    one, four = prediction(values, NOISE), prediction(values, NOISE, seeds=4)
+    assert one.curse == four.curse and (one.seeds, four.seeds) == (1, 4)
+    assert one.low is not None and four.low is not None and one.low < four.low
 
 
 def test_a_search_that_tells_too_little_has_no_prediction() -> None:
