@@ -185,8 +185,8 @@ WRONG = [
     (HEAD + "study: 3", "space.yaml:3:1: study: 3 is not a section; write names and values below it"),
     (
         HEAD + "study: {trails: 3}",
-        "space.yaml:3:9: study: 'trails' is not one of direction, pruner, sampler, score, seeds, smooth, stages, "
-        "stop, target, trials (did you mean 'trials'?)",
+        "space.yaml:3:9: study: 'trails' is not one of direction, pruner, sampler, score, seeds, smooth, "
+        "stages, stop, target, trials (did you mean 'trials'?)",
     ),
     (HEAD + "study: {trials: 0}", "space.yaml:3:9: study.trials: 0 is below 1"),
     (HEAD + "study: {trials: 2147483648}", "space.yaml:3:9: study.trials: 2147483648 is above 2147483647"),
