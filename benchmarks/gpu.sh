@@ -24,6 +24,13 @@ device=${DEVICE:-cuda}
 limit=${LIMIT:-570}
 smoke=${SMOKE:-}
 root=$(cd "$(dirname "$0")/.." && pwd)
+case $part in
+works | time | numbers | service) ;;
+*)
+    echo "gpu.sh: $part is no part; name works, time, numbers or service" >&2
+    exit 2
+    ;;
+esac
 mkdir -p "$out/$part"
 out=$(cd "$out" && pwd)/$part
 [ -n "$data" ] && data=$(cd "$data" && pwd)
@@ -95,10 +102,6 @@ service)
     measure kill 120 gpu_service kill --device "$device" ${smoke:+--size 64}
     measure neighbour 90 gpu_service neighbour --device "$device"
     measure assert 90 gpu_service assert --device "$device"
-    ;;
-*)
-    echo "gpu.sh: $part: works, time, numbers and service are the parts" >&2
-    exit 2
     ;;
 esac
 cat "$out"/summary.md
