@@ -25,6 +25,7 @@ are means of differences within a study.
 """
 
 import argparse
+import importlib.util
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,7 +33,8 @@ from functools import partial
 
 import numpy as np
 import optuna
-from simulation.learning_curves import FAMILIES
+from simulation.ftpfn import FAMILY as FTPFN
+from simulation.learning_curves import FAMILIES as MADE_HERE
 from simulation.pruners import PRUNERS
 from simulation.samplers import SAMPLERS
 from simulation.study import TRIALS, Outcomes, Study
@@ -40,6 +42,9 @@ from simulation.study import TRIALS, Outcomes, Study
 from search.analysis.pruning_audit import wilson
 
 OURS = "ours, no control group"
+TOLD = "Optuna median, told"
+
+FAMILIES = {**({FTPFN.name: FTPFN} if importlib.util.find_spec("ifbo") else {}), **MADE_HERE}
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,11 @@ STOCK = "Optuna median, from a third on"
 CELLS = tuple(
     cell
     for cell in (
-        *(Cell(family, pruner=pruner) for family in ("warm-up", "fitted") for pruner in PRUNERS),
+        *(
+            Cell(family, pruner=pruner)
+            for family in (FTPFN.name, "warm-up", "fitted")
+            for pruner in PRUNERS
+        ),
         *(Cell(family, workers=8) for family in ("warm-up", "fitted")),
         *(
             Cell("fitted", sampler, pruner)
@@ -70,10 +79,10 @@ CELLS = tuple(
             Cell(family, pruner=pruner)
             for family in FAMILIES
             if family.startswith("fitted, ")
-            for pruner in ("none", OURS, STOCK, "Ray ASHA, from a tenth on")
+            for pruner in ("none", OURS, TOLD, "i-Epoch, told", STOCK, "Ray ASHA, from a tenth on")
         ),
     )
-    if cell.pruner in PRUNERS
+    if cell.pruner in PRUNERS and cell.family in FAMILIES
 )
 
 
@@ -131,19 +140,28 @@ def main() -> None:
         description="Simulated studies: what a search finds and what it costs."
     )
     parser.add_argument("--studies", type=int, default=200, help="studies a row")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first study")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--pruners", nargs="+", choices=PRUNERS, default=list(PRUNERS))
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
+    parser.add_argument("--workers", nargs="+", type=int, choices=(1, 8), default=[1, 8])
     arguments = parser.parse_args()
     found: dict[Cell, list[Outcomes]] = {}
     print(HEAD)
     with ProcessPoolExecutor(arguments.processes) as pool:
         for cell in CELLS:
-            if cell.family not in arguments.families or cell.sampler not in arguments.samplers:
+            chosen = (
+                cell.family in arguments.families,
+                cell.sampler in arguments.samplers,
+                cell.pruner in arguments.pruners,
+                cell.workers in arguments.workers,
+            )
+            if not all(chosen):
                 continue
             for needed in (Cell(cell.family, pruner="none"), replace(cell, pruner=OURS, workers=1), cell):
                 if needed not in found:
-                    seeds = range(arguments.studies)
+                    seeds = range(arguments.first, arguments.first + arguments.studies)
                     found[needed] = list(pool.map(partial(run, needed), seeds, chunksize=5))
             plain = found[Cell(cell.family, pruner="none")]
             print(row(cell, found[cell], plain, found[replace(cell, pruner=OURS, workers=1)]), flush=True)

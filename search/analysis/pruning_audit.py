@@ -11,6 +11,7 @@ would have pruned but that ran on (`study.pruner.control`).
   not controls: better than half of what pruning kept. The rate is over the controls that ended, with the 95
   % interval of Wilson (1927). A control that diverged or ran out of memory has ended, and badly; one that
   failed because of a bug, or still runs, does not count.
+- **What was lost** is in `lost_to_pruning`.
 - **Rank correlation** is Spearman's, between the mean of the last `smooth` scores at an epoch and the final
   value, over the complete trials that got as far. Pruned trials have no final value and are missing: over
   all configs it is higher.
@@ -25,6 +26,7 @@ from statistics import NormalDist, fmean, median
 from typing import Any
 
 from search import formatting
+from search.analysis.lost_to_pruning import BetterPruned, better_pruned
 from search.analysis.ranks import spearman
 from search.records import Record, finite
 from search.scoring import Direction
@@ -78,6 +80,7 @@ class PruningAudit:
         false_kills: None without a control that ended, or without another complete trial.
         lead: how much better the best control is than the best other complete trial; negative if it is
             worse, None if one of the two does not exist.
+        better: None without a control that ended, or without another complete trial.
         decided_at: the median epoch of the verdicts; None without any.
         ranks: by epoch, including `decided_at` if enough trials got as far.
     """
@@ -90,6 +93,7 @@ class PruningAudit:
     control: EpochCost
     false_kills: Rate | None
     lead: float | None
+    better: BetterPruned | None
     decided_at: int | None
     ranks: Sequence[RankCorrelation]
 
@@ -124,6 +128,7 @@ def audit(records: Sequence[Record], direction: Direction, smooth: int) -> Pruni
         control=cost.of([(record, record.epochs - _verdict(record)) for record in controls]),
         false_kills=_false_kills(controls, complete, direction),
         lead=_lead(complete, direction),
+        better=better_pruned(controls, complete, len(pruned), direction),
         decided_at=decided_at,
         ranks=_ranks(complete, decided_at, smooth),
     )
@@ -143,6 +148,8 @@ def sentences(result: PruningAudit) -> list[str]:
         )
     if result.controls:
         parts.append(_of_controls(result))
+        if result.better and result.pruned:
+            parts.append(result.better.sentence(result.pruned))
     elif result.pruned:
         parts.append("no control ran on to its end, so what pruning lost is not known")
     at_verdicts = [rank for rank in result.ranks if rank.epoch == result.decided_at]

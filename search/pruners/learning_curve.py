@@ -46,6 +46,7 @@ class SmoothedCurve:
         recent: the last few scores of this cycle.
         means: the smoothed score by age from 1; NaN where all scores of its window are missing.
         counts: how many scores each mean is over.
+        best: the best mean over as many scores as a full one has; minus infinity before there is one.
     """
 
     def __init__(self, curve: Curve, smooth: int, grace: int) -> None:
@@ -54,6 +55,7 @@ class SmoothedCurve:
         self.recent: deque[float] = deque(maxlen=max(smooth, 4))  # 4: the noise needs third differences
         self.means = array("d")
         self.counts = array("l")
+        self.best = -math.inf
         self._smooth = smooth
         self._grace = grace
         self._restarts = iter(curve.restarts)
@@ -76,6 +78,8 @@ class SmoothedCurve:
             mean, count = self._mean()
             self.means.append(mean)
             self.counts.append(count)
+            if count >= self._smooth:
+                self.best = max(self.best, mean)
 
     def _begin_cycle(self, epochs_before: int) -> None:
         self.recent.clear()

@@ -14,8 +14,10 @@ none of 200 (docs/pruning.md):
   late is behind `constant` half-way; two or more of its own kind show what may still come.
 - A trial that is below, but less so than at half its age, runs on: it is catching up. Slow starters
   survive that way.
-- A trial above the median is ended, too, where the best is out of its reach: gaining as much from its age
-  on as any trial ever did would not be enough.
+- A trial above the median is ended, too, where the best is out of its reach: by what whole trials gained
+  from its age on, its chance is below one in 200. How many they are and how much they differ counts.
+- The trial with the best mean so far runs to its end, even if it has fallen since: only what is complete
+  can be chosen.
 
 `CurveTable` is fed score by score and knows neither Optuna nor the database.
 """
@@ -59,7 +61,7 @@ class MedianSettings:
     epochs: int | None = None
     patience: int = 2
     margin: float = 2.0
-    control: float = 0.1
+    control: float = 0.15
     smooth: int = 5
     seed: int = 0
     horizon: str | int | None = None
@@ -98,9 +100,14 @@ class MedianSettings:
 
 
 def in_control(seed: int, number: int, share: float) -> bool:
-    """Whether a trial is in the control group: the same on every worker and after every restart."""
-    digest = hashlib.sha256(f"control {seed} {number}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    """Whether a trial is in the control group: the same on every worker and after every restart.
+
+    A systematic sample from a random start. Each trial is in it with probability `share`, and of any n in a
+    row are `share` n, rounded down or up: small studies have controls, too.
+    """
+    digest = hashlib.sha256(f"control {seed}".encode()).digest()
+    start = int.from_bytes(digest[:8], "big") / 2**64
+    return math.floor(start + (number + 1) * share) > math.floor(start + number * share)
 
 
 @dataclass(slots=True)
@@ -172,8 +179,9 @@ class CurveTable:
 
     def _judge(self, curve: SmoothedCurve) -> Decision:
         epoch, thresholds = curve.epoch, self.thresholds
-        # After its last epoch a trial has nothing left to save.
-        may_end = epoch >= curve.may_end_from and epoch != curve.curve.horizon
+        # After its last epoch a trial has nothing left to save. The best so far counts once it is complete.
+        leads = thresholds.has_best(curve)
+        may_end = epoch >= curve.may_end_from and epoch != curve.curve.horizon and not leads
         peers = thresholds.compare_with_peers(curve, curve.age)
         best = thresholds.compare_with_best(curve, curve.age)
         text = "nothing to compare with yet"
@@ -183,7 +191,13 @@ class CurveTable:
             catching_up = times > 0 and thresholds.is_catching_up(curve, peers)
             if may_end and times == self.settings.patience and not catching_up:
                 return self._decision(epoch, text, peers, prune=True)
-            text += ", but catching up" if catching_up else ""
+            text += (
+                ", but catching up"
+                if catching_up
+                else ", but has the best mean so far"
+                if leads and times
+                else ""
+            )
         if (
             may_end
             and best
@@ -234,6 +248,6 @@ class CurveTable:
     def _out_of_reach(self, comparison: ReachComparison) -> str:
         value, best = (f"{self._sign * number:.4g}" for number in (comparison.value, comparison.best))
         return (
-            f"the best, {best}, is out of reach for {value}: from here no trial gained more than "
-            f"{comparison.gain:.2g}, of {comparison.peers} that went on, margin {comparison.margin:.2g}"
+            f"the best, {best}, is out of reach for {value}: from here {comparison.peers} trials gained "
+            f"{comparison.gain:.2g} on average, margin {comparison.margin:.2g}"
         )

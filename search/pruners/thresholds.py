@@ -10,10 +10,14 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.pruners.learning_curve import SmoothedCurve
+
+Floats = NDArray[np.float64]
 
 CATCHING_UP = 0.9
 """A trial is catching up when it is behind by less than this share of what it was at half its age."""
@@ -21,17 +25,11 @@ CATCHING_UP = 0.9
 PEERS_OF_KIND = 2
 """How many others of its kind must have reached an age before a trial is ended at it."""
 
-REACH_FROM = 0.2
-"""The share of its epochs after which a trial may be ended because the best is out of reach."""
+REACH_CHANCE = 0.005
+"""A trial whose chance of reaching the best is below this may be ended."""
 
-REACH_LOOKAHEAD = 1.5
-"""The multiple of a trial's age that others must have reached, to show what it may still gain."""
-
-REACH_MARGIN = 3.0
-"""How far out of reach the best must be, in standard deviations of the trial's mean."""
-
-REACH_GAIN = 1.1
-"""A trial may still gain this many times as much as any other trial did."""
+WHOLE_TRIALS = 8
+"""How many trials must have run to their end before anything is said about what another may still gain."""
 
 _ENOUGH_DIFFERENCES = 10_000
 """Third differences that the noise is measured from: right to about 2 %, and more would only cost time."""
@@ -63,7 +61,12 @@ class PeerComparison:
 
 @dataclass(frozen=True, slots=True)
 class ReachComparison:
-    """A trial's mean beside the best mean of all, and the most that any trial gained from that age on."""
+    """A trial's mean beside the best of all, and what whole trials gained from that age to their best mean.
+
+    Attributes:
+        gain: the mean gain. margin: how much more it may be, with all but `REACH_CHANCE` of certainty.
+        peers: the number of whole trials.
+    """
 
     value: float
     best: float
@@ -73,7 +76,7 @@ class ReachComparison:
 
     @property
     def bar(self) -> float:
-        return self.best - REACH_GAIN * self.gain
+        return self.best - self.gain
 
     @property
     def below(self) -> bool:
@@ -94,7 +97,7 @@ class Thresholds:
         self._margin = margin
         self._smooth = smooth
         self._means: defaultdict[tuple[int, Hashable], array[float]] = defaultdict(lambda: array("d"))
-        self._gains = np.zeros(64)  # by age - 1: the most that any trial gained from there on
+        self._gains = np.zeros((3, 0))  # of whole trials, by age - 1: number, sum, sum of squares
         self._best = -math.inf
         self._differences = array("d")  # third differences of scores, sorted
 
@@ -105,12 +108,20 @@ class Thresholds:
             return
         for kind in {None, curve.curve.kind}:
             insort(self._means[age, kind], mean)
-        if curve.counts[-1] >= self._smooth:
-            self._best = max(self._best, mean)
-        if age > len(self._gains):
-            self._gains = np.concatenate([self._gains, np.zeros(age)])
-        gains = self._gains[:age]
-        np.fmax(gains, mean - np.frombuffer(curve.means), out=gains)
+        self._best = max(self._best, curve.best)
+        if curve.epoch == curve.curve.horizon:
+            self._add_gains(curve.best - np.frombuffer(curve.means))
+
+    def _add_gains(self, gains: Floats) -> None:
+        """Take in what a whole trial gained from each age to its best mean; NaN where it had no mean."""
+        if (missing := len(gains) - self._gains.shape[1]) > 0:
+            self._gains = np.pad(self._gains, ((0, 0), (0, missing)))
+        known = np.isfinite(gains)
+        self._gains[:, : len(gains)] += [known, np.where(known, gains, 0), np.where(known, gains**2, 0)]
+
+    def has_best(self, curve: SmoothedCurve) -> bool:
+        """Whether no trial has a better mean than the best of this one."""
+        return -math.inf < curve.best >= self._best
 
     def measure_noise(self, recent: Sequence[float]) -> None:
         """Take in the last of the `recent` scores of a trial."""
@@ -149,17 +160,28 @@ class Thresholds:
         return then is not None and now.behind < CATCHING_UP * then.behind
 
     def compare_with_best(self, curve: SmoothedCurve, age: int) -> ReachComparison | None:
-        """None early on, and where too few others are much older than that age."""
-        horizon, delay = curve.curve.horizon, curve.curve.delay
-        if horizon is None or age < 1 or age + delay < REACH_FROM * horizon:
+        """None for the trial that has the best mean itself, and before enough trials ran to their end.
+
+        The margin is that of a normal distribution's next value, known from `peers` others (Student's t):
+        the more they differ and the fewer they are, the larger.
+        """
+        if not 1 <= age <= self._gains.shape[1] or self.has_best(curve):
             return None
         value = curve.means[age - 1]
-        older = min(math.ceil(REACH_LOOKAHEAD * age), horizon - delay)
-        peers = len(self._means[older, None])
-        if math.isnan(value) or peers < self._min_peers:
+        count, total, squares = self._gains[:, age - 1].tolist()
+        if math.isnan(value) or count < WHOLE_TRIALS:
             return None
-        margin = REACH_MARGIN * self.noise() / math.sqrt(curve.counts[age - 1])
-        return ReachComparison(value, self._best, float(self._gains[age - 1]), peers, margin)
+        variance = max(0.0, squares - total**2 / count) / (count - 1)
+        margin = _quantile(int(count) - 1) * math.sqrt(variance * (1 + 1 / count))
+        return ReachComparison(value, self._best, total / count, int(count), margin)
+
+
+@cache
+def _quantile(degrees: int) -> float:
+    """Above it is `REACH_CHANCE` of Student's t distribution."""
+    from scipy.special import stdtrit  # slow to import; a study's first trials do not need it
+
+    return float(stdtrit(degrees, 1 - REACH_CHANCE))
 
 
 def _median_of_others(values: Sequence[float], own: float) -> tuple[float, int]:

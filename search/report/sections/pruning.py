@@ -23,7 +23,8 @@ def pruning(data: ReportData, folder: Path) -> ReportSection:
     definitions = (
         "Controls are trials that the rule would have pruned but that ran on, to show what pruning costs. "
         "A false kill is a control that ended better than the median of the other complete trials; its "
-        "interval is Wilson's. What a pruned trial itself would have reached is not known. The rank "
-        "correlations are of complete trials only; over all configs they are higher."
+        "interval is Wilson's. How many pruned trials would have been better than the best is scaled up "
+        "from the controls, with an exact bound. What a pruned trial itself would have reached is not "
+        "known. The rank correlations are of complete trials only; over all configs they are higher."
     )
     return ReportSection(TITLE, [*blocks, Paragraph(definitions)])

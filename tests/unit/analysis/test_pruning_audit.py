@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from snapshots import RECORD, words
 
+from search.analysis.lost_to_pruning import largest_count
 from search.analysis.pruning_audit import audit, rank_correlation, sentences, wilson
 from search.records import Reason, Record
 from search.ui.trials import trial_detail
@@ -98,6 +99,29 @@ def test_false_kills_are_controls_better_than_half_of_those_kept() -> None:
     assert found.decided_at == round(np.median([20, 30, 25, 20]))
 
 
+def test_controls_stand_for_the_pruned_trials() -> None:
+    kept = [complete(0, 0.5), complete(1, 0.7)]
+    ended = [pruned(number, 30) for number in range(10, 20)]
+    controls = [control(2, 0.71, 20), control(3, 0.7, 20), control(4, 0.2, 20), control(5, 0.3, 20)]
+    found = audit([*kept, *controls, *ended], "maximize", 5)
+    assert (found.better.controls, found.better.estimate) == (1, 2.5)
+    said = "about 2 of the 10 pruned trials would have ended better than the best of those kept, at most"
+    assert any(said in sentence for sentence in sentences(found))
+    assert audit([*kept, *ended], "maximize", 5).better is None
+    assert audit([*controls, *ended], "maximize", 5).better is None
+
+
+def test_the_bound_of_what_was_lost_holds_in_nineteen_of_twenty_draws() -> None:
+    rng = np.random.default_rng(0)
+    for population, drawn in [(30, 3), (40, 6), (12, 5)]:
+        assert largest_count(drawn, drawn, population) == population
+        for number in range(0, population + 1, 3):
+            found = rng.hypergeometric(number, population - number, drawn, size=2000)
+            bounds = {count: largest_count(count, drawn, population) for count in set(found.tolist())}
+            holds = np.mean([bounds[count] >= number for count in found.tolist()])
+            assert holds >= 0.93
+
+
 def test_repeats_of_the_best_raise_no_bar() -> None:
     trials = [complete(0, 0.5), complete(1, 0.6), complete(2, 0.7), control(3, 0.65, 20)]
     repeats = [complete(number, 0.7, repeat_of=2) for number in range(4, 9)]
@@ -165,13 +189,19 @@ def test_ranks_are_of_trials_that_came_as_far() -> None:
 
 def test_the_sentences_state_savings_losses_and_ranks() -> None:
     kept = [complete(number, 0.5 + 0.1 * number) for number in range(3)]
-    saved, lost, rank = sentences(audit([*kept, control(3, 0.61, 20), pruned(4, 20)], "maximize", 5))
+    saved, lost, better, rank = sentences(
+        audit([*kept, control(3, 0.61, 20), pruned(4, 20)], "maximize", 5)
+    )
     assert saved == (
         "1 trial ended early saved about 80 epochs (16% of what would have run), 0.044 device-hours"
     )
     assert lost == (
         "1 control ran on: 1 ended better than half of the trials kept (false kills 100%, 95 % interval "
         "21% to 100%); the best of them is 0.0900 behind the best of the others"
+    )
+    assert better == (
+        "by the controls, about 0 of the 1 pruned trial would have ended better than the best of those "
+        "kept, at most 1 (95 %)"
     )
     assert rank.startswith("rank correlation between epoch 20, the median epoch of the verdicts, and")
     assert rank.endswith("the end: 1.00 over 4 trials")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from scipy import stats
 
 from search.loading import vocabulary_of
 from search.objective import CurveShape, Params
@@ -78,9 +79,19 @@ def test_no_trial_is_pruned_before_enough_others_reached_its_epoch() -> None:
 def test_the_mean_of_the_last_scores_is_compared_and_not_the_best() -> None:
     settings = replace(PLAIN, smooth=2)
     collapsed = Curve(number=0, scores=[0.9, 0.9, 0.9, 0.1, 0.2])
-    decision = decide(collapsed, OTHERS, settings)
+    decision = decide(collapsed, [*OTHERS, flat(4, 0.95)], settings)
     assert decision.value == pytest.approx(0.15)
     assert decision.prune
+
+
+def test_the_trial_with_the_best_mean_so_far_runs_to_its_end() -> None:
+    """Ended, it could not be chosen."""
+    settings = replace(PLAIN, smooth=2)
+    fallen = Curve(number=0, scores=[0.9, 0.9, 0.9, 0.1, 0.2])
+    decision = decide(fallen, OTHERS, settings)
+    assert not decision.prune
+    assert decision.text.endswith("but has the best mean so far")
+    assert decide(fallen, [*OTHERS, flat(4, 0.91, 2)], settings).prune
 
 
 def test_trials_are_compared_by_epochs_since_their_warm_up() -> None:
@@ -119,11 +130,11 @@ def test_a_trial_is_not_pruned_at_its_last_epoch() -> None:
 
 def test_patience_counts_consecutive_epochs_below_the_median() -> None:
     settings = replace(PLAIN, patience=2)
-    once = decide(Curve(number=0, scores=[0.5, 0.0]), OTHERS, settings)
+    once = decide(Curve(number=0, scores=[0.25, 0.0]), OTHERS, settings)
     assert not once.prune
     assert "first time" in once.text
-    assert not decide(Curve(number=0, scores=[0.0, 0.5, 0.0]), OTHERS, settings).prune
-    twice = decide(Curve(number=0, scores=[0.5, 0.0, 0.0]), OTHERS, settings)
+    assert not decide(Curve(number=0, scores=[0.0, 0.25, 0.0]), OTHERS, settings).prune
+    twice = decide(Curve(number=0, scores=[0.25, 0.0, 0.0]), OTHERS, settings)
     assert twice.prune
     assert "second time" in twice.text
 
@@ -229,24 +240,21 @@ def test_a_slow_starter_that_catches_up_runs_on() -> None:
 
 def test_a_trial_above_the_median_is_pruned_if_the_best_is_out_of_reach() -> None:
     settings = replace(PLAIN, epochs=4)
-    levels = [0.3, 0.4, 0.5, 0.9]
+    levels = [0.3, 0.35, 0.4, 0.42, 0.45, 0.5, 0.55, 0.9]
     others = [rising(n, 5, level, horizon=40) for n, level in enumerate(levels, start=1)]
-    middling = rising(0, 5, 0.6, horizon=40)
+    middling = rising(0, 5, 0.8, horizon=40)
     cut = [
-        decide(replace(middling, scores=middling.scores[:epochs]), others, settings) for epochs in (6, 20)
+        decide(replace(middling, scores=middling.scores[:epochs]), others, settings) for epochs in (4, 20)
     ]
-    assert not cut[0].prune, "what the others gained from epoch 6 on would do"
+    assert not cut[0].prune, "what the others gained from epoch 4 on may do"
     assert cut[1].prune
     assert cut[1].value > 0.45
-    assert "against the median 0.4418 of 4 trials; the best, 0.8997, is out of reach" in cut[1].text
-    # Whoever gained more from there once shows that it can be done.
+    assert "against the median 0.427 of 8 trials; the best, 0.8997, is out of reach" in cut[1].text
+    # Seven whole trials are too few; so are eight that differ: one gained much from there on.
+    young = [*others[:-2], replace(others[-2], scores=others[-2].scores[:39]), others[-1]]
+    assert not decide(replace(middling, scores=middling.scores[:20]), young, settings).prune
     late = replace(others[0], scores=[*others[0].scores[:20], *[0.9] * 20])
     assert not decide(replace(middling, scores=middling.scores[:20]), [late, *others[1:]], settings).prune
-    # Too few came further to know; or how long a trial is, is not known.
-    young = [replace(other, scores=other.scores[:25]) for other in others]
-    assert not decide(replace(middling, scores=middling.scores[:20]), young, settings).prune
-    unknown = replace(middling, scores=middling.scores[:20], horizon=None)
-    assert not decide(unknown, others, settings).prune
 
 
 # Warm restarts
@@ -266,6 +274,7 @@ def test_after_a_restart_a_trial_counts_with_its_mean_from_before() -> None:
     settings = replace(PLAIN, smooth=2, epochs=2)
     climb, dip = [0.2, 0.4, 0.6, 0.8], [0.1, 0.2, 0.3, 0.4]
     others = [Curve(number=n, scores=[0.15, 0.35, 0.55, 0.65, 0.66, 0.66, 0.67, 0.67]) for n in (1, 2, 3)]
+    others.append(flat(4, 0.95))
     restarting = Curve(number=0, scores=climb + dip, restarts=[5])
     for epochs in range(5, 9):
         decision = decide(replace(restarting, scores=restarting.scores[:epochs]), others, settings)
@@ -305,6 +314,9 @@ def test_the_control_group_is_the_same_every_time() -> None:
     assert 0.085 < np.mean(drawn) < 0.115
     assert drawn != [in_control(43, number, 0.1) for number in range(5000)]
     assert not any(in_control(42, number, 0.0) for number in range(1000))
+    for seed in range(20):  # any 60 trials have 9, so that some of them are among those to be pruned
+        assert sum(in_control(seed, number, 0.15) for number in range(seed, seed + 60)) == 9
+    assert np.mean([in_control(seed, 7, 0.15) for seed in range(4000)]) == pytest.approx(0.15, abs=0.03)
     assert all(in_control(42, number, 1.0) for number in range(1000))
 
 
@@ -312,7 +324,7 @@ def test_a_control_keeps_running_and_keeps_its_decision() -> None:
     table = CurveTable(replace(PLAIN, control=1.0))
     for other in OTHERS:
         table.add(other)
-    table.add(Curve(number=0, scores=[0.5, 0.05]))
+    table.add(Curve(number=0, scores=[0.25, 0.05]))
     verdict = table.decide(0, 2)
     assert verdict.control
     assert not verdict.prune
@@ -327,7 +339,8 @@ def test_a_control_does_not_affect_other_trials() -> None:
     control, *_ = (number for number in range(50) if in_control(0, number, 0.3))
     ours, *others = (number for number in range(50) if not in_control(0, number, 0.3))
     curves = [
-        *(flat(number, 0.5) for number in others),
+        flat(others[0], 0.7),
+        *(flat(number, 0.5) for number in others[1:]),
         Curve(number=control, scores=[0.6, 0.1, 0.1]),  # pruned at its second epoch, but for the control
     ]
     assert decide(flat(ours, 0.5, 2), curves, settings).peers == len(others) + 1
@@ -389,27 +402,30 @@ def reference(curve: Curve, others: Sequence[Curve], settings: MedianSettings, s
         found = behind(age)
         return found is not None and found[0] > found[1]
 
+    def full(means: list[tuple[float, int]]) -> float:
+        return max((mean for mean, count in means if count >= settings.smooth), default=-math.inf)
+
+    best = max(full(means) for means in (own, *(means for _, means in theirs)))
+    leads = full(own) == best > -math.inf
+
     def out_of_reach(age: int) -> bool:
-        if age < 1 or age + curve.delay < thresholds.REACH_FROM * HORIZON or math.isnan(own[age - 1][0]):
+        if age < 1 or math.isnan(own[age - 1][0]) or leads:
             return False
-        further = min(math.ceil(thresholds.REACH_LOOKAHEAD * age), HORIZON - curve.delay)
-        all_means = [*(means for _, means in theirs), own]
-        if sum(len(m) >= further and not math.isnan(m[further - 1][0]) for m in all_means) < (
-            settings.startup_trials
-        ):
+        ended = [len(other.scores) == HORIZON for other in others]
+        whole = [means for (_, means), end in zip(theirs, ended, strict=True) if end]
+        gains = [full(m) - m[age - 1][0] for m in whole if len(m) >= age and not math.isnan(m[-1][0])]
+        gains = [gain for gain in gains if math.isfinite(gain)]
+        if len(gains) < thresholds.WHOLE_TRIALS:
             return False
-        rises = [m - means[age - 1][0] for means in all_means for m, _ in means[age - 1 :]]
-        full = [m for means in all_means for m, count in means if count >= settings.smooth]
-        if not full:
-            return False
-        hope = thresholds.REACH_GAIN * max(0.0, np.nanmax(rises))
-        value, count = own[age - 1]
-        return bool(np.nanmax(full) - hope - value > thresholds.REACH_MARGIN * noise / math.sqrt(count))
+        spread = np.std(gains, ddof=1) * math.sqrt(1 + 1 / len(gains))
+        beyond = stats.t.sf((best - own[age - 1][0] - np.mean(gains)) / spread, len(gains) - 1)
+        return bool(beyond < thresholds.REACH_CHANCE)
 
     epoch = len(curve.scores)
     begun = [curve.delay, *(each - 1 for each in curve.restarts if each <= epoch)]
     ahead = [each - 1 for each in curve.restarts if each > epoch]
     may_end = epoch >= min([begun[-1] + settings.grace(HORIZON), *ahead]) and epoch != HORIZON
+    may_end = may_end and not leads
     ages = [len(own) - back for back in range(settings.patience)]
     now, then = behind(len(own)), behind((len(own) + 1) // 2)
     catching_up = now is not None and then is not None and now[0] < thresholds.CATCHING_UP * then[0]
@@ -437,8 +453,10 @@ def test_decisions_match_a_plain_reference_on_random_curves(direction: Direction
             control=0.0,
         )
         curves = []
-        for number in range(int(rng.integers(2, 12))):
-            scores = rng.normal(0, 1, int(rng.integers(3, HORIZON + 1))).cumsum()
+        whole = rng.random() < 0.5
+        for number in range(int(rng.integers(2, 20))):
+            length = HORIZON if whole and rng.random() < 0.8 else int(rng.integers(3, HORIZON + 1))
+            scores = rng.normal(0, 3) + rng.normal(0, 1, length).cumsum()
             scores[rng.random(len(scores)) < 0.1] = math.nan
             warmup = int(rng.integers(0, 5))
             cycles = list(range(warmup + 4, 25, 6)) if rng.random() < 0.4 else []
@@ -578,7 +596,7 @@ def test_whichever_schedule_the_best_config_has_it_survives(studies: int, kinds:
 @pytest.mark.nightly
 def test_schedules_that_gain_late_or_restart_are_not_pruned_more(monkeypatch: pytest.MonkeyPatch) -> None:
     # What is out of reach of the best may well be the best of its kind. The medians end none of these.
-    monkeypatch.setattr(thresholds, "REACH_FROM", math.inf)
+    monkeypatch.setattr(thresholds, "WHOLE_TRIALS", math.inf)
     apart = simulate("schedules", "", 8, control=0.0)
     constant, *others = np.mean([lost_of_kind(trials) for _, trials in apart], axis=0)
     assert max(others) <= constant + 0.1
