@@ -529,7 +529,7 @@ def test_the_stock_file_is_the_full_protocol() -> None:
         5,
         0.71,
         SamplerSettings("tpe", 42),
-        PrunerSettings("median", {"control": 0.1}),
+        PrunerSettings("median", {"control": 0.15}),
         score="val_fscore",
     )
     assert {name: (p.ends, p.log) for name, p in spec.space.by_name.items()} == {
