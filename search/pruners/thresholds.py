@@ -117,7 +117,8 @@ class Thresholds:
         if (missing := len(gains) - self._gains.shape[1]) > 0:
             self._gains = np.pad(self._gains, ((0, 0), (0, missing)))
         known = np.isfinite(gains)
-        self._gains[:, : len(gains)] += [known, np.where(known, gains, 0), np.where(known, gains**2, 0)]
+        counted = np.where(known, gains, 0.0)
+        self._gains[:, : len(gains)] += np.stack([known, counted, counted**2])
 
     def has_best(self, curve: SmoothedCurve) -> bool:
         """Whether no trial has a better mean than the best of this one."""
