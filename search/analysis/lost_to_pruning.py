@@ -30,7 +30,7 @@ class BetterPruned:
     at_most: int
 
     def sentence(self, pruned: int) -> str:
-        trials = "the 1 pruned trial" if pruned == 1 else f"the {pruned} pruned trials"
+        trials = f"{pruned} pruned {'trial' if pruned == 1 else 'trials'}"
         return (
             f"by the controls, about {self.estimate:.0f} of {trials} would have ended better than the best "
             f"of those kept, at most {self.at_most} (95 %)"

@@ -105,7 +105,7 @@ def test_controls_stand_for_the_pruned_trials() -> None:
     controls = [control(2, 0.71, 20), control(3, 0.7, 20), control(4, 0.2, 20), control(5, 0.3, 20)]
     found = audit([*kept, *controls, *ended], "maximize", 5)
     assert (found.better.controls, found.better.estimate) == (1, 2.5)
-    said = "about 2 of the 10 pruned trials would have ended better than the best of those kept, at most"
+    said = "about 2 of 10 pruned trials would have ended better than the best of those kept, at most"
     assert any(said in sentence for sentence in sentences(found))
     assert audit([*kept, *ended], "maximize", 5).better is None
     assert audit([*controls, *ended], "maximize", 5).better is None
@@ -200,7 +200,7 @@ def test_the_sentences_state_savings_losses_and_ranks() -> None:
         "21% to 100%); the best of them is 0.0900 behind the best of the others"
     )
     assert better == (
-        "by the controls, about 0 of the 1 pruned trial would have ended better than the best of those "
+        "by the controls, about 0 of 1 pruned trial would have ended better than the best of those "
         "kept, at most 1 (95 %)"
     )
     assert rank.startswith("rank correlation between epoch 20, the median epoch of the verdicts, and")
