@@ -67,18 +67,21 @@ def headline(answer: Confirmation) -> Headline:
 
 def predicted(prediction: Prediction) -> str:
     """The winner's curse as the search alone shows it, in sentences."""
-    interval = noise = ""
-    if prediction.low is not None and prediction.high is not None:
-        interval = f", 95 % interval {prediction.low:+z.4f} to {prediction.high:+z.4f}"
-    if prediction.most_noise is not None:
-        noise = f" to {formatting.score(prediction.most_noise)}"
+    interval = allows = noise = ""
     seeds = prediction.seeds or 1
     share = "share one seed" if seeds == 1 else f"take turns with {seeds} seeds"
+    if prediction.low is not None and prediction.high is not None:
+        interval = f", 95 % interval {prediction.low:+z.4f} to {prediction.high:+z.4f}"
+        allows = (
+            f" The trials {share}: the interval allows for what that gives to all of them alike, which no "
+            "choice can show."
+        )
+    if prediction.most_noise is not None:
+        noise = f" to {formatting.score(prediction.most_noise)}"
     return (
         f"Predicted from {prediction.trials} complete trials, whose values vary by "
         f"{formatting.score(prediction.noise)}{noise} over seeds: the best value is {prediction.curse:.4f} "
-        f"better than its config gives on average, because it was picked{interval}. The trials {share}: "
-        "the interval allows for what that gives to all of them alike, which no choice can show."
+        f"better than its config gives on average, because it was picked{interval}.{allows}"
     )
 
 

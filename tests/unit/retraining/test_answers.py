@@ -101,6 +101,9 @@ def test_luck_is_named_where_the_interval_shows_it() -> None:
     assert "Of by hand, which was not picked for its value, it is " in told
     guessed = race([0.0], predicted=Prediction(curse=0.003, noise=0.004, trials=20))
     assert "Predicted from 20 complete trials, whose values vary by 0.0040 over seeds" in said(guessed)
+    assert "the interval allows for" not in said(guessed), "plans of older versions have none"
+    sized = replace(Prediction(curse=0.003, noise=0.004, trials=20), low=-0.004, high=0.01)
+    assert "The trials share one seed: the interval allows for" in said(race([0.0], predicted=sized))
 
 
 def test_two_runs_say_what_their_weights_give_on_other_images() -> None:
