@@ -25,6 +25,6 @@ def pruning(data: ReportData, folder: Path) -> ReportSection:
         "A false kill is a control that ended better than the median of the other complete trials; its "
         "interval is Wilson's. How many pruned trials would have been better than the best is scaled up "
         "from the controls, with an exact bound. What a pruned trial itself would have reached is not "
-        "known. The rank correlations are of complete trials only; over all configs they are higher."
+        "known. The rank correlations are of complete trials, not of those that were pruned."
     )
     return ReportSection(TITLE, [*blocks, Paragraph(definitions)])
