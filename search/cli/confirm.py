@@ -95,12 +95,12 @@ def confirm(
         margin=margin,
         overrides=overrides or (),
     )
-    searched = resolve_study(storage_url(storage, runs), study)
     if plan:
-        return _plan(searched, asked, smallest_gain, as_json)
+        return _plan(resolve_study(storage_url(storage, runs), study), asked, smallest_gain, as_json)
     if smallest_gain is not None:
         raise UserError("--smallest-gain: belongs to --plan; add it, or leave this out")
     devices = devices_here(runs, workers, gpus, device)
+    searched = resolve_study(storage_url(storage, runs), study)
     retraining, notes = prepared(searched, asked, runs, data)
     code = train(retraining, notes, devices, workers, runs, data, artifacts)
     result = answer(retraining, runs, artifacts or None)

@@ -91,7 +91,8 @@ def test_what_may_be_faster_is_measured_where_it_is_not_on(
     paced: Callable[[int], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("toy.vocabulary", Vocabulary(faster={"data.version": 2}))
+    faster = Vocabulary(faster={"data.version": 2})
+    monkeypatch.setattr("search.launcher.estimate.vocabulary_of", lambda name: faster)
     paced(4)
     file = search.folder / "space.yaml"
     measured = replace(MEASURED, epoch_seconds=before, trial_seconds=2.0)
