@@ -488,7 +488,7 @@ def test_overrides_apply_after_the_profile_and_the_last_one_wins(toy: Path) -> N
         ("study.smooth=0", "--set study.smooth: 0 is below 1"),
         (
             "study.smoth=3",
-            "--set study.smoth: study: 'smoth' is not one of direction, pruner, sampler, score, seeds, smooth",
+            "--set study.smoth: study: 'smoth' is not one of direction, pruner, sampler, score, seeds",
         ),
         ("report.stages=[1]", "--set report.stages: [1] is not 4 ascending epochs, as in [5, 30, 90, 120]"),
         ("report={low: 0}", "--set report: a parameter is not a section; write names and values below it"),
