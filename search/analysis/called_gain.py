@@ -34,7 +34,8 @@ def gain_given_call(differences: Floats, looks: Looks) -> Estimate:
     rng = np.random.default_rng(0)  # the same race has the same answer
     seeds = len(differences)
     noise = differences.std(ddof=1) * np.sqrt((seeds - 1) / rng.chisquare(seeds - 1, DRAWS))
-    gains = differences.mean() + noise * rng.standard_normal(DRAWS) / math.sqrt(seeds)
+    wider = math.sqrt(1 + seeds * looks.overlap)
+    gains = differences.mean() + noise * rng.standard_normal(DRAWS) / math.sqrt(seeds) * wider
     called = np.interp(np.abs(gains) / noise, GAINS, _power(looks))
     order = gains.argsort()
     below = np.cumsum(1 / called[order])

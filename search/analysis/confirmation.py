@@ -135,6 +135,9 @@ class Confirmation(RetrainingAnswer):
                 **self.progress_to_json(),
                 "settled": self.settled,
                 "split": self.plan.split,
+                "split_sizes": None
+                if not self.plan.overlap
+                else {"train": self.plan.train, "val": self.plan.val},
                 "baseline": self.baseline.to_json(),
                 "contenders": [result.to_json() for result in self.contenders],
                 "between": [pair.to_json() for pair in self.between],
@@ -163,7 +166,8 @@ def confirmation(
     """The answer in these results; `ended` if nothing more will be planned."""
     sign = sign_of(direction)
     pooled = plan.errors == "pooled"
-    scores: Blocks | PairedScores = Blocks(results.scores) if pooled else PairedScores(results.scores)
+    paired = PairedScores(results.scores, plan.overlap or 0.0)
+    scores: Blocks | PairedScores = Blocks(results.scores) if pooled else paired
     # Only finished rounds: a decision stays what it was when it was made.
     finished = results.scores[:, : results.rounds]
     decided = rule_of(plan)(finished)
@@ -203,7 +207,7 @@ def rule_of(plan: Plan) -> Callable[[Floats], Decisions]:
 
 
 def _looks(plan: Plan) -> Looks:
-    return looks_of(len(plan.configs) - 1, plan.first, plan.last, plan.margin)
+    return looks_of(len(plan.configs) - 1, plan.first, plan.last, plan.margin, plan.overlap or 0.0)
 
 
 def _levels(plan: Plan) -> tuple[float, float]:
@@ -221,7 +225,8 @@ def _config_results(
     seeds = np.isfinite(results.scores).sum(axis=1)
     pairs = PairedScores(results.scores)
     differences = [pairs.differences(index, REFERENCE) for index in range(len(plan.configs))]
-    probable = [None, *chances(differences[1:], sign, plan.margin)]
+    as_wide = [_as_wide(each, plan.overlap or 0.0) for each in differences[1:]]
+    probable = [None, *chances(as_wide, sign, plan.margin)]
     rows = []
     for index, (config, decision) in enumerate(zip(plan.configs, decided, strict=True)):
         is_baseline = index == REFERENCE
@@ -242,6 +247,14 @@ def _config_results(
             )
         )
     return rows
+
+
+def _as_wide(differences: Floats, overlap: float) -> Floats:
+    """Independent differences with the mean of these, and with its error where splits overlap."""
+    if not len(differences) or not overlap:
+        return differences
+    mean = differences.mean()
+    return np.asarray(mean + (differences - mean) * np.sqrt(1 + len(differences) * overlap))
 
 
 def _between(plan: Plan, finished: Floats, decided: Decisions, sign: int) -> list[ContenderComparison]:

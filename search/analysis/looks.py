@@ -15,6 +15,16 @@ looks that spend just that, by simulation of one contender, which depends on the
 The same: both one-sided tests, against a difference of the margin and of minus the margin, reject (TOST:
 Schuirmann 1987). A contender that differs by the margin or more is called the same in at most 5 %.
 
+Splits: where every seed draws a train/val split of its own, the training sets overlap, so the differences
+are correlated, by `val / (train + val)` (Nadeau and Bengio 2003). That makes their spread too small and
+leaves an offset in common that no further seed averages out:
+
+    difference[seed] = gain + noise * (sqrt(overlap) * offset + own[seed]),    overlap = val / train
+    error^2 = spread^2 * (1 / seeds + overlap)    in place of spread^2 / seeds
+
+With that error `mean / error` is Student's t as before. The levels are simulated with the offset, since two
+looks of one race share it.
+
 Futile: given its differences so far and no other knowledge of their mean and variance (Jeffreys' prior), a
 later look settles the contender with a probability below 10 % (Spiegelhalter et al. 1986). Stopping for
 that calls nothing, so it spends nothing.
@@ -48,12 +58,15 @@ class Looks:
         first, last: seeds at the first look, at least 2, and at the last; there is one after each.
         level: the chance that equal configs are called different at any look.
         margin: the largest difference that does not matter; None: nothing is called the same.
+        overlap: validation examples for each training example, where every seed draws a split of its own;
+            0 where all seeds share one.
     """
 
     first: int
     last: int
     level: float
     margin: float | None = None
+    overlap: float = 0.0
 
     @property
     def levels(self) -> Floats:
@@ -63,8 +76,8 @@ class Looks:
     @cached_property
     def _levels(self) -> tuple[Floats, Floats]:
         """Two-sided levels by look: of being called different, and the same."""
-        different = nominal_levels(self.first, self.last, self.level)
-        return different, nominal_levels(self.first, self.last, 2 * SAME)
+        different = nominal_levels(self.first, self.last, self.level, self.overlap)
+        return different, nominal_levels(self.first, self.last, 2 * SAME, self.overlap)
 
     def outcomes(self, mean: Floats, error: Floats, freedom: int, look: int) -> NDArray[np.int64]:
         """What a look after `look` seeds says of differences with these means and standard errors."""
@@ -88,7 +101,8 @@ class Looks:
         whole = np.hstack([np.broadcast_to(differences, (FUTURES, seen)), future])
         settled = np.zeros(FUTURES, dtype=bool)
         for look in range(seen + 1, self.last + 1):
-            settled |= self.outcomes(*mean_and_error(whole[:, :look]), look - 1, look) != OPEN
+            figures = mean_and_error(whole[:, :look], self.overlap)
+            settled |= self.outcomes(*figures, look - 1, look) != OPEN
         return float(settled.mean())
 
     def power(self, gain: Floats) -> Floats:
@@ -96,27 +110,34 @@ class Looks:
 
         The noise is the standard deviation of one difference.
         """
-        rng = np.random.default_rng(1)
-        noise = rng.standard_normal((20_000, self.last))
+        noise = simulated(np.random.default_rng(1), 20_000, self.last, self.overlap)
         called = np.zeros((len(gain), len(noise)), dtype=bool)
-        for level, (look, mean, error) in zip(self.levels, running(noise, self.first), strict=True):
+        looks = running(noise, self.first, self.overlap)
+        for level, (look, mean, error) in zip(self.levels, looks, strict=True):
             called |= two_sided(mean + gain[:, None], error, look - 1) <= level
         return np.asarray(called.mean(axis=1))
 
 
-def mean_and_error(differences: Floats) -> tuple[Floats, Floats]:
+def mean_and_error(differences: Floats, overlap: float) -> tuple[Floats, Floats]:
     """Means over the last axis and their standard errors."""
     seeds = differences.shape[-1]
-    return differences.mean(axis=-1), differences.std(axis=-1, ddof=1) / np.sqrt(seeds)
+    wider = np.sqrt(1 + seeds * overlap)
+    return differences.mean(axis=-1), differences.std(axis=-1, ddof=1) / np.sqrt(seeds) * wider
 
 
-def running(noise: Floats, first: int) -> Iterator[tuple[int, Floats, Floats]]:
-    """Each look with the means and their standard errors, of standard normal values (draws, seeds)."""
+def simulated(rng: np.random.Generator, draws: int, seeds: int, overlap: float) -> Floats:
+    """Differences of equal configs in units of their noise, (draws, seeds)."""
+    own = rng.standard_normal((draws, seeds))
+    return np.asarray(own + np.sqrt(overlap) * rng.standard_normal((draws, 1)))
+
+
+def running(noise: Floats, first: int, overlap: float) -> Iterator[tuple[int, Floats, Floats]]:
+    """Each look with the means and their standard errors, of `simulated` values (draws, seeds)."""
     sums, squares = noise.cumsum(axis=1), (noise**2).cumsum(axis=1)
     for look in range(first, noise.shape[1] + 1):
         mean = sums[:, look - 1] / look
         variance = (squares[:, look - 1] - look * mean**2) / (look - 1)
-        yield look, mean, np.sqrt(np.maximum(variance, 0) / look)
+        yield look, mean, np.sqrt(np.maximum(variance, 0) / look * (1 + look * overlap))
 
 
 def two_sided(mean: Floats, error: Floats, freedom: int) -> Floats:
@@ -129,12 +150,12 @@ def two_sided(mean: Floats, error: Floats, freedom: int) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def nominal_levels(first: int, last: int, level: float) -> Floats:
+def nominal_levels(first: int, last: int, level: float, overlap: float) -> Floats:
     """The two-sided level of each look such that equal configs are called different with chance `level`."""
     rng = np.random.default_rng(0)  # every worker must reach the same decisions
-    noise = rng.standard_normal((DRAWS, last))
+    noise = simulated(rng, DRAWS, last, overlap)
     levels, uncalled = [], np.ones(DRAWS, dtype=bool)
-    for look, mean, error in running(noise, first):
+    for look, mean, error in running(noise, first, overlap):
         p = two_sided(mean, error, look - 1)
         spend = int(level * (look / last) ** SPENDING * DRAWS) - int((~uncalled).sum())
         levels.append(float(np.partition(p[uncalled], spend)[spend - 1]) if spend > 0 else 0.0)

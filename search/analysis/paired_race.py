@@ -8,7 +8,7 @@ graphical procedure of Bretz et al. 2009), so that all calls of a race together 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -22,9 +22,13 @@ SIDES: dict[int, Side] = {HIGHER: "higher", ALIKE: "same", -HIGHER: "lower"}
 
 @dataclass(frozen=True, slots=True)
 class PairedScores:
-    """Scores by config and seed, (configs, seeds), NaN where there is none. Noise may differ by config."""
+    """Scores by config and seed, (configs, seeds), NaN where there is none. Noise may differ by config.
+
+    `overlap` is that of `search.analysis.looks.Looks`.
+    """
 
     scores: Floats
+    overlap: float = 0.0
 
     def differences(self, config: int, other: int) -> Floats:
         """`config` less `other` on each seed that both have, in the order of the seeds."""
@@ -33,11 +37,11 @@ class PairedScores:
 
     def difference(self, config: int, other: int) -> Estimate | None:
         """The mean of `differences` with its paired t interval; None for fewer than two."""
-        return _mean(self.differences(config, other), RACED)
+        return self._mean(self.differences(config, other), RACED)
 
     def mean(self, config: int) -> Estimate | None:
         """The mean of one config over its seeds, from its own spread; None for fewer than two."""
-        return _mean(self.scores[config, np.isfinite(self.scores[config])], LEVEL)
+        return self._mean(self.scores[config, np.isfinite(self.scores[config])], LEVEL)
 
     @property
     def noise(self) -> float | None:
@@ -46,6 +50,12 @@ class PairedScores:
         freedom = sum(len(row) - 1 for row in rows if len(row))
         squares = math.fsum(float(((row - row.mean()) ** 2).sum()) for row in rows if len(row))
         return math.sqrt(squares / freedom) if freedom > 0 else None
+
+    def _mean(self, values: Floats, level: float) -> Estimate | None:
+        if len(values) < 2:
+            return None
+        mean, error = mean_and_error(values, self.overlap)
+        return estimate(float(mean), float(error), len(values) - 1, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +72,9 @@ class ContenderPair:
     side: Side | None
 
 
-def looks_of(contenders: int, first: int, last: int, margin: float | None) -> Looks:
+def looks_of(contenders: int, first: int, last: int, margin: float | None, overlap: float = 0.0) -> Looks:
     """The tests of each of the contenders against the baseline."""
-    return Looks(first, last, RACE / contenders, margin)
+    return Looks(first, last, RACE / contenders, margin, overlap)
 
 
 def decisions(scores: Floats, looks: Looks) -> Decisions:
@@ -98,11 +108,12 @@ def contender_pairs(
     for pair in combinations(configs, 2):
         called = [each for each in pair if (made := decided[each]) and made.side in ("higher", "lower")]
         part = looks.level * len(called) / (len(configs) - 1)  # 0: nothing can be called
-        tests = Looks(looks.first, looks.last, part, looks.margin)
-        difference = PairedScores(scores).difference(*pair)
+        tests = replace(looks, level=part)
+        paired = PairedScores(scores, looks.overlap)
+        difference = paired.difference(*pair)
         if difference is None:
             continue
-        outcome, shared = OPEN, PairedScores(scores).differences(*pair)
+        outcome, shared = OPEN, paired.differences(*pair)
         for seen in range(looks.first, len(shared) + 1):
             outcome = outcome or _outcome(shared[:seen], tests, seen)
         found.append(ContenderPair((pair[0], pair[1]), difference, SIDES.get(outcome)))
@@ -110,11 +121,5 @@ def contender_pairs(
 
 
 def _outcome(differences: Floats, looks: Looks, seen: int) -> int:
-    return int(looks.outcomes(*mean_and_error(differences), len(differences) - 1, seen))
-
-
-def _mean(values: Floats, level: float) -> Estimate | None:
-    if len(values) < 2:
-        return None
-    mean, error = mean_and_error(values)
-    return estimate(float(mean), float(error), len(values) - 1, level)
+    figures = mean_and_error(differences, looks.overlap)
+    return int(looks.outcomes(*figures, len(differences) - 1, seen))

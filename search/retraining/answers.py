@@ -10,13 +10,17 @@ from search.analysis.paired_seeds import Estimate
 from search.render.document import Block, Cell, Headline, Marked, Paragraph, Status, Table, code, literal
 from search.retraining.image_blocks import image_blocks
 from search.scoring import sign_of
-from search.study.plan import Prediction
+from search.study.plan import Plan, Prediction
 
 TOO_FEW = "too few trainings have ended"
 STAYS_OPEN = "What is not settled stays open: the seeds or trainings that were allowed are used up."
 OLDER = (
     "An older version began this race, so its noise is pooled over all configs. That calls too often where "
     "the contenders are alike, or where one of them varies more than the others."
+)
+UNCORRECTED = (
+    "The splits share training images, so their errors are correlated, and how many images a split has was "
+    "not recorded: intervals are too narrow, and verdicts and probabilities too sure."
 )
 BETWEEN: dict[str, str] = {
     "better": "{first} is better",
@@ -164,22 +168,22 @@ def _race(answer: Confirmation) -> Iterator[str]:
     if plan.first == plan.last:
         looks = f"the one look, after {plan.last} seeds,"
     low, high = (f"{100 * level:.2g}" for level in answer.levels)
-    yield (
-        f"False-positive rate of the whole race: at most 5 %. To keep to it, {looks} is tested at "
-        f"{low if low == high else f'{low} to {high}'} %."
-    )
+    if plan.overlap is not None:
+        yield (
+            f"False-positive rate of the whole race: at most 5 %. To keep to it, {looks} is tested at "
+            f"{low if low == high else f'{low} to {high}'} %."
+        )
     if plan.errors == "pooled":
         yield OLDER
     if "same" in [row.verdict for row in answer.contenders] + [pair.verdict for pair in answer.between]:
-        yield (
-            f"The same: closer than {_margin(answer)}. A contender that differs by that much or more is "
-            "called the same in at most 5 % of races."
-        )
+        rate = " A contender that differs by that much or more is called the same in at most 5 % of races."
+        yield f"The same: closer than {_margin(answer)}.{rate if plan.overlap is not None else ''}"
     if futile := [literal(row.config.name) for row in answer.contenders if row.futile_after]:
+        command = code(f"search confirm --study {plan.of} --plan")
+        more = "" if plan.split else f" {command} says how many would."
         yield (
             f"No more seeds for {', '.join(futile)}: the chance that those left would have settled it was "
-            f"below {100 * FUTILE:.0f} %. {code(f'search confirm --study {plan.of} --plan')} says how many "
-            "would."
+            f"below {100 * FUTILE:.0f} %.{more}"
         )
     if answer.ended and any(
         row.verdict == "not settled" and not row.futile_after for row in answer.contenders
@@ -189,6 +193,15 @@ def _race(answer: Confirmation) -> Iterator[str]:
         yield f"All were trained with {code(constants)}; the search was not."
     if plan.split:
         yield f"Every seed has a train/val split of its own ({code(plan.split)})."
+        yield UNCORRECTED if plan.overlap is None else _corrected(plan)
+
+
+def _corrected(plan: Plan) -> str:
+    return (
+        "The splits share training images, so their errors are correlated. Intervals, verdicts and "
+        "probabilities allow for it: the variance of a mean over n seeds is that of one, times "
+        f"1/n + {plan.val}/{plan.train}, by the images of a split (Nadeau and Bengio 2003)."
+    )
 
 
 def _luck(answer: Confirmation) -> Iterator[str]:

@@ -20,6 +20,7 @@ from search.retraining.contenders import (
     margin_of,
     ranked,
     split_parameter,
+    split_sizes,
 )
 from search.retraining.over_images import over_images
 from search.retraining.study import check_searches, prepare, standing
@@ -84,7 +85,8 @@ def prepared(
     name = request.name or f"{study.name}{SUFFIX}"
     other = with_constants(study.spec, request.overrides) if request.overrides else None
     rule, trials = request.rule, request.trials
-    return prepare(study, name, runs, "confirm", rule, trials, partial(choose, study, request), data, other)
+    plan = partial(choose, study, request, data, other or study.spec)
+    return prepare(study, name, runs, "confirm", rule, trials, plan, data, other)
 
 
 def with_constants(spec: Spec, overrides: Sequence[str]) -> Spec:
@@ -99,8 +101,8 @@ def with_constants(spec: Spec, overrides: Sequence[str]) -> Spec:
     return other
 
 
-def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:
-    """The plan for a new retraining study."""
+def choose(study: Study, request: ConfirmRequest, data: Path | None, spec: Spec) -> tuple[Plan, list[str]]:
+    """The plan for a new retraining study, whose document is `spec`."""
     records = read_records(study)
     baseline = (
         default_baseline(study, records)
@@ -123,6 +125,10 @@ def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:
     settings = study.spec.study
     seeds = request.seeds or SEEDS
     margin = margin_of(study.spec) if request.margin is None else request.margin
+    split, train, val = None, None, None
+    if request.splits:
+        split = split_parameter(study.spec.space.constants)
+        train, val = split_sizes(spec, baseline.params, data)
     plan = Plan(
         kind="confirm",
         of=study.name,
@@ -131,7 +137,9 @@ def choose(study: Study, request: ConfirmRequest) -> tuple[Plan, list[str]]:
         last=seeds,
         trials=request.trials,
         seed=settings.sampler.seed,
-        split=split_parameter(study.spec.space.constants) if request.splits else None,
+        split=split,
+        train=train,
+        val=val,
         asked={
             "top": top,
             "against": request.against,

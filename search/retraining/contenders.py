@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from search.document.node import show
 from search.errors import UserError, no_trial, none_complete
-from search.loading import vocabulary_of
+from search.loading import configure, describe, load_objective, vocabulary_of
 from search.records import Record, candidates
 from search.spec.known import same_name
 from search.spec.spec import Spec
@@ -79,6 +80,17 @@ def split_parameter(constants: Mapping[str, Any]) -> str:
         if name.rpartition(".")[2] == SPLIT_SEED:
             return name
     raise UserError(f"--splits: the objective has no constant called {SPLIT_SEED} that draws splits")
+
+
+def split_sizes(spec: Spec, params: Mapping[str, Any], data: Path | None) -> tuple[int | None, int | None]:
+    """Training and validation examples of a split, which is read from `data`; None if it is not described.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    objective = load_objective(spec.objective)
+    description = describe(objective, configure(objective, {**spec.space.constants, **params}), data)
+    return (description.train, description.val) if description else (None, None)
 
 
 def _config(record: Record) -> PlannedConfig:

@@ -25,7 +25,7 @@ def over_images(retraining: Study, answer: Answer, runs: Path | None, artifacts:
         runs: where the folders of its trainings are. artifacts: a store that all machines share.
     """
     if answer.plan.split is not None or (runs is None and artifacts is None):
-        return answer  # where every seed validates on other images, the seeds' interval covers them
+        return answer  # every split validates on other images: the interval over splits is about those, too
     by_cell = _images_by_cell(retraining, runs, artifacts)
     found = [_difference(*compared, by_cell) for compared in _compared(answer)]
     return replace(answer, over_images=[each for each in found if each is not None])

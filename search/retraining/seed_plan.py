@@ -31,6 +31,8 @@ def planned_seeds(study: Study, request: ConfirmRequest, gain: float | None) -> 
         StudyError: `study` itself retrains trials. UserError: no gain is stated, or nothing repeats.
     """
     check_searches(study)
+    if request.splits:
+        raise UserError("--splits: --plan knows how seeds vary on one split, not how splits do; omit one")
     gain = gain or request.margin or margin_of(study.spec)
     if gain is None:
         raise UserError(

@@ -101,6 +101,8 @@ class Plan:
         errors: what a race takes its noise from: each comparison's own differences (`paired`), or all
             configs together (`pooled`), as races of older versions do, which keep to their rule.
         margin: the largest difference that does not matter in a race; None: none was stated.
+        train, val: examples of each split, where every seed gets one; None if that is not known, as in
+            plans of older versions.
     """
 
     kind: Kind
@@ -121,6 +123,18 @@ class Plan:
     draw: str | None = None
     errors: Literal["paired", "pooled"] = "pooled"
     margin: float | None = None
+    train: int | None = None
+    val: int | None = None
+
+    @property
+    def overlap(self) -> float | None:
+        """Validation examples for each training example of a split; 0 where all seeds share one split.
+
+        None where they have splits of their own whose sizes are not known.
+        """
+        if self.split is None:
+            return 0.0
+        return self.val / self.train if self.train and self.val else None
 
     @property
     def opening(self) -> int:

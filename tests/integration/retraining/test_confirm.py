@@ -228,6 +228,7 @@ def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search
         (["--against", "nobody"], "--against: 'nobody' is neither a trial's number, nor best, nor a known"),
         (["--trials", "5"], "--trials: 5 is too few: 3 configs with 3 seeds need 9"),
         (["--splits"], "--splits: the objective has no constant called split_seed"),
+        (["--plan", "--splits"], "--splits: --plan knows how seeds vary on one split, not how splits do"),
         (["--margin", "0"], "--margin: 0.0 is not above 0"),
         (["--smallest-gain", "0.01"], "--smallest-gain: belongs to --plan; add it, or leave this out"),
         (["--plan"], "--plan: no config of study 'toy' has been trained with two seeds"),
@@ -264,6 +265,8 @@ def test_the_rule_of_a_confirmation_cannot_change_later(search: Search, command:
     assert "search confirm --study toy --as other --workers 0" in command("status", "--study", "other").out
     answer = command(*CONFIRM, "--workers", "0", "--json").json
     assert answer["split"] == "data.split_seed" and answer["curse"]["measured"] is None
+    assert answer["split_sizes"] == {"train": 10, "val": 5}, "as the objective describes its data"
+    assert answer["over_images"] == []
     for trial in retrained(command):
         with_its_split = {**trial["params"], "data.split_seed": trial["seed"]}
         assert trial["value"] == pytest.approx(value(with_its_split, trial["seed"]))

@@ -42,6 +42,10 @@ def test_a_plan_is_stored_as_it_is(search_on_each: Search) -> None:
     stored = plans.read(study.engine, study.id)
     assert stored is not None
     assert Plan.from_json(stored).to_json() == plan().to_json()
+    older = {name: value for name, value in stored.items() if name not in ("train", "val")}
+    assert Plan.from_json(older).overlap is None, "the sizes of its splits are not known"
+    sized = Plan.from_json({**stored, "train": 80, "val": 20})
+    assert (sized.overlap, replace(sized, split=None).overlap) == (0.25, 0.0)
     plans.replace(study.engine, study.id, {**plan().to_json(), "trials": 20})
     assert (plans.read(study.engine, study.id) or {})["trials"] == 20
 

@@ -81,6 +81,29 @@ def test_closer_than_the_margin_is_the_same_and_a_hopeless_race_ends() -> None:
     assert 1 - len(differences) / 4000 <= 0.06, "a contender just at the margin"
 
 
+def test_where_every_seed_draws_a_split_their_correlation_is_allowed_for() -> None:
+    """Splits of 80 and 20 examples: differences of equal configs that are correlated by 0.2."""
+    rng = np.random.default_rng(8)
+    y = np.sqrt(0.8) * rng.standard_normal((4000, 1, 6)) + np.sqrt(0.2) * rng.standard_normal((4000, 1, 1))
+    looks, plain = looks_of(1, 3, 6, None, overlap=20 / 80), looks_of(1, 3, 6, None)
+    found = np.zeros(len(y))
+    for seen in range(3, 7):
+        part = y[:, 0, :seen]
+        error = part.std(axis=1, ddof=1) * np.sqrt(1 / seen + 20 / 80)
+        p = 2 * stats.t.sf(np.abs(part.mean(axis=1)) / error, seen - 1)
+        found += p <= looks.levels[seen - 3]
+    assert 0.025 < (found > 0).mean() < 0.05 < (called(y, plain) != 0).mean()
+    scores = np.vstack([np.zeros(6), y[0, 0]])
+    held = PairedScores(scores, looks.overlap).difference(1, 0)
+    assert held is not None
+    half = stats.t.ppf(0.98, 5) * y[0, 0].std(ddof=1) * np.sqrt(1 / 6 + 20 / 80)
+    assert (held.low, held.high) == pytest.approx((held.value - half, held.value + half))
+    gains = np.array([0.0, 1.0, 3.0])
+    assert (looks.power(gains) <= plain.power(gains) + 0.01).all()
+    sure, unsure = (gain_given_call(y[0, 0] + 4, each) for each in (plain, looks))
+    assert unsure.high - unsure.low > 1.3 * (sure.high - sure.low)
+
+
 def test_seeds_are_spent_on_what_is_open() -> None:
     rng = np.random.default_rng(0)
     y = 0.66 + 0.001 * rng.standard_normal((4, 3))

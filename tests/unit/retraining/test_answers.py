@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from search.analysis.ablation import ablation
 from search.analysis.confirmation import Confirmation, confirmation
@@ -21,6 +22,9 @@ from search.study.plan import Plan, PlannedConfig, Prediction
 NOISE = np.array([0.000, 0.004, -0.003, 0.002, -0.004, 0.001])
 OTHER = np.array([0.002, -0.003, 0.001, -0.002, 0.003, -0.001])
 THIRD = np.array([-0.001, 0.003, 0.002, -0.004, 0.000, 0.000])
+
+
+SPLIT: dict[str, Any] = {"split": "data.split_seed", "train": 80, "val": 20}
 
 
 def race(
@@ -93,10 +97,7 @@ def test_luck_is_named_where_the_interval_shows_it() -> None:
     told = said(race([0.0]))
     assert "; that much of it was luck." in told
     assert "that much of it was luck" not in said(race([0.05]))
-    split = said(race([0.0], split="data.split_seed"))
-    assert (
-        "The search used another split" in split and "Every seed has a train/val split of its own" in split
-    )
+    assert "The search used another split" in said(race([0.0], split="data.split_seed"))
     assert "Over fresh seeds a value varies by 0.00" in told
     assert "Of by hand, which was not picked for its value, it is " in told
     guessed = race([0.0], predicted=Prediction(curse=0.003, noise=0.004, trials=20))
@@ -104,6 +105,33 @@ def test_luck_is_named_where_the_interval_shows_it() -> None:
     assert "the interval allows for" not in said(guessed), "plans of older versions have none"
     sized = replace(Prediction(curse=0.003, noise=0.004, trials=20), low=-0.004, high=0.01)
     assert "The trials share one seed: the interval allows for" in said(race([0.0], predicted=sized))
+
+
+def test_splits_of_their_own_are_said_with_what_they_do_to_the_error() -> None:
+    one, split = race([0.05]), race([0.05], **SPLIT)
+    older = race([0.05], split="data.split_seed")
+    assert "Every seed has a train/val split of its own" in said(split)
+    assert "that of one, times 1/n + 20/80, by the images of a split" in said(split)
+    assert "False-positive rate of the whole race: at most 5 %." in said(split)
+    assert "how many images a split has was not recorded: intervals are too narrow" in said(older)
+    assert "False-positive rate" not in said(older) and "splits" not in said(one)
+    futile, unknown = race([0.004], margin=None), race([0.004], margin=None, split="data.split_seed")
+    assert "--plan says how many would" in said(futile).replace("`", "")
+    assert "No more seeds for trial 1" in said(unknown) and "says how many" not in said(unknown)
+    same = "is called the same in at most 5 % of races"
+    assert same in said(race([0.0])) and same not in said(race([0.0], split="data.split_seed"))
+    assert "by image" not in said(split) + said(older), "every split has other validation images"
+
+    def widths(answer: Confirmation) -> list[float]:
+        result = answer.contenders[0]
+        return [each.high - each.low for each in (result.difference, result.mean) if each]
+
+    wider = np.divide(widths(split), widths(one))
+    assert wider == pytest.approx(np.sqrt((1 / 6 + 20 / 80) * 6)) and widths(older) == widths(one)
+    likely = [answer.contenders[0].chances for answer in (race([0.003]), race([0.003], **SPLIT))]
+    assert likely[0] and likely[1] and 0.5 < likely[1].better < likely[0].better
+    assert split.to_json()["split_sizes"] == {"train": 80, "val": 20}
+    assert older.to_json()["split_sizes"] is None and older.to_json()["split"] == "data.split_seed"
 
 
 def test_two_runs_say_what_their_weights_give_on_other_images() -> None:
