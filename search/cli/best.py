@@ -50,10 +50,10 @@ def best(
 
 def _folder(study: "Study", runs: Path, number: int) -> Path | None:
     """The trial's folder; None where this machine has none of this study."""
-    from search.study.folder import folder_of
+    from search.study.folder import folder_of, trial_name
 
     try:
-        folder = folder_of(study, runs) / f"trial-{number:04d}"
+        folder = folder_of(study, runs) / trial_name(number)
     except StudyError:
         return None
     return folder if folder.is_dir() else None

@@ -72,6 +72,7 @@ def start(
         from search.retraining.stage_blocks import stage_blocks
         from search.runtime.devices import find_devices
         from search.runtime.signals import interruptible
+        from search.study.folder import trial_name
         from search.study.read import read_snapshot
         from search.ui.best import closing
 
@@ -114,7 +115,7 @@ def start(
         snapshot = read_snapshot(opened)
         show(RichBlocks(stage_blocks(opened)))
     best = snapshot.best
-    folder = runs / opened.name / f"trial-{best.number:04d}" if best else None
+    folder = runs / opened.name / trial_name(best.number) if best else None
     commands = result_commands(opened.spec.objective, opened.name, data) if best else []
     show(closing(snapshot, folder, commands, fresh_verdict(opened)))
     return code

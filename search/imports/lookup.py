@@ -79,7 +79,7 @@ def _imported(study: "Study", name: str) -> RecordedRun | None:
 
 
 def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> RecordedRun:
-    from search.study.folder import folder_of
+    from search.study.folder import folder_of, trial_name
     from search.study.read import read_record
     from search.study.trial_images import trial_images
 
@@ -89,7 +89,7 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
         raise no_trial("compare", name, study.name)
     unfinished = None if record.state == "complete" else record.state
     if from_files:
-        folder = folder_of(study, runs) / f"trial-{record.number:04d}"
+        folder = folder_of(study, runs) / trial_name(record.number)
         run = read_run(folder, record.title, study.spec.vocabulary)
         return replace(run, unfinished=unfinished)
     run = stored_run(study, record)

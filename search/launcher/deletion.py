@@ -12,12 +12,12 @@ from search.errors import StudyError
 from search.loading import vocabulary_of
 from search.objective import PICTURE
 from search.recorded_run import CONFIG, HISTORY
-from search.study.folder import OWNER, folder_of
+from search.study.folder import OWNER, folder_of, trial_name
 from search.study.open import open_study
 from search.study.study import Study
 from search.worker.checkpoint_sync import artifact_place
 from search.worker.cleanup import CHECKPOINTS
-from search.worker.workspace import FOLDER, LOG, MARK, PUBLISHED, WORK
+from search.worker.workspace import LOG, MARK, PUBLISHED, WORK
 from storage import pages, plans, reads
 from storage.artifacts import open_store
 from storage.claims import Claimant
@@ -87,7 +87,7 @@ class Written:
     def remove(self) -> list[Path]:
         """Removes the files; returns what is left in the folder."""
         for number in self.numbers:
-            trial = self.folder / FOLDER.format(number)
+            trial = self.folder / trial_name(number)
             if trial.is_symlink() or not trial.is_dir():
                 continue
             for path in trial.iterdir():

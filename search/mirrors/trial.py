@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search.records import Record, State
+from search.study.folder import trial_name
 from search.study.study import Study
 
 KEPT = ("config.yaml", "history.json", "best.safetensors", "log.txt")
@@ -54,7 +55,7 @@ def mirrored(study: Study, token: str, runs: Path, records: list[Record]) -> Ite
         token: the study's; runs: where this machine has the folders of trials, if it has them.
     """
     for record in records:
-        folder = (runs / study.name / f"trial-{record.number:04d}").absolute()
+        folder = (runs / study.name / trial_name(record.number)).absolute()
         files = [folder / name for name in KEPT if (folder / name).is_file()]
         results = {"value": record.value, "best_score": record.best_score, "best_epoch": record.best_epoch}
         texts = {
@@ -65,7 +66,7 @@ def mirrored(study: Study, token: str, runs: Path, records: list[Record]) -> Ite
             **{path.name: path.as_uri() for path in files},
         }
         yield MirroredTrial(
-            name=f"trial-{record.number:04d}",
+            name=trial_name(record.number),
             key=f"{token}-{record.number}",
             params={**record.params, "seed": record.seed},
             scores={epoch: score for epoch, score in enumerate(record.curve, 1) if score is not None},

@@ -18,6 +18,7 @@ from search.report.score_test_split import read_split_scores
 from search.retraining import ablate, confirm
 from search.retraining.stage_blocks import stage_blocks
 from search.retraining.study import deleted_races, retraining_studies
+from search.study.folder import trial_name
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
 from storage import studies
@@ -79,7 +80,7 @@ def _blind(study: Study, records: list[Record]) -> list[Record]:
 
 def read_trial(study: Study, record: Record, runs: Path) -> ReportedTrial:
     """A trial from the database, and from its folder if that is on this machine and agrees."""
-    folder = runs / study.name / f"trial-{record.number:04d}"
+    folder = runs / study.name / trial_name(record.number)
     stored = stored_run(study, record)
     try:
         if folder.is_dir() and not any((folder / name).exists() for name in (CONFIG, HISTORY)):

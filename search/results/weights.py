@@ -12,11 +12,10 @@ from search.loading import STOCK, configure, load_objective
 from search.objective import WEIGHTS
 from search.records import Record
 from search.results.winner import default_study, default_trial
-from search.study.folder import folder_of
+from search.study.folder import folder_of, trial_name
 from search.study.read import read_record
 from search.study.study import Study
 from search.worker.cleanup import KEPT
-from search.worker.workspace import FOLDER
 from storage import reads, studies
 from storage.artifacts import fetch, open_store
 from storage.pages import Artifact
@@ -96,7 +95,7 @@ def trial_weights(
     params = {**constants, **record.params}
     objective = load_objective(study.spec.objective)
     with TemporaryDirectory(prefix="search-") as folder:
-        place = folder_of(study, runs) / FOLDER.format(number)
+        place = folder_of(study, runs) / trial_name(number)
         path = find_weights(study, number, place, artifacts, Path(folder), "--trial")
         yield ChosenWeights(
             title=f"{record.title} of study {study.name}",

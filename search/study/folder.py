@@ -33,6 +33,11 @@ class Owner:
     database: str
 
 
+def trial_name(number: int) -> str:
+    """The name of a trial's folder: `trial-0017`."""
+    return f"trial-{number:04d}"
+
+
 def folder_of(study: Study, runs: Path) -> Path:
     """The folder of a study below `runs`, whether it exists or not.
 

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 from search.objective.image_scores import IMAGES, KeptImages, read_image_scores
+from search.study.folder import trial_name
 from search.study.study import Study
 from storage import studies
 from storage.artifacts import fetch, open_store
@@ -23,7 +24,7 @@ def trial_images(
         runs: where the study's folder is. artifacts: a store that all machines share.
     """
     if runs is not None:
-        path = runs / study.name / f"trial-{number:04d}" / IMAGES
+        path = runs / study.name / trial_name(number) / IMAGES
         if path.is_file() and (kept := read_image_scores(path.read_bytes())) and _is_of(kept, best):
             return dict(kept.images)
     if artifacts is not None:

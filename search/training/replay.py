@@ -15,10 +15,10 @@ from search.recorded_run import CONFIG, read_leaves, without_labels
 from search.records import Record
 from search.render.document import Block, Cell, Headline, Marked, Paragraph, Status, Table, literal
 from search.study.fingerprint import data_differences
+from search.study.folder import trial_name
 from search.study.study import Study
 from search.training.request import TrainingRequest
 from search.training.run import SeedTraining
-from search.worker.workspace import FOLDER
 
 STATUS: Mapping[str, Status] = {"identical": "good", "within noise": "good", "not reproduced": "bad"}
 
@@ -82,7 +82,7 @@ class Replay:
 
 def recorded_of(study: Study, record: Record, runs: Path) -> Mapping[str, Any] | None:
     """What a trial's `config.yaml` says, by dotted name; None if it is not on this machine."""
-    path = runs / study.name / FOLDER.format(record.number) / CONFIG
+    path = runs / study.name / trial_name(record.number) / CONFIG
     with suppress(UserError):
         return read_leaves(path)
     return None

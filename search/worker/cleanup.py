@@ -6,9 +6,9 @@ from pathlib import Path
 from search.objective import WEIGHTS
 from search.scoring import sign_of
 from search.spec.spec import Spec
+from search.study.folder import trial_name
 from search.study.study import Study
 from search.worker.checkpoint_sync import CheckpointSync
-from search.worker.workspace import FOLDER
 from storage import reads
 from storage.reads import TrialRow
 
@@ -41,4 +41,4 @@ def drop_checkpoints(study_folder: Path, numbers: Iterable[int]) -> None:
     """Removes the checkpoints of these trials; their curves, configs and logs stay."""
     for number in numbers:
         for name in CHECKPOINTS:
-            (study_folder / FOLDER.format(number) / name).unlink(missing_ok=True)
+            (study_folder / trial_name(number) / name).unlink(missing_ok=True)

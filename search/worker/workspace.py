@@ -23,8 +23,8 @@ from pathlib import Path
 
 from search.errors import UserError
 from search.objective import EpochResult
+from search.study.folder import trial_name
 
-FOLDER = "trial-{:04d}"
 WORK = ".work-"
 MARK = ".epoch"
 PUBLISHED = ".published"  # in the study's folder: names of the files that its trials have published
@@ -46,7 +46,7 @@ class Workspace:
     """The folder of trial `number` below `study_folder`, as worker `owner` sees it."""
 
     def __init__(self, study_folder: Path, number: int, owner: str, study_token: str) -> None:
-        self.published = study_folder / FOLDER.format(number)
+        self.published = study_folder / trial_name(number)
         # Named like the trial's folder, since an objective may record the name of its folder.
         self.work = self._folder_of(owner) / self.published.name
         self.epoch = 0
