@@ -1,9 +1,12 @@
-"""What the API shares with the command line: where things are, and which errors there are."""
+"""What the parts of the API share: where things are, what a `with` block closes, which errors there are."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from search.errors import SearchError, UserError
 
@@ -19,6 +22,21 @@ def place(given: PathLike | None, variable: str) -> Path | None:
 def runs_folder(given: PathLike | None) -> Path:
     """The folder that trials write to, as --runs means it."""
     return place(given, "SEARCH_RUNS") or Path("runs")
+
+
+class Closing(ABC):
+    """What the end of a `with` block closes."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 @contextmanager

@@ -3,10 +3,8 @@
 import os
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from search.api.places import PathLike, own_errors, place, runs_folder
+from search.api.places import Closing, PathLike, own_errors, place, runs_folder
 from search.api.study import OpenStudy
 from search.errors import UserError
 from search.launcher.at_end import AtEnd, announce, read_at_end
@@ -89,7 +87,7 @@ def start(
     return RunningSearch(study, devices, options, at_end, notes)
 
 
-class RunningSearch(Iterator[Snapshot]):
+class RunningSearch(Closing, Iterator[Snapshot]):
     """A search on this machine: an iterator of its snapshots, about one a second.
 
     The iterator ends with the budget. `close`, the end of a `with` block, or an exception in the loop has
@@ -134,14 +132,6 @@ class RunningSearch(Iterator[Snapshot]):
     def close(self) -> None:
         """Has the workers leave; returns when they have. Does nothing the second time."""
         self._snapshots.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _follow(self, study: Study, devices: Sequence[Device]) -> Generator[Snapshot, None, None]:
         """The search and its later stages; what is to happen at the end of the study happens here, too."""

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from search.api.places import PathLike, own_errors, runs_folder
+from search.api.places import Closing, PathLike, own_errors, runs_folder
 from search.errors import SearchError, UserError, no_trial, unknown_name
 from search.records import Record, Snapshot
 from search.study.read import read_record, read_records, read_snapshot
@@ -39,7 +38,7 @@ def open_study(name: str, storage: str | None = None, *, runs: PathLike | None =
     return OpenStudy(resolve_study(storage_url(storage, folder), name, read_only=True), folder)
 
 
-class OpenStudy:
+class OpenStudy(Closing):
     """A study and what can be asked about it; every call reads the database as it is then.
 
     `close`, or the end of a `with` block, closes the connections.
@@ -260,14 +259,6 @@ class OpenStudy:
     def close(self) -> None:
         """Closes the connections to the database."""
         self._study.engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _missing(what: str, package: str) -> UserError:
