@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from search.analysis.looks import Floats, Looks
+from search.analysis.looks import Floats, Looks, inflation
 from search.analysis.paired_seeds import LEVEL, Estimate
 
 DRAWS = 50_000
@@ -34,7 +34,7 @@ def gain_given_call(differences: Floats, looks: Looks) -> Estimate:
     rng = np.random.default_rng(0)  # the same race has the same answer
     seeds = len(differences)
     noise = differences.std(ddof=1) * np.sqrt((seeds - 1) / rng.chisquare(seeds - 1, DRAWS))
-    wider = math.sqrt(1 + seeds * looks.overlap)
+    wider = math.sqrt(inflation(seeds, looks.overlap))
     gains = differences.mean() + noise * rng.standard_normal(DRAWS) / math.sqrt(seeds) * wider
     called = np.interp(np.abs(gains) / noise, GAINS, _power(looks))
     order = gains.argsort()

@@ -10,7 +10,7 @@ import numpy as np
 from search.analysis import paired_race, racing
 from search.analysis.called_gain import gain_given_call
 from search.analysis.chances import Chances, chances
-from search.analysis.looks import Looks
+from search.analysis.looks import Looks, inflation
 from search.analysis.paired_race import PairedScores, contender_pairs, looks_of
 from search.analysis.paired_seeds import Blocks, Estimate, Floats, interval, nominal_level
 from search.analysis.racing import REFERENCE, Decisions, Results, RetrainingAnswer, Side
@@ -167,11 +167,11 @@ def confirmation(
     sign = sign_of(direction)
     pooled = plan.errors == "pooled"
     paired = PairedScores(results.scores, plan.overlap or 0.0)
-    scores: Blocks | PairedScores = Blocks(results.scores) if pooled else paired
+    scores = Blocks(results.scores) if pooled else paired
     # Only finished rounds: a decision stays what it was when it was made.
     finished = results.scores[:, : results.rounds]
     decided = rule_of(plan)(finished)
-    baseline, *contenders = _config_results(plan, results, scores, decided, sign)
+    baseline, *contenders = _config_results(plan, scores, paired, decided, sign)
     # A config without a value in the search cannot be its luckiest one.
     luckiest = max(
         (baseline, *contenders),
@@ -219,13 +219,16 @@ def _levels(plan: Plan) -> tuple[float, float]:
 
 
 def _config_results(
-    plan: Plan, results: Results, scores: Blocks | PairedScores, decided: Decisions, sign: int
+    plan: Plan, scores: Blocks | PairedScores, paired: PairedScores, decided: Decisions, sign: int
 ) -> list[ConfigResult]:
-    """In the plan's order, the baseline first."""
-    seeds = np.isfinite(results.scores).sum(axis=1)
-    pairs = PairedScores(results.scores)
-    differences = [pairs.differences(index, REFERENCE) for index in range(len(plan.configs))]
-    as_wide = [_as_wide(each, plan.overlap or 0.0) for each in differences[1:]]
+    """In the plan's order, the baseline first.
+
+    Args:
+        scores: what estimates come from, which in older races pools the noise of all configs.
+    """
+    seeds = np.isfinite(paired.scores).sum(axis=1)
+    differences = [paired.differences(index, REFERENCE) for index in range(len(plan.configs))]
+    as_wide = [_as_wide(each, paired.overlap) for each in differences[1:]]
     probable = [None, *chances(as_wide, sign, plan.margin)]
     rows = []
     for index, (config, decision) in enumerate(zip(plan.configs, decided, strict=True)):
@@ -254,7 +257,7 @@ def _as_wide(differences: Floats, overlap: float) -> Floats:
     if not len(differences) or not overlap:
         return differences
     mean = differences.mean()
-    return np.asarray(mean + (differences - mean) * np.sqrt(1 + len(differences) * overlap))
+    return np.asarray(mean + (differences - mean) * np.sqrt(inflation(len(differences), overlap)))
 
 
 def _between(plan: Plan, finished: Floats, decided: Decisions, sign: int) -> list[ContenderComparison]:

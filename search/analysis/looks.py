@@ -121,8 +121,13 @@ class Looks:
 def mean_and_error(differences: Floats, overlap: float) -> tuple[Floats, Floats]:
     """Means over the last axis and their standard errors."""
     seeds = differences.shape[-1]
-    wider = np.sqrt(1 + seeds * overlap)
+    wider = np.sqrt(inflation(seeds, overlap))
     return differences.mean(axis=-1), differences.std(axis=-1, ddof=1) / np.sqrt(seeds) * wider
+
+
+def inflation(seeds: int, overlap: float) -> float:
+    """How many times larger overlapping splits make the variance of a mean over seeds, 1 for no overlap."""
+    return 1 + seeds * overlap
 
 
 def simulated(rng: np.random.Generator, draws: int, seeds: int, overlap: float) -> Floats:
@@ -137,7 +142,7 @@ def running(noise: Floats, first: int, overlap: float) -> Iterator[tuple[int, Fl
     for look in range(first, noise.shape[1] + 1):
         mean = sums[:, look - 1] / look
         variance = (squares[:, look - 1] - look * mean**2) / (look - 1)
-        yield look, mean, np.sqrt(np.maximum(variance, 0) / look * (1 + look * overlap))
+        yield look, mean, np.sqrt(np.maximum(variance, 0) / look * inflation(look, overlap))
 
 
 def two_sided(mean: Floats, error: Floats, freedom: int) -> Floats:

@@ -103,13 +103,12 @@ def contender_pairs(
     scores: Floats, looks: Looks, decided: Sequence[RaceDecision | None]
 ) -> list[ContenderPair]:
     """Every two contenders that share two seeds or more."""
-    configs = range(1, len(scores))
+    configs, paired = range(1, len(scores)), PairedScores(scores, looks.overlap)
     found = []
     for pair in combinations(configs, 2):
         called = [each for each in pair if (made := decided[each]) and made.side in ("higher", "lower")]
         part = looks.level * len(called) / (len(configs) - 1)  # 0: nothing can be called
         tests = replace(looks, level=part)
-        paired = PairedScores(scores, looks.overlap)
         difference = paired.difference(*pair)
         if difference is None:
             continue

@@ -36,10 +36,8 @@ def _images_by_cell(retraining: Study, runs: Path | None, artifacts: str | None)
     found: dict[Cell, Images] = {}
     for row in reads.trial_rows(retraining.engine, retraining.id):
         if row.state in ENDED:
-            slot, best = (
-                slots[row.slot],
-                (row.attributes.get("best_epoch"), row.attributes.get("best_score")),
-            )
+            slot = slots[row.slot]
+            best = row.attributes.get("best_epoch"), row.attributes.get("best_score")
             found[slot.config, slot.block] = trial_images(retraining, row.number, best, runs, artifacts)
     return found
 
