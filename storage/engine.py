@@ -141,10 +141,18 @@ def _listen(engine: Engine, begin: str) -> None:
 
 def _listen_to_server(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
-    def limit_idle_transactions(connection: Any, record: Any) -> None:
-        # Not as an option of the connection: PgBouncer refuses those.
+    def limit_silence(connection: Any, record: Any) -> None:
+        # Not as options of the connection: PgBouncer refuses those.
+        settings = {
+            "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+            # The server looks for a cut cable as well: the locks of a transaction stay until it finds one.
+            "tcp_user_timeout": f"{SILENT_SECONDS}s",
+            "tcp_keepalives_idle": f"{SILENT_SECONDS // 2}s",
+            "tcp_keepalives_interval": f"{SILENT_SECONDS // 6}s",
+            "tcp_keepalives_count": "3",
+        }
         connection.autocommit = True
-        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
         connection.autocommit = False
         record.info["used"] = time.monotonic()
 

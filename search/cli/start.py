@@ -110,7 +110,10 @@ def start(
     try:
         snapshot, code = run_stages(opened, devices, runs, data, artifacts or None)
     finally:  # also where bugs have stopped it
-        announce(opened, at_end)
+        with interruptible() as interrupt, interrupt.at_once():
+            announce(opened, at_end)
+    if interrupt:
+        return interrupt.code
     if opened.spec.study.stages:
         snapshot = read_snapshot(opened)
         show(RichBlocks(stage_blocks(opened)))

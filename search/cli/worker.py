@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from search.cli import options as flag
+from search.errors import StudyError
+from search.render.output import say
 from search.runtime.collector import paused_collector
 from search.study.resolve import storage_url
 
@@ -43,6 +45,7 @@ def worker(
             from search.launcher.at_end import announce, read_at_end
             from search.study.resolve import resolve_study
             from search.worker.joining import WorkerOptions, run_worker
+            from storage.errors import StorageError
 
         options = WorkerOptions(
             url=storage_url(storage, runs),
@@ -60,6 +63,10 @@ def worker(
         at_end = read_at_end(on_end)
         code = run_worker(options, interrupt)
         if at_end and not tied and not interrupt:  # a supervisor announces it itself
-            announce(resolve_study(options.url, study), at_end)
+            with interrupt.at_once():
+                try:
+                    announce(resolve_study(options.url, study), at_end)
+                except (StorageError, StudyError) as error:  # its work is done
+                    say(f"at the end: {error}")
         return code
-    return interrupt.code  # a signal came during the import
+    return interrupt.code  # a signal came during the import, or while the end was announced

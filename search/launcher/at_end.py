@@ -5,11 +5,14 @@ write that would otherwise run commands on every machine that works for the stud
 """
 
 import json
+import os
+import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,13 +46,27 @@ class AtEnd:
 def read_at_end(command: str | None) -> AtEnd:
     """The command of the flag, and the URL of the variable or its file; UserError where it is none."""
     url = secret(URL)
-    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-        raise UserError(f"{URL}: is not an address that begins with https:// or http://")
+    if url is not None and not _can_be_called(url):
+        raise UserError(
+            f"{URL}: is not an address such as https://host/path, in ASCII and with no user name"
+        )
     return AtEnd(command or None, url)
 
 
+def _can_be_called(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, or no IPv6 address
+        return False
+    return known and parts.username is None and all("!" <= character <= "~" for character in url)
+
+
 def announce(study: Study, at_end: AtEnd) -> None:
-    """Runs the command and tells the webhook, if the study has ended and no other process has done so."""
+    """Runs the command and tells the webhook, if the study has ended and no other process has done so.
+
+    What a signal raises here ends the command, and leaves the end to the next process that looks.
+    """
     try:
         if at_end:
             _announce(study, at_end)
@@ -86,13 +103,18 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _run(command: str, body: bytes) -> None:
-    try:
-        done = subprocess.run(command, shell=True, input=body, timeout=COMMAND_SECONDS)
-    except subprocess.TimeoutExpired:
-        say(f"--on-end: the command took more than {COMMAND_SECONDS:.0f} s and was ended")
-        return
-    if done.returncode:
-        say(f"--on-end: the command exited with {done.returncode}")
+    # A session of its own: what the shell has started ends with it.
+    with subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            process.communicate(body, timeout=COMMAND_SECONDS)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            say(f"--on-end: the command took more than {COMMAND_SECONDS:.0f} s and was ended")
+            return
+    if process.returncode:
+        say(f"--on-end: the command exited with {process.returncode}")
 
 
 def _post(url: str, body: bytes) -> None:
@@ -109,6 +131,8 @@ def _post(url: str, body: bytes) -> None:
                 break
         except OSError as error:
             problem = str(getattr(error, "reason", error))
+        except (HTTPException, ValueError):  # their messages may quote an address
+            problem = "its answer is not HTTP"
         if pause is not None:
             time.sleep(pause)
     say(f"{URL}: the webhook was not reached: {problem}")

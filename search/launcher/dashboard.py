@@ -12,7 +12,6 @@ import secrets
 import socket
 import sys
 from base64 import b64decode
-from binascii import Error as NotBase64
 from collections.abc import Iterable
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
@@ -146,5 +145,5 @@ def _password(environ: dict[str, Any]) -> bytes:
     scheme, _, encoded = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     try:
         return b64decode(encoded).partition(b":")[2] if scheme.lower() == "basic" else b""
-    except NotBase64:
+    except ValueError:  # not Base64, or not ASCII
         return b""

@@ -5,6 +5,8 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
+
 from search.errors import BrokenDevice, NoDevice
 from search.retraining.stages import next_stage
 from search.runtime.devices import BROKEN_DEVICE, NO_DEVICE, find_devices
@@ -12,9 +14,12 @@ from search.runtime.signals import Interrupt, leave_with_parent
 from search.runtime.threads import threads_each
 from search.study.folder import claim_folder
 from search.study.resolve import wait_for_study
+from search.study.study import Study
 from search.worker.watchdog import hang_seconds
 from search.worker.worker import Worker
 from search.worker.workspace import check_folder
+from storage.errors import may_recover
+from storage.url import sqlite_file
 
 RESTART_SECONDS = 30.0  # to wait for an absent database: what its restart takes
 
@@ -61,8 +66,7 @@ def run_worker(options: WorkerOptions, interrupt: Interrupt) -> int:
         if options.tied:  # this process is confined already
             label = options.label or devices[0].label
             devices = [replace(devices[0], label=label, share=options.share, environment={})]
-        study = wait_for_study(options.url, options.study, options.wait or 0.0, options.database_wait)
-        claim_folder(study, options.runs)
+        study = open_and_claim(options)
     try:
         while True:
             code = Worker(study, options.runs, options.data, devices, options.artifacts).run(interrupt)
@@ -76,3 +80,16 @@ def run_worker(options: WorkerOptions, interrupt: Interrupt) -> int:
             raise
         logging.getLogger(__name__).info("%s", error)
         return NO_DEVICE if isinstance(error, NoDevice) else BROKEN_DEVICE
+
+
+def open_and_claim(options: WorkerOptions) -> Study:
+    """The study, with its folder claimed; a database that goes away in between is waited for again."""
+    while True:
+        study = wait_for_study(options.url, options.study, options.wait or 0.0, options.database_wait)
+        try:
+            claim_folder(study, options.runs)
+            return study
+        except OperationalError as error:
+            if sqlite_file(options.url) is not None or not may_recover(error):
+                raise
+            study.engine.dispose()

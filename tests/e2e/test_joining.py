@@ -11,6 +11,8 @@ from sqlalchemy.exc import OperationalError
 
 from search.runtime import threads
 from search.study.open import find_study
+from search.study.study import Study
+from search.worker import joining
 from storage.engine import connect
 from storage.errors import UnreachableError
 
@@ -97,3 +99,31 @@ def test_a_database_that_goes_away_between_two_queries_is_unreachable(
     monkeypatch.setattr("storage.studies.find", gone)
     with pytest.raises(UnreachableError, match="closed the connection"):
         find_study(postgres_url, "toy")
+
+
+def test_a_worker_joins_though_the_database_goes_away_as_it_claims_its_folder(
+    search_on_each: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search_on_each.create()
+    answers = [OperationalError("SELECT", {}, Exception("could not receive data from server")), None]
+
+    def claim(study: Study, runs: Path) -> None:
+        if (error := answers.pop(0)) is not None:
+            raise error
+
+    monkeypatch.setattr(joining, "claim_folder", claim)
+    options = joining.WorkerOptions(
+        url=search_on_each.url,
+        study="toy",
+        runs=search_on_each.folder / "runs",
+        data=None,
+        artifacts=None,
+        gpus="none",
+        device=None,
+        wait=None,
+    )
+    if search_on_each.url.startswith("sqlite"):
+        with pytest.raises(OperationalError):  # a file does not go away and come back
+            joining.open_and_claim(options)
+        return
+    assert joining.open_and_claim(options).name == "toy" and not answers

@@ -1,7 +1,11 @@
 """What happens when a study ends: once, whoever sees it, and with nothing secret in the database."""
 
 import json
+import os
+import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,10 +13,12 @@ from typing import Any
 
 import pytest
 from lease_workers import claimed, worker
-from service import Answer, Search
+from service import PATIENCE, Answer, Search, runs
 
+from search.errors import UserError
 from search.launcher import at_end
-from search.launcher.at_end import AtEnd, announce
+from search.launcher.at_end import AtEnd, announce, read_at_end
+from search.runtime.signals import interruptible
 from search.study.study import Study
 from storage import endings, studies
 
@@ -124,10 +130,63 @@ def test_what_fails_at_the_end_is_one_line_without_the_url(
     assert len(webhook.got) == 2, "tried again after 503, and not after 404"
 
 
-def test_a_webhook_that_is_no_web_address(
-    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/s3cret",
+        "https://[hooks/s3cret",
+        "https://hooks.example:x/s3cret",
+        "https://hooks.example/s3cret here",
+        "https://hooks.example/s3cret-ü",
+        "https://me:s3cret@hooks.example/",
+    ],
+)
+def test_a_webhook_that_cannot_be_called_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEARCH_ON_END_URL", url)
+    with pytest.raises(UserError, match="SEARCH_ON_END_URL: is not an address") as refused:
+        read_at_end(None)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_webhook_that_does_not_speak_http_is_one_line(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEARCH_ON_END_URL", "file:///etc/s3cret")
-    line = command("start", code=2).err
-    assert line.startswith("SEARCH_ON_END_URL: is not an address") and "s3cret" not in line
-    assert search.study() is None
+    monkeypatch.setattr(at_end, "PAUSES", ())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            caller = server.accept()[0]
+            caller.recv(1 << 16)
+            caller.sendall(b"220 mail.example ESMTP\r\n")
+            caller.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        at_end._post(f"http://127.0.0.1:{server.getsockname()[1]}/s3cret", b"{}")
+        thread.join()
+    assert capfd.readouterr().err == f"{at_end.URL}: the webhook was not reached: its answer is not HTTP\n"
+
+
+@pytest.mark.parametrize("by", ["its time", "a signal"])
+def test_a_command_that_is_ended_leaves_no_process_behind(
+    tmp_path: Path, by: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_end, "COMMAND_SECONDS", 0.5 if by == "its time" else PATIENCE)
+    pid = tmp_path / "pid"
+    signalled = by == "a signal"
+
+    def signal_once_it_runs() -> None:
+        while not pid.exists() or not pid.read_text().strip():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with interruptible() as interrupt, interrupt.at_once():
+        if signalled:
+            threading.Thread(target=signal_once_it_runs).start()
+        at_end._run(f"sleep 1000 & echo $! > {pid}; wait", b"{}")
+    assert bool(interrupt) == signalled
+    assert ("was ended" in capfd.readouterr().err) != signalled
+    child, end = int(pid.read_text()), time.monotonic() + PATIENCE
+    while runs(child):
+        assert time.monotonic() < end, "it goes on"
+        time.sleep(0.01)

@@ -95,7 +95,14 @@ def test_a_dashboard_with_a_token_answers_nobody_else(serve: Serve) -> None:
     def basic(password: str) -> str:
         return f"Basic {b64encode(f'anybody:{password}'.encode()).decode()}"
 
-    for wrong in ("", basic("battery staple"), basic(""), "Basic ???", "Bearer correct horse"):
+    for wrong in (
+        "",
+        basic("battery staple"),
+        basic(""),
+        "Basic ???",
+        "Basic \xe9",
+        "Bearer correct horse",
+    ):
         assert ask("/api/studies", Authorization=wrong)[0] == 401, wrong
     asked = basic("correct horse")
     assert ask("/api/studies", Authorization=asked, Host="gpu7.example:8080")[0] == 200

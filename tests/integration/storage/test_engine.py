@@ -44,11 +44,15 @@ def test_a_connection_to_a_silent_server_counts_as_broken(postgres_url: str) -> 
         driver = connection.connection.driver_connection
         assert driver is not None
         given = driver.info.get_parameters()
+        query = "SELECT name FROM pg_settings WHERE source = 'session' AND name LIKE 'tcp%'"
+        at_the_server = set(connection.scalars(sqlalchemy.text(query)))
     assert int(given["tcp_user_timeout"]) == 1000 * engines.SILENT_SECONDS
     noticed = int(given["keepalives_idle"]) + int(given["keepalives_interval"]) * int(
         given["keepalives_count"]
     )
     assert noticed <= engines.SILENT_SECONDS
+    keepalives = {f"tcp_keepalives_{name}" for name in ("idle", "interval", "count")}
+    assert at_the_server == {"tcp_user_timeout", *keepalives}, "else it keeps the locks of a lost host"
     engine.dispose()
 
 
