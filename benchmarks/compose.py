@@ -10,7 +10,6 @@ could be, that all promises hold. It prints a line for each, and exits with 1 if
 
 import argparse
 import base64
-import contextlib
 import json
 import os
 import socket
@@ -155,9 +154,9 @@ def check_study(service: Service) -> None:
 def check_dashboard(service: Service) -> None:
     root = f"http://127.0.0.1:{service.port}"
     token = service.compose("exec", "-T", "dashboard", "cat", "/run/secrets/dashboard_token").strip()
-    with contextlib.suppress(urllib.error.HTTPError):
-        urllib.request.urlopen(f"{root}/api/studies", timeout=30)
-        service.check(False, "the dashboard asks for its token")
+    asked, deleting = answer(f"{root}/api/studies"), answer(f"{root}/api/studies/1", token, "DELETE")
+    service.check(asked == 401, f"without its token the dashboard answers {asked}")
+    service.check(deleting == 403, f"it only shows: a request to delete gets {deleting}")
     found = [
         study["study_name"]
         for study in json.loads(fetched(f"{root}/api/studies", token))["study_summaries"]
@@ -175,20 +174,33 @@ def check_dashboard(service: Service) -> None:
     service.check(pictures >= complete > 0, f"it shows {pictures} overlays of {complete} complete trials")
 
 
-def fetched(url: str, token: str) -> bytes:
+def request(url: str, token: str, method: str = "GET") -> urllib.request.Request:
     login = base64.b64encode(f":{token}".encode()).decode()
-    request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        found: bytes = answer.read()
+    headers = {"Authorization": f"Basic {login}"} if token else {}
+    return urllib.request.Request(url, headers=headers, method=method)
+
+
+def answer(url: str, token: str = "", method: str = "GET") -> int:
+    """The status of the answer to a request."""
+    try:
+        with urllib.request.urlopen(request(url, token, method), timeout=60) as answered:
+            return int(answered.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def fetched(url: str, token: str) -> bytes:
+    with urllib.request.urlopen(request(url, token), timeout=60) as answered:
+        found: bytes = answered.read()
         return found
 
 
 def check_secret(service: Service) -> None:
-    """Looks for the password wherever somebody could stumble over it."""
-    files = service.compose("exec", "-T", "db", "sh", "-c", "cat /run/owner/*_password")
-    passwords = files.split()
+    """Looks for the passwords and the dashboard's token wherever somebody could stumble over them."""
+    show = "cat /run/owner/*_password /run/secrets/dashboard_token"
+    passwords = service.compose("exec", "-T", "db", "sh", "-c", show).split()
     lengths = [len(password) for password in passwords]
-    service.check(len(lengths) == 3 and min(lengths) >= 32, f"passwords of {lengths} characters were made")
+    service.check(len(lengths) == 4 and min(lengths) >= 32, f"passwords of {lengths} characters were made")
     places = {
         "docker inspect": json.dumps(service.containers()),
         "the image": said("docker", "image", "history", "--no-trunc", "mseg-search"),
