@@ -8,6 +8,7 @@ import typer
 from search.cli import options as flag
 from search.cli.chosen import Model, Trial, chosen
 from search.errors import UserError
+from search.loading import STOCK, load_objective
 from search.render.output import say, write_json
 
 Check = Annotated[
@@ -56,7 +57,7 @@ def submit(
     if checked is not None:
         if out is not None or model is not None or trial is not None:
             raise UserError("--check: only checks a zip; omit --out, --model and --trial")
-        return _check(checked, images, as_json)
+        return _check(checked, images, objective or STOCK, as_json)
     if images is None:
         raise UserError("--images: name the folder of test images, or --data with test/images")
     if out is None:
@@ -105,10 +106,11 @@ def _write(
     return 0
 
 
-def _check(checked: Path, images: Path | None, as_json: bool) -> int:
-    from search.mseg.submission.check import check_submission
+def _check(checked: Path, images: Path | None, objective: str, as_json: bool) -> int:
+    from search.results.weights import part_of
 
-    result = check_submission(checked, images)
+    check = part_of(load_objective(objective), objective, "check_submission", "submit --check")
+    result = check(checked, images)
     if as_json:
         write_json(result.to_json())
     else:

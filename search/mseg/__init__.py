@@ -20,7 +20,7 @@ from search.objective import (
     Params,
     Run,
 )
-from search.objective.results import ExportedModel
+from search.objective.results import CheckedSubmission, ExportedModel
 
 if TYPE_CHECKING:
     from search.mseg.config import Config
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check",
+    "check_submission",
     "configure",
     "constraints",
     "dataset_schema",
@@ -142,6 +143,13 @@ def write_submission(
     from search.mseg.trained_predictor import load_checked
 
     return write_submission(load_checked(config, weights), images, path, report)
+
+
+def check_submission(path: Path, images: Path | None) -> CheckedSubmission:
+    """See `search.mseg.submission.check.check_submission`."""
+    from search.mseg.submission.check import check_submission
+
+    return check_submission(path, images)
 
 
 def show_augmentation(config: "Config", data: Path | None, path: Path) -> None:

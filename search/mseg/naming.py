@@ -3,12 +3,12 @@
 Plain values, so that reading a study imports neither torch nor pydantic.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from search.mseg.files import GALLERY
 from search.mseg.former import FORMER
-from search.objective import CurveShape, Examples, Params, Vocabulary
+from search.objective import CurveShape, Examples, Params, Value, Vocabulary
 
 ALIASES = {
     "lr": "learning_rate",
@@ -151,6 +151,14 @@ def settings() -> Sequence[str]:
     return SETTINGS
 
 
+def defaults(params: Params) -> Mapping[str, Value]:
+    """Every setting that `params` leave out, with the value that it then has."""
+    from search.mseg.config import Config
+
+    whole = Config.from_params(params).to_params()
+    return {name: value for name, value in whole.items() if name not in params}
+
+
 vocabulary = Vocabulary(
     aliases=ALIASES,
     recorded_aliases=RECORDED_ALIASES,
@@ -167,6 +175,7 @@ vocabulary = Vocabulary(
     older_score_words="val F, pooled by batches",
     class_score_column="val_f_per_class",
     settings=settings,
+    defaults=defaults,
     epochs_setting="trainer.epochs",
     all_data=True,
     faster={"trainer.compile": True},

@@ -4,13 +4,15 @@
     export_model(config, weights, folder) -> ExportedModel
     export_onnx(config, weights, path) -> None
     write_submission(config, weights, images, path, report) -> number of masks
+    check_submission(path, images) -> CheckedSubmission
 
 `weights` is a file that `train` left for `config`; or a file or folder that the user named, and `config` is
 None. Each raises DataError, in one line, where they cannot be used, and writes only where it is told to.
 `export_model` writes files that load without this program, `export_onnx` an ONNX file that it has compared
 with the model. `write_submission` makes and checks all that is handed in for the folder `images`, and calls
-`report(done, total)` as it goes on. With `flip`, a predictor predicts the mirror image, too, and takes the
-mean of both.
+`report(done, total)` as it goes on. `check_submission` says what is wrong with such a file, whoever made
+it; `images` is the folder it is for, or None. With `flip`, a predictor predicts the mirror image, too, and
+takes the mean of both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,3 +53,48 @@ class ExportedModel:
 
     facts: Mapping[str, Any]
     usage: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionProblem:
+    """What is wrong with a submission, and what to do.
+
+    Attributes:
+        place: a name in the zip, or several in words.
+    """
+
+    place: str
+    text: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}; {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedSubmission:
+    """What a submission holds, and what is wrong with it.
+
+    Attributes:
+        masks: how many there are. images: how many there should be; None if that is not known.
+        parameters: trainable ones of its weights; None if they could not be read.
+    """
+
+    path: Path
+    masks: int
+    images: int | None
+    parameters: int | None
+    problems: Sequence[SubmissionProblem]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `search submit --check --json`."""
+        return {
+            "zip": str(self.path),
+            "ok": not self.problems,
+            "masks": self.masks,
+            "images": self.images,
+            "parameters": self.parameters,
+            "problems": [
+                {"place": each.place, "text": each.text, "remedy": each.remedy} for each in self.problems
+            ],
+        }

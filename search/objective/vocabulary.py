@@ -45,6 +45,10 @@ def _unknown_curve(params: Mapping[str, Any]) -> CurveShape:
     return CurveShape()
 
 
+def _no_defaults(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vocabulary:
     """What generic code cannot know about an objective: how things are called, and what they mean.
@@ -80,6 +84,8 @@ class Vocabulary:
         classes_setting, data_setting: dotted names of the recorded settings with the names of the classes,
             and with where the data came from.
         settings: () -> the dotted names of all settings there are; None: any name may be one.
+        defaults: (flat params) -> the values that settings have where those params do not name them, by
+            dotted name. It raises SpaceError for params that make no config.
         epochs_setting: dotted name of the setting with the number of epochs; None: there is none.
         all_data: whether `train` heeds `Run.all_data`.
         faster: settings by dotted name, each with a value that may make training faster on a GPU.
@@ -112,6 +118,7 @@ class Vocabulary:
     classes_setting: str = "data.classes"
     data_setting: str = "data.root"
     settings: Callable[[], Sequence[str]] | None = None
+    defaults: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _no_defaults
     epochs_setting: str | None = None
     all_data: bool = False
     faster: Mapping[str, Any] = field(default_factory=dict)

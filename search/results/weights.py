@@ -46,12 +46,15 @@ class ChosenWeights:
 
     def part(self, function: str, command: str) -> Any:
         """A function of the objective; UserError if it has none."""
-        found = getattr(self.objective, function, None)
-        if not callable(found):
-            raise UserError(
-                f"{command}: objective {self.name!r} has no {function}; see search/objective/results.py"
-            )
-        return found
+        return part_of(self.objective, self.name, function, command)
+
+
+def part_of(objective: Any, name: str, function: str, command: str) -> Any:
+    """A function that the objective called `name` may offer to `command`; UserError if it has none."""
+    found = getattr(objective, function, None)
+    if not callable(found):
+        raise UserError(f"{command}: objective {name!r} has no {function}; see search/objective/results.py")
+    return found
 
 
 def named_weights(model: Path, objective: str | None) -> ChosenWeights:

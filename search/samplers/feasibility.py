@@ -128,7 +128,8 @@ def feasible_share(spec: Spec, constraints: Constraints) -> FeasibleShare:
 
 
 def check_feasible(spec: Spec, constraints: Constraints) -> None:
-    """Raises SpaceError where a known config is infeasible, or as far as anybody can see everything is."""
+    """Raises SpaceError where a limit is searched, or a known config or the whole space is infeasible."""
+    _check_limits(spec.space, constraints)
     feasibility = Feasibility(spec.space, constraints)
     for known in spec.known:
         if not feasibility.of(known.params).feasible:
@@ -142,6 +143,19 @@ def check_feasible(spec: Spec, constraints: Constraints) -> None:
     if not share.rate.count:
         which = f"{share.rate.trials} {'configs' if share.whole else 'draws'}"
         raise SpaceError(f"none of {which} is feasible: {share.reason}", parameter=feasibility.limit)
+
+
+def _check_limits(space: Space, constraints: Constraints) -> None:
+    """Raises SpaceError where the space searches a setting that limits which configs there are.
+
+    A limit changes nothing about a training, and configs below different ones cannot be compared.
+    """
+    for corner in space.corners():
+        for name in [each.name for each in constraints(corner) if each.name in space.by_name]:
+            raise SpaceError(
+                f"{name}: limits which configs are drawn, so it cannot be searched; give one value",
+                parameter=name,
+            )
 
 
 def uniform_draws(spec: Spec) -> list[Params]:

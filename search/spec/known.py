@@ -53,7 +53,7 @@ def read_known(
     """The known configs at `node`; raises SpaceError that names the place.
 
     Args:
-        implied: values of parameters that a known config need not name.
+        implied: values of parameters that a known config need not name, where they exist in it.
         notes: where given, an entry that does not fit the space is left out and noted here.
     """
 
@@ -115,7 +115,10 @@ def _params(
     for name, node in entries.items():
         if node.entries():
             raise node.error(f"{label}: {name} is a section; write its names with dots, {name}.x: value")
-    params = {**implied, **{name: read_value(f"{label}: {name}", node) for name, node in entries.items()}}
+    params = {name: read_value(f"{label}: {name}", node) for name, node in entries.items()}
+    for parameter in space.parameters:
+        if parameter.name in implied and parameter.active(params):
+            params.setdefault(parameter.name, implied[parameter.name])
     try:
         space.check(params)
     except SpaceError as error:

@@ -9,6 +9,7 @@ space: known configs, beliefs and conditional parameters that no longer fit are 
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from search.document.node import Node, show
 from search.errors import SpaceError, did_you_mean, unknown_name
 from search.loading import vocabulary_of
-from search.objective import Vocabulary
+from search.objective import Value, Vocabulary
 from search.spec.known import Belief, KnownConfig, read_beliefs, read_known
 from search.spec.parameter import read_value
 from search.spec.settings import ReportSettings, StudySettings, read_report, read_study
@@ -195,8 +196,8 @@ def _profiles(root: Node) -> dict[str, Node]:
 def _read(root: Node, lenient: Collection[str] = (), before: Spec | None = None) -> Spec:
     """The Spec at `root`; entries of the sections `lenient` that do not fit are left out, with a note.
 
-    `before` is the Spec that a profile or an override changed. Where it had a constant that is now
-    searched, that is the value for known configs that do not name the parameter.
+    `before` is the Spec that a profile or an override changed. A parameter that was not searched there
+    keeps its value in known configs that do not name it: the constant's, or the objective's default.
     """
     root.check_names("top level", SECTIONS)
     sections = root.entries()
@@ -219,8 +220,7 @@ def _read(root: Node, lenient: Collection[str] = (), before: Spec | None = None)
         trials = stages[0].trials or study.trials
         study = replace(study, trials=trials, stages=(replace(stages[0], trials=trials), *stages[1:]))
         space = space.replaced(stages[0].constants)
-    constants = before.space.constants if before else {}
-    implied = {name: constants[name] for name in space.by_name if name in constants}
+    implied = _values_before(before, space, objective.value) if before and before.known else {}
     known, avoid = sections.get("known", nothing), sections.get("avoid", nothing)
     return Spec(
         objective=objective.value,
@@ -232,3 +232,13 @@ def _read(root: Node, lenient: Collection[str] = (), before: Spec | None = None)
         notes=tuple(notes),
         root=root,
     )
+
+
+def _values_before(before: Spec, space: Space, objective: str) -> Mapping[str, Value]:
+    """The values in `before` of the parameters that only `space` searches, where it had any."""
+    values = before.space.constants
+    searched = space.by_name.keys() - before.space.by_name.keys()
+    if searched - values.keys():
+        with suppress(SpaceError):  # what is wrong with the constants is said where configs are checked
+            values = {**vocabulary_of(objective).defaults(values), **values}
+    return {name: values[name] for name in searched & values.keys()}

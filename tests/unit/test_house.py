@@ -168,6 +168,12 @@ def test_the_objective_knows_neither_optuna_nor_sql() -> None:
         }, module
 
 
+def test_only_the_name_of_the_stock_objective_leads_to_it() -> None:
+    """Whatever else is named by `objective:` gets the same from every command."""
+    outside = {module for module in FILES if room(module) != "mseg"}
+    assert [each for each in outside if "mseg" in {room(name) for name in ours(imports(each))}] == []
+
+
 def test_what_is_shown_is_a_function_of_records() -> None:
     for module in (*below("search.ui"), *below("search.render"), *below("search.analysis")):
         assert not others(imports(module)) & {"torch", "sqlalchemy", "optuna_dashboard"}, module

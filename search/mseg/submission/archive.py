@@ -9,10 +9,10 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from search.errors import UserError
+from search.objective.results import SubmissionProblem
 
 MOST_BYTES = 64 * 2**20
 """Of one member: a mask has some kilobytes, weights below the challenge's cap 7 MB."""
@@ -20,22 +20,6 @@ MOST_BYTES = 64 * 2**20
 MOST_IN_ALL = 2**30
 MOST_MEMBERS = 20_000
 ENCRYPTED = 0x1  # bit of a member's flags
-
-
-@dataclass(frozen=True, slots=True)
-class SubmissionProblem:
-    """What is wrong with a submission, and what to do.
-
-    Attributes:
-        place: a name in the zip, or several in words.
-    """
-
-    place: str
-    text: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.text}; {self.remedy}"
 
 
 class Archive:

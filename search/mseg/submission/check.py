@@ -12,11 +12,9 @@ share is one sentence.
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,8 +22,9 @@ from PIL import Image
 from search.errors import UserError
 from search.mseg.data.faults import listed
 from search.mseg.data.layout import IMAGE_SUFFIXES, stem_of
-from search.mseg.submission.archive import Archive, SubmissionProblem, is_litter
+from search.mseg.submission.archive import Archive, is_litter
 from search.mseg.submission.solution import check_solution
+from search.objective.results import CheckedSubmission
 
 MASKS, SOLUTION = "masks", "solution"
 CLASSES = 19
@@ -37,35 +36,6 @@ ORIENTATION = 0x0112
 
 Size = tuple[int, int]
 """Width and height in pixels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedSubmission:
-    """What a submission holds, and what is wrong with it.
-
-    Attributes:
-        masks: how many there are. images: how many there should be; None if that is not known.
-        parameters: trainable ones of its weights; None if they could not be read.
-    """
-
-    path: Path
-    masks: int
-    images: int | None
-    parameters: int | None
-    problems: Sequence[SubmissionProblem]
-
-    def to_json(self) -> dict[str, Any]:
-        """The object of `search submit --check --json`."""
-        return {
-            "zip": str(self.path),
-            "ok": not self.problems,
-            "masks": self.masks,
-            "images": self.images,
-            "parameters": self.parameters,
-            "problems": [
-                {"place": each.place, "text": each.text, "remedy": each.remedy} for each in self.problems
-            ],
-        }
 
 
 def check_submission(path: Path, images: Path | None, classes: int = CLASSES) -> CheckedSubmission:

@@ -36,7 +36,7 @@ def test_a_batch_of_the_whole_training_set_is_accepted() -> None:
 CAP = "model.max_parameters"
 
 
-def capped(folder: Path, most: int) -> Spec:
+def capped(folder: Path, most: int | str) -> Spec:
     """Two models: 1,747,923 parameters with LMSA, 1,721,939 without."""
     (folder / "space.yaml").write_text(f"""\
 objective: search.mseg
@@ -72,6 +72,14 @@ def test_a_cap_below_every_model_is_refused_with_its_place(tmp_path: Path) -> No
         probe(capped(tmp_path, 1000), None)
     text = f"{CAP}: a model with 1,721,939 parameters is above 1,000; make it smaller or raise the cap"
     assert str(error.value) == f"{tmp_path}/space.yaml:5:11: none of 2 configs is feasible: {text}"
+
+
+@pytest.mark.parametrize("most", ["{choices: [null, 1821084]}", "{low: 1000000, high: 2000000}"])
+def test_a_searched_cap_is_refused_before_anything_trains(tmp_path: Path, most: str) -> None:
+    with pytest.raises(SpaceError) as error:
+        probe(capped(tmp_path, most), None)
+    problem = "limits which configs are drawn, so it cannot be searched; give one value"
+    assert str(error.value) == f"{tmp_path}/space.yaml:5:11: {CAP}: {problem}"
 
 
 def test_a_score_that_the_objective_lacks_is_refused_before_anything_trains() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import SpaceError
+from search.loading import load_objective
 from search.spec.known import Belief, KnownConfig
 from search.spec.settings import PrunerSettings, ReportSettings, SamplerSettings, StopRule, StudySettings
 from search.spec.spec import Spec, load_spec, stock_space
@@ -471,6 +472,24 @@ def test_known_configs_keep_the_value_of_a_constant_that_becomes_a_parameter(toy
     ]
     spec = load_spec(toy, overrides=["trainer.patience={choices: [10, 20]}"])
     assert [known.params["trainer.patience"] for known in spec.known] == [20, 20]
+    where = "trainer.patience={choices: [10, 20], when: {schedule.kind: restarts}}"
+    spec = load_spec(toy, overrides=[where])
+    assert spec.notes == () and [known.params.get("trainer.patience") for known in spec.known] == [None, 20]
+
+
+def test_known_configs_have_the_default_of_a_setting_that_only_the_command_line_names() -> None:
+    blur, width = "augment.blur={low: 0.0, high: 0.5}", "model.decoder_width={choices: [128, 256]}"
+    spec = load_spec(stock_space(), profile="quick", overrides=[blur, width])
+    before = load_spec(stock_space(), profile="quick")
+    assert spec.notes == () and [each.name for each in spec.known] == [each.name for each in before.known]
+    default = load_objective(spec.objective).configure(spec.space.constants).to_params()
+    for known in spec.known:
+        assert known.params["augment.blur"] == default["augment.blur"] == 0.0
+        assert known.params["model.decoder_width"] == default["model.decoder_width"]
+    spec = load_spec(stock_space(), overrides=["augment.blur={low: 0.1, high: 0.5}"])
+    assert len(spec.notes) == 4 and all(
+        "0.0 is not within 0.1 to 0.5; left out" in note for note in spec.notes
+    )
 
 
 def test_overrides_apply_after_the_profile_and_the_last_one_wins(toy: Path) -> None:
