@@ -61,4 +61,4 @@ def _seed_global_generators(seeds: list[int]) -> None:
 
 SPACE: Mapping[str, Any] = {"trainer": {"epochs": EPOCHS}, "unused": {"low": 0.0, "high": 1.0}}
 
-FAMILY = Family("FT-PFN prior", SPACE, Prior)
+FAMILY = Family("FT-PFN prior", SPACE, cache(Prior))  # every pruner sees the same curves: drawn once
