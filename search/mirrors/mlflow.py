@@ -9,10 +9,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from search.errors import UserError
-from search.mirrors.trial import MirroredTrial
+from search.mirrors.trial import SCORE, MirroredTrial
 
 KEY = "mseg_search.trial"
-SCORE = "score"
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 LONGEST = 5000  # characters of a tag
 MOST = 1000  # metrics of a request
@@ -36,7 +35,7 @@ class MLflow:
         self._runs: dict[str, str] = {}
         self._ended: set[str] = set()
         self._read_runs()
-        self._epochs: dict[str, set[int]] = {}
+        self._epochs: dict[tuple[str, str], set[int]] = {}
 
     def add(self, trial: MirroredTrial) -> int:
         if trial.key in self._ended:
@@ -44,14 +43,15 @@ class MLflow:
         if trial.key not in self._runs:
             run = self.client.create_run(self.experiment, tags={KEY: trial.key}, run_name=trial.name)
             self._runs[trial.key] = run.info.run_id
-            self._epochs[trial.key] = set()
-        run_id = self._runs[trial.key]
-        if trial.key not in self._epochs:
-            history = self.client.get_metric_history(run_id, SCORE)
-            self._epochs[trial.key] = {metric.step for metric in history}
-        epochs, now = self._epochs[trial.key], int(time.time() * 1000)
-        missing = [epoch for epoch in trial.scores if epoch not in epochs]
-        metrics = [Metric(SCORE, trial.scores[epoch], now, epoch) for epoch in missing]
+            self._epochs |= {(trial.key, name): set() for name in trial.series}
+        run_id, now, metrics, new = self._runs[trial.key], int(time.time() * 1000), [], 0
+        for name, values in trial.series.items():
+            if (trial.key, name) not in self._epochs:
+                history = self.client.get_metric_history(run_id, name)
+                self._epochs[trial.key, name] = {metric.step for metric in history}
+            missing = [epoch for epoch in values if epoch not in self._epochs[trial.key, name]]
+            metrics += [Metric(name, values[epoch], now, epoch) for epoch in missing]
+            new += len(missing) if name == SCORE else 0
         if trial.ended:
             metrics += [Metric(name, result, now, 0) for name, result in trial.results.items()]
         params = [Param(name, str(value)) for name, value in trial.params.items()]
@@ -63,8 +63,9 @@ class MLflow:
                 self.client.log_artifact(run_id, str(trial.figure))
             self.client.set_terminated(run_id, STATUS[trial.ended])
             self._ended.add(trial.key)
-        epochs |= trial.scores.keys()
-        return len(missing)
+        for name, values in trial.series.items():
+            self._epochs[trial.key, name] |= values.keys()
+        return new
 
     def _create(self, place: str, study: str) -> str:
         """Figures go beside a SQLite file; a server has a place of its own."""

@@ -13,9 +13,8 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from search.mirrors.trial import MirroredTrial
+from search.mirrors.trial import SCORE, MirroredTrial
 
-SCORE = "score"
 END = "end"  # the last thing that is written of a trial
 
 
@@ -28,28 +27,35 @@ class TensorBoard:
     def __init__(self, place: str, study: str) -> None:
         self.folder = Path(place).expanduser() / study
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._has: dict[str, tuple[set[int], bool]] = {}
+        self._has: dict[str, tuple[dict[str, set[int]], bool]] = {}
 
     def add(self, trial: MirroredTrial) -> int:
         folder = self.folder / trial.name
         epochs, ended = self._has.get(trial.name) or _read(folder)
-        missing = [epoch for epoch in trial.scores if epoch not in epochs]
-        if not ended and (missing or trial.ended):
+        if ended:
+            return 0
+        missing = {
+            name: [epoch for epoch in values if epoch not in epochs.get(name, ())]
+            for name, values in trial.series.items()
+        }
+        if any(missing.values()) or trial.ended:
             writer = EventFileWriter(str(folder))
             if not epochs:
                 params = {name: _flat(value) for name, value in trial.params.items()}
                 for value in hparams_pb(params, trial_id=trial.key).value:
                     _write(writer, value, 0)
-            for epoch in missing:
-                _write(writer, Summary.Value(tag=SCORE, simple_value=trial.scores[epoch]), epoch)
+            for name, steps in missing.items():
+                for epoch in steps:
+                    _write(writer, Summary.Value(tag=name, simple_value=trial.series[name][epoch]), epoch)
             if trial.ended:
                 self._end(writer, trial)
             writer.close()
-        self._has[trial.name] = epochs | trial.scores.keys(), ended or trial.ended is not None
-        return len(missing)
+        has = {name: set(values) | epochs.get(name, set()) for name, values in trial.series.items()}
+        self._has[trial.name] = has, trial.ended is not None
+        return len(missing[SCORE])
 
     def _end(self, writer: Any, trial: MirroredTrial) -> None:
-        last = max(trial.scores, default=0)
+        last = trial.last
         for name, result in trial.results.items():
             _write(writer, Summary.Value(tag=name, simple_value=result), last)
         if trial.figure is not None:
@@ -61,16 +67,15 @@ class TensorBoard:
         _write(writer, Summary.Value(tag=END, metadata=plugin, tensor=tensor), last)
 
 
-def _read(folder: Path) -> tuple[set[int], bool]:
-    """The epochs whose scores are in a run's files, and whether its end is."""
+def _read(folder: Path) -> tuple[dict[str, set[int]], bool]:
+    """The epochs that a run's files have of each series, and whether its end is there."""
     if not folder.is_dir():
-        return set(), False
+        return {}, False
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 1})
     events.Reload()
     tags = events.Tags()
-    # Scalars come back as tensors from some versions of TensorBoard, by the same tag.
-    found = events.Scalars(SCORE) if SCORE in tags["scalars"] else []
-    return {event.step for event in found}, END in tags["tensors"]
+    found = {name: {event.step for event in events.Scalars(name)} for name in tags["scalars"]}
+    return found, END in tags["tensors"]
 
 
 def _write(writer: Any, value: Any, step: int) -> None:

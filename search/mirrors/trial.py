@@ -1,17 +1,22 @@
 """What a tracker gets of a trial, as plain values, and what it has to be able to do."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from search.errors import UserError
+from search.objective import Vocabulary
+from search.recorded_run import CONFIG, HISTORY, read_columns, read_leaves
 from search.records import Record, State
-from search.study.folder import trial_name
+from search.study.folder import folder_of, trial_name
 from search.study.study import Study
 
-KEPT = ("config.yaml", "history.json", "best.safetensors", "log.txt")
+KEPT = (CONFIG, HISTORY, "best.safetensors", "log.txt")
 """Files of a trial's folder that a tracker gets as links."""
 FIGURE = "overlay.png"
+SCORE = "score"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +25,9 @@ class MirroredTrial:
 
     Attributes:
         name: `trial-0017`. key: names it among all studies of all databases.
-        params: what was sampled, and the seed. scores: raw, by epoch.
+        params: what was sampled, and the seed.
+        series: values by epoch, by name: `SCORE`, which is raw, and what the trial's `history.json` has
+            beside it, such as losses, learning rate, images per second and the scores by class.
         results: value, best score and its epoch, and the like; final once it has ended.
         ended: its state, once it has.
         notes: what else is known of it, as text by name: its known config, why it ended, links to files.
@@ -30,11 +37,16 @@ class MirroredTrial:
     name: str
     key: str
     params: Mapping[str, Any]
-    scores: Mapping[int, float]
+    series: Mapping[str, Mapping[int, float]]
     results: Mapping[str, float]
     ended: State | None
     notes: Mapping[str, str]
     figure: Path | None
+
+    @property
+    def last(self) -> int:
+        """Its last epoch with a score; 0 before the first."""
+        return max(self.series[SCORE], default=0)
 
 
 class Mirror(Protocol):
@@ -45,7 +57,7 @@ class Mirror(Protocol):
     """
 
     def add(self, trial: MirroredTrial) -> int:
-        """Adds what the tracker lacks of a trial; returns the number of epochs that were new."""
+        """Adds what the tracker lacks of a trial; returns the number of scores that were new."""
 
 
 def mirrored(study: Study, token: str, runs: Path, records: list[Record]) -> Iterator[MirroredTrial]:
@@ -54,8 +66,9 @@ def mirrored(study: Study, token: str, runs: Path, records: list[Record]) -> Ite
     Args:
         token: the study's; runs: where this machine has the folders of trials, if it has them.
     """
+    vocabulary = study.spec.vocabulary
     for record in records:
-        folder = (runs / study.name / trial_name(record.number)).absolute()
+        folder = (folder_of(study, runs) / trial_name(record.number)).absolute()
         files = [folder / name for name in KEPT if (folder / name).is_file()]
         results = {"value": record.value, "best_score": record.best_score, "best_epoch": record.best_epoch}
         texts = {
@@ -69,9 +82,34 @@ def mirrored(study: Study, token: str, runs: Path, records: list[Record]) -> Ite
             name=trial_name(record.number),
             key=f"{token}-{record.number}",
             params={**record.params, "seed": record.seed},
-            scores={epoch: score for epoch, score in enumerate(record.curve, 1) if score is not None},
+            series={SCORE: _by_epoch(record.curve), **_recorded(folder, vocabulary)},
             results={name: float(value) for name, value in results.items() if value is not None},
             ended=None if record.state == "running" else record.state,
             notes={name: text for name, text in texts.items() if text},
             figure=folder / FIGURE if (folder / FIGURE).is_file() else None,
         )
+
+
+def _recorded(folder: Path, vocabulary: Vocabulary) -> dict[str, dict[int, float]]:
+    """The columns of a trial's `history.json`, but for the score; none where it is not here, or damaged.
+
+    A column with a list for each epoch is one for each class: `val_f_per_class/skin`.
+    """
+    try:
+        columns = dict(read_columns(folder / HISTORY, vocabulary.score_column))
+        classes = read_leaves(folder / CONFIG).get(vocabulary.classes_setting)
+    except UserError:
+        return {}
+    columns.pop(vocabulary.score_column)
+    by_class = columns.pop(vocabulary.class_score_column or "", ())
+    if isinstance(classes, list):
+        for index, name in enumerate(classes):
+            values = [scores[index] if index < len(scores) else None for scores in by_class]
+            allowed = re.sub(r"[^\w .-]", "_", str(name))  # MLflow takes no other characters
+            columns[f"{vocabulary.class_score_column}/{allowed}"] = values
+    return {name: _by_epoch(column) for name, column in columns.items()}
+
+
+def _by_epoch(column: Sequence[Any]) -> dict[int, float]:
+    """The numbers of a column by epoch, from epoch 1."""
+    return {epoch: value for epoch, value in enumerate(column, 1) if isinstance(value, int | float)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import wandb
 
-from search.mirrors.trial import MirroredTrial
+from search.mirrors.trial import SCORE, MirroredTrial
 
 WHOLE = "mirrored"
 """A file in the folder of a run that was written to its end."""
@@ -38,13 +38,13 @@ class Wandb:
             config={**trial.params, **{f"search.{name}": note for name, note in trial.notes.items()}},
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, disable_git=True),
         )
-        for epoch, score in trial.scores.items():
-            run.log({"score": score}, step=epoch)
+        for epoch in sorted(set().union(*trial.series.values())):
+            run.log({name: at[epoch] for name, at in trial.series.items() if epoch in at}, step=epoch)
         if trial.figure is not None:
-            run.log({"overlay": wandb.Image(str(trial.figure))}, step=max(trial.scores, default=0))
+            run.log({"overlay": wandb.Image(str(trial.figure))}, step=trial.last)
         run.summary.update(dict(trial.results))
         folder = Path(run.dir).parent
         run.finish(exit_code=int(trial.ended == "failed"))
         (folder / WHOLE).touch()
         self._whole.add(folder.name)
-        return len(trial.scores)
+        return len(trial.series[SCORE])

@@ -1,6 +1,7 @@
 """A study in the trackers, read by the trackers' own readers."""
 
 import importlib.util
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from service import Answer, Search
 
+from search.objective import Vocabulary
 from search.records import Record
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
@@ -97,11 +99,18 @@ def test_tensorboard_shows_each_epoch_once_however_often_it_is_written(
 
 @needs("tensorboard")
 def test_tensorboard_has_params_results_and_the_end_and_mends_a_torn_file(
-    half: Search, command: Command
+    half: Search, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     records = end(half)
+    folder = half.folder / "runs" / "toy" / "trial-0000"
+    (folder / "config.yaml").write_text("data: {classes: [background, face]}\n")
+    losses, faces = [0.9, None, 0.5, 0.4], [[0.9, 0.1 * epoch] for epoch in range(4)]
+    history = {"val_f_score": [0.1] * 4, "train_loss": losses, "val_f_per_class": faces}
+    (folder / "history.json").write_text(json.dumps(history))
+    vocabulary = Vocabulary(class_score_column="val_f_per_class")
+    monkeypatch.setattr("search.spec.spec.vocabulary_of", lambda *_: vocabulary)
     new_epochs(command, "--tensorboard", "board")
     run = Path("board/toy/trial-0000")
     (file,) = run.iterdir()
@@ -119,6 +128,10 @@ def test_tensorboard_has_params_results_and_the_end_and_mends_a_torn_file(
     again = EventAccumulator(str(run))
     again.Reload()
     assert [event.step for event in again.Scalars("score")] == [1, 2, 3, 4]
+    shown = [(event.step, event.value) for event in again.Scalars("train_loss")]
+    assert shown == [(1, pytest.approx(0.9)), (3, pytest.approx(0.5)), (4, pytest.approx(0.4))]
+    by_class = [event.value for event in again.Scalars("val_f_per_class/face")]
+    assert by_class == pytest.approx([0.0, 0.1, 0.2, 0.3]) and "val_f_score" not in again.Tags()["scalars"]
     assert again.Tensors("end")
 
 
