@@ -25,6 +25,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # core in each, they would mostly wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# The tests start hundreds of Python processes. Each would compile the project once more.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process per core and one more, since many tests wait for processes and servers."""

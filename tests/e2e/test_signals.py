@@ -52,7 +52,7 @@ def leaves(process: subprocess.Popen[bytes], number: signal.Signals, code: int) 
     assert process.wait(60) == code
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_worker_gives_its_trial_back(search: Search, number: signal.Signals) -> None:
     search.create("seconds=0.4", "epochs=600", trials=2)
     worker = search.spawn("worker")
@@ -72,7 +72,6 @@ def test_a_worker_that_waits_for_the_last_trial_of_another_leaves(search: Search
     time.sleep(0.5)
     leaves(worker, signal.SIGTERM, 143)
     assert len(search.pids()) == 1 and search.records()[0].worker is not None
-    search.run("stop", "--now")
 
 
 def test_a_signal_during_the_imports_ends_the_worker(search: Search) -> None:

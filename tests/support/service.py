@@ -53,6 +53,19 @@ profiles:
   short: {space: {epochs: 2}}
 """
 
+EACH = """\
+import sys
+from search.cli.app import main
+
+codes = []
+for command in sys.argv[1:]:
+    try:
+        main(command.split())
+    except SystemExit as ended:
+        codes.append(ended.code or 0)
+print(*codes, sep=",", file=sys.stderr)
+"""
+
 Found = TypeVar("Found")
 
 
@@ -108,6 +121,21 @@ class Search:
         answer = Answer(done.returncode, done.stdout, done.stderr)
         assert code is None or answer.code == code, answer
         return answer
+
+    def run_each(self, *commands: str, **environment: str) -> tuple[list[int], str, str]:
+        """Runs several commands in one process; their exit codes, and what all of them printed."""
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", EACH, *commands],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stderr
+        err, _, codes = done.stderr.rstrip().rpartition("\n")
+        return [int(code) for code in codes.split(",")], done.stdout, err
 
     def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Starts a command that goes on; what it says is in `said`."""
@@ -197,10 +225,12 @@ class Search:
     def wait(self, look: Callable[[], Found | None], seconds: float = PATIENCE) -> Found:
         """What `look` finds, once it finds something."""
         end = time.monotonic() + seconds
-        while not (found := look()):
+        while True:
+            begun = time.thread_time()
+            if found := look():
+                return found
             assert time.monotonic() < end, f"did not happen in {seconds:.0f} s\n{self.said}"
-            time.sleep(0.1)  # a look costs as much processor time as it takes
-        return found
+            time.sleep(max(0.1, 4 * (time.thread_time() - begun)))  # leaves the processor to who is watched
 
     def wait_for_epoch(self, number: int, epoch: int) -> None:
         """Until trial `number` has reported `epoch`."""

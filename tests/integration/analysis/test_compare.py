@@ -136,7 +136,7 @@ def test_a_better_run_is_called_better(command: Command, search: Search) -> None
 
 def test_trials_and_folders_can_be_mixed(command: Command, search: Search, pair: tuple[Path, Path]) -> None:
     study = search.create(trials=3)
-    search.run("start")
+    command("worker")
     found = command("compare", "0", "1", "--json").json
     records = search.records()
     assert found["changed"]["x"] == [0.3, records[1].params["x"]]

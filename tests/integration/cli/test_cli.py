@@ -12,11 +12,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
-from service import COMMAND, DOCUMENT, STUDY, Answer, Search
+from service import DOCUMENT, STUDY, Answer, Search
 from sqlalchemy import insert, update
 from sqlalchemy.exc import OperationalError
 
@@ -271,27 +270,6 @@ def test_the_shell_completes_commands_and_flags(search: Search) -> None:
     assert search.run().out.split() == ["--json"]
 
 
-@pytest.mark.parametrize("name", ["trials --json", "trials"])
-def test_a_reader_that_leaves_is_no_error(mixed: Search, name: str) -> None:
-    shell = f"{COMMAND} {name} | true"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", shell], env=mixed.environment, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_output_to_a_full_device_is_one_line(mixed: Search) -> None:
-    shell = f"{COMMAND} trials > /dev/full"
-    done = subprocess.run(["bash", "-c", shell], env=mixed.environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "output: No space left on device; --debug shows where\n")
-
-
-def test_a_terminal_that_knows_only_ascii_shows_what_it_can(mixed: Search) -> None:
-    mixed.environment |= {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    assert "toy" in mixed.run("status").out and "toy" in mixed.run("start", "--workers", "0").err
-
-
 def test_the_dashboard_serves_the_study_and_stops_on_a_signal(mixed: Search) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -323,12 +301,12 @@ def test_watching_a_study_ends_with_it(search: Search, command: Command) -> None
     assert shown.out == "" and "2 of 2 trials finished" in shown.err
 
 
-def test_status_of_a_full_study_is_cheap(search_on_each: Search) -> None:
+def test_status_of_a_full_study_is_cheap(search_on_postgres: Search) -> None:
     """500 trials of 90 epochs: under a second of CPU, without torch and without Optuna.
 
     Where 16 million additions take Python longer than that, the machine is slow, and that long.
     """
-    fill(search_on_each.create(trials=500), trials=500, epochs=90)
+    fill(search_on_postgres.create(trials=500), trials=500, epochs=90)
     code = (
         "import sys\n"
         "from search.cli.app import main\n"
@@ -343,8 +321,8 @@ def test_status_of_a_full_study_is_cheap(search_on_each: Search) -> None:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, "-c", code],
-            cwd=search_on_each.folder,
-            env=search_on_each.environment,
+            cwd=search_on_postgres.folder,
+            env=search_on_postgres.environment,
             capture_output=True,
             text=True,
         )
@@ -581,7 +559,7 @@ def test_a_quick_twin_is_found(search: Search, command: Command) -> None:
     assert command("trials", "--json").json[0]["epochs"] == 2
     assert command("status", "--study", "toy-quick", "--json").err == ""
     command("start", "--study", "toy-quick", "--trials", "1")
-    command("start", "--trials", "1", "--data", ".", "--set", "epochs=1")
+    command("start", "--workers", "0", "--trials", "1", "--data", ".", "--set", "epochs=1")
     assert command("status", "--json").json["study"] == "toy"
     assert command("status", "--json").err == ""
 

@@ -145,23 +145,21 @@ def test_a_url_in_a_wrong_place_is_not_repeated(
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("command", "name", "text"),
     [
-        ("SEARCH_LEASE_SECONDS", "30s"),
-        ("SEARCH_HANG_SECONDS", "10m"),
-        ("SEARCH_HANG_SECONDS", "0"),
-        ("SEARCH_WAIT", "10m"),
-        ("OMP_NUM_THREADS", "four"),
-        ("OMP_NUM_THREADS", "-1"),
+        ("start --workers 1", "SEARCH_LEASE_SECONDS", "30s"),
+        ("worker", "SEARCH_LEASE_SECONDS", "30s"),
+        ("start --workers 1", "SEARCH_HANG_SECONDS", "10m"),
+        ("worker", "SEARCH_HANG_SECONDS", "0"),
+        ("worker", "SEARCH_WAIT", "10m"),
+        ("start --workers 1", "OMP_NUM_THREADS", "four"),
+        ("worker", "OMP_NUM_THREADS", "-1"),
     ],
 )
-@pytest.mark.parametrize("arguments", [["start", "--workers", "1"], ["worker"]])
-def test_a_variable_that_is_no_number(search: Search, name: str, text: str, arguments: list[str]) -> None:
+def test_a_variable_that_is_no_number(search: Search, command: str, name: str, text: str) -> None:
     """In processes of their own: some are read when a module is imported."""
-    if (name, arguments[0]) == ("SEARCH_WAIT", "start"):
-        pytest.skip("start does not read it")
     search.environment[name] = text
-    answer = search.run(*arguments, code=2)
+    answer = search.run(*command.split(), code=2)
     (line,) = answer.err.splitlines()
     assert name in line and text in line and answer.out == ""
     assert not (search.folder / "runs").exists() and not Path(search.folder.parent / "study.db").exists()
@@ -211,7 +209,7 @@ def shell(search: Search, command: str, **environment: str) -> subprocess.Comple
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_output_to_a_full_device_is_one_line(search: Search) -> None:
     search.create()
-    for arguments in ("status", "status --json", "trials --json", "--help"):
+    for arguments in ("trials --json", "--help"):
         done = shell(search, f"search {arguments} > /dev/full")
         assert (done.returncode, done.stderr) == (
             1,
@@ -222,22 +220,23 @@ def test_output_to_a_full_device_is_one_line(search: Search) -> None:
 
 def test_output_that_nobody_reads_or_takes(search: Search) -> None:
     search.create()
-    for arguments in ("status", "status --json", "--help"):
+    for arguments in ("trials --json", "--help"):
         done = shell(search, f"search {arguments} | true; exit ${{PIPESTATUS[0]}}")
         assert (done.returncode, done.stderr) == (0, ""), arguments
         done = shell(search, f"search {arguments} >&-")
         assert (done.returncode, done.stderr) == (0, ""), arguments
 
 
-def test_a_terminal_that_has_only_ascii(search: Search) -> None:
+def test_a_terminal_that_has_only_ascii(search: Search, command: Command) -> None:
     document = (search.folder / "space.yaml").read_text().replace("by hand", "vön Hand ⟶ 手")
     (search.folder / "space.yaml").write_text(document, encoding="utf-8")
-    assert search.run("start", "--workers", "1", "--trials", "1").code == 0
-    for environment in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "LANG": "C"}):
-        for arguments in ("status", "trials", "trials 0", "best", "check", "status --study ü"):
-            done = shell(search, f"search {arguments}", **environment)
-            assert "Traceback" not in done.stderr, done.stderr
-            assert done.returncode == (2 if "ü" in arguments else 0), done.stderr
+    search.create(trials=1)
+    command("worker")
+    ends_well = ("status", "trials", "trials 0", "best", "check", "start --workers 0")
+    for environment in ({"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}, {"LC_ALL": "C", "LANG": "C"}):
+        codes, out, err = search.run_each(*ends_well, "status --study ü", **environment)
+        assert codes == [0] * len(ends_well) + [2] and "Traceback" not in err, err
+        assert "toy" in out and "toy" in err
 
 
 def test_dollars_in_a_name_are_dollars_in_a_figure(search: Search, command: Command) -> None:
@@ -250,13 +249,18 @@ def test_dollars_in_a_name_are_dollars_in_a_figure(search: Search, command: Comm
 
 
 @pytest.mark.parametrize("flags", [["--objective", "search.mseg"], []])
-def test_a_worker_imports_no_objective_but_the_one_it_may(search: Search, flags: list[str]) -> None:
+def test_a_worker_imports_no_objective_but_the_one_it_may(
+    search: Search, command: Command, flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not flags:
-        search.environment["SEARCH_OBJECTIVE"] = "search.mseg"
-    answer = search.run("start", "--workers", "0", *flags, code=2)
+        monkeypatch.setenv("SEARCH_OBJECTIVE", "search.mseg")
+    answer = command("start", "--workers", "0", *flags, code=2)
     assert "toy is not search.mseg" in answer.err and len(answer.err.splitlines()) == 1
-    search.create()
-    answer = search.run("worker", *flags, code=2)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.delenv("SEARCH_OBJECTIVE")
+        search.create()
+    answer = command("worker", *flags, code=2)
     assert "toy is not search.mseg" in answer.err.splitlines()[-1] and "Traceback" not in answer.err
     assert not (search.folder / "epochs.log").exists()
-    search.run("start", "--trials", "1", "--workers", "1", "--objective", "toy")
+    command("start", "--trials", "1", "--workers", "1", "--objective", "toy")
+    assert (search.folder / "epochs.log").exists()

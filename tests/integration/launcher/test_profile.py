@@ -2,8 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,9 +25,9 @@ TINY = {
 }
 
 
-def test_an_epoch_is_traced(tmp_path: Path) -> None:
-    search = Search(tmp_path / "folder", "sqlite:///unused.db", yaml.safe_dump(TINY))
-    answer: Answer = search.run("check", "--trace", "--json")
+def test_an_epoch_is_traced(search: Search, command: Callable[..., Answer]) -> None:
+    (search.folder / "space.yaml").write_text(yaml.safe_dump(TINY))
+    answer = command("check", "--trace", "--json")
     told = answer.json["trace"]
     assert (told["file"], told["epoch"]) == ("trace.json.gz", 2)
     assert answer.err == "", "the profiler keeps to itself"

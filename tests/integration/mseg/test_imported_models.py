@@ -113,24 +113,24 @@ WRONG = {
 
 
 @pytest.fixture
-def study(search: Search) -> Search:
+def study(search: Search, monkeypatch: pytest.MonkeyPatch) -> Search:
     (search.folder / "space.yaml").write_text(SPACE)
     (search.folder / "nets_beside.py").write_text(NETS)
     (search.folder / "needing.py").write_text("import absent_library\n")
-    search.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
     return search
 
 
 @pytest.mark.parametrize("setting", WRONG)
-def test_a_mistake(study: Search, command: Command, setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.dont_write_bytecode", True)
+def test_a_mistake(study: Search, command: Command, setting: str) -> None:
     line = refused(command, study.folder, "start", "--set", f"model.{setting}")
     for part in WRONG[setting]:
         assert part in line
 
 
-def test_a_file_beside_and_an_own_model_are_searched_in_one_study(study: Search) -> None:
-    study.run("start", "--workers", "1", "--device", "cpu")
+def test_a_file_beside_and_an_own_model_are_searched_in_one_study(study: Search, command: Command) -> None:
+    command("start", "--workers", "0")
+    command("worker", "--device", "cpu")
     recorded = [
         yaml.safe_load(path.read_text())["model"] for path in sorted(study.runs.glob("trial-*/config.yaml"))
     ]
@@ -144,15 +144,17 @@ def test_a_file_beside_and_an_own_model_are_searched_in_one_study(study: Search)
     }
 
 
-def test_a_machine_imports_only_the_modules_it_allows(study: Search) -> None:
-    answer = study.run("start", "--workers", "0", "--objective", "search.mseg", code=2)
+def test_a_machine_imports_only_the_modules_it_allows(
+    study: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = command("start", "--workers", "0", "--objective", "search.mseg", code=2)
     (line,) = answer.err.splitlines()
     assert (
         "model.name: nets_beside is not search.mseg, which --objective or SEARCH_OBJECTIVE allows" in line
     )
-    study.run("start", "--workers", "0", "--objective", "search.mseg, nets_beside")
-    study.environment["SEARCH_OBJECTIVE"] = "search.mseg"
-    answer = study.run("worker", "--device", "cpu", code=2)
+    command("start", "--workers", "0", "--objective", "search.mseg, nets_beside")
+    monkeypatch.setenv("SEARCH_OBJECTIVE", "search.mseg")
+    answer = command("worker", "--device", "cpu", code=2)
     assert "nets_beside is not search.mseg" in answer.err and "Traceback" not in answer.err
     assert not list(study.runs.glob("trial-*"))
 

@@ -29,7 +29,7 @@ def trained(project: ProjectCopy, document: str) -> list[dict[str, Any]]:
     return trials
 
 
-def test_a_sampler_is_one_definition_and_one_entry(tmp_path: Path) -> None:
+def test_a_sampler_and_a_pruner_are_one_definition_and_one_entry_each(tmp_path: Path) -> None:
     project = ProjectCopy(tmp_path)
     project.add(
         "search/samplers/registry.py",
@@ -37,18 +37,9 @@ def test_a_sampler_is_one_definition_and_one_entry(tmp_path: Path) -> None:
         entry='"fixed": fixed',
         definition="""
             def fixed(draw: SlotDraw, *, at: float) -> BaseSampler:
-                return PartialFixedSampler({"x": at}, uniform(draw))
+                return PartialFixedSampler({"y": at}, uniform(draw))
         """,
     )
-    document = SPACE.format(trials=3, sampler="{kind: fixed, seed: 1, at: 0.25}", pruner="{kind: none}")
-    trials = trained(project, document)
-    assert [trial["state"] for trial in trials] == ["complete"] * 3
-    assert {trial["params"]["x"] for trial in trials} == {0.25}
-    assert len({trial["params"]["y"] for trial in trials}) == 3
-
-
-def test_a_pruner_is_one_definition_and_one_entry(tmp_path: Path) -> None:
-    project = ProjectCopy(tmp_path)
     project.add(
         "search/pruners/registry.py",
         registry="PRUNERS",
@@ -69,8 +60,12 @@ def test_a_pruner_is_one_definition_and_one_entry(tmp_path: Path) -> None:
                     return Decision(prune=below, text=text, epoch=result.epoch)
         """,
     )
-    document = SPACE.format(trials=6, sampler="{kind: random, seed: 1}", pruner="{kind: floor, score: 0.2}")
+    document = SPACE.format(
+        trials=6, sampler="{kind: fixed, seed: 1, at: 0.25}", pruner="{kind: floor, score: 0.2}"
+    )
     trials = trained(project, document)
+    assert {trial["params"]["y"] for trial in trials} == {0.25}
+    assert len({trial["params"]["x"] for trial in trials}) == 6
     first_scores = [trial["curve"][0] for trial in trials]
     pruned = [trial["state"] == "pruned" for trial in trials]
     assert pruned == [score < 0.2 for score in first_scores]

@@ -264,8 +264,8 @@ def test_workers_that_draw_at_once_share_what_was_refused(search_on_each: Search
     assert search_on_each.count("SELECT count(*) FROM search_leases") == 16
 
 
-def test_workers_that_are_killed_leave_a_budget_that_is_exact(search_on_each: Search) -> None:
-    search = search_on_each
+def test_workers_that_are_killed_leave_a_budget_that_is_exact(search_on_postgres: Search) -> None:
+    search = search_on_postgres
     (search.folder / "space.yaml").write_text(CAPPED.replace("epochs: 1", "epochs: 3\n  seconds: 0.1"))
     start = search.spawn("start", "--space", "space.yaml", "--trials", "10", "--workers", "2")
     search.wait(lambda: len(search.records()) >= 4)

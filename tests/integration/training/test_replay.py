@@ -12,6 +12,7 @@ from refusals import Command, refused
 from service import Search
 from trainings import SMALL
 
+from search.mseg.data import sources
 from storage.engine import connect
 
 FACES = {"data.source": "folder", "data.val_share": 0.34, "trainer.epochs": 2}
@@ -96,7 +97,8 @@ def test_another_seed_and_a_changed_image_are_named(command: Command, trained: S
     path = trained.folder / "noise" / "train" / "images" / "3.png"
     Image.new("RGB", (32, 32), "white").save(path)
     flags = ["--study", "faces", "--data", str(trained.folder / "noise")]
-    answer = trained.run("replay", "0", *flags, "--json", code=1).json  # this process has the old image
+    sources._load.cache_clear()  # this process has the old image
+    answer = command("replay", "0", *flags, "--json", code=1).json
     assert (answer["verdict"], kinds(answer)) == ("not reproduced", [("data", "data.sizes")])
 
 

@@ -35,6 +35,7 @@ def spec(folder: Path, *overrides: str) -> Spec:
 
 def test_an_old_list_names_no_trial_that_is_needed_later(tmp_path: Path) -> None:
     """A worker may freeze between reading the trials and removing files, for as long as it likes."""
+    searched = spec(tmp_path)
     for seed in range(50):
         order = random.Random(seed)
         rows = [row(number, "RUNNING", None) for number in range(30)]
@@ -42,7 +43,7 @@ def test_an_old_list_names_no_trial_that_is_needed_later(tmp_path: Path) -> None
         for number in order.sample(range(30), 30):
             state = order.choice(["COMPLETE", "COMPLETE", "PRUNED", "FAIL"])
             rows[number] = row(number, state, None if state == "FAIL" else order.choice([0.1, 0.5, 0.7]))
-            now = set(never_needed(rows, spec(tmp_path)))
+            now = set(never_needed(rows, searched))
             assert before <= now, "what was not needed once is needed never again"
             before = now
 
