@@ -10,8 +10,7 @@ contain the truth; `trainings`: on average, as a share of those that all seeds w
 
 The next table has calls of a small true gain (one contender, with `--calls` races per gain): how often it
 is called, the difference that was measured then and its interval, and both as they are when the call is
-allowed for. The next has contenders whose true difference is drawn from several distributions: how often
-those with a stated probability of being better are.
+allowed for.
 
 The next table is about searches: by how much the best value was above its config's level on average, and
 what was predicted from the values alone, with the noise of a value known and with it taken 20 % too small.
@@ -25,14 +24,12 @@ was trained; trainings.
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from simulation.percentages import percentage
 from simulation.races import NOISE, SHARED, RaceFamily
 
 from search.analysis.called_gain import gain_given_call
-from search.analysis.chances import chances
 from search.analysis.changes import combinations
 from search.analysis.effects import Effects
 from search.analysis.effects import next_round as next_ablation
@@ -126,7 +123,7 @@ def races(count: int) -> None:
         )
 
 
-# -- the size of a call, and the probability of being better -----------------------------------------
+# -- the size of a call ------------------------------------------------------------------------------
 
 
 def calls(count: int) -> None:
@@ -149,41 +146,6 @@ def calls(count: int) -> None:
             f"| {percentage([holds(each, gain) for each in allowed_for])} |",
             flush=True,
         )
-
-
-TRUTHS: dict[str, Callable[[np.random.Generator], Floats]] = {
-    "normal, 0.003": lambda rng: rng.normal(0, 0.003, 3),
-    "normal, 0.010": lambda rng: rng.normal(0, 0.010, 3),
-    "normal around +0.004, 0.004": lambda rng: rng.normal(0.004, 0.004, 3),
-    "Laplace, 0.005": lambda rng: rng.laplace(0, 0.005, 3),
-    "all alike, 0.006": lambda rng: rng.normal(0, 0.006) + rng.normal(0, 0.001, 3),
-}
-BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)
-
-
-def probabilities(count: int) -> None:
-    """Of the contender that looks best: is it better as often as said?"""
-    print(
-        "\n| true differences |",
-        " | ".join(f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in pairwise(BINS)),
-        "|",
-    )
-    print("|---" * len(BINS) + "|")
-    for row, (name, truth) in enumerate(TRUTHS.items()):
-        rng = np.random.default_rng(4000 + row)
-        told: list[list[bool]] = [[] for _ in pairwise(BINS)]
-        for _ in range(count):
-            gains = truth(rng)
-            seen, _, _ = run_race(RaceFamily("", tuple(gains)), rng)
-            differences = [PairedScores(seen).differences(config, 0) for config in (1, 2, 3)]
-            best = int(np.argmax([each.mean() for each in differences]))
-            likely = chances(differences, 1, MARGIN)[best]
-            share = likely.better if likely else 0.0
-            for cell, (low, high) in zip(told, pairwise(BINS), strict=True):
-                if low <= share < high:
-                    cell.append(bool(gains[best] > 0))
-        shown = [percentage(cell) if len(cell) > 9 else "-" for cell in told]
-        print(f"| {name} | {' | '.join(shown)} |", flush=True)
 
 
 # -- the winner's curse ------------------------------------------------------------------------------
@@ -331,7 +293,6 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.races:
         races(arguments.races)
-        probabilities(arguments.races)
     if arguments.calls:
         calls(arguments.calls)
     if arguments.searches:

@@ -1,22 +1,33 @@
-"""How probable it is that a contender is better than the baseline: a posterior, with its prior. Pure NumPy.
+"""How probable it is that a contender is better than the baseline: a posterior, with its prior.
 
-Prior: the true differences of all contenders from the baseline are normal around 0, better or worse being
-equally likely. How wide they are is learnt from the contenders themselves: every width from a tenth to ten
-times the noise of one difference is equally likely on a logarithmic scale (a hierarchical model: Gelman et
-al. 2013, chapter 5). So the best of several equal contenders is drawn towards 0 by the others, and picking
-it needs no further correction. Given the difference, the scores say Student's t, with the contender's own
-spread integrated out (Jeffreys' prior).
+    score[config, seed] = level[seed] + gain[config] + offset[config] + noise[config] * normal
+
+- gain: of a contender, normal around 0, so better and worse are equally likely; 0 for the baseline. Its
+  width is learnt from all contenders. In units of the noise it is half-Cauchy with a median of 1
+  (Gelman 2006). No two configs are exactly equal.
+- level: flat. All configs have it in common, so contenders share the noise of the baseline that they are
+  compared with.
+- noise: the variances by config are scaled inverse chi-squared with 3 degrees of freedom around a common
+  value, about which nothing is known (Gelman et al. 2013, chapter 14), so that a config with few seeds
+  learns from the others. Contenders whose noise is alike are the same as a noisier baseline.
+- offset: what overlapping splits leave in common (`search.analysis.looks`), with the variance of the noise
+  times the overlap; 0 where all seeds share one split.
+
+The posterior is drawn by Gibbs sampling, in many short chains at once and always with the same random
+numbers; a probability is right within about 0.005. Gains and offsets are drawn together, from their sum and
+a draw of the prior (Doucet 2010). Each draw of the variances counts with the probability given them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from search.analysis.looks import Floats
 
-WIDTHS = np.geomspace(0.1, 10.0, 25)  # in units of the noise
-GRID = 1601
+WIDTHS = np.geomspace(0.1, 10.0, 25)  # of the gains, in units of the noise
+FREEDOM = 3  # of the variances by config
+CHAINS, WARMUP, STEPS = 200, 15, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,53 +44,92 @@ class Chances:
     same: float | None
 
 
-def chances(differences: Sequence[Floats], sign: int, margin: float | None) -> list[Chances | None]:
+def chances(scores: Floats, sign: int, margin: float | None, overlap: float = 0.0) -> list[Chances | None]:
     """The chances of each contender; None where it shares fewer than two seeds with the baseline.
 
     Args:
-        differences: of each contender from the baseline, by seed.
+        scores: (configs, seeds), the baseline first; NaN where there is none.
         sign: 1 where higher scores are better, else -1.
+        overlap: that of `search.analysis.looks.Looks`.
     """
-    known = [sign * each for each in differences if len(each) > 1]
-    noise = np.sqrt(np.mean([each.var(ddof=1) for each in known])) if known else 0.0
-    if noise <= 1e-12:
-        return [_certain(sign * each, margin) if len(each) > 1 else None for each in differences]
-    reach = max(abs(each.mean()) for each in known) + 10 * noise
-    gain = np.linspace(-reach, reach, GRID)
-    prior = np.exp(-0.5 * (gain / (noise * WIDTHS[:, None])) ** 2)
-    prior /= prior.sum(axis=1, keepdims=True)
-    likelihoods = [_likelihood(each, gain) for each in known]
-    width = np.prod([prior @ each for each in likelihoods], axis=0)
-    posteriors = iter(_posterior(width, prior, each) for each in likelihoods)
-    return [_of(next(posteriors), gain, margin) if len(each) > 1 else None for each in differences]
+    from scipy.special import ndtr  # only an answer needs SciPy
+
+    shared = np.isfinite(scores) & np.isfinite(scores[0])
+    known = [config for config in range(1, len(scores)) if shared[config].sum() > 1]
+    found: list[Chances | None] = [None] * (len(scores) - 1)
+    if not known:
+        return found
+    paired = sign * np.where(shared, scores, np.nan)[[0, *known]]
+    paired = paired[:, np.isfinite(paired[1:]).any(axis=0)]
+    differences = paired[1:] - paired[0]
+    scale = float(np.nanmax(np.nanstd(differences, axis=1)))
+    if scale <= 1e-12:
+        means, spreads = np.nanmean(differences, axis=1)[None], np.full((1, len(known)), 1e-12)
+    else:
+        centred = (paired - np.nanmean(paired[0])) / scale
+        means, spreads = (scale * np.array(each) for each in zip(*_draws(centred, overlap), strict=True))
+
+    def above(bound: float) -> Floats:
+        return np.asarray(ndtr((means - bound) / spreads).reshape(-1, len(known)).mean(axis=0))
+
+    better = above(0.0)
+    matters, same = (None, None) if margin is None else (above(margin), above(-margin) - above(margin))
+    for row, config in enumerate(known):
+        sizes = (None, None) if matters is None or same is None else (float(matters[row]), float(same[row]))
+        found[config - 1] = Chances(float(better[row]), *sizes)
+    return found
 
 
-def _likelihood(differences: Floats, gain: Floats) -> Floats:
-    """Of the true gain, up to a factor: Student's t, (GRID,)."""
-    seeds = len(differences)
-    spread = max(float(differences.var()), 1e-24)
-    log = -seeds / 2 * np.log1p((gain - differences.mean()) ** 2 / spread)
-    return np.asarray(np.exp(log - log.max()))
+def _draws(scores: Floats, overlap: float) -> Iterator[tuple[Floats, Floats]]:
+    """Means and standard deviations of the gains given each draw of the variances, (CHAINS, contenders)."""
+    rng = np.random.default_rng(0)  # the same scores have the same probabilities
+    has = np.isfinite(scores)
+    seen = np.where(has, scores, 0.0)
+    values, contenders = has.sum(axis=1) + (overlap > 0), len(scores) - 1
+    ratios, noise = np.ones((CHAINS, len(scores))), np.full(CHAINS, 0.5)  # variances: by config, in common
+    width, unit = rng.choice(WIDTHS, CHAINS), np.eye(contenders)
+    for step in range(WARMUP + STEPS):
+        variances = noise[:, None] * ratios
+        weights = has / variances[:, :, None]  # (CHAINS, configs, seeds), as are residuals
+        totals = weights.sum(axis=1)
+        measured = _sums(weights, totals)
+        level = (weights * seen).sum(axis=1) / totals
+        pull = (weights * (seen - level[:, None])).sum(axis=2)[:, 1:]
+        gain_variance = (width**2 * noise)[:, None]
+        offsets = overlap * variances
+        prior = np.linalg.inv(unit * (gain_variance + offsets[:, 1:])[:, None] + offsets[:, :1, None])
+        covariance = np.linalg.inv(measured + prior)  # of gain and offset together
+        center = _times(np.asarray(covariance), pull)
+        if step >= WARMUP:
+            shrunk = gain_variance[:, :, None] * prior
+            known = shrunk @ (unit - covariance @ prior)  # share of the variance that the scores take away
+            spread = np.sqrt(gain_variance * (1 - np.diagonal(known, axis1=1, axis2=2)))
+            yield _times(shrunk, center), spread
+        together = center + _times(np.linalg.cholesky(covariance), rng.standard_normal(center.shape))
+        gain = np.sqrt(gain_variance) * rng.standard_normal(center.shape)
+        offset = np.sqrt(offsets) * rng.standard_normal(offsets.shape)
+        off = _times(prior, together - (gain + offset[:, 1:] - offset[:, :1]))
+        gain += gain_variance * off
+        offset += offsets * np.hstack([-off.sum(axis=1, keepdims=True), off])
+        rest = seen - np.pad(together, ((0, 0), (1, 0)))[:, :, None]
+        level = (weights * rest).sum(axis=1) / totals + rng.standard_normal(totals.shape) / np.sqrt(totals)
+        squares = (has * (rest - level[:, None]) ** 2).sum(axis=2)
+        squares += offset**2 / overlap if overlap else 0.0
+        ratios = (FREEDOM + squares / noise[:, None]) / rng.chisquare(FREEDOM + values, ratios.shape)
+        gains = (gain**2).sum(axis=1)
+        left = (squares / ratios).sum(axis=1) + gains / width**2
+        noise = left / rng.chisquare(values.sum() + contenders, CHAINS)
+        fits = -gains[:, None] / (2 * noise[:, None] * WIDTHS**2) - contenders * np.log(WIDTHS)
+        fits += np.log(WIDTHS / (1 + WIDTHS**2))  # half-Cauchy, on widths that are even on a log scale
+        width = WIDTHS[(fits + rng.gumbel(size=fits.shape)).argmax(axis=1)]
 
 
-def _posterior(width: Floats, prior: Floats, likelihood: Floats) -> Floats:
-    """Of the true gain, over all widths: (GRID,); each width counts as it explains all contenders."""
-    given = prior * likelihood / (prior @ likelihood)[:, None]
-    return np.asarray(width @ given / width.sum())
+def _sums(weights: Floats, totals: Floats) -> Floats:
+    """What the scores say about gains: precisions, (CHAINS, contenders, contenders), for any level."""
+    own = weights.sum(axis=2)[:, 1:]
+    cross = (weights / totals[:, None]) @ weights.transpose(0, 2, 1)
+    return np.asarray(np.eye(own.shape[1]) * own[:, None] - cross[:, 1:, 1:])
 
 
-def _of(posterior: Floats, gain: Floats, margin: float | None) -> Chances:
-    better = float(posterior[gain > 0].sum() + posterior[gain == 0].sum() / 2)
-    if margin is None:
-        return Chances(better, None, None)
-    same = float(posterior[np.abs(gain) < margin].sum())
-    return Chances(better, float(posterior[gain >= margin].sum()), same)
-
-
-def _certain(differences: Floats, margin: float | None) -> Chances:
-    """Where nothing varies."""
-    gain = float(differences.mean())
-    better = 0.5 if abs(gain) <= 1e-12 else float(gain > 0)
-    if margin is None:
-        return Chances(better, None, None)
-    return Chances(better, float(gain >= margin), float(abs(gain) < margin))
+def _times(matrices: Floats, vectors: Floats) -> Floats:
+    return np.asarray((matrices @ vectors[:, :, None])[:, :, 0])

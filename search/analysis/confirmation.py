@@ -10,7 +10,7 @@ import numpy as np
 from search.analysis import paired_race, racing
 from search.analysis.called_gain import gain_given_call
 from search.analysis.chances import Chances, chances
-from search.analysis.looks import Looks, inflation
+from search.analysis.looks import Looks
 from search.analysis.paired_race import PairedScores, contender_pairs, looks_of
 from search.analysis.paired_seeds import Blocks, Estimate, Floats, interval, nominal_level
 from search.analysis.racing import REFERENCE, Decisions, Results, RetrainingAnswer, Side
@@ -228,8 +228,7 @@ def _config_results(
     """
     seeds = np.isfinite(paired.scores).sum(axis=1)
     differences = [paired.differences(index, REFERENCE) for index in range(len(plan.configs))]
-    as_wide = [_as_wide(each, paired.overlap) for each in differences[1:]]
-    probable = [None, *chances(as_wide, sign, plan.margin)]
+    probable = [None, *chances(paired.scores, sign, plan.margin, paired.overlap)]
     rows = []
     for index, (config, decision) in enumerate(zip(plan.configs, decided, strict=True)):
         is_baseline = index == REFERENCE
@@ -250,14 +249,6 @@ def _config_results(
             )
         )
     return rows
-
-
-def _as_wide(differences: Floats, overlap: float) -> Floats:
-    """Independent differences with the mean of these, and with its error where splits overlap."""
-    if not len(differences) or not overlap:
-        return differences
-    mean = differences.mean()
-    return np.asarray(mean + (differences - mean) * np.sqrt(inflation(len(differences), overlap)))
 
 
 def _between(plan: Plan, finished: Floats, decided: Decisions, sign: int) -> list[ContenderComparison]:

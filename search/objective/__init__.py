@@ -141,6 +141,7 @@ class Description:
         fingerprint: parts by name, each a short text that changes when the data do; two workers whose
             fingerprints differ may not join one study.
         problems: sentences about what looks wrong although the data can be trained on.
+        fixed_val: whether the validation examples stay the same whatever seed draws the split.
     """
 
     train: int
@@ -151,6 +152,7 @@ class Description:
     parameters: int | None = None
     fingerprint: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     problems: Sequence[str] = ()
+    fixed_val: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -140,8 +140,9 @@ def _probable(answer: Confirmation) -> Iterator[str]:
         )
     yield (
         f"Probability that {literal(best.config.name)} is better than {baseline}: "
-        f"{_percent(likely.better)}{sizes}. Prior: differences from the baseline are normal around 0, as "
-        "wide as the contenders together show them to be."
+        f"{_percent(likely.better)}{sizes}. Prior: differences from the baseline are normal around 0, none "
+        "exactly 0, and as likely as not wider than the noise of one training. Where one config is much "
+        "noisier than the others, this is too sure of that one."
     )
 
 

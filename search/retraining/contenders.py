@@ -87,10 +87,18 @@ def split_sizes(spec: Spec, params: Mapping[str, Any], data: Path | None) -> tup
 
     Raises:
         DataError: the data cannot be read.
+        UserError: every split would validate on the same examples.
     """
     objective = load_objective(spec.objective)
     description = describe(objective, configure(objective, {**spec.space.constants, **params}), data)
-    return (description.train, description.val) if description else (None, None)
+    if description is None:
+        return None, None
+    if description.fixed_val:
+        raise UserError(
+            f"--splits: {description.source} has a validation part of its own, on which every seed would "
+            "validate; omit it"
+        )
+    return description.train, description.val
 
 
 def _config(record: Record) -> PlannedConfig:

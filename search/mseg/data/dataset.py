@@ -150,7 +150,7 @@ class SegmentationData:
         mirror_pairs: classes that change places in a mirror image.
         ignored: whether a mask may hold IGNORED pixels.
         source: where the data come from, in words: `drawn`, or the folder.
-        fingerprint, problems: as in `search.objective.Description`.
+        fingerprint, problems, fixed_val: as in `search.objective.Description`.
     """
 
     train: Split
@@ -163,6 +163,7 @@ class SegmentationData:
     fingerprint: Mapping[str, str]
     problems: tuple[str, ...] = ()
     ignored: bool = False
+    fixed_val: bool = False
 
     @property
     def colours(self) -> Pixels:

@@ -80,6 +80,7 @@ class Folder(Source):
             chosen_colours=_colours(files),
             ignored=bool((notes & Noted.PARTLY_IGNORED).any()),
             mirror_pairs=files.mirror_pairs or (),
+            fixed_val=files.val is not None,
             source=str(files.root),
             fingerprint={
                 **_identity(files, known),

@@ -67,6 +67,7 @@ def describe(config: DataConfig, root: Path | None) -> Description:
         source=data.source,
         fingerprint=data.fingerprint,
         problems=data.problems,
+        fixed_val=data.fixed_val,
     )
 
 

@@ -244,7 +244,9 @@ def test_wrong_flags_of_confirm_are_refused_in_one_line(
     assert said in answer.err and answer.out == "" and len(answer.err.splitlines()) == 1
 
 
-def test_the_rule_of_a_confirmation_cannot_change_later(search: Search, command: Command) -> None:
+def test_the_rule_of_a_confirmation_cannot_change_later(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     searched(search, command, "data.split_seed=3", trials=4)
     command(*CONFIRM, "--workers", "0", "--top", "2", "--trials", "9", "--splits")
     refused = command(*CONFIRM, "--workers", "0", "--top", "3", code=2)
@@ -270,6 +272,10 @@ def test_the_rule_of_a_confirmation_cannot_change_later(search: Search, command:
     for trial in retrained(command):
         with_its_split = {**trial["params"], "data.split_seed": trial["seed"]}
         assert trial["value"] == pytest.approx(value(with_its_split, trial["seed"]))
+    described = toy.describe({}, None)
+    monkeypatch.setattr(toy, "describe", lambda *_: replace(described, fixed_val=True))
+    refused = command(*CONFIRM, "--workers", "0", "--as", "fixed", "--splits", code=2)
+    assert "--splits: thin air has a validation part of its own" in refused.err
 
 
 def test_made_by_halves_it_is_made_whole(search: Search, command: Command) -> None:

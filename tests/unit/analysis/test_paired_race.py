@@ -4,11 +4,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import stats
 
 from search.analysis import needed_seeds
 from search.analysis.called_gain import gain_given_call
-from search.analysis.chances import chances
 from search.analysis.looks import Looks
 from search.analysis.needed_seeds import noise_of, seed_plan
 from search.analysis.paired_race import PairedScores, contender_pairs, decisions, looks_of
@@ -127,35 +126,6 @@ def test_contenders_are_compared_once_one_of_them_is_called() -> None:
     assert found[1, 2].difference.value == pytest.approx((y[1] - y[2]).mean())
     (uncalled,) = contender_pairs(y[:3], looks, [None] * 3)
     assert uncalled.side is None, "its share of the error rate has not been freed"
-
-
-def test_the_probability_is_that_of_the_stated_prior() -> None:
-    """Two contenders against direct integration over the width and both differences."""
-    a, b = np.array([0.004, 0.009, 0.006]), np.array([0.001, -0.004, 0.002, 0.003])
-    noise = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
-
-    def integral(d: np.ndarray, width: float, low: float) -> float:
-        gain = np.linspace(low, 0.2, 8001)
-        spread = ((d[:, None] - gain) ** 2).sum(axis=0) / ((d - d.mean()) ** 2).sum()
-        return integrate.simpson(spread ** (-len(d) / 2) * stats.norm.pdf(gain, 0, width), x=gain)
-
-    widths = noise * np.geomspace(0.1, 10, 25)
-    whole = np.array([[integral(d, width, -0.2) for width in widths] for d in (a, b)])
-    above = np.array([integral(a, width, 0.0) for width in widths])
-    expected = (above * whole[1]).sum() / (whole[0] * whole[1]).sum()
-    ours = chances([a, b], 1, None)[0]
-    assert ours is not None and ours.better == pytest.approx(expected, abs=0.005)
-
-
-def test_probabilities_of_differences_without_noise_and_of_too_few_seeds() -> None:
-    certain, alone = chances([np.full(3, 0.01), np.array([0.02])], 1, 0.005)
-    assert alone is None and certain is not None
-    assert (certain.better, certain.matters, certain.same) == (1.0, 1.0, 0.0)
-    worse = chances([np.array([0.010, 0.012, 0.011])], -1, 0.005)[0]
-    assert (
-        worse is not None and worse.better < 0.05 and worse.matters is not None and worse.same is not None
-    )
-    assert worse.matters + worse.same < 1
 
 
 def test_the_interval_of_a_small_gain_that_is_called_holds_it() -> None:

@@ -148,6 +148,7 @@ def test_a_validation_folder_takes_the_place_of_the_split(tmp_path):
     assert list(loaded.val.names) == sorted(loaded.val.names)
     assert list(loaded.train.names) != sorted(loaded.train.names)  # train_limit takes a fair sample
     assert {int(name.split("face")[1]) for name in loaded.val.names} == set(range(12, 20))
+    assert describe(SMALL, tmp_path).fixed_val
 
 
 def test_train_limit_takes_the_first_of_the_split(root):
@@ -156,6 +157,7 @@ def test_train_limit_takes_the_first_of_the_split(root):
     assert limited.train.names == everything.train.names[:5]
     assert torch.equal(limited.train.images, everything.train.images[:5])
     assert limited.val.names == everything.val.names
+    assert not describe(SMALL, root).fixed_val
 
 
 def test_data_stay_in_the_process(root, tmp_path):
