@@ -98,14 +98,15 @@ def _draws(scores: Floats, overlap: float) -> Iterator[tuple[Floats, Floats]]:
         gain_variance = (width**2 * noise)[:, None]
         offsets = overlap * variances
         prior = np.linalg.inv(unit * (gain_variance + offsets[:, 1:])[:, None] + offsets[:, :1, None])
-        covariance = np.linalg.inv(measured + prior)  # of gain and offset together
-        center = _times(np.asarray(covariance), pull)
+        covariance = np.asarray(np.linalg.inv(measured + prior), dtype=np.float64)  # of gain and offset
+        center = _times(covariance, pull)
         if step >= WARMUP:
             shrunk = gain_variance[:, :, None] * prior
             known = shrunk @ (unit - covariance @ prior)  # share of the variance that the scores take away
             spread = np.sqrt(gain_variance * (1 - np.diagonal(known, axis1=1, axis2=2)))
             yield _times(shrunk, center), spread
-        together = center + _times(np.linalg.cholesky(covariance), rng.standard_normal(center.shape))
+        root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+        together = center + _times(root, rng.standard_normal(center.shape))
         gain = np.sqrt(gain_variance) * rng.standard_normal(center.shape)
         offset = np.sqrt(offsets) * rng.standard_normal(offsets.shape)
         off = _times(prior, together - (gain + offset[:, 1:] - offset[:, :1]))
