@@ -60,7 +60,8 @@ class ReportData:
         best: the best complete trial.
         baseline: what it is compared with; None if there is none, which `no_baseline` explains.
         importance: None if too few trials are complete.
-        confirmations: the answers of `search confirm` so far, one per race, the oldest first.
+        confirmations: the answers on fresh seeds so far, one per race: those of `search confirm`,
+            the oldest first, and the last stage's.
         deleted_races: how many more races there were.
         ablations: the answers of `search ablate` so far, one per pair of configs it was asked about.
         predicted: how lucky the best is expected to be; None if the search is too small to tell.

@@ -134,6 +134,8 @@ def _confirm(data: ReportData) -> Suggestion | None:
     if data.confirmations:
         race = data.confirmations[-1]
         command = race.plan.command(race.study).removesuffix(" --workers 0")
+        if race.plan.stage is not None:
+            command = f"search start --study {data.study}"
     elif not data.snapshot.best_known and data.baseline is None:
         others = [record for record in best_first(data) if record.params != data.best.record.params]
         if not others:

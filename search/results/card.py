@@ -54,12 +54,14 @@ def _scores(metrics: Mapping[str, Any] | None) -> Iterator[str]:
     if "value" not in metrics:
         yield f"On validation images ({metrics['score']}), {best}. That is the best epoch of one run."
         return
+    fresh = metrics["confirmation"]
+    raced = fresh is not None and fresh["has_this_run"]
+    run = "one of those below" if raced else f"out of a search of {metrics['trials']} trials"
     yield (
         f"On validation images it reached {_score(metrics['value'])} ({metrics['score']}, the best mean of "
-        f"{metrics['smooth']} validations); {best}. This is one run with one seed, out of a search of "
-        f"{metrics['trials']} trials. The best of many runs is partly luck."
+        f"{metrics['smooth']} validations); {best}. This is one run with one seed, {run}. The best of many "
+        "runs is partly luck."
     )
-    fresh = metrics["confirmation"]
     if fresh is None:
         yield "The config was not trained again on fresh seeds; `search confirm` does that."
         return
@@ -67,8 +69,8 @@ def _scores(metrics: Mapping[str, Any] | None) -> Iterator[str]:
     if mean is not None:
         yield (
             f"The config was trained again on {fresh['seeds']} fresh seeds: mean {_score(mean['value'])}, "
-            f"95 % interval {_score(mean['low'])} to {_score(mean['high'])}. These weights are not among "
-            "those runs."
+            f"95 % interval {_score(mean['low'])} to {_score(mean['high'])}. These weights are "
+            f"from {'one' if raced else 'none'} of these runs."
         )
     if difference is not None:
         yield (

@@ -96,7 +96,7 @@ def metrics_of(weights: ChosenWeights) -> dict[str, Any] | None:
         return _metrics_beside(weights)
     record, study = weights.record, weights.study
     settings = study.spec.study
-    answer = None if study.plan else confirmation_of(study)
+    answer = confirmation_of(study)
     rows = (answer.baseline, *answer.contenders) if answer else ()
     fresh = next((row for row in rows if row.seeds and row.config.params == record.params), None)
     return {
@@ -110,6 +110,7 @@ def metrics_of(weights: ChosenWeights) -> dict[str, Any] | None:
             "study": answer.study,
             "ended": answer.ended,
             "against": answer.baseline.config.name,
+            "has_this_run": study.plan is not None,
             **{name: value for name, value in fresh.to_json().items() if name != "params"},
         },
     }  # fmt: skip

@@ -5,15 +5,18 @@ from search.errors import UserError, none_complete
 from search.records import Record, Snapshot, candidates
 from search.retraining import confirm
 from search.retraining.answers import headline
-from search.retraining.stages import made_stages
-from search.retraining.study import retraining_studies
+from search.retraining.stages import made_stages, races
+from search.scoring import sign_of
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
 
 
 def default_study(study: Study) -> Study:
-    """The study whose trials are meant: the last stage of a search in stages that has completed one."""
-    stages = [stage for stage in made_stages(study) if stage.plan and stage.plan.kind == "stage"]
+    """The study whose trials are meant: the last stage of a search in stages that has completed one.
+
+    A race as the last stage must have ended.
+    """
+    stages = [stage for stage in made_stages(study) if stage.plan is not None]
     return next((stage for stage in reversed(stages) if _best_of_stage(stage)), study)
 
 
@@ -22,12 +25,16 @@ def default_trial(study: Study) -> tuple[int, str]:
 
     The trial with the best value, of a stage as of a search. Once a confirmation has settled which config
     is better on fresh seeds, that config's trial. Either way the weights are of one seed, the search's own.
+    Of a stage that is a race, the best seed of the config with the best mean.
 
     Raises:
         UserError: the study retrains trials, of which none is the best. SearchError: no trial is complete.
     """
-    if study.plan is not None and study.plan.kind == "stage" and (first := _best_of_stage(study)):
-        return first.number, f"the best of stage {(study.plan.stage or 0) + 1} of search {study.plan.of}"
+    if study.plan is not None and study.plan.stage is not None and (first := _best_of_stage(study)):
+        stage = f"stage {study.plan.stage + 1} of search {study.plan.of}"
+        if study.plan.kind == "stage":
+            return first.number, f"the best of {stage}"
+        return first.number, f"of the config with the best mean over the seeds of {stage}, its best seed"
     if study.plan is not None:
         raise UserError(
             f"--study: {study.name!r} trains configs of {study.plan.of!r} again, so none is its best; "
@@ -63,8 +70,13 @@ def best_of(study: Study, snapshot: Snapshot) -> Record:
 
 
 def confirmation_of(study: Study) -> Confirmation | None:
-    """What fresh seeds say about the best of `study` so far; None where nothing was retrained."""
-    return next(map(confirm.answer, retraining_studies(study)["confirm"]), None)
+    """What fresh seeds say so far about the best of `study`, or of the search that it races for.
+
+    None where nothing was retrained.
+    """
+    if study.plan is not None:
+        return confirm.answer(study) if study.plan.kind == "confirm" else None
+    return next(map(confirm.answer, races(study)), None)
 
 
 def fresh_verdict(study: Study) -> str | None:
@@ -73,8 +85,17 @@ def fresh_verdict(study: Study) -> str | None:
     return None if answer is None or answer.winner is None else headline(answer).sentence
 
 
-def _best_of_stage(study: Study) -> Record | None:
-    return next(iter(candidates(read_records(study), study.spec.study.direction)), None)
+def _best_of_stage(stage: Study) -> Record | None:
+    """Its best trial; of a race the best of the config that is best on average, once it has ended."""
+    records, direction = read_records(stage), stage.spec.study.direction
+    if (answer := confirmation_of(stage)) is not None:
+        rows = (answer.baseline, *answer.contenders)
+        means = [(sign_of(direction) * row.mean.value, row.config.params) for row in rows if row.mean]
+        if not answer.ended or not means:
+            return None
+        _, params = max(means, key=lambda pair: pair[0])
+        records = [record for record in records if record.params == params]
+    return next(iter(candidates(records, direction)), None)
 
 
 def _settled(answer: Confirmation) -> ConfigResult | None:

@@ -15,8 +15,12 @@ from search.study.study import Study
 HEAD = ["stage", "study", "with", "from the stage before", "trained", "best"]
 
 
-def stage_blocks(search: Study) -> list[Block]:
-    """The stages so far, and what each says about the choice of the one before; nothing without stages."""
+def stage_blocks(search: Study, *, race: bool = True) -> list[Block]:
+    """The stages so far, and what each says about the choice of the one before; nothing without stages.
+
+    Args:
+        race: with the answer of the last stage, if that is a race that has results.
+    """
     views = read_stages(search)
     if not views:
         return []
@@ -28,7 +32,7 @@ def stage_blocks(search: Study) -> list[Block]:
         for sentence in promotion_sentences(each, index)
     ]:
         blocks.append(Bullets(items))
-    if views[-1].stage.seeds and views[-1].complete:
+    if race and views[-1].stage.seeds and views[-1].complete:
         blocks += confirmation_blocks(
             confirm.answer(open_study(search.url, views[-1].name, read_only=True))
         )

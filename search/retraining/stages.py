@@ -98,6 +98,15 @@ def made_stages(search: Study) -> list[Study]:
     return [study for name in names if (study := find_study(search.url, name)) is not None]
 
 
+def races(search: Study) -> list[Study]:
+    """The studies that race configs of `search` on fresh seeds.
+
+    Those of `search confirm`, the oldest first, and the last stage's, if that is a race and has begun.
+    """
+    last = [stage for stage in made_stages(search) if stage.plan and stage.plan.kind == "confirm"]
+    return [*retraining.retraining_studies(search)["confirm"], *last]
+
+
 def read_promotions(search: Study, views: Sequence[StageView]) -> list[Promotion]:
     """For each later stage that has results: what it says about the choice of the stage before."""
     found = []

@@ -145,7 +145,7 @@ class Plan:
 
     def command(self, name: str) -> str:
         """The command that shows the results so far, where the study is called `name`."""
-        if self.kind == "stage":
+        if self.stage is not None:
             return f"search status --study {self.of}"
         ends = ""
         if self.kind == "ablate":

@@ -1,4 +1,4 @@
-"""The section about fresh seeds: the answers of `search confirm` and `search ablate` so far."""
+"""The section about fresh seeds: the answers of races and of `search ablate` so far."""
 
 from pathlib import Path
 

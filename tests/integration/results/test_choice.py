@@ -135,8 +135,8 @@ def test_what_fresh_seeds_settled_is_used(study: Study, monkeypatch: pytest.Monk
 
 
 def test_the_last_stage_with_a_trial_is_meant(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = [replace(study, url=f"stage {index}") for index in (2, 3, 4)]
-    for stage, kind in zip(stages, ("stage", "stage", "confirm"), strict=True):
+    stages = [replace(study, url=f"stage {index}") for index in (2, 3)]
+    for stage, kind in zip(stages, ("stage", "stage"), strict=True):
         vars(stage)["plan"] = SimpleNamespace(kind=kind, stage=1, of="faces")
     monkeypatch.setattr(winner, "made_stages", lambda search: stages)
     assert default_study(study) is stages[1]

@@ -7,6 +7,7 @@ import pytest
 from service import Answer, Search
 from toy_studies import staged_document
 
+from search.results.winner import confirmation_of, default_study, default_trial
 from search.retraining.stages import next_stage, read_stages
 from search.scoring import best_mean
 from search.study.open import open_study
@@ -69,7 +70,9 @@ def test_one_worker_goes_through_all_stages(staged: Search, command: Command) ->
     assert [len(each) for each in seeds] == [1, 1, 2] and len(set.union(*seeds)) == 4
 
 
-def test_status_and_report_speak_of_the_stages(staged: Search, command: Command) -> None:
+def test_status_report_and_the_model_that_is_meant_know_the_stages(
+    staged: Search, command: Command
+) -> None:
     staged.create()
     before = command("status", "--json").json["stages"]
     assert [each["trials"] for each in before] == [8, None, None]
@@ -82,7 +85,21 @@ def test_status_and_report_speak_of_the_stages(staged: Search, command: Command)
     shown = command("status").out
     assert "Had the search ended at stage 1" in shown and "On 2 fresh seeds" in shown
     command("report")
-    assert "## Stages of the search" in (staged.runs / "report" / "report.md").read_text()
+    report = (staged.runs / "report" / "report.md").read_text()
+    short, rest = report.split("## Performance summary")
+    assert "On 2 fresh seeds" in short, "the race of the last stage is the first answer"
+    assert "## Stages of the search" in rest and "On 2 fresh seeds" in rest.split("## On fresh seeds")[1]
+    assert "search confirm --study" not in rest.split("## What to try next")[1], "the race has been run"
+
+    study, race = (open_study(staged.url, name) for name in ("toy", "toy-stage-3"))
+    number, why = default_trial(race)
+    means: dict[float, list[tuple[float, int]]] = {}
+    for trial in trials(command, "toy-stage-3"):
+        means.setdefault(trial["params"]["x"], []).append((trial["value"], trial["number"]))
+    winner = max(means.values(), key=lambda seeds: sum(value for value, _ in seeds))
+    assert number == max(winner)[1] and "stage 3 of search toy" in why
+    assert default_study(study).name == "toy-stage-3"
+    assert confirmation_of(race) == confirmation_of(study), "a card says what both seeds gave"
 
 
 def test_what_a_stage_trains_follows_from_the_results_alone(staged: Search, command: Command) -> None:
