@@ -47,6 +47,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
             monkeypatch.delenv(name)
     monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "cache"))
     yield
+    monkeypatch.undo()  # now, since it would bring back what a command set before the test set it
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
 
