@@ -42,8 +42,7 @@ def at_most_one_again(search: Search, kills: int) -> None:
 # -- the plain case --------------------------------------------------------------------------------
 
 
-def test_a_search_uses_its_budget_and_ends(search_on_each: Search) -> None:
-    search = search_on_each
+def test_a_search_uses_its_budget_and_ends(search: Search) -> None:
     first = search.run("start", "--trials", "3")
     assert "toy  3 of 3 trials: 3 complete, 0 pruned, 0 failed" in first.out
     assert "search report --study toy" in first.out and "runs/toy/trial-0000" in first.out
@@ -155,7 +154,7 @@ def test_ctrl_c_gives_the_trial_back(search: Search) -> None:
     search.ends(process, 130)
     (record,) = search.records()
     assert (record.state, record.worker) == ("running", None), "it trained on to the end"
-    assert search.run("status", "--json").json["workers"] == []
+    assert search.pids() == []
     search.run(*start)
     first, second = search.finished(2, epochs=5)
     assert (first.attempts, second.attempts) == (2, 1)
@@ -210,13 +209,13 @@ def search_on_empty(tmp_path: Path, empty_url: str) -> Iterator[Search]:
 
 
 @pytest.mark.parametrize(
-    ("workers", "trials"), [(2, 12), pytest.param(4, 24, marks=pytest.mark.nightly)], ids=["four", "eight"]
+    ("workers", "trials"), [(1, 8), pytest.param(4, 24, marks=pytest.mark.nightly)], ids=["two", "eight"]
 )
 def test_two_starts_on_an_empty_database_share_the_work(
     search_on_empty: Search, workers: int, trials: int
 ) -> None:
     search = search_on_empty
-    start = ["start", "--workers", str(workers), "--trials", str(trials), *pauses(0.1, 4)]
+    start = ["start", "--workers", str(workers), "--trials", str(trials), *pauses(0.2, 4)]
     processes = [search.spawn(*start), search.spawn(*start)]
     owners = set()
     states: list[Counter[str]] = []
@@ -235,13 +234,14 @@ def test_two_starts_on_an_empty_database_share_the_work(
     assert len(states) > 5 and any(state["running"] > 1 for state in states), "nothing was seen of it"
     claimed = [state["claimed"] for state in states]
     assert claimed == sorted(claimed)
-    assert len(owners) >= workers
+    assert len(owners) > workers
     records = search.finished(trials)
     assert set(search.trained().values()) == {1}, "an epoch was trained twice"
     drawn = [record.params for record in records[:10]]
     assert all(a["x"] != b["x"] for n, a in enumerate(drawn) for b in drawn[:n]), "two drew alike"
     assert records[0].known == "by hand"
-    assert search.run("status", "--json").json["budget"] == budget | {
+    snapshot = search.snapshot()
+    assert snapshot is not None and snapshot.to_json()["budget"] == budget | {
         "claimed": trials,
         "complete": trials,
         "running": 0,
@@ -290,7 +290,6 @@ def test_stop_lets_running_trials_end(search: Search) -> None:
     search.ends(process)
     records = search.records()
     assert 2 <= len(records) < 99 and {record.state for record in records} == {"complete"}
-    assert search.run("status", "--json").json["budget"]["running"] == 0
 
 
 def test_stop_now_reaches_every_worker_through_the_database(search: Search) -> None:
@@ -313,10 +312,10 @@ def test_three_bugs_end_the_search_in_one_line(search: Search) -> None:
     last = answer.err.splitlines()[-1]
     assert "three trials failed in a row" in last and "ZeroDivisionError: the objective has a bug" in last
     assert "search trials --study toy" in last and "Traceback" not in answer.err
-    (trial,) = search.run("trials", "1", "--json").json
-    assert trial["state"] == "failed" and trial["reason"]["code"] == "bug"
-    assert trial["reason"]["text"].startswith("Traceback (most recent call last)")
-    assert 'toy.py", line' in trial["reason"]["text"]
+    trial = search.records()[1]
+    assert trial.state == "failed" and trial.reason is not None and trial.reason.code == "bug"
+    assert trial.reason.text.startswith("Traceback (most recent call last)")
+    assert 'toy.py", line' in trial.reason.text
     assert "ZeroDivisionError" in (search.runs / "trial-0001" / "log.txt").read_text()
     assert len(search.records()) == 3
 

@@ -128,19 +128,15 @@ def working(search: Search) -> dict[str, list[int]]:
     return found
 
 
-def test_four_workers_race_for_two_gpus(search: Search, tmp_path: Path) -> None:
+def test_three_workers_race_for_two_gpus(search: Search, tmp_path: Path) -> None:
     with_gpus(search, tmp_path, TWO)
     search.create("seconds=0.2", "epochs=10000", trials=20)
-    racing = [search.spawn("worker") for _ in range(4)]
-    search.wait(lambda: sum(process.poll() == 0 for process in racing) == 2)
+    racing = [search.spawn("worker") for _ in range(3)]
+    search.wait(lambda: any(process.poll() == 0 for process in racing))
     first = search.wait(lambda: len(found := working(search)) == 2 and found)
     assert first.keys() == {"GPU 0", "GPU 1"}
-    lines = [line for line in search.said.splitlines() if "no GPU is free" in line]
-    assert len(lines) == 2
-    assert all(
-        "GPU 0 is used by process " in line and "GPU 1 is used by process " in line for line in lines
-    )
-    assert search.run("start").err.count("no GPU is free: GPU ") == 2, "one for each"
+    (line,) = [line for line in search.said.splitlines() if "no GPU is free" in line]
+    assert "GPU 0 is used by process " in line and "GPU 1 is used by process " in line
     assert sum(process.poll() is None for process in racing) == 2
 
     (victim,) = first["GPU 1"]
@@ -148,7 +144,6 @@ def test_four_workers_race_for_two_gpus(search: Search, tmp_path: Path) -> None:
     search.spawn("worker")
     second = search.wait(lambda: (found := working(search)).get("GPU 1") not in (None, [victim]) and found)
     assert second.keys() == {"GPU 0", "GPU 1"}
-    search.run("stop", "--now")
 
 
 def test_workers_of_one_start_share_a_gpu_on_purpose(search: Search, tmp_path: Path) -> None:
@@ -158,6 +153,6 @@ def test_workers_of_one_start_share_a_gpu_on_purpose(search: Search, tmp_path: P
     pids = search.wait(lambda: len(found := working(search).get("GPU 0", [])) == 2 and found)
     for pid in pids:
         assert "CUDA_VISIBLE_DEVICES=GPU-aaaa" in Path(f"/proc/{pid}/environ").read_text().split("\0")
-    assert "no GPU is free" in search.run("worker").err
+    assert search.run("start").err.count("no GPU is free: GPU ") == 1, "its worker is turned away"
     search.run("stop", "--now")
     search.ends(process, 1)  # no trial is complete
