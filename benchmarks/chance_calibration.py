@@ -3,8 +3,8 @@
     python benchmarks/chance_calibration.py --races 400
 
 Races are those of `confirm_calibration.py`; their scores come from `simulation/races.py`, which knows
-nothing of the tested code. A value varies by 0.005. A contender that is said to be better with 20 % is said
-not to be with 80 %, so what is said begins at 50 %.
+nothing of the tested code. A value varies by 0.005. A probability of 20 % of being better counts as 80 % of
+not being better, so the bins begin at 50 %.
 
 The first table has, by family and by what was said, in percent: what was said on average, and how often it
 was true with a 95 % interval (Wilson 1927); `*` where the one is outside the other. `all` are all

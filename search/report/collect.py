@@ -17,8 +17,8 @@ from search.report.report_data import ReportData, ReportedTrial
 from search.report.score_test_split import read_split_scores
 from search.retraining import ablate, confirm
 from search.retraining.stage_blocks import stage_blocks
-from search.retraining.stages import races
-from search.retraining.study import deleted_races, retraining_studies
+from search.retraining.stages import retrained
+from search.retraining.study import deleted_races
 from search.study.folder import trial_name
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
@@ -47,7 +47,7 @@ def collect_report_data(
     snapshot = read_snapshot(study)
     if snapshot.best is None:
         raise none_complete(study.name)
-    records, confirmations = read_records(study), races(study)
+    records, retraining = read_records(study), retrained(study)
     by_number = {record.number: record for record in records}
     baseline, why = baseline_of(study, records, against)
     return ReportData(
@@ -60,9 +60,9 @@ def collect_report_data(
         baseline=None if baseline is None else read_trial(study, baseline, runs),
         no_baseline=why,
         importance=importance_of(records, study.spec.space.parameters, snapshot.direction),
-        confirmations=[confirm.answer(each, runs) for each in confirmations],
-        deleted_races=deleted_races(study, confirmations),
-        ablations=[ablate.answer(each, runs) for each in retraining_studies(study)["ablate"]],
+        confirmations=[confirm.answer(each, runs) for each in retraining["confirm"]],
+        deleted_races=deleted_races(study, retraining["confirm"]),
+        ablations=[ablate.answer(each, runs) for each in retraining["ablate"]],
         predicted=winners_curse.predict(records, snapshot.smooth, snapshot.direction),
         imported=read_imported(study),
         test=read_split_scores(study, snapshot.best.number, None if baseline is None else baseline.number),

@@ -5,7 +5,7 @@ from search.errors import UserError, none_complete
 from search.records import Record, Snapshot, candidates
 from search.retraining import confirm
 from search.retraining.answers import headline
-from search.retraining.stages import made_stages, races
+from search.retraining.stages import made_stages, retrained
 from search.scoring import sign_of
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
@@ -76,7 +76,7 @@ def confirmation_of(study: Study) -> Confirmation | None:
     """
     if study.plan is not None:
         return confirm.answer(study) if study.plan.kind == "confirm" else None
-    return next(map(confirm.answer, races(study)), None)
+    return next(map(confirm.answer, retrained(study)["confirm"]), None)
 
 
 def fresh_verdict(study: Study) -> str | None:

@@ -25,7 +25,7 @@ from search.scoring import sign_of
 from search.spec.known import KnownConfig
 from search.spec.stages import SearchStage
 from search.study.open import find_study, open_study
-from search.study.plan import FIRST, Plan, PlannedConfig
+from search.study.plan import FIRST, Kind, Plan, PlannedConfig
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
 
@@ -98,13 +98,16 @@ def made_stages(search: Study) -> list[Study]:
     return [study for name in names if (study := find_study(search.url, name)) is not None]
 
 
-def races(search: Study) -> list[Study]:
-    """The studies that race configs of `search` on fresh seeds.
+def retrained(search: Study) -> dict[Kind, list[Study]]:
+    """The studies that retrain configs of `search`, by kind, the oldest first.
 
-    Those of `search confirm`, the oldest first, and the last stage's, if that is a race and has begun.
+    The last stage's is the last of the races, if it is one and has begun.
     """
-    last = [stage for stage in made_stages(search) if stage.plan and stage.plan.kind == "confirm"]
-    return [*retraining.retraining_studies(search)["confirm"], *last]
+    by_kind = retraining.retraining_studies(search)
+    by_kind["confirm"] += [
+        each for each in made_stages(search) if each.plan and each.plan.kind == "confirm"
+    ]
+    return by_kind
 
 
 def read_promotions(search: Study, views: Sequence[StageView]) -> list[Promotion]:
