@@ -47,13 +47,16 @@ def read_record(study: Study, number: int) -> Record | None:
 def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Snapshot:
     """The study as it is now, with the curves of its trials in these states of Optuna's."""
     row = studies.find(study.engine, study.name) or study.row  # budget and stop may have changed
+    settings = study.spec.study
+    # Before the trials: once either has ended the search, the trials that still run are all there are.
+    gpu_hours = hours.read(study.engine, study.id)
+    stopped = studies.attribute(study.engine, study.id, STOPPED) if settings.stop else None
     rows = reads.trial_rows(study.engine, study.id)
     curves = reads.curves(study.engine, [row.trial_id for row in rows if row.state in curves_of])
     seeds = _seeds(study)
     records = [_record(study, row, curves.get(row.trial_id), seeds) for row in rows]
     finished = [record for record in records if record.state != "running"]
     owners = {record.number: record.worker for record in records if record.state == "running"}
-    settings = study.spec.study
     ranked = candidates(finished, settings.direction)
     return Snapshot(
         study=study.name,
@@ -62,12 +65,7 @@ def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Sn
         direction=settings.direction,
         smooth=settings.smooth,
         target=settings.target,
-        budget=_budget(
-            row.trials,
-            records,
-            hours.read(study.engine, study.id),
-            studies.attribute(study.engine, study.id, STOPPED) if settings.stop else None,
-        ),
+        budget=_budget(row.trials, records, gpu_hours, stopped),
         best=None if study.plan else next(iter(ranked), None),
         best_known=next((record for record in ranked if record.known), None),
         running=[record for record in records if record.state == "running"],

@@ -21,7 +21,7 @@ from search.study.open import open_study
 from search.study.read import read_records, read_snapshot
 from search.worker.worker import Worker
 from storage import engine as engines
-from storage import stop_rules, studies
+from storage import reads, stop_rules, studies
 from storage.claims import Lease
 from storage.leases import Leases
 from storage.tables import leases
@@ -129,6 +129,27 @@ def test_after_the_rule_is_met_a_dead_workers_trial_is_taken_over_and_may_be_the
     owner = a if a.renew(taken) else b
     end(owner, taken, "COMPLETE", 0.9)
     assert a.claim() == b.claim() == "spent", "what ended it stays, whatever the last trials come to"
+
+
+def test_a_search_has_not_ended_while_a_trial_runs_that_a_slow_reader_has_missed(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next stage of a search would choose from a part of its trials."""
+    study = search.create("study.stop={target: 0.9}", trials=9)
+    a, b = (worker(study.engine, study.id, name) for name in "ab")
+    end(a, claimed(a), "COMPLETE", 0.5)
+    really = reads.trial_rows
+
+    def slowly(*arguments: Any) -> list[reads.TrialRow]:
+        rows = really(*arguments)
+        claimed(b)
+        end(a, claimed(a), "COMPLETE", 0.95)
+        assert a.claim() == "wait", "the rule is met"
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reads, "trial_rows", slowly)
+        assert not read_snapshot(study).budget.used_up
 
 
 def test_a_search_says_what_ended_it_and_goes_on_by_another_rule(search: Search, command: Command) -> None:
