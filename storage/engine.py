@@ -28,7 +28,9 @@ FRESH_SECONDS = 1.0  # a connection that was used this recently is not tested ag
 BUSY_SECONDS = 60  # how long a SQLite connection waits for another writer
 CONNECT_SECONDS = 10  # how long a PostgreSQL server may take to answer
 SILENT_SECONDS = 6  # how long it may acknowledge nothing before a connection to it counts as broken
-IDLE_SECONDS = 60  # how long a transaction may stand still before PostgreSQL ends it
+# How long a transaction may stand still before PostgreSQL ends it. Less than a lease, usually 30 s: nobody
+# claims a trial while a frozen process has the study's lock.
+IDLE_SECONDS = 10
 
 
 def connect(url: str, *, read_only: bool = False) -> Engine:

@@ -34,6 +34,7 @@ VERSIONS = text(
 )
 UNVERSIONED_VERSIONS = text(f"SELECT '{UNVERSIONED}', (SELECT version_num FROM alembic_version)")
 SETUP_LOCK = 0x6D736567  # advisory lock of PostgreSQL while schemas change ("mseg")
+SETUP_SECONDS = 60  # how long its transaction may stand still, since another one makes the tables meanwhile
 
 
 def open_database(url: str, *, read_only: bool = False) -> Engine | None:
@@ -143,6 +144,7 @@ def _setup_lock(url: str) -> Iterator[None]:
     engine = connect(url)
     try:
         with engine.begin() as connection:  # released with the transaction: PgBouncer keeps no session
+            connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{SETUP_SECONDS}s'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SETUP_LOCK})
             yield
     finally:
