@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from search.errors import MachineError, SearchError
@@ -10,12 +11,13 @@ from search.records import Snapshot
 from search.render.output import say
 from search.retraining.stages import next_stage
 from search.runtime.devices import Device, on_cores
-from search.runtime.signals import interruptible
+from search.runtime.signals import Interrupt, interruptible
 from search.runtime.threads import cores, cpu_workers
 from search.study.folder import claim_folder
 from search.study.read import read_snapshot
 from search.study.study import Study
 from search.ui.live import view
+from search.worker.retry import retry_until_answered
 from storage import studies
 
 
@@ -78,7 +80,14 @@ def run_stages(
 
 
 def started_stage(study: Study, data: Path | None) -> Study | None:
-    """The next stage of a search, ready to be worked on; None where there is none yet, or no more."""
+    """The next stage of a search, ready to be worked on; None where there is none yet, or no more.
+
+    Waits for a database that is away.
+    """
+    return retry_until_answered(partial(_start_next_stage, study, data), Interrupt())
+
+
+def _start_next_stage(study: Study, data: Path | None) -> Study | None:
     later = next_stage(study, data)
     if later is not None:
         studies.set_stop(later.engine, later.id, None)  # starting takes back a request to stop

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from search.errors import SearchError, UserError
@@ -19,6 +21,7 @@ from search.runtime.signals import Interrupt, pass_on
 from search.study.read import read_snapshot, unanswered
 from search.study.resolve import environment_for
 from search.study.study import Study
+from search.worker.retry import LeaveTrial, retry_until_answered
 from storage.errors import DATABASE_ERRORS
 
 POLL_SECONDS = 0.5
@@ -75,7 +78,7 @@ class Supervisor:
         self.broken: list[str] = []
 
     def supervise(self, interrupt: Interrupt) -> Iterator[Snapshot]:
-        """Runs the workers until all have left; yields the study about once a second.
+        """Runs the workers until all have left; yields the study about once a second, and as they left it.
 
         Raises:
             SearchError: a worker reports wrong input, or crashes again and again.
@@ -96,7 +99,8 @@ class Supervisor:
             [last_line(child.log) for child in self._children if child.process.poll() == code]
             for code in (NO_DEVICE, BROKEN_DEVICE)
         )
-        yield from self._snapshot()
+        with suppress(LeaveTrial):  # a signal while the database is away
+            yield retry_until_answered(partial(read_snapshot, self._study), interrupt)
 
     def _start(self, index: int, device: Device) -> WorkerProcess:
         name = device.label if device.share == 1 else f"{device.label} {index}"

@@ -28,6 +28,7 @@ from search.study.open import find_study, open_study
 from search.study.plan import FIRST, Kind, Plan, PlannedConfig
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
+from storage import studies
 
 UNSOUND = ("diverged", "oom", "bug")
 """Reasons of a trial's end that it would meet again in the next stage."""
@@ -133,13 +134,16 @@ def read_promotions(search: Study, views: Sequence[StageView]) -> list[Promotion
 def next_stage(study: Study, data: Path | None) -> Study | None:
     """The study of the stage after that of `study`, made if need be.
 
-    None where there is none, or where the stage of `study` has not ended.
+    None where there is none, where the stage of `study` has not ended, or where it was asked to stop.
 
     Raises:
         SearchError: no config has a value to go on with. DataError: the data cannot be read.
     """
     search, index = _search_of(study)
     if search is None or index + 1 >= len(search.spec.study.stages):
+        return None
+    row = studies.find(study.engine, study.name)
+    if row is None or row.stop is not None:
         return None
     view = _view(search, index)
     if not view.ended:

@@ -3,6 +3,7 @@
 import logging
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
@@ -15,6 +16,7 @@ from search.runtime.threads import threads_each
 from search.study.folder import claim_folder
 from search.study.resolve import wait_for_study
 from search.study.study import Study
+from search.worker.retry import LeaveTrial, retry_until_answered
 from search.worker.watchdog import hang_seconds
 from search.worker.worker import Worker
 from search.worker.workspace import check_folder
@@ -70,11 +72,14 @@ def run_worker(options: WorkerOptions, interrupt: Interrupt) -> int:
     try:
         while True:
             code = Worker(study, options.runs, options.data, devices, options.artifacts).run(interrupt)
-            # A supervisor starts new processes for the next stage; a worker by itself goes on to it.
-            later = None if code or options.tied else next_stage(study, options.data)
+            if code or options.tied:  # a supervisor starts new processes for the next stage
+                return code
+            later = retry_until_answered(partial(claim_next_stage, study, options), interrupt)
             if later is None:
                 return code
             study = later
+    except LeaveTrial:  # the database is away
+        return interrupt.code
     except (NoDevice, BrokenDevice) as error:
         if not options.tied:
             raise
@@ -93,3 +98,11 @@ def open_and_claim(options: WorkerOptions) -> Study:
             if sqlite_file(options.url) is not None or not may_recover(error):
                 raise
             study.engine.dispose()
+
+
+def claim_next_stage(study: Study, options: WorkerOptions) -> Study | None:
+    """The next stage of a search, with its folder claimed; None where there is none yet, or no more."""
+    later = next_stage(study, options.data)
+    if later is not None:
+        claim_folder(later, options.runs)
+    return later

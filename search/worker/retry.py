@@ -1,4 +1,4 @@
-"""Database calls of a worker while the database is away: tried again, until it is asked to leave."""
+"""Database calls while the database is away: tried again, until the process is asked to leave."""
 
 import logging
 import random
@@ -29,11 +29,17 @@ Answer = TypeVar("Answer")
 
 
 class LeaveTrial(Exception):
-    """This worker does not finish the trial: it was asked to leave, or the lease is another worker's."""
+    """This worker does not go on: it was asked to leave, or the trial's lease is another worker's."""
 
 
-def retry_until_answered(call: Callable[[], Answer], interrupt: Interrupt, heartbeat: Heartbeat) -> Answer:
-    """Calls until the database answers; raises LeaveTrial when asked to leave before that."""
+def retry_until_answered(
+    call: Callable[[], Answer], interrupt: Interrupt, heartbeat: Heartbeat | None = None
+) -> Answer:
+    """Calls until the database answers; raises LeaveTrial when asked to leave before that.
+
+    Args:
+        heartbeat: finds out that the database is back; None where there is no worker yet.
+    """
     pause, longest = RETRY_SECONDS
     while True:
         try:
@@ -48,8 +54,10 @@ def retry_until_answered(call: Callable[[], Answer], interrupt: Interrupt, heart
         pause = min(pause * 2, longest)
 
 
-def _asked_to_leave_within(seconds: float, interrupt: Interrupt, heartbeat: Heartbeat) -> bool:
+def _asked_to_leave_within(seconds: float, interrupt: Interrupt, heartbeat: Heartbeat | None) -> bool:
     """Waits, at most until a heartbeat succeeds; returns whether the worker was asked to leave."""
+    if heartbeat is None:
+        return interrupt.wait(seconds)
     beats, end = heartbeat.beats, time.monotonic() + seconds
     while heartbeat.beats == beats and (left := end - time.monotonic()) > 0:
         if interrupt.wait(min(left, LOOK_SECONDS)):

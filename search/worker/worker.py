@@ -148,7 +148,7 @@ class Worker:
 
     def _plan_next_round(self) -> bool:
         """Whether a study that retrains has more to train, now that all that was planned has begun."""
-        if self.study.plan is None:
+        if self._retry(lambda: self.study.plan) is None:
             return False
         has_more = self._retry(partial(advance, self.study))
         try_once(partial(publish_answer, self.study, self.folder.parent))

@@ -1,16 +1,24 @@
 """A real PostgreSQL server that restarts, and one that is away for longer than a lease."""
 
 import signal
+import threading
 import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from postgres import restart
 from service import Search
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
-from toy_studies import pauses, right
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from toy_studies import pauses, right, staged_document
 
+from search.launcher import start, supervisor
 from search.runtime.signals import Interrupt
+from search.study.open import open_study
+from search.study.study import Study
+from search.worker import joining
 from search.worker.heartbeat import Heartbeat
 from search.worker.retry import retry_until_answered
 from storage import reads
@@ -85,6 +93,68 @@ def test_epochs_of_a_worker_that_ends_in_an_outage_are_reported_by_the_next(
     assert meanwhile_trained[0] >= 3
     assert sum(search.trained().values()) <= 12 + 1, "what was trained meanwhile was trained again"
     assert "trained and not reported" in (search.runs / "trial-0000" / "log.txt").read_text()
+
+
+def test_a_worker_between_two_stages_waits_for_the_database(
+    search_on_postgres: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server stops as the first stage has ended, and comes back once the worker has met that."""
+    search = search_on_postgres
+    stages = staged_document("{trials: 3, epochs: 1}", "{keep: 1, epochs: 2}", epochs=3)
+    (search.folder / "space.yaml").write_text(stages)
+    search.create()
+    down, met, really = threading.Event(), threading.Event(), joining.next_stage
+
+    def meanwhile() -> None:
+        down.set()
+        assert met.wait(60)
+
+    server = threading.Thread(target=restart, args=(search.url, meanwhile))
+
+    def next_stage(study: Study, data: Path | None) -> Study | None:
+        if not down.is_set():
+            server.start()
+            assert down.wait(60)
+        try:
+            return really(study, data)
+        finally:
+            met.set()
+
+    monkeypatch.setattr(joining, "next_stage", next_stage)
+    options = joining.WorkerOptions(
+        url=search.url,
+        study="toy",
+        runs=search.folder / "runs",
+        data=None,
+        artifacts=None,
+        gpus="none",
+        device=None,
+        wait=None,
+    )
+    assert joining.run_worker(options, Interrupt()) == 0
+    server.join()
+    second = open_study(search.url, "toy-stage-2")
+    assert {row.state for row in reads.trial_rows(second.engine, second.id)} == {"COMPLETE"}
+
+
+@pytest.mark.parametrize("module, name", [(supervisor, "read_snapshot"), (start, "next_stage")])
+def test_a_start_between_two_stages_waits_for_the_database(
+    search: Search, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
+) -> None:
+    """As its workers have left, and as it opens the next stage."""
+    study, really = search.create(), getattr(module, name)
+    errors = [OperationalError("SELECT", {}, Exception("could not receive data from server"))]
+
+    def answer(*arguments: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return really(*arguments)
+
+    monkeypatch.setattr(module, name, answer)
+    workers = supervisor.Supervisor(study, [], search.folder / "runs", None, None)
+    (snapshot,) = workers.supervise(Interrupt())
+    assert snapshot.study == "toy"
+    assert start.started_stage(study, None) is None and not errors
 
 
 def test_a_missing_table_is_an_error_and_no_outage(search_on_postgres: Search) -> None:

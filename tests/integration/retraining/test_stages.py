@@ -1,6 +1,8 @@
 """A search in stages with the toy: what goes on from one to the next, and that each is trained once."""
 
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -9,9 +11,12 @@ from toy_studies import staged_document
 
 from search.results.winner import confirmation_of, default_study, default_trial
 from search.retraining.stages import next_stage, read_stages
+from search.runtime.signals import Interrupt
 from search.scoring import best_mean
 from search.study.open import open_study
-from search.study.read import read_records
+from search.study.read import read_records, read_snapshot
+from search.worker.joining import WorkerOptions, run_worker
+from storage import studies
 
 Command = Callable[..., Answer]
 
@@ -112,6 +117,52 @@ def test_what_a_stage_trains_follows_from_the_results_alone(staged: Search, comm
     again = next_stage(open_study(staged.url, "toy"), None)
     assert made is not None and again is not None and made.id == again.id
     assert made.plan == again.plan and made.row.trials == again.row.trials
+    studies.set_stop(study.engine, study.id, "drain")
+    assert next_stage(study, None) is None, "whoever works on it was asked to stop"
+
+
+def test_a_stage_whose_folder_is_another_studys_is_refused(staged: Search, command: Command) -> None:
+    staged.create()
+    folder = staged.folder / "runs" / "toy-stage-2"
+    folder.mkdir(parents=True)
+    (folder / "study.json").write_text('{"token": "another", "database": "/somewhere.db"}')
+    said = command("worker", code=2).err
+    assert "toy-stage-2 holds a study of that name in /somewhere.db" in said
+    assert [path.name for path in folder.iterdir()] == ["study.json"]
+
+
+def test_workers_whose_search_meets_its_stop_rule_begin_the_next_stage_once(
+    search_on_postgres: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rule is the first stage's; what had begun ends, and the next stage chooses from that."""
+    monkeypatch.setattr("search.worker.worker.WAIT_SECONDS", 0.05)
+    search = search_on_postgres
+    (search.folder / "space.yaml").write_text(DOCUMENT)
+    study = search.create("study.stop={target: 0.3}")
+    options = WorkerOptions(
+        url=search.url,
+        study="toy",
+        runs=search.folder / "runs",
+        data=None,
+        artifacts=None,
+        gpus="none",
+        device=None,
+        wait=None,
+    )
+    with ThreadPoolExecutor() as threads:
+        codes = [threads.submit(run_worker, options, Interrupt()) for _ in range(2)]
+    assert [code.result() for code in codes] == [0, 0]
+    budget = read_snapshot(study).budget
+    assert budget.stopped is not None and budget.stopped.rule == "target"
+    assert budget.finished == budget.claimed == budget.stopped.claimed < budget.trials == 8
+    chosen = {record.params["x"] for record in read_records(study)}
+    for name, seeds in (("toy-stage-2", 1), ("toy-stage-3", 2)):
+        stage = open_study(search.url, name)
+        assert stage.plan is not None and stage.spec.study.stop is None
+        trained = Counter(record.params["x"] for record in read_records(stage))
+        assert trained == {config.params["x"]: seeds for config in stage.plan.configs}
+        assert trained.keys() <= chosen
+        chosen = set(trained)
 
 
 def test_a_pruned_trial_may_go_on_as_a_control_and_a_failed_one_may_not(

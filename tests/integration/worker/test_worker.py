@@ -64,6 +64,12 @@ def work(search: Search, *overrides: str, trials: int = 1, objective: Any = None
     return read_records(study)
 
 
+def steal_for_good(study: Study) -> None:
+    """Steals every running trial; a worker that has lost one leaves, and does not wait for the thief."""
+    steal(study)
+    studies.set_stop(study.engine, study.id, "drain")
+
+
 def toy_with(train: Callable[[Any, Run], Iterator[EpochResult]]) -> SimpleNamespace:
     """The toy with another way to train."""
     return SimpleNamespace(configure=toy.configure, describe=toy.describe, train=train)
@@ -222,13 +228,11 @@ def test_without_the_lease_nothing_is_published(search: Search) -> None:
     def train(config: Any, run: Run) -> Iterator[EpochResult]:
         for result in toy.train(config, run):
             if result.epoch == 3:
-                steal(study)
+                steal_for_good(study)
             yield result
             assert result.epoch < 3, "trains on without the lease"
 
     mine = make(search, study, toy_with(train))
-    stop = threading.Timer(1.0, lambda: studies.set_stop(study.engine, study.id, "drain"))
-    stop.start()
     assert mine.run(Interrupt()) == 0
     (record,) = read_records(study)
     assert (record.state, record.worker, len(record.curve)) == ("running", "thief", 2)
@@ -243,8 +247,7 @@ def test_who_lost_the_lease_ends_in_the_middle_of_an_epoch(search: Search) -> No
 
     def steal_and_stop() -> None:
         search.wait(lambda: (s := search.snapshot()) and s.budget.running)
-        steal(study)
-        studies.set_stop(study.engine, study.id, "drain")
+        steal_for_good(study)
 
     threading.Thread(target=steal_and_stop).start()
     begun = time.monotonic()
@@ -259,11 +262,9 @@ def test_who_lost_the_lease_after_the_last_epoch_tells_nothing(search: Search) -
         yield from toy.train(config, run)
         (run.dir / "mine.tmp").write_text("mine")
         (run.dir / "mine.tmp").replace(run.dir / "last.pt")
-        steal(study)
+        steal_for_good(study)
 
     mine = make(search, study, toy_with(train))
-    stop = threading.Timer(1.0, lambda: studies.set_stop(study.engine, study.id, "drain"))
-    stop.start()
     assert mine.run(Interrupt()) == 0
     (record,) = read_records(study)
     assert (record.state, record.worker) == ("running", "thief")
@@ -277,12 +278,10 @@ def test_an_error_of_who_lost_the_lease_is_no_result(search: Search) -> None:
     def train(config: Any, run: Run) -> Iterator[EpochResult]:
         for result in toy.train(config, run):
             yield result
-            steal(study)
+            steal_for_good(study)
             shutil.rmtree(run.dir)
 
     mine = make(search, study, toy_with(train))
-    stop = threading.Timer(1.0, lambda: studies.set_stop(study.engine, study.id, "drain"))
-    stop.start()
     assert mine.run(Interrupt()) == 0
     (record,) = read_records(study)
     assert (record.state, record.worker, len(record.curve)) == ("running", "thief", 1)
@@ -441,6 +440,29 @@ def test_it_leaves_when_asked_though_the_database_is_away(
     assert make(search, study).run(Interrupt()) == 0
     (record,) = read_records(study)
     assert (record.state, record.attempts, len(record.curve)) == ("complete", 2, 4)
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_step_of_a_workers_own_clock_costs_nothing(
+    search: Search, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    """Leases go by the database's clock, and pauses by one that nobody sets."""
+    study = search.create("seconds=0.02", "epochs=8", trials=2)
+    really = time.time
+
+    def train(config: Any, run: Run) -> Iterator[EpochResult]:
+        for result in toy.train(config, run):
+            if result.epoch == 3:
+                monkeypatch.setattr(time, "time", lambda: really() + step)
+            yield result
+
+    first, second = make(search, study, toy_with(train)), make(search, study, toy_with(train))
+    beside = threading.Thread(target=second.run, args=[Interrupt()])
+    beside.start()
+    assert first.run(Interrupt()) == 0
+    beside.join()
+    assert {(record.state, record.attempts) for record in read_records(study)} == {("complete", 1)}
+    assert set(search.trained().values()) == {1}
 
 
 def test_an_outage_at_the_first_sample_is_no_bug(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
