@@ -18,7 +18,7 @@ def best(
     runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
-    """The best complete trial: its value, its parameters, its files."""
+    """Show the best complete trial: value, parameters, files."""
     from search.render.terminal import show
     from search.results.winner import best_of, fresh_verdict
     from search.study.read import read_record, read_snapshot
@@ -27,24 +27,11 @@ def best(
     opened = resolve_study(storage_url(storage, runs), study, read_only=True)
     snapshot = read_snapshot(opened)
     found = best_of(opened, snapshot)
-    record = read_record(opened, found.number) or found
     if as_json:
-        write_json(record.to_json())
+        write_json((read_record(opened, found.number) or found).to_json())
     else:
-        folder = _folder(opened, runs, record.number)
-        settings = opened.spec.study
-        show(
-            best_summary(
-                record,
-                snapshot.best_known,
-                folder,
-                direction=settings.direction,
-                smooth=settings.smooth,
-                target=settings.target,
-                trials=snapshot.finished,
-                fresh=fresh_verdict(opened),
-            )
-        )
+        folder = _folder(opened, runs, found.number)
+        show(best_summary(found, snapshot, folder, fresh_verdict(opened)))
     return 0
 
 

@@ -18,47 +18,48 @@ def check(
     space: flag.Space = None,
     overrides: flag.Overrides = None,
     profile: flag.Profile = None,
-    gpus: flag.Gpus = "auto",
-    device: flag.Device = None,
     traced: Annotated[
-        bool, typer.Option("--trace", help=f"Train two epochs; the second's trace goes to {TRACE}.")
+        bool, typer.Option("--trace", help=f"Train two epochs, and write the second's trace to {TRACE}.")
     ] = False,
     preview: Annotated[
         Path | None,
-        typer.Option(
-            "--show-augmentation",
-            parser=flag.path_of,
-            metavar="FILE.png",
-            help="Draw training images before and after augmentation.",
+        flag.path_option(
+            "--show-augmentation", "Draw training images before and after augmentation.", "FILE.png"
         ),
     ] = None,
     proposal: Annotated[
         Path | None,
-        typer.Option(
+        flag.path_option(
             "--propose-dataset",
-            parser=flag.path_of,
-            metavar="FILE.yaml",
-            help="Write a draft of dataset.yaml for data that have none, and check nothing else.",
+            "Write a draft of dataset.yaml for data that have none, and check nothing else.",
+            "FILE.yaml",
         ),
     ] = None,
     planned: Annotated[
         bool, typer.Option("--plan", help="Train three epochs and say what the budget costs.")
     ] = False,
     trials: Annotated[
-        int | None, typer.Option(min=1, max=flag.MOST, help="With --plan: the budget.")
+        int | None, flag.number_option("--trials", "With --plan: the budget; by default the document's.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="With --plan: how many there will be.")] = None,
+    workers: Annotated[
+        int | None, flag.number_option("--workers", "With --plan: how many; by default several numbers.")
+    ] = None,
     study: Annotated[
         str | None,
         typer.Option(
-            "--study", help="With --plan: whose trials say what pruning saves.", envvar="SEARCH_STUDY"
+            "--study",
+            metavar="NAME",
+            help="With --plan: a study whose trials say what pruning saves.",
+            envvar="SEARCH_STUDY",
         ),
     ] = None,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
+    gpus: flag.Gpus = "auto",
+    device: flag.Device = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Read document and data as a search would; writes no study."""
+    """Read document and data as a search would, and write no study."""
     from search.launcher.creation import StartOptions, choose
     from search.launcher.estimate import WORKERS
     from search.launcher.preflight import check_table, preflight, study_like

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from search.cli import options as flag
 from search.errors import UserError
 from search.render.output import say
@@ -17,18 +15,15 @@ if TYPE_CHECKING:
 
 Trial = Annotated[
     int | None,
-    typer.Option(
+    flag.number_option(
         "--trial",
+        "With --study: which trial; by default the best, or the one that a confirmation settled on.",
         min=0,
-        max=flag.MOST,
-        help="With --study: which trial; by default the best, or the one that a confirmation settled on.",
     ),
 ]
 Model = Annotated[
     Path | None,
-    typer.Option(
-        "--model", parser=flag.path_of, metavar="PATH", help="A file with weights, or the folder it is in."
-    ),
+    flag.path_option("--model", "A file with weights, or the folder it is in."),
 ]
 
 

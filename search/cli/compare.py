@@ -17,16 +17,18 @@ Claims = Annotated[
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="A trial's number, a known config, best, or a run's folder.")],
-    b: Annotated[str, typer.Argument(help="The one to hold against it.")],
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A trial's number, a known config, best, or a run's folder.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The one to hold against it.")],
     study: flag.OptionalStudy = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     claims: Claims = None,
     stage_ends: flag.Stages = None,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
-    """What differs between two runs, and whether noise covers it.
+    """Compare two runs: what differs, and whether noise explains it.
 
     What is equal in both is listed as well.
     """

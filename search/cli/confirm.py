@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli import options as flag
-from search.cli.retraining import devices_here, train, write_answer
+from search.cli.retraining import retrain
 from search.errors import UserError
 from search.study.resolve import resolve_study, storage_url
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def confirm(
     study: flag.StudyName,
     top: Annotated[
-        int | None, typer.Option("--top", min=1, help="How many of the best trials; 3 by default.")
+        int | None, flag.number_option("--top", "How many of the best trials; by default 3.")
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(
             "--against",
             metavar="CONFIG",
-            help="The baseline: a trial's number or a known config; by default the best known one.",
+            help="The baseline: a trial's number or a known config; by default the best known config.",
         ),
     ] = None,
     seeds: flag.Seeds = None,
@@ -38,14 +38,14 @@ def confirm(
         float | None,
         typer.Option(
             metavar="X",
-            help="The largest difference in score that does not matter: configs that are closer are "
-            "practically the same. By default what the objective says, 0.005 for the stock one.",
+            help="The largest difference in score that does not matter: closer configs are practically the "
+            "same. By default the objective's, which is 0.005 for the stock one.",
         ),
     ] = None,
     plan: Annotated[
         bool,
         typer.Option(
-            "--plan", help="Train nothing: how many seeds does --smallest-gain need, by recorded repeats?"
+            "--plan", help="Train nothing; say how many seeds --smallest-gain needs, by recorded repeats."
         ),
     ] = False,
     smallest_gain: Annotated[
@@ -53,7 +53,7 @@ def confirm(
         typer.Option(
             "--smallest-gain",
             metavar="X",
-            help="For --plan: the smallest gain in score that is to be found; --margin by default.",
+            help="With --plan: the smallest gain in score to be found; by default --margin.",
         ),
     ] = None,
     overrides: Annotated[
@@ -63,24 +63,24 @@ def confirm(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="The study that retrains: STUDY-confirm.")
+        str | None,
+        typer.Option("--as", metavar="NAME", help="The study that retrains; by default STUDY-confirm."),
     ] = None,
+    data: flag.Data = None,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
-    data: flag.Data = None,
     artifacts: flag.Artifacts = None,
     workers: flag.Workers = None,
     gpus: flag.Gpus = "auto",
     device: flag.Device = None,
+    on_end: flag.OnEnd = None,
     as_json: flag.Json = False,
 ) -> int:
     """Retrain the best and a baseline on the same fresh seeds.
 
     Further seeds go where it is still open, until it is settled which is better.
     """
-    from search.retraining.answer_page import publish
-    from search.retraining.answers import confirmation_blocks
-    from search.retraining.confirm import ConfirmRequest, answer, prepared
+    from search.retraining.confirm import ConfirmRequest, prepared
 
     for name_of_flag, given in (("--margin", margin), ("--smallest-gain", smallest_gain)):
         if given is not None and not 0 < given < math.inf:
@@ -99,14 +99,19 @@ def confirm(
         return _plan(resolve_study(storage_url(storage, runs), study), asked, smallest_gain, as_json)
     if smallest_gain is not None:
         raise UserError("--smallest-gain: belongs to --plan; add it, or leave this out")
-    devices = devices_here(runs, workers, gpus, device)
-    searched = resolve_study(storage_url(storage, runs), study)
-    retraining, notes = prepared(searched, asked, runs, data)
-    code = train(retraining, notes, devices, workers, runs, data, artifacts)
-    result = answer(retraining, runs, artifacts or None)
-    publish(retraining, result)
-    write_answer(result, confirmation_blocks(result), as_json)
-    return code
+    return retrain(
+        lambda searched: prepared(searched, asked, runs, data),
+        study,
+        storage,
+        runs,
+        data,
+        artifacts,
+        workers,
+        gpus,
+        device,
+        on_end,
+        as_json,
+    )
 
 
 def _plan(study: "Study", asked: "ConfirmRequest", gain: float | None, as_json: bool) -> int:

@@ -10,19 +10,25 @@ from search.study.resolve import resolve_study, storage_url
 
 
 def dashboard(
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    artifacts: flag.Artifacts = None,
-    study: Annotated[str | None, typer.Option("--study", help="Only checks that it exists.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", metavar="NAME", help="Refuse to start without this study.")
+    ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; other than this machine's own, it asks for a token.")
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on. On any but this machine's own it asks for a token.",
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    port: Annotated[int, flag.number_option("--port", "Port to listen on.", max=65535)] = 8080,
     write: Annotated[
         bool, typer.Option("--write", help="Let the page change and delete; by default it only shows.")
     ] = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    artifacts: flag.Artifacts = None,
 ) -> int:
-    """optuna-dashboard on the study's storage and artifacts.
+    """Serve optuna-dashboard on the study's storage and artifacts.
 
     The token is SEARCH_DASHBOARD_TOKEN, or in the file that SEARCH_DASHBOARD_TOKEN_FILE names.
     """

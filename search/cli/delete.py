@@ -13,16 +13,16 @@ from search.study.resolve import storage_url
 
 def delete(
     study: flag.StudyName,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    artifacts: flag.Artifacts = None,
     files: Annotated[
         bool,
         typer.Option(
-            "--files", help="Also remove what its trials have written below --runs, and their artifacts."
+            "--files", help="Also remove what its trials have written below --runs and to --artifacts."
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.")] = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    artifacts: flag.Artifacts = None,
     as_json: flag.Json = False,
 ) -> int:
     """Delete a study, and the studies that retrain its trials.

@@ -5,21 +5,15 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from search.cli import options as flag
 from search.cli.chosen import Model, Trial, chosen
 from search.errors import UserError
 from search.render.output import say, write_json
 
-Out = Annotated[
-    Path, typer.Option("--out", parser=flag.path_of, metavar="PATH", help="A new folder for the model.")
-]
+Out = Annotated[Path, flag.path_option("--out", "A new folder for the model.")]
 Onnx = Annotated[
     Path | None,
-    typer.Option(
-        "--onnx", parser=flag.path_of, metavar="FILE", help="Also an ONNX file; needs the extra [onnx]."
-    ),
+    flag.path_option("--onnx", "Also an ONNX file; needs the extra [onnx].", "FILE"),
 ]
 
 
@@ -35,7 +29,10 @@ def export(
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Write a trained model as a folder: weights, code that needs PyTorch alone, and a model card."""
+    """Write a trained model as a folder that works by itself.
+
+    Weights, code that needs PyTorch alone, and a model card.
+    """
     from search.results.export import export
     from search.results.masks import written
     from storage.url import without_passwords

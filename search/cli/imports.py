@@ -27,11 +27,9 @@ def import_runs(
             help="Folders with config.yaml and history.json, or CSV files.",
         ),
     ] = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     name: Annotated[
         str | None,
-        typer.Option(help="What a single run is to be called; by default as its folder or file."),
+        typer.Option(metavar="NAME", help="Name of a single run; by default that of its folder or file."),
     ] = None,
     update: Annotated[bool, typer.Option("--update", help="Replace runs of the same names.")] = False,
     as_known: Annotated[
@@ -45,6 +43,8 @@ def import_runs(
         list[str] | None,
         typer.Option("--remove", metavar="NAME", help="Forget the run of that name; its files stay."),
     ] = None,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
     """Keep runs that were not trained here beside the trials.

@@ -15,18 +15,18 @@ SECONDS = 5.0  # between two looks
 
 def mirror(
     study: flag.StudyName,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     tensorboard: Annotated[str | None, typer.Option(metavar="DIR", help="Event files below DIR.")] = None,
     mlflow: Annotated[
         str | None, typer.Option(metavar="URI", help="Runs at a tracking URI, as in sqlite:///mlflow.db.")
     ] = None,
     wandb: Annotated[str | None, typer.Option(metavar="DIR", help="Offline runs below DIR.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the search ends.")] = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
 ) -> int:
-    """Write a study's trials to a tracker: parameters, curves, overlays, links to files.
+    """Copy a study's trials to TensorBoard, MLflow or Weights & Biases.
 
-    From the database, so that nothing is there twice; run again, it adds what is new.
+    Parameters, curves, overlays, links to files, from the database: run again, it adds what is new.
     """
     from search.mirrors.registry import mirror_once, open_mirror
     from search.runtime.signals import interruptible

@@ -5,7 +5,7 @@ What changes where a search runs is here; what changes its result is in space.ya
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,70 +34,133 @@ def place_of(text: str) -> str:
     return text if "://" in text or not text.strip() else str(path_of(text))
 
 
-StudyName = Annotated[str, typer.Option("--study", help="Name of the study.", envvar="SEARCH_STUDY")]
-OptionalStudy = Annotated[
-    str | None, typer.Option("--study", help="Name of the study.", envvar="SEARCH_STUDY")
-]
+def path_option(name: str, help: str, metavar: str = "PATH", envvar: str | None = None) -> Any:
+    """A flag whose value is a path."""
+    return typer.Option(name, parser=path_of, metavar=metavar, help=help, envvar=envvar)
+
+
+MOST = 2**31 - 1  # what a database column holds
+
+
+def storable(number: int | None) -> int | None:
+    """A number that a database column holds; BadParameter for a larger one."""
+    if number is not None and number > MOST:
+        raise typer.BadParameter(f"{number} is above {MOST}")
+    return number
+
+
+def number_option(name: str, help: str, min: int = 1, max: int | None = None) -> Any:
+    """A flag whose value is a whole number."""
+    return typer.Option(name, min=min, max=max, metavar="N", callback=storable, help=help)
+
+
+def number_argument(help: str) -> Any:
+    """A trial's number."""
+    return typer.Argument(help=help, min=0, metavar="N", callback=storable)
+
+
+def allow_objective(name: str | None) -> str | None:
+    """Puts --objective where the import of an objective looks, in this process and its workers."""
+    if name:
+        os.environ["SEARCH_OBJECTIVE"] = name
+    return name
+
+
+_STUDY = typer.Option("--study", metavar="NAME", help="Name of the study.", envvar="SEARCH_STUDY")
+StudyName = Annotated[str, _STUDY]
+OptionalStudy = Annotated[str | None, _STUDY]
+
+# -- where it runs ---------------------------------------------------------------------------------
+
 Storage = Annotated[
     str | None,
     typer.Option(
-        help="sqlite:///FILE or postgresql://USER@HOST/NAME; by default a SQLite file under --runs. "
-        "(env: SEARCH_STORAGE, or SEARCH_STORAGE_FILE for a file that holds the URL)",
+        metavar="URL",
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME; by default a SQLite file under --runs.  "
+        "[env var: SEARCH_STORAGE, or SEARCH_STORAGE_FILE for a file with the URL]",
     ),
 ]
-Runs = Annotated[
-    Path,
-    typer.Option(
-        parser=path_of, metavar="PATH", help="Folder for what trials write.", envvar="SEARCH_RUNS"
-    ),
-]
+Runs = Annotated[Path, path_option("--runs", "Folder for what trials write.", envvar="SEARCH_RUNS")]
+Data = Annotated[Path | None, path_option("--data", "Folder with the data.", envvar="SEARCH_DATA")]
 Artifacts = Annotated[
     str | None,
     typer.Option(
         parser=place_of,
         metavar="PLACE",
-        help="Where checkpoints of all machines go: a folder, or s3://BUCKET/PREFIX.",
+        help="Store for checkpoints and other files that all machines reach: a folder, or "
+        "s3://BUCKET/PREFIX.",
         envvar="SEARCH_ARTIFACTS",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    number_option(
+        "--workers",
+        "Worker processes; by default one per GPU, or on a CPU as many as pay off. 0: only create or join "
+        "the study.",
+        min=0,
+    ),
+]
+Gpus = Annotated[
+    str,
+    typer.Option(
+        metavar="LIST", help="auto (all), none, or indices or UUIDs, as in 0,1.", envvar="SEARCH_GPUS"
+    ),
+]
+PerGpu = Annotated[
+    str,
+    typer.Option(metavar="N", help="Workers on each GPU: a number, or auto for as many as train most."),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="A torch device in place of GPUs: cpu or mps.", envvar="SEARCH_DEVICE"
+    ),
+]
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        "--objective",
+        metavar="MODULE,...",
+        callback=allow_objective,
+        help="The only modules that an objective or a model may come from; by default any.",
+        envvar="SEARCH_OBJECTIVE",
     ),
 ]
 OnEnd = Annotated[
     str | None,
     typer.Option(
         metavar="COMMAND",
-        help="Run by the shell once the study ends, with its summary as JSON on stdin. "
-        "(a webhook gets it as well: SEARCH_ON_END_URL, or SEARCH_ON_END_URL_FILE for a file with the URL)",
+        help="Run by the shell once the study ends, with its summary as JSON on stdin. A webhook gets it "
+        "as well: SEARCH_ON_END_URL, or SEARCH_ON_END_URL_FILE for a file with the URL.",
         envvar="SEARCH_ON_END",
     ),
 ]
-Data = Annotated[
-    Path | None,
-    typer.Option(parser=path_of, metavar="PATH", help="Folder with the data.", envvar="SEARCH_DATA"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+# -- what is searched, or trained again ------------------------------------------------------------
+
 Space = Annotated[
     Path | None,
-    typer.Option(parser=path_of, metavar="PATH", help="The document; ./space.yaml by default."),
+    path_option(
+        "--space", "The study's document; by default ./space.yaml, or the one that comes with this program."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Overrides one name of the document."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Another value for a setting of the document."),
 ]
-Profile = Annotated[str | None, typer.Option(help="A profile of the document.")]
-Gpus = Annotated[str, typer.Option(help="auto, none, or indices: 0,1.", envvar="SEARCH_GPUS")]
-Device = Annotated[
-    str | None, typer.Option(help="A torch device in place of GPUs: cpu, mps.", envvar="SEARCH_DEVICE")
+Profile = Annotated[str | None, typer.Option(metavar="NAME", help="Use this profile of the document.")]
+Trials = Annotated[
+    int | None,
+    number_option("--trials", "The budget, over all workers and calls; by default the document's."),
 ]
-PerGpu = Annotated[
-    str, typer.Option(help="Workers on each GPU: a number, or auto, which measures what trains most.")
-]
-MOST = 2**31 - 1  # what a database column holds
-
-Trials = Annotated[int | None, typer.Option(min=1, max=MOST, help="Total over all workers and all calls.")]
 GpuHours = Annotated[
     float | None,
     typer.Option(
         metavar="HOURS",
-        help="No new trial begins once the study's trials have used so many device-hours, in all calls.",
+        help="Begin no new trial once all of them have used so many device-hours, over all calls.",
     ),
 ]
 Origin = Annotated[
@@ -117,37 +180,9 @@ Stages = Annotated[
         "report.stages, or a rule.",
     ),
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        help="Worker processes: by default one per GPU, or on CPU cores as many as pay. 0: only create or "
-        "join the study.",
-    ),
-]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Trainings = Annotated[
-    int | None, typer.Option("--trials", min=1, max=MOST, help="Trainings over all configs at most.")
+    int | None, number_option("--trials", "Most trainings over all configs; by default no limit.")
 ]
 Seeds = Annotated[
-    int | None, typer.Option(min=2, max=30, help="Fresh seeds of a config at most; 6 by default.")
-]
-
-
-def allow_objective(name: str | None) -> str | None:
-    """Puts --objective where the import of an objective looks, in this process and its workers."""
-    if name:
-        os.environ["SEARCH_OBJECTIVE"] = name
-    return name
-
-
-Objective = Annotated[
-    str | None,
-    typer.Option(
-        "--objective",
-        metavar="MODULE,...",
-        callback=allow_objective,
-        help="Import no objective or model but from these modules: refuse a study that names another.",
-        envvar="SEARCH_OBJECTIVE",
-    ),
+    int | None, number_option("--seeds", "Most fresh seeds of a config; by default 6.", min=2, max=30)
 ]

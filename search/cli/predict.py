@@ -10,12 +10,10 @@ from search.cli.chosen import Model, Trial, chosen
 from search.errors import UserError
 from search.render.output import say, write_json
 
-Images = Annotated[
-    Path, typer.Option("--images", parser=flag.path_of, metavar="PATH", help="Folder with the images.")
-]
+Images = Annotated[Path, flag.path_option("--images", "Folder with the images.")]
 Out = Annotated[
     Path,
-    typer.Option("--out", parser=flag.path_of, metavar="PATH", help="Folder for the masks; goes on there."),
+    flag.path_option("--out", "Folder for the masks; goes on there."),
 ]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Draw each mask over its image, too.")]
 Tta = Annotated[
@@ -44,7 +42,7 @@ def predict(
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Write a mask for every image of a folder, by a trial's weights or others.
+    """Write a mask for every image of a folder, by a trained model.
 
     The same command goes on where it stopped.
     """

@@ -6,8 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from search.cli import options as flag
 from search.render.output import say, write_json
 from search.runtime.collector import paused_collector
@@ -15,28 +13,28 @@ from search.study.resolve import resolve_study, storage_url
 
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        parser=flag.path_of,
-        metavar="PATH",
-        help="Keep the repetition's files here, and go on there; by default they are temporary.",
+    flag.path_option(
+        "--out", "Keep the repetition's files here, and go on there; by default they are temporary."
     ),
 ]
 
 
 def replay(
-    number: Annotated[int, typer.Argument(help="The trial's number.", min=0, max=flag.MOST)],
+    number: Annotated[int, flag.number_argument("The trial's number.")],
     study: flag.StudyName,
     out: Out = None,
+    data: flag.Data = None,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
-    data: flag.Data = None,
     gpus: flag.Gpus = "auto",
     device: flag.Device = None,
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Train a trial again as it was: identical, within noise, or not reproduced, and what was different."""
+    """Train a trial again, and say whether it came out the same.
+
+    Identical, within noise, or not reproduced; and what was different.
+    """
     from search.runtime.signals import interruptible
 
     with interruptible() as interrupt:

@@ -13,39 +13,42 @@ from search.study.resolve import resolve_study, storage_url
 
 Against = Annotated[
     str | None,
-    typer.Option(help="The baseline: a known config's name or a trial's number; the first known config."),
+    typer.Option(
+        metavar="CONFIG",
+        help="The baseline: a trial's number or a known config; by default the first known config.",
+    ),
 ]
 Trial = Annotated[
     int | None,
-    typer.Option("--trial", min=0, max=flag.MOST, help="Only draw this trial: score, loss, rate and gap."),
+    flag.number_option("--trial", "Only draw this trial: score, loss, rate and gap.", min=0),
 ]
 Final = Annotated[
     bool,
     typer.Option(
         "--final",
-        help="Also score the best and the baseline on the labelled test split; each read is counted. Only "
-        "this reads --data, and it scores on --device.",
+        help="Also score the best and the baseline on the labelled test split of --data; each read is "
+        "counted.",
     ),
 ]
 
 
 def report(
     study: flag.StudyName,
-    trial: Trial = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     against: Against = None,
     stage_ends: flag.Stages = None,
-    artifacts: flag.Artifacts = None,
+    trial: Trial = None,
     final: Final = False,
     data: flag.Data = None,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    artifacts: flag.Artifacts = None,
     gpus: flag.Gpus = "auto",
     device: flag.Device = None,
     as_json: flag.Json = False,
 ) -> int:
     """Write what a study found: a page, its figures, a note.
 
-    From its records alone, but for --final; nothing is trained. The note is for the dashboard.
+    From its records alone, but for --final; nothing is trained. The note is shown by the dashboard.
     """
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -1,56 +1,66 @@
-"""What `search confirm` and `search ablate` share."""
+"""What `search confirm` and `search ablate` share: train what is planned, and print the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.render.output import say, write_json
+from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
-    from search.analysis.ablation import Ablation
-    from search.analysis.confirmation import Confirmation
-    from search.render.document import Block
-    from search.runtime.devices import Device
     from search.study.study import Study
 
-
-def devices_here(runs: Path, workers: int | None, gpus: str, device: str | None) -> "Sequence[Device]":
-    """What this machine's workers train on; nothing for `--workers 0`."""
-    from search.runtime.devices import find_devices
-    from search.worker.workspace import check_folder
-
-    check_folder(runs)
-    return () if workers == 0 else find_devices(gpus, workers, device)
+Prepare = Callable[["Study"], "tuple[Study, list[str]]"]
+"""Makes or finds the study that retrains for a search, and says in sentences what was decided."""
 
 
-def train(
-    retraining: "Study",
-    notes: Sequence[str],
-    devices: "Sequence[Device]",
-    workers: int | None,
+def retrain(
+    prepare: Prepare,
+    study: str,
+    storage: str | None,
     runs: Path,
     data: Path | None,
     artifacts: str | None,
+    workers: int | None,
+    gpus: str,
+    device: str | None,
+    on_end: str | None,
+    as_json: bool,
 ) -> int:
-    """Trains what is planned, and what is planned meanwhile, on this machine; returns an exit code."""
-    from search.launcher.start import divide_cores, run
+    """Trains what is planned, and what is planned meanwhile, on this machine; prints the answer so far.
 
+    With `--workers 0` it only plans. Returns the exit code of the trainings.
+    """
+    from search.launcher.at_end import announce, read_at_end
+    from search.launcher.start import divide_cores, run
+    from search.render.terminal import RichBlocks, show
+    from search.retraining.answer_page import answer_blocks, answer_of, publish
+    from search.runtime.devices import find_devices
+    from search.runtime.signals import interruptible
+    from search.worker.workspace import check_folder
+
+    check_folder(runs)
+    devices = () if workers == 0 else find_devices(gpus, workers, device)
+    at_end = read_at_end(on_end)
+    retraining, notes = prepare(resolve_study(storage_url(storage, runs), study))
     for note in notes:
         say(note)
-    if not devices:
-        return 0
-    if workers is None:
-        devices = divide_cores(devices, retraining)
-    return run(retraining, devices, runs, data, artifacts or None)[1]
-
-
-def write_answer(answer: "Confirmation | Ablation", blocks: "Sequence[Block]", as_json: bool) -> None:
-    """The answer so far: as JSON, or as blocks for a person."""
-    from search.render.terminal import RichBlocks, show
-
+    code = 0
+    if devices:
+        if workers is None:
+            devices = divide_cores(devices, retraining)
+        try:
+            code = run(retraining, devices, runs, data, artifacts or None)[1]
+        finally:  # also where bugs have stopped it
+            with interruptible() as interrupt, interrupt.at_once():
+                announce(retraining, at_end)
+        code = interrupt.code if interrupt else code
+    answer = answer_of(retraining, runs, artifacts or None)
+    publish(retraining, answer)
     if not answer.ended:
         say(f"search worker --study {answer.study} works on it, from any machine")
     if as_json:
         write_json(answer.to_json())
     else:
-        show(RichBlocks(blocks))
+        show(RichBlocks(answer_blocks(answer)))
+    return code

@@ -15,37 +15,30 @@ from search.study.resolve import storage_url
 
 def start(
     study: flag.StudyName,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     data: flag.Data = None,
-    artifacts: flag.Artifacts = None,
     space: flag.Space = None,
     overrides: flag.Overrides = None,
     profile: flag.Profile = None,
     trials: flag.Trials = None,
     gpu_hours: flag.GpuHours = None,
-    origin: flag.Origin = None,
-    workers: flag.Workers = None,
-    gpus: flag.Gpus = "auto",
-    per_gpu: flag.PerGpu = "1",
-    device: flag.Device = None,
-    objective: flag.Objective = None,
-    on_end: flag.OnEnd = None,
     stage: Annotated[
         list[str] | None,
         typer.Option(
             "--stage",
             metavar="{...}",
-            help="A stage, as in study.stages: '{trials: 40, data.image_size: 128}' '{keep: 8}'; give it "
-            "once for each.",
+            help="A stage of the search, as in study.stages, once for each: "
+            "--stage '{trials: 40, data.image_size: 128}' --stage '{keep: 8}'",
         ),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=1000, help="Seeds that the trials take turns with (study.seeds); else one."
+        flag.number_option(
+            "--seeds",
+            "Seeds that the trials take turns with; by default the document's.",
+            max=1000,
         ),
     ] = None,
+    origin: flag.Origin = None,
     update: Annotated[
         bool,
         typer.Option(
@@ -53,11 +46,20 @@ def start(
             help="Change sampler, pruner, target, stop rule or report.stages of an existing study.",
         ),
     ] = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
+    artifacts: flag.Artifacts = None,
+    workers: flag.Workers = None,
+    gpus: flag.Gpus = "auto",
+    per_gpu: flag.PerGpu = "1",
+    device: flag.Device = None,
+    objective: flag.Objective = None,
+    on_end: flag.OnEnd = None,
 ) -> int:
-    """Create or join a study and train until its budget is used up.
+    """Create or join a study, and train until its budget is used up.
 
     One worker for every GPU of this machine; without a GPU, as many as its cores are good for. The same
-    command continues where it stopped.
+    command goes on where it stopped.
     """
     if per_gpu != "1" and workers is not None:
         raise UserError("--per-gpu: --workers already sets the number of workers; omit one of the two")

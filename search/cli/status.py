@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def status(
     study: flag.StudyName,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until the search ends.")] = False,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
-    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until the search ends.")] = False,
     as_json: flag.Json = False,
 ) -> int:
-    """How far a study is: budget, best, workers, what pruning did."""
+    """Show how far a study is: budget, best, workers, what pruning did."""
     from search.analysis.pruning_audit import audit
     from search.imports.imported_runs import read_imported
     from search.study.read import read_snapshot

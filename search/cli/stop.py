@@ -12,11 +12,11 @@ from search.study.resolve import resolve_study, storage_url
 
 def stop(
     study: flag.StudyName,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     now: Annotated[
         bool, typer.Option("--now", help="Give running trials back instead of ending them.")
     ] = False,
+    storage: flag.Storage = None,
+    runs: flag.Runs = Path("runs"),
 ) -> int:
     """Ask every worker of a study to stop: after its trial, or now."""
     from search.retraining.stages import made_stages

@@ -3,35 +3,21 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from search.cli import options as flag
 from search.cli.chosen import Model, Trial, chosen
 from search.errors import UserError
-from search.loading import STOCK, load_objective
+from search.loading import load_objective
 from search.render.output import say, write_json
 
 Check = Annotated[
     Path | None,
-    typer.Option(
-        "--check",
-        parser=flag.path_of,
-        metavar="ZIP",
-        help="Only check this zip by the challenge's rules, whoever made it.",
-    ),
+    flag.path_option("--check", "Only check this zip by the challenge's rules, whoever made it.", "ZIP"),
 ]
 Images = Annotated[
     Path | None,
-    typer.Option(
-        "--images",
-        parser=flag.path_of,
-        metavar="PATH",
-        help="Folder with the test images; by default test/images of --data.",
-    ),
+    flag.path_option("--images", "Folder with the test images; by default test/images of --data."),
 ]
-Out = Annotated[
-    Path | None, typer.Option("--out", parser=flag.path_of, metavar="ZIP", help="The file to write.")
-]
+Out = Annotated[Path | None, flag.path_option("--out", "The file to write.", "ZIP")]
 
 
 def submit(
@@ -41,23 +27,27 @@ def submit(
     checked: Check = None,
     images: Images = None,
     out: Out = None,
+    data: flag.Data = None,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
-    data: flag.Data = None,
     artifacts: flag.Artifacts = None,
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Write the challenge's zip by a trained model's weights; or say what is wrong with a zip.
+    """Write the challenge's zip by a trained model, or check a zip.
 
     The masks are made on the CPU, by the code that is handed in.
     """
+    from search.results.masks import written
+    from search.runtime.signals import interruptible
+    from search.ui.progress import bar
+
     if images is None and data is not None and (data / "test" / "images").is_dir():
         images = data / "test" / "images"
     if checked is not None:
         if out is not None or model is not None or trial is not None:
             raise UserError("--check: only checks a zip; omit --out, --model and --trial")
-        return _check(checked, images, objective or STOCK, as_json)
+        return _check(checked, images, objective, as_json)
     if images is None:
         raise UserError("--images: name the folder of test images, or --data with test/images")
     if out is None:
@@ -66,25 +56,6 @@ def submit(
         raise UserError(f"--out: {out} is there already; name another file")
     if not out.absolute().parent.is_dir():
         raise UserError(f"--out: {out.parent}: no such folder; make it, or name a file in another")
-    return _write(study, trial, model, images, out, storage, runs, artifacts, objective, as_json)
-
-
-def _write(
-    study: str | None,
-    trial: int | None,
-    model: Path | None,
-    images: Path,
-    out: Path,
-    storage: str | None,
-    runs: Path,
-    artifacts: str | None,
-    objective: str | None,
-    as_json: bool,
-) -> int:
-    from search.results.masks import written
-    from search.runtime.signals import interruptible
-    from search.ui.progress import bar
-
     masks = 0
     with (
         interruptible() as interrupt,
@@ -106,10 +77,11 @@ def _write(
     return 0
 
 
-def _check(checked: Path, images: Path | None, objective: str, as_json: bool) -> int:
-    from search.results.weights import part_of
+def _check(checked: Path, images: Path | None, objective: str | None, as_json: bool) -> int:
+    from search.results.weights import objective_without_study, part_of
 
-    check = part_of(load_objective(objective), objective, "check_submission", "submit --check")
+    name = objective_without_study(objective)
+    check = part_of(load_objective(name), name, "check_submission", "submit --check")
     result = check(checked, images)
     if as_json:
         write_json(result.to_json())

@@ -14,19 +14,15 @@ from search.study.resolve import resolve_study, storage_url
 
 Out = Annotated[
     Path,
-    typer.Option(
-        "--out", parser=flag.path_of, metavar="PATH", help="Folder for what it writes; goes on there."
-    ),
+    flag.path_option("--out", "Folder for what it writes; goes on there."),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option(
-        "--config", parser=flag.path_of, metavar="FILE", help="A run's config.yaml, or settings as YAML."
-    ),
+    flag.path_option("--config", "A run's config.yaml, or settings as YAML.", "FILE"),
 ]
 Trial = Annotated[
     int | None,
-    typer.Option("--trial", min=0, max=flag.MOST, help="With --study: which trial; the best by default."),
+    flag.number_option("--trial", "With --study: which trial; by default the best.", min=0),
 ]
 AllData = Annotated[
     bool,
@@ -37,11 +33,11 @@ AllData = Annotated[
 ]
 Epochs = Annotated[
     int | None,
-    typer.Option(min=1, max=flag.MOST, help="Another number of epochs; the schedule keeps its shape."),
+    flag.number_option("--epochs", "Another number of epochs; the schedule keeps its shape."),
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option(min=1, max=1000, help="So many fresh seeds; by default once, with the recorded seed."),
+    flag.number_option("--seeds", "So many fresh seeds; by default the recorded seed, once.", max=1000),
 ]
 
 
@@ -53,15 +49,18 @@ def train(
     all_data: AllData = False,
     epochs: Epochs = None,
     seeds: Seeds = None,
+    data: flag.Data = None,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
-    data: flag.Data = None,
     gpus: flag.Gpus = "auto",
     device: flag.Device = None,
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Train the config of a trial or a file, without a study; the same command goes on where it stopped."""
+    """Train the config of a trial or of a file, without a study.
+
+    The same command goes on where it stopped.
+    """
     from search.runtime.signals import interruptible
 
     with interruptible() as interrupt:

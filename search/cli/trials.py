@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from search.cli import options as flag
 from search.errors import no_trial
 from search.render.output import write_json
@@ -13,12 +11,12 @@ from search.study.resolve import resolve_study, storage_url
 
 def trials(
     study: flag.StudyName,
-    number: Annotated[int | None, typer.Argument(help="One trial in full.", min=0, max=flag.MOST)] = None,
+    number: Annotated[int | None, flag.number_argument("One trial in full.")] = None,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
-    """All trials, or one in full: parameters, curve, why it ended."""
+    """Show all trials, or one in full: parameters, curve, why it ended."""
     from search.imports.imported_runs import read_imported
     from search.render.terminal import show
     from search.study.read import read_records, read_snapshot

@@ -14,9 +14,9 @@ from search.study.resolve import storage_url
 
 def worker(
     study: flag.StudyName,
+    data: flag.Data = None,
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
-    data: flag.Data = None,
     artifacts: flag.Artifacts = None,
     gpus: flag.Gpus = "auto",
     device: flag.Device = None,
@@ -26,7 +26,9 @@ def worker(
         float | None,
         typer.Option(
             min=0,
-            help="Seconds to wait for a database or study to appear; by default 30 for a database.",
+            metavar="SECONDS",
+            help="How long to wait for database and study to appear; by default 30 for a database, 0 for a "
+            "study.",
             envvar="SEARCH_WAIT",
         ),
     ] = None,
@@ -34,9 +36,9 @@ def worker(
     share: Annotated[int, typer.Option(hidden=True)] = 1,
     tied: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
 ) -> int:
-    """Join a study with one device until its budget is used up.
+    """Join a study, and train on one device of this machine.
 
-    It takes the first device that no other worker uses.
+    It takes the first device that no other worker uses, and trains until the study's budget is used up.
     """
     from search.runtime.signals import interruptible
 

@@ -11,6 +11,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -20,6 +22,9 @@ from search import formatting
 from search.errors import UserError
 from search.records import Snapshot
 from search.render.output import say
+from search.retraining.answer_page import answer_of, in_one_sentence
+from search.retraining.stages import made_stages, read_stages
+from search.retraining.study import standing
 from search.study.read import read_snapshot
 from search.study.secret import secret
 from search.study.study import Study
@@ -75,13 +80,10 @@ def announce(study: Study, at_end: AtEnd) -> None:
 
 
 def _announce(study: Study, at_end: AtEnd) -> None:
-    snapshot = read_snapshot(study)
-    if not snapshot.budget.used_up and snapshot.stop != "bugs":
+    finished = finished_at_end(study)
+    if finished is None or not endings.claim(study.engine, study.id, finished):
         return
-    finished = snapshot.budget.finished
-    if not endings.claim(study.engine, study.id, finished):
-        return
-    body = json.dumps(summary(snapshot)).encode()
+    body = json.dumps(summary(study)).encode()
     if at_end.command is not None:
         _run(at_end.command, body)
     if at_end.url is not None:
@@ -89,26 +91,70 @@ def _announce(study: Study, at_end: AtEnd) -> None:
     endings.settle(study.engine, study.id, finished)
 
 
-def summary(snapshot: Snapshot) -> dict[str, Any]:
-    """What `search status --json` has of the study itself, and the same in a sentence as `text`."""
+def finished_at_end(study: Study) -> int | None:
+    """How many trials have finished in all stages; None while there is more to train.
+
+    Neither the first round of a race is its end nor the first stage that of a search in stages.
+    """
+    parts = _parts(study)
+    snapshots = [read_snapshot(part) for part in parts]
+    last, stages = parts[-1], max(1, len(study.spec.study.stages))
+    ended = len(parts) == stages and (
+        snapshots[-1].budget.used_up if last.plan is None else standing(last)[2]
+    )
+    if not ended and not any(each.stop == "bugs" for each in snapshots):
+        return None
+    return sum(each.budget.finished for each in snapshots) or None  # a race that is being made has none
+
+
+def summary(study: Study) -> dict[str, Any]:
+    """What `search status --json` has of the study itself, with the same in a sentence as `text`.
+
+    `stop` is what stopped it. A study that retrains also has its `answer`, a search in stages its `stages`.
+    """
+    snapshots = [read_snapshot(part) for part in _parts(study)]
+    texts = [text for snapshot in snapshots for text in _texts(snapshot)]
+    stop = next((each.stop for each in snapshots if each.stop is not None), None)
+    more: dict[str, Any] = {}
+    if study.spec.study.stages:
+        more["stages"] = [stage.to_json() for stage in read_stages(study)]
+    if study.plan is not None and study.plan.kind != "stage":
+        answer = answer_of(study)
+        texts.append(in_one_sentence(answer))
+        more["answer"] = answer.to_json()
+    return {"text": "; ".join(texts), **snapshots[0].to_json(), "stop": stop, **more}
+
+
+def _parts(study: Study) -> list[Study]:
+    """The study, and those of its later stages that have a plan."""
+    return [study, *(stage for stage in made_stages(study) if stage.plan is not None)]
+
+
+def _texts(snapshot: Snapshot) -> Iterator[str]:
     budget, best = snapshot.budget, snapshot.best
-    parts = [f"study {snapshot.study}: {budget.finished} of {budget.trials} trials"]
+    yield f"study {snapshot.study}: {budget.finished} of {budget.trials} trials"
     if snapshot.stop == "bugs":
-        parts.append("stopped by three failed trials in a row")
+        yield "stopped by three failed trials in a row"
     if budget.stopped is not None:
-        parts.append(formatting.stopped(budget.stopped))
+        yield formatting.stopped(budget.stopped)
     if best is not None:
-        parts.append(f"best {formatting.score(best.value)}, {best.title}")
-    return {"text": "; ".join(parts), **snapshot.to_json(), "stop": snapshot.stop}
+        yield f"best {formatting.score(best.value)}, {best.title}"
 
 
 def _run(command: str, body: bytes) -> None:
-    # A session of its own: what the shell has started ends with it.
-    with subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, start_new_session=True) as process:
+    # A session of its own: what the shell has started ends with it. In a thread: a signal that comes while
+    # it starts is raised here, where it is ended, and not between the process and its name.
+    with ThreadPoolExecutor(1) as thread:
+        starting = thread.submit(
+            subprocess.Popen, command, shell=True, stdin=subprocess.PIPE, start_new_session=True
+        )
         try:
+            process = starting.result()
             process.communicate(body, timeout=COMMAND_SECONDS)
         except BaseException as error:
+            process = starting.result()
             os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             say(f"--on-end: the command took more than {COMMAND_SECONDS:.0f} s and was ended")

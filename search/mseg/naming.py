@@ -174,6 +174,7 @@ vocabulary = Vocabulary(
     older_score_column="val_fscore_batch32",
     older_score_words="val F, pooled by batches",
     class_score_column="val_f_per_class",
+    class_score_words="F",
     settings=settings,
     defaults=defaults,
     epochs_setting="trainer.epochs",

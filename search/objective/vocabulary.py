@@ -30,7 +30,7 @@ class Examples:
 
     Attributes:
         names: one for each of the N examples; two runs are comparable if theirs are equal.
-        scores: (N,) the study's metric of each example.
+        scores: (N,) of each example, what the vocabulary's `class_score_words` say.
         images, truth, predicted: (N, H, W, 3) uint8 arrays, RGB, ready to be drawn.
     """
 
@@ -81,6 +81,7 @@ class Vocabulary:
             lack it are such older runs themselves.
         older_score_words: what that is called.
         class_score_column: column with a list of scores by class, null where no example has the class.
+        class_score_words: what these are, and the scores of `examples`, whatever `study.score` is.
         classes_setting, data_setting: dotted names of the recorded settings with the names of the classes,
             and with where the data came from.
         settings: () -> the dotted names of all settings there are; None: any name may be one.
@@ -115,6 +116,7 @@ class Vocabulary:
     older_score_column: str | None = None
     older_score_words: str = ""
     class_score_column: str | None = None
+    class_score_words: str = "score"
     classes_setting: str = "data.classes"
     data_setting: str = "data.root"
     settings: Callable[[], Sequence[str]] | None = None

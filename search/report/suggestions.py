@@ -117,7 +117,7 @@ def widened(hit: RangeHit) -> dict[str, Any]:
 def _more_trials(data: ReportData) -> Suggestion | None:
     """If the search has not ended."""
     budget = data.snapshot.budget
-    if budget.finished >= budget.trials:
+    if budget.used_up:
         return None
     return Suggestion(
         "Finish the search.",

@@ -21,7 +21,6 @@ from typing import Any
 import yaml
 
 from search.errors import UserError
-from search.loading import vocabulary_of
 from search.objective.results import ExportedModel
 from search.recorded_run import CONFIG, read_leaves, read_run
 from search.records import finite
@@ -100,7 +99,7 @@ def metrics_of(weights: ChosenWeights) -> dict[str, Any] | None:
     rows = (answer.baseline, *answer.contenders) if answer else ()
     fresh = next((row for row in rows if row.seeds and row.config.params == record.params), None)
     return {
-        "score": vocabulary_of(study.spec.objective).score_words,
+        "score": study.spec.vocabulary.score_words,
         "value": record.value,
         "smooth": settings.smooth,
         "best_score": record.best_score,

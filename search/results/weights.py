@@ -58,15 +58,32 @@ def part_of(objective: Any, name: str, function: str, command: str) -> Any:
 
 
 def named_weights(model: Path, objective: str | None) -> ChosenWeights:
-    """The weights in a file or folder, trained by the stock objective unless another is named.
+    """The weights in a file or folder; `objective` as for `objective_without_study`.
 
     Raises:
         UserError: there is no such file or folder.
     """
     if not model.exists():
         raise UserError(f"--model: {model}: no such file or folder; name one with weights")
-    name = objective or STOCK
+    name = objective_without_study(objective)
     return ChosenWeights(title=str(model), objective=load_objective(name), name=name, params={}, path=model)
+
+
+def objective_without_study(allowed: str | None) -> str:
+    """The objective where no study names one.
+
+    Args:
+        allowed: the modules of --objective. Of several it is the stock one, whose models may be of others.
+
+    Raises:
+        UserError: there are several, without the stock one.
+    """
+    names = [name.strip() for name in (allowed or STOCK).split(",") if name.strip()]
+    if STOCK in names:
+        return STOCK
+    if len(names) != 1:
+        raise UserError(f"--objective: {allowed}: without a study there can be only one; name that one")
+    return names[0]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from search.analysis.ablation import Ablation
 from search.analysis.confirmation import Confirmation
 from search.render import markdown
-from search.render.document import Block, Document, Paragraph, literal
+from search.render.document import Block, Document, Headline, Paragraph, literal
 from search.retraining import ablate, confirm
 from search.retraining.answers import ablation_blocks, confirmation_blocks
 from search.retraining.stage_blocks import stage_blocks
@@ -19,14 +19,36 @@ from search.study.study import Study
 from storage import pages
 from storage.pages import Page
 
+Answer = Confirmation | Ablation
+
 
 def publish_answer(study: Study, runs: Path) -> None:
     """Publishes the answer so far of `study`, which retrains; its folder is below `runs`."""
     if study.plan is not None and study.plan.kind == "stage":
         publish_stages(study)
         return
-    is_race = study.plan is not None and study.plan.kind == "confirm"
-    publish(study, confirm.answer(study, runs) if is_race else ablate.answer(study, runs))
+    publish(study, answer_of(study, runs))
+
+
+def answer_of(study: Study, runs: Path | None = None, artifacts: str | None = None) -> Answer:
+    """The answer so far of `study`, which retrains on fresh seeds.
+
+    Args:
+        runs, artifacts: where scores by image are looked for; with neither, the answer is about seeds only.
+    """
+    if study.plan is not None and study.plan.kind == "confirm":
+        return confirm.answer(study, runs, artifacts)
+    return ablate.answer(study, runs, artifacts)
+
+
+def answer_blocks(answer: Answer) -> list[Block]:
+    """The answer for a reader, its headline first."""
+    return confirmation_blocks(answer) if isinstance(answer, Confirmation) else ablation_blocks(answer)
+
+
+def in_one_sentence(answer: Answer) -> str:
+    """The headline of the answer."""
+    return next(each.sentence for each in answer_blocks(answer) if isinstance(each, Headline))
 
 
 def publish_stages(study: Study) -> None:
@@ -39,19 +61,17 @@ def publish_stages(study: Study) -> None:
             pages.write_study(connection, study.id, page, ended)
 
 
-def publish(study: Study, answer: Confirmation | Ablation) -> None:
+def publish(study: Study, answer: Answer) -> None:
     """Writes `answer` on the page of `study`; nothing before the first training has ended."""
     if ended := answer.planned - answer.open:
         with study.engine.begin() as connection:
             pages.write_study(connection, study.id, Page(note(answer)), ended)
 
 
-def note(answer: Confirmation | Ablation) -> str:
+def note(answer: Answer) -> str:
     """The answer in Markdown."""
     of = literal(answer.plan.of)
-    if isinstance(answer, Confirmation):
-        title, blocks = f"The best of {of} on fresh seeds", confirmation_blocks(answer)
-    else:
-        title, blocks = f"Which change makes the difference in {of}", ablation_blocks(answer)
+    is_race = isinstance(answer, Confirmation)
+    title = f"The best of {of} on fresh seeds" if is_race else f"Which change makes the difference in {of}"
     so_far: list[Block] = [] if answer.ended else [Paragraph("So far: more trainings are to come.")]
-    return markdown.render(Document(title, [*so_far, *blocks]))
+    return markdown.render(Document(title, [*so_far, *answer_blocks(answer)]))

@@ -27,23 +27,14 @@ ONE_SEED = (
 
 
 def best_summary(
-    record: Record,
-    known: Record | None,
-    files: Path | None,
-    *,
-    direction: Direction,
-    smooth: int,
-    target: float | None = None,
-    trials: Sequence[Record] = (),
-    fresh: str | None = None,
+    record: Record, snapshot: Snapshot, files: Path | None, fresh: str | None = None
 ) -> RenderableType:
     """The best trial, parameter by parameter against the best known config, and where its files are.
 
     Args:
-        known: the best known config that completed, if any did.
-        smooth: number of validations in the mean that is the score.
-        trials: of the search, by which luck is told from a gain. fresh: what fresh seeds say, if they do.
+        fresh: what fresh seeds say, if they do.
     """
+    smooth, direction, known = snapshot.smooth, snapshot.direction, snapshot.best_known
     mean = f"mean of {smooth} validations" if smooth > 1 else "one validation"
     best = f"epoch {formatting.whole(record.best_epoch)} scored {formatting.score(record.best_score)}"
     title = Text.assemble(
@@ -56,10 +47,9 @@ def best_summary(
         parts.append(Text(f"      {footprint}", style="dim"))
     if fresh is not None:
         parts += [Text(), prose(fresh)]
-    gain = expected_gain(trials, known.value, direction) if known else None
+    gain = expected_gain(snapshot.finished, known.value, direction) if known else None
     parts += [Text(), *_against(record, known, direction, gain)]
-    distance = distance_to_target(record.value, target, direction)
-    if distance:
+    if distance := distance_to_target(record.value, snapshot.target, direction):
         parts.append(distance)
     if files is not None:
         parts += [Text(), Text.assemble(("files  ", "dim"), str(files), overflow="ignore", no_wrap=True)]
@@ -89,17 +79,7 @@ def closing(
     epochs = f"{snapshot.epochs_run} epochs run, at most {snapshot.epochs_saved} saved by pruning"
     parts: list[RenderableType] = [title, Text(epochs, style="dim")]
     if snapshot.best is not None:
-        best = best_summary(
-            snapshot.best,
-            snapshot.best_known,
-            best_dir,
-            direction=snapshot.direction,
-            smooth=snapshot.smooth,
-            target=snapshot.target,
-            trials=snapshot.finished,
-            fresh=fresh,
-        )
-        parts += [Text(), best]
+        parts += [Text(), best_summary(snapshot.best, snapshot, best_dir, fresh)]
     elif snapshot.answer is None:
         parts += [Text(), Text("No trial completed.", style="bold"), *_failures(snapshot)]
     return Group(

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search.errors import BrokenDevice, MachineError, NoFeasibleConfig, SearchError, UserError
-from search.loading import vocabulary_of
 from search.objective import EpochResult
 from search.objective.image_scores import write_image_scores
 from search.pruners.pruner import Decision
@@ -97,7 +96,7 @@ class OwnedTrial:
         if result.resumed:
             known: dict[int, float | None] = {}
             with suppress(UserError):  # the objective keeps none
-                column = vocabulary_of(spec.objective).score_column
+                column = spec.vocabulary.score_column
                 known |= enumerate(read_columns(self.workspace.work / HISTORY, column)[column], 1)
             known |= self.workspace.scores
             for epoch in range(1, result.epoch):

@@ -359,6 +359,9 @@ def test_kinds_of_the_objective_are_accepted(name: str, module: str, registry: s
         assert getattr(getattr(config, section), field) == kind
 
 
+NAMES = "|".join(typer.main.get_command(app).commands)
+
+
 def commands() -> Iterator[str]:
     """Every command that a text for users shows: all of those in a block, and whole ones in a line."""
     documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.sh")]
@@ -369,6 +372,10 @@ def commands() -> Iterator[str]:
             blocks = [text]
         for block in blocks:
             yield from re.findall(r"^(?:\.venv/bin/)?(search [a-z].*)", block, re.MULTILINE)
+            # Inside a container, after another command, or as a container's arguments.
+            yield from re.findall(rf"^[^#\n]*[ /](search (?:{NAMES})\b.*)", block, re.MULTILINE)
+            for line in re.findall(r"compose run --rm init (.*)|args: \[(.*)\]", block):
+                yield f"search {''.join(line).replace(',', ' ')}"
         for line in re.findall(
             r"(?:^[ \t#]*|`|&& )(?:\.venv/bin/)?(search [a-z][^`\n]*)", text, re.MULTILINE
         ):

@@ -21,12 +21,13 @@ def classes(data: ReportData, folder: Path) -> ReportSection:
     changes = class_changes(before, after, data.best.classes)
     if not changes:
         return ReportSection(TITLE, [Paragraph("Scores by class were not recorded for both runs.")])
+    words = data.best.run.vocabulary.class_score_words
     path = figures.FOLDER / "classes.png"
-    figures.classes(folder / path, changes, "baseline", "best")
+    figures.classes(folder / path, changes, words)
     lower, higher = ([row.name for row in changes if row.verdict == word] for word in ("lower", "higher"))
     method = (
-        "Means over the epochs of each run's best mean. The noise is one standard error of the difference, "
-        "by AR(1) noise around a smooth trend. "
+        f"Each {words} is a mean over the epochs of its run's best mean. The noise is one standard error "
+        "of the difference, by AR(1) noise around a smooth trend. "
         f"Beyond noise: Student's t at {LEVEL:.0%} for all classes together (Bonferroni). What another "
         "seed would change is not included."
     )
@@ -39,7 +40,7 @@ def classes(data: ReportData, folder: Path) -> ReportSection:
             ),
             Figure(
                 path,
-                "Score by class in the baseline and the best",
+                f"{words[0].upper()}{words[1:]} by class in the baseline and the best",
                 "Red: lower beyond noise; blue: higher.",
             ),
             Table(head, list(map(_cells, changes)), numeric=5),

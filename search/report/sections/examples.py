@@ -13,6 +13,7 @@ def examples(data: ReportData, folder: Path) -> ReportSection:
     """The examples that lost most and gained most between the baseline and the best."""
     vocabulary = data.best.run.vocabulary
     one, several = vocabulary.example_words
+    words = vocabulary.class_score_words
     title = several.capitalize()
     if data.baseline is None or data.is_own_baseline:
         return ReportSection(title, [Paragraph(f"There are no two runs to compare by {one}.")])
@@ -22,16 +23,16 @@ def examples(data: ReportData, folder: Path) -> ReportSection:
         text = f"The two have not kept the same validation {several}{where} on this machine."
         return ReportSection(title, [Paragraph(text)])
     text = (
-        f"Of the {changes.count} validation {several} that were kept, {changes.better} have a higher score "
-        f"in the best than in the baseline, and {changes.worse} a lower one. The largest changes, losses "
-        "first:"
+        f"Of the {changes.count} validation {several} that were kept, {changes.better} have a higher "
+        f"{words} in the best than in the baseline, and {changes.worse} a lower one. The largest changes, "
+        "losses first:"
     )
     blocks: list[Block] = [Paragraph(text)]
     if changes.pairs:
         path = figures.FOLDER / f"{Path(vocabulary.examples_file or several).stem}.png"
         figures.examples(folder / path, changes.pairs)
         shows = f"The {several} that changed most: image, truth, baseline and best"
-        caption = f"With the score of the {one}. Each run is shown at its best epoch."
+        caption = f"With the {words} of the {one}. Each run is shown at its best epoch."
         blocks.append(Figure(path, shows, caption))
         rows = [
             [literal(pair.name), formatting.score(pair.before), formatting.score(pair.after)]

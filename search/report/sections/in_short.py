@@ -27,13 +27,14 @@ def in_short(data: ReportData) -> list[Block]:
 
 def _findings(data: ReportData) -> list[str]:
     budget, best = data.snapshot.budget, data.best
+    where = " of the first stage" if data.spec.study.stages else ""
     sentences = [headline(race).sentence for race in data.confirmations]
     sentences += races(data)
     sentences += [
-        f"{budget.claimed} of {budget.trials} trials were started: {budget.complete} complete, "
+        f"{budget.claimed} of {budget.trials} trials{where} were started: {budget.complete} complete, "
         f"{budget.pruned} pruned, {budget.failed} failed, {budget.running} running.",
-        *([] if budget.stopped is None else [_stopped(budget.stopped, budget.trials)]),
-        f"The best is {literal(best.name)} with a value of {formatting.score(best.record.value)}.",
+        *([] if budget.stopped is None else [_stopped(budget.stopped, budget.trials, bool(where))]),
+        f"The best{where} is {literal(best.name)} with a value of {formatting.score(best.record.value)}.",
         *_beside_baseline(data),
     ]
     if (distance := distance_to_target(data, best.record.value)) is not None:
@@ -46,9 +47,10 @@ def _findings(data: ReportData) -> list[str]:
     return [*sentences, *test_sentences(data)]
 
 
-def _stopped(by: StoppedBy, trials: int) -> str:
-    """That a result ended the search, and what that means for the numbers."""
-    sentence = f"The search was {formatting.stopped(by)}; {trials - by.claimed} trials were not run. "
+def _stopped(by: StoppedBy, trials: int, staged: bool) -> str:
+    """That a result ended the search, or its first stage, and what that means for the numbers."""
+    what = "first stage" if staged else "search"
+    sentence = f"The {what} was {formatting.stopped(by)}; {trials - by.claimed} trials were not run. "
     if by.rule == "after":
         return f"{sentence}Its best is as likely luck as that of a search of so many trials."
     return (

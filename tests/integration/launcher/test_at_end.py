@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 from lease_workers import claimed, worker
 from service import PATIENCE, Answer, Search, runs
+from toy_studies import staged_document
 
 from search.errors import UserError
 from search.launcher import at_end
 from search.launcher.at_end import AtEnd, announce, read_at_end
-from search.runtime.signals import interruptible
+from search.runtime.devices import Device
+from search.runtime.signals import Interrupt, interruptible
+from search.study.open import open_study
 from search.study.study import Study
+from search.worker.worker import Worker
 from storage import endings, studies
 
 Command = Callable[..., Answer]
@@ -57,11 +61,12 @@ def webhook() -> Iterator[Webhook]:
     found.server.server_close()
 
 
-def end_trials(study: Study, count: int) -> None:
+def end_trials(study: Study, count: int, *values: float) -> None:
+    """Trains `count` trials, which take turns with these values."""
     owner = worker(study.engine, study.id, "a")
-    for _ in range(count):
-        lease = claimed(owner)
-        assert owner.report(lease, 1, 1, 0.5) and owner.finish(lease, "COMPLETE", 0.5, {})
+    for number in range(count):
+        lease, value = claimed(owner), values[number % len(values)] if values else 0.5
+        assert owner.report(lease, 1, 1, value) and owner.finish(lease, "COMPLETE", value, {})
     owner.leave()
 
 
@@ -113,6 +118,46 @@ def test_a_command_gets_the_summary_and_is_in_no_database(
     assert b"told.json" not in stored and b"s3cret" not in stored
     command("worker", "--on-end", "cat > again.json")
     assert not Path("again.json").exists() and len(webhook.got) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "begins"),
+    [(("ablate", "0", "1"), "From trial 0 (by hand) to"), (("confirm", "--top", "1"), "On")],
+)
+def test_a_race_ends_once_nothing_more_is_planned(
+    search: Search, webhook: Webhook, command: Command, asked: tuple[str, ...], begins: str
+) -> None:
+    search.create("noise=0.02", trials=2)
+    command("worker")
+    made = command(*asked, "--workers", "0", "--json").json
+    race = open_study(search.url, made["study"])
+    end_trials(race, race.row.trials, 0.5, 0.6, 0.5, 0.52, 0.5, 0.64)
+    announce(race, AtEnd(None, webhook.url))
+    assert webhook.got == [], "the first round has ended, and the next is not planned yet"
+    command("worker", "--study", race.name)
+    command(*asked, "--workers", "1", "--on-end", "cat > told.json")
+    told = json.loads(Path("told.json").read_text())
+    assert told["study"] == race.name and told["stop"] is None and told["answer"]["ended"]
+    assert told["answer"]["trials"]["planned"] == told["budget"]["complete"] > race.row.trials
+    assert told["text"].split("; ")[1].startswith(begins)
+    announce(race, AtEnd(None, webhook.url))
+    assert webhook.got == [], "it was announced already"
+
+
+def test_a_search_in_stages_ends_with_its_last_stage(
+    search: Search, webhook: Webhook, command: Command
+) -> None:
+    stages = staged_document("{trials: 3, epochs: 1}", "{keep: 1, seeds: 2}", epochs=2)
+    (search.folder / "space.yaml").write_text(stages)
+    study = search.create()
+    Worker(study, search.runs.parent, None, [Device("cpu", "cpu")]).run(Interrupt())
+    announce(study, AtEnd(None, webhook.url))
+    assert webhook.got == []
+    command("worker", "--on-end", "cat > told.json")
+    told = json.loads(Path("told.json").read_text())
+    assert [each["complete"] for each in told["stages"]] == [3, 4]
+    assert told["text"].startswith("study toy: 3 of 3 trials; best ")
+    assert "study toy-stage-2: 4 of 4 trials" in told["text"]
 
 
 def test_what_fails_at_the_end_is_one_line_without_the_url(

@@ -673,7 +673,7 @@ def test_the_faces_that_changed_most(copied: Search, reported: Any) -> None:
     assert abs(first.image.astype(int) - 50).max() <= 2
     assert (first.truth == [250, 0, 0]).all() and (first.new == 0).all()
     report = written(copied)
-    assert "4 have a higher score" in report.paths[0].read_text()
+    assert "4 have a higher F" in report.paths[0].read_text()
     assert "faces.png" in {figure.path.name for figure in report.document.figures}
     keep_faces(folders[1], after, [f"other{n}" for n in range(9)])
     assert example_changes(*folders, vocabulary_of()) is None, "other faces"

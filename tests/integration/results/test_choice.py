@@ -22,7 +22,7 @@ from search.study.study import Study
 
 DOCUMENT = """\
 objective: search.mseg
-study: {trials: 2, smooth: 1, sampler: {kind: random, seed: 3}, pruner: {kind: none}}
+study: {trials: 2, smooth: 1, score: val_miou, sampler: {kind: random, seed: 3}, pruner: {kind: none}}
 space:
   optimizer: {learning_rate: {low: 0.001, high: 0.003}}
   data: {source: drawn, image_size: 32, eval_size: train, drawn_images: 12, val_share: 0.5}
@@ -101,7 +101,7 @@ def test_an_exported_trial_says_what_it_scored(here: Command, study: Study, tmp_
     with trial_weights(study, best, Path("runs"), None) as weights:
         record = weights.record
     assert record is not None
-    assert document["metrics"]["value"] == record.value
+    assert document["metrics"]["value"] == record.value and document["metrics"]["score"] == "val mIoU"
     assert document["metrics"]["trials"] == 2 and document["metrics"]["confirmation"] is None
     assert document["params"]["optimizer.learning_rate"] == record.params["optimizer.learning_rate"]
     assert document["provenance"]["data"] == dict(study.row.fingerprint)

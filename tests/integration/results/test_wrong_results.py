@@ -182,6 +182,12 @@ FOLDERS: dict[str, tuple[str, Spoil, list[str], list[str]]] = {
         ["--objective", "absent"],
         ["objective", "absent"],
     ),
+    "two objectives": (
+        "predict",
+        lambda place: None,
+        ["--objective", "toy,absent"],
+        ["--objective: toy,absent: ", "name that one"],
+    ),
     "export into a file": ("export", lambda place: a_file(Path("out")), [], ["--out: out is there"]),
     "export over a folder": (
         "export",

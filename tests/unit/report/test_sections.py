@@ -13,8 +13,9 @@ from search.analysis.importance import Importance, Share
 from search.analysis.noise import Evidence, compare
 from search.analysis.promotion import PromotedConfig, Promotion, StageCorrelation, promotion
 from search.analysis.split_scores import SplitRead, SplitScores, TrialScores
+from search.loading import STOCK, vocabulary_of
 from search.recorded_run import RecordedRun
-from search.records import Reason
+from search.records import Reason, StoppedBy
 from search.render import markdown
 from search.render.document import Document, ReportSection
 from search.report.collect import baseline_of
@@ -37,6 +38,7 @@ from search.report.sections.test_split import test_sentences as split_sentences
 from search.retraining.stage_blocks import promotion_sentences
 from search.spec.settings import ReportSettings
 from search.spec.spec import load_spec, stock_space
+from search.spec.stages import SearchStage
 from search.study.plan import Prediction
 
 SPEC = load_spec(stock_space(), profile="quick")
@@ -108,6 +110,38 @@ def test_the_first_lines_say_how_the_best_was_picked_and_what_is_missing() -> No
     text = markdown.render(Document("", in_short(turned), []))
     assert ", and lower is better. Points" in text and "There is none." in text
     assert "Target 0.6000: 0.0500 short." in text
+
+
+def test_what_ended_a_search_early_is_said_and_what_it_means() -> None:
+    def told(by: StoppedBy, **study: Any) -> str:
+        data = data_of(spec=replace(SPEC, study=replace(SPEC.study, **study)))
+        budget = replace(data.snapshot.budget, stopped=by)
+        data = replace(data, snapshot=replace(data.snapshot, budget=budget))
+        return markdown.render(Document("", in_short(data), []))
+
+    text = told(StoppedBy("target", 0.64, 2, 0.65, 4))
+    assert "The search was stopped by its rule: trial 2 has 0.6500, and 0.64 was the target; 6 tr" in text
+    assert "luckier than the best of so many trials" in text and "stage" not in text
+    text = told(StoppedBy("after", 3, 2, 0.65, 4), stages=(SearchStage(trials=10), SearchStage(keep=2)))
+    assert "4 of 10 trials of the first stage were started" in text
+    assert "The first stage was stopped by its rule: 3 trials in a row" in text
+    assert "Its best is as likely luck" in text and "The best of the first stage is trial 2" in text
+
+
+def test_scores_by_class_are_called_what_they_are_whatever_the_study_is_scored_by(tmp_path: Path) -> None:
+    def by_class(score: float) -> RecordedRun:
+        columns = {"val_f_per_class": [[score, 0.5]] * len(CURVE)}
+        return RecordedRun(
+            name="run",
+            leaves={},
+            scores=CURVE,
+            columns=columns,
+            vocabulary=vocabulary_of(STOCK, "val_miou"),
+        )
+
+    one, other = (replace(reported(number, {}), run=by_class(0.1 * number)) for number in (2, 3))
+    text = said(classes(data_of(baseline=one, best=other), tmp_path))
+    assert "F by class in the baseline and the best" in text and "Each F is a mean over the epochs" in text
 
 
 def test_a_rate_that_moves_with_the_epochs_is_called_confounded(tmp_path: Path) -> None:

@@ -497,7 +497,7 @@ def test_best_summary_says_what_differs_and_claims_nothing():
     best = record(7, value=0.7123, params={**PARAMS, "model.dropout": 0.08, "schedule.restart_epochs": 30})
     known = record(0, value=0.7041, known="hand-tuned best")
     files = Path("runs/mseg/trial-0007")
-    seen = words(best_summary(best, known, files, direction="maximize", smooth=5, target=0.71))
+    seen = words(best_summary(best, snapshot(best_known=known, smooth=5, target=0.71), files))
     assert "0.7123 trial 7, mean of 5 validations; epoch 9 scored 0.7200" in seen
     assert "hand-tuned best → trial 7" in seen
     assert "model.dropout 0.15 → 0.08" in seen
@@ -512,13 +512,11 @@ def test_best_summary_says_what_differs_and_claims_nothing():
 
 
 def test_best_summary_without_something_to_compare_with():
-    alone = words(best_summary(record(7), None, None, direction="maximize", smooth=1))
+    alone = words(best_summary(record(7), snapshot(smooth=1), None))
     assert "No known config has completed" in alone
     assert "one validation" in alone
     known = record(0, known="A")
-    assert "It is the known config A." in words(
-        best_summary(known, known, None, direction="maximize", smooth=5)
-    )
+    assert "It is the known config A." in words(best_summary(known, snapshot(best_known=known), None))
 
 
 def test_the_closing_words_keep_commands_on_one_line():
