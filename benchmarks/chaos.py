@@ -306,7 +306,11 @@ class Storm:
         }
         for repeat in sorted(repeats(self.log, hit), key=lambda repeat: len(repeat.causes)):
             if not repeat.causes or repeat.before == repeat.after:
-                faults.append(f"repeated though no worker was disturbed: {repeat}")
+                silences = " and ".join(f"{each:.1f} s" for each in self.auditor.silences(repeat.trial))
+                faults.append(
+                    f"repeated though no worker was disturbed: {repeat}; it was taken over after "
+                    f"{silences or 'no time'} without a sign of its owner"
+                )
                 continue
             cut_off = any("cut" in self.lives[name].hits for name in repeat.causes)
             cost = costs["cut off" if cut_off else "other host" if repeat.far else "same host"]

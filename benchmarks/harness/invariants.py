@@ -38,6 +38,11 @@ SCORES = text("""
 """)
 """Reports that are not the score of their trial's parameters at their epoch; see sleeping_objective.py."""
 
+TAKEOVERS = text("""
+    SELECT o.taken_at - o.left_at FROM search_takeovers o JOIN trials t ON t.trial_id = o.trial_id
+    WHERE t.number = :number ORDER BY o.attempt
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -102,6 +107,11 @@ class Auditor:
                 yield f"{name} ends at epoch {row.last} of {self._epochs}"
         if wrong_scores:
             yield f"{wrong_scores} reports are not their trial's scores"
+
+    def silences(self, number: int) -> list[float]:
+        """At each take-over of a trial, the seconds since its owner had last been heard of."""
+        with self._engine.connect() as connection:
+            return list(connection.scalars(TAKEOVERS, {"number": number}))
 
     def owners(self) -> tuple[int, int]:
         """How many trials changed hands, and how often all of them together."""
