@@ -8,7 +8,9 @@ The reference is the loop of the hand runs, in `hand_run_loop.py`, whose docstri
 
 Each side runs in a process of its own, alternating; what is compared is the second epoch on (training
 and validation), medians over rounds, with the smallest and the largest. Peak memory is the process' own
-(CPU) or the allocator's (CUDA); the reference's loader processes come on top and are not counted.
+(CPU) or the allocator's (CUDA); the reference's loader processes come on top and are not counted. The CPU
+ratio is of the CPU seconds of whole runs, with imports, first epoch and loader processes: other work on the
+machine changes it less than the wall clock.
 
 With `--seeds` both train from as many seeds, and what is compared is the mean val F of the last three
 epochs, scored per image: the differences by seed, and their mean with its 95 % interval (Student's t).
@@ -94,9 +96,12 @@ def in_a_process(
     command = [sys.executable, __file__, "--side", side, "--data", str(data), "--sizes", str(size)]
     command += ["--batch", str(batch), "--epochs", str(arguments.epochs), "--device", arguments.device]
     command += ["--seed", str(seed)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {**found, "cpu_s": cpu_s}
 
 
 def compare(arguments: argparse.Namespace, data: Path, images: int, size: int) -> str:
@@ -110,9 +115,11 @@ def compare(arguments: argparse.Namespace, data: Path, images: int, size: int) -
     ratios = [mine / theirs for mine, theirs in zip(ours, reference, strict=True)]
     memory = [one["ours"]["peak_mib"] / one["reference"]["peak_mib"] for one in rounds]
     peaks = [statistics.median(one[side]["peak_mib"] for one in rounds) for side in SIDES]
+    cpu = [one["reference"]["cpu_s"] / one["ours"]["cpu_s"] for one in rounds]
     speeds = f"{spread(ours, '.1f')} | {spread(reference, '.1f')} | {spread(ratios, '.2f')}"
     return (
-        f"| {size} | {batch} | {speeds} | {peaks[0]:.0f} / {peaks[1]:.0f} MiB | {spread(memory, '.2f')} |"
+        f"| {size} | {batch} | {speeds} | {spread(cpu, '.2f')} "
+        f"| {peaks[0]:.0f} / {peaks[1]:.0f} MiB | {spread(memory, '.2f')} |"
     )
 
 
@@ -184,8 +191,11 @@ def main() -> None:
                 print(row, flush=True)
             return
         images = len(scan(data).train)
-        print("| px | batch | ours, images/s | reference, images/s | ratio | peak memory | memory ratio |")
-        print("|---|---|---|---|---|---|---|")
+        print(
+            "| px | batch | ours, images/s | reference, images/s | ratio | CPU ratio | peak memory "
+            "| memory ratio |"
+        )
+        print("|---|---|---|---|---|---|---|---|")
         for size in arguments.sizes:
             print(compare(arguments, data, images, size), flush=True)
 
