@@ -1,5 +1,6 @@
 """`search ablate`: retrain what lies between two configs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,16 +39,5 @@ def ablate(
     from search.retraining.ablate import AblateRequest, prepared
 
     asked = AblateRequest(a=a, b=b, name=name, seeds=seeds, trials=trials)
-    return retrain(
-        lambda searched: prepared(searched, asked, runs, data),
-        study,
-        storage,
-        runs,
-        data,
-        artifacts,
-        workers,
-        gpus,
-        device,
-        on_end,
-        as_json,
-    )
+    prepare = partial(prepared, request=asked, runs=runs, data=data)
+    return retrain(prepare, study, storage, runs, data, artifacts, workers, gpus, device, on_end, as_json)

@@ -21,10 +21,7 @@ Trial = Annotated[
         min=0,
     ),
 ]
-Model = Annotated[
-    Path | None,
-    flag.path_option("--model", "A file with weights, or the folder it is in."),
-]
+Model = Annotated[Path | None, flag.path_option("--model", "A file with weights, or the folder it is in.")]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`search confirm`: retrain the best and a baseline on fresh seeds."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,19 +100,8 @@ def confirm(
         return _plan(resolve_study(storage_url(storage, runs), study), asked, smallest_gain, as_json)
     if smallest_gain is not None:
         raise UserError("--smallest-gain: belongs to --plan; add it, or leave this out")
-    return retrain(
-        lambda searched: prepared(searched, asked, runs, data),
-        study,
-        storage,
-        runs,
-        data,
-        artifacts,
-        workers,
-        gpus,
-        device,
-        on_end,
-        as_json,
-    )
+    prepare = partial(prepared, request=asked, runs=runs, data=data)
+    return retrain(prepare, study, storage, runs, data, artifacts, workers, gpus, device, on_end, as_json)
 
 
 def _plan(study: "Study", asked: "ConfirmRequest", gain: float | None, as_json: bool) -> int:

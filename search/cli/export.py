@@ -12,8 +12,7 @@ from search.render.output import say, write_json
 
 Out = Annotated[Path, flag.path_option("--out", "A new folder for the model.")]
 Onnx = Annotated[
-    Path | None,
-    flag.path_option("--onnx", "Also an ONNX file; needs the extra [onnx].", "FILE"),
+    Path | None, flag.path_option("--onnx", "Also an ONNX file; needs the extra [onnx].", "FILE")
 ]
 
 

@@ -108,8 +108,7 @@ Gpus = Annotated[
     ),
 ]
 PerGpu = Annotated[
-    str,
-    typer.Option(metavar="N", help="Workers on each GPU: a number, or auto for as many as train most."),
+    str, typer.Option(metavar="N", help="Workers on each GPU: a number, or auto for as many as train most.")
 ]
 Device = Annotated[
     str | None,

@@ -11,10 +11,7 @@ from search.errors import UserError
 from search.render.output import say, write_json
 
 Images = Annotated[Path, flag.path_option("--images", "Folder with the images.")]
-Out = Annotated[
-    Path,
-    flag.path_option("--out", "Folder for the masks; goes on there."),
-]
+Out = Annotated[Path, flag.path_option("--out", "Folder for the masks; goes on there.")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Draw each mask over its image, too.")]
 Tta = Annotated[
     Literal["none", "flip"],

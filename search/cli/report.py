@@ -19,8 +19,7 @@ Against = Annotated[
     ),
 ]
 Trial = Annotated[
-    int | None,
-    flag.number_option("--trial", "Only draw this trial: score, loss, rate and gap.", min=0),
+    int | None, flag.number_option("--trial", "Only draw this trial: score, loss, rate and gap.", min=0)
 ]
 Final = Annotated[
     bool,

@@ -33,9 +33,7 @@ def start(
     seeds: Annotated[
         int | None,
         flag.number_option(
-            "--seeds",
-            "Seeds that the trials take turns with; by default the document's.",
-            max=1000,
+            "--seeds", "Seeds that the trials take turns with; by default the document's.", max=1000
         ),
     ] = None,
     origin: flag.Origin = None,

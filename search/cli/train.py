@@ -12,17 +12,12 @@ from search.render.output import say, write_json
 from search.runtime.collector import paused_collector
 from search.study.resolve import resolve_study, storage_url
 
-Out = Annotated[
-    Path,
-    flag.path_option("--out", "Folder for what it writes; goes on there."),
-]
+Out = Annotated[Path, flag.path_option("--out", "Folder for what it writes; goes on there.")]
 Config = Annotated[
-    Path | None,
-    flag.path_option("--config", "A run's config.yaml, or settings as YAML.", "FILE"),
+    Path | None, flag.path_option("--config", "A run's config.yaml, or settings as YAML.", "FILE")
 ]
 Trial = Annotated[
-    int | None,
-    flag.number_option("--trial", "With --study: which trial; by default the best.", min=0),
+    int | None, flag.number_option("--trial", "With --study: which trial; by default the best.", min=0)
 ]
 AllData = Annotated[
     bool,
@@ -32,8 +27,7 @@ AllData = Annotated[
     ),
 ]
 Epochs = Annotated[
-    int | None,
-    flag.number_option("--epochs", "Another number of epochs; the schedule keeps its shape."),
+    int | None, flag.number_option("--epochs", "Another number of epochs; the schedule keeps its shape.")
 ]
 Seeds = Annotated[
     int | None,

@@ -26,15 +26,7 @@ from search.errors import SpaceError, UserError
 from search.imports.epochs import EPOCH, as_epoch
 from search.imports.exports import by_epoch, is_export
 from search.objective import Vocabulary
-from search.recorded_run import (
-    OWN,
-    Column,
-    RecordedRun,
-    metric_of,
-    read_leaves,
-    read_text,
-    without_labels,
-)
+from search.recorded_run import OWN, Column, RecordedRun, metric_of, read_leaves, read_text, without_labels
 
 NAME, OWN_SCORE = "name", "score"
 FACTS = (NAME, OWN_SCORE, "metric", "best_epoch", "epochs")

@@ -10,11 +10,7 @@ from search.study.read import read_records
 from search.study.study import Study
 from storage import studies
 
-MIRRORS: Mapping[str, str] = {
-    "tensorboard": "TensorBoard",
-    "mlflow": "MLflow",
-    "wandb": "Wandb",
-}
+MIRRORS: Mapping[str, str] = {"tensorboard": "TensorBoard", "mlflow": "MLflow", "wandb": "Wandb"}
 """The class of each tracker: of a place and a study's name. It is in the module of the flag's name."""
 
 

@@ -112,12 +112,11 @@ def _lines(axes: Axes, run: RecordedRun, columns: dict[str, tuple[str, str]]) ->
 
 
 def _gap(axes: Axes, run: RecordedRun) -> None:
-    gaps = _gaps(run)
-    if not gaps:
-        return _absent(axes)
-    axes.axhline(0, color="#888888", linewidth=0.8)
-    axes.plot(list(gaps), list(gaps.values()), color="#6b4c9a", linewidth=1.4)
-    return None
+    if gaps := _gaps(run):
+        axes.axhline(0, color="#888888", linewidth=0.8)
+        axes.plot(list(gaps), list(gaps.values()), color="#6b4c9a", linewidth=1.4)
+    else:
+        _absent(axes)
 
 
 def _gaps(run: RecordedRun) -> dict[int, float]:

@@ -53,12 +53,7 @@ def suggestions(data: ReportData, start: str) -> list[Suggestion]:
     Args:
         start: the command that makes a study `{name}` with the same document and data, up to its `--set`.
     """
-    possible = (
-        _more_trials(data),
-        _confirm(data),
-        _ablate(data),
-        _wider_ranges(data, start),
-    )
+    possible = (_more_trials(data), _confirm(data), _ablate(data), _wider_ranges(data, start))
     return [suggestion for suggestion in possible if suggestion]
 
 

@@ -57,10 +57,7 @@ def best_summary(
 
 
 def closing(
-    snapshot: Snapshot,
-    best_dir: Path | None,
-    result_commands: Sequence[str] = (),
-    fresh: str | None = None,
+    snapshot: Snapshot, best_dir: Path | None, result_commands: Sequence[str] = (), fresh: str | None = None
 ) -> RenderableType:
     """The end of a search: how the trials ended, the best of them, what to do next.
 

@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 import search
 from search.cli.app import app
+from search.mseg import configure
+from search.spec.spec import load_spec, stock_space
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -77,6 +80,30 @@ def named(node: ast.AST) -> Any:
     if found is None and isinstance(owner, type):  # an attribute that objects get from their arguments
         found = inspect.signature(owner).parameters.get(node.attr)
     return found
+
+
+def test_the_settings_in_the_documents_are_accepted() -> None:
+    documents = "".join(path.read_text() for path in DOCUMENTS)
+    found = 0
+    for block in re.findall(r"^```yaml\n(.*?)^```", documents, re.MULTILINE | re.DOTALL):
+        given = yaml.safe_load(block)
+        if given.keys() <= {"space", "study"}:
+            settings = [*leaves(given.get("space", {})), *leaves(given.get("study", {}), "study.")]
+            overrides = [f"{name}={json.dumps(value)}" for name, value in settings]
+            for params in load_spec(stock_space(), overrides=overrides).space.corners():
+                if "import" not in block:  # whose module is the reader's
+                    configure(params)
+            found += 1
+    assert found >= 4
+
+
+def leaves(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a section by dotted name; a parameter is one of them."""
+    for name, value in section.items():
+        if isinstance(value, dict) and not value.keys() & {"low", "choices"}:
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def test_commands_in_messages_have_the_flags_they_name() -> None:

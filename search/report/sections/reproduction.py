@@ -24,10 +24,7 @@ def reproduction(data: ReportData, folder: Path) -> ReportSection:
         "`search replay` tells. If several workers run, which configs are drawn depends also on the order "
         "in which trials end."
     )
-    commands = [
-        f"{again} --trials {data.snapshot.budget.trials}",
-        f"search report --study {data.study}",
-    ]
+    commands = [f"{again} --trials {data.snapshot.budget.trials}", f"search report --study {data.study}"]
     return ReportSection(
         "Seeds, versions, data, commands",
         [Table(["", ""], _facts(data)), *_provenance(data), Paragraph(note), Code(commands)],
