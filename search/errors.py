@@ -17,7 +17,7 @@ shows one). `storage.errors.StorageError` is for a URL that does not work; the c
 a UserError.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -94,6 +94,22 @@ def did_you_mean(value: object, names: Iterable[str]) -> str:
     """` (did you mean 'cosine'?)`, or nothing where no name is similar."""
     near = get_close_matches(str(value), list(names), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 74 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def cause_of(error: BaseException, most: int | None = None) -> str:
+    """An error on one line, `ValueError: what it says`, cut after `most` characters of its message."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"
 
 
 def no_trial(source: str, number: object, study: str) -> UserError:

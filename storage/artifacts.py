@@ -8,6 +8,7 @@ from the store's address, which appears in argv and in logs.
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -81,11 +82,19 @@ def fetch(store: "ArtifactStore", artifact_id: str, target: BinaryIO) -> bool:
     return True
 
 
+def remove(store: "ArtifactStore", artifact_id: str) -> None:
+    """Removes an artifact, if it is there: another worker tidies up, too."""
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
+    with suppress(ArtifactNotFound):
+        store.remove(artifact_id)
+
+
 def check_place(place: str) -> None:
     """Raises StorageError unless there can be a store at `place`; writes nothing."""
     bucket = BUCKET.fullmatch(place)
     if bucket is None and "://" in place:
-        shown = repr(place) if "@" not in place else "this URL"  # a secret may stand before the @
+        shown = repr(place) if "@" not in place else "this URL"  # there may be a secret before the @
         raise StorageError(
             f"--artifacts: {shown} is not a place for artifacts; name a folder or s3://BUCKET/PREFIX, "
             "and give credentials as boto3 takes them (AWS_ACCESS_KEY_ID, AWS_PROFILE, ...)"

@@ -20,10 +20,11 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from storage.artifacts import remove
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
@@ -101,13 +102,10 @@ class Checkpoints:
 
     def drop(self, number: int, attempts: range) -> None:
         """Removes what these attempts have written."""
-        from optuna.artifacts.exceptions import ArtifactNotFound
-
         for attempt in attempts:
             for generation in GENERATIONS:
                 for suffix in ("json", "tar"):
-                    with suppress(ArtifactNotFound):
-                        self.store.remove(f"{self._key(number, attempt, generation)}.{suffix}")
+                    remove(self.store, f"{self._key(number, attempt, generation)}.{suffix}")
 
     def _key(self, number: int, attempt: int, generation: int) -> str:
         return f"{self.name}.trial-{number:04d}.{attempt}.{generation}"

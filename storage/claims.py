@@ -14,7 +14,7 @@ from storage import hours, stop_rules
 from storage.attributes import set_study_attribute, study_attribute
 from storage.clock import now, utc
 from storage.processes import Process
-from storage.studies import lock, mark_alive, undo_clock_jump
+from storage.studies import count_claimed, lock, mark_alive, undo_clock_jump
 from storage.tables import is_tied, leases, studies, takeovers, trials, workers
 
 LEASE_SECONDS = "search:lease_seconds"
@@ -91,8 +91,7 @@ def claim(connection: Connection, study_id: int, claimant: Claimant) -> Lease | 
             taken = _take_over(connection, row, claimant.worker_id)
             if taken is not None:
                 return taken
-    count = select(func.count()).select_from(leases).where(leases.c.study_id == study_id)
-    claimed = connection.scalar(count) or 0
+    claimed = count_claimed(connection, study_id)
     if (
         claimed < study.trials
         and not hours.spent(connection, study_id)

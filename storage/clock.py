@@ -1,6 +1,7 @@
 """The clock that leases are judged by, the database's: seconds as a number, and UTC as Optuna stores it."""
 
 from datetime import datetime
+from typing import ClassVar
 
 from sqlalchemy import DateTime, Float
 from sqlalchemy.ext.compiler import compiles
@@ -13,16 +14,10 @@ class now(FunctionElement[float]):
 
     type = Float(53)
     inherit_cache = True
-
-
-@compiles(now, "postgresql")
-def _now_postgresql(element: now, compiler: SQLCompiler, **kw: object) -> str:
-    return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
-
-
-@compiles(now, "sqlite")
-def _now_sqlite(element: now, compiler: SQLCompiler, **kw: object) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    by_dialect: ClassVar = {
+        "postgresql": "EXTRACT(EPOCH FROM clock_timestamp())::float8",
+        "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    }
 
 
 class utc(FunctionElement[datetime]):
@@ -30,14 +25,14 @@ class utc(FunctionElement[datetime]):
 
     type = DateTime()
     inherit_cache = True
+    by_dialect: ClassVar = {
+        "postgresql": "(clock_timestamp() AT TIME ZONE 'UTC')",
+        # The text form that SQLAlchemy's DateTime reads back from SQLite.
+        "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+    }
 
 
-@compiles(utc, "postgresql")
-def _utc_postgresql(element: utc, compiler: SQLCompiler, **kw: object) -> str:
-    return "(clock_timestamp() AT TIME ZONE 'UTC')"
-
-
-@compiles(utc, "sqlite")
-def _utc_sqlite(element: utc, compiler: SQLCompiler, **kw: object) -> str:
-    # The text form that SQLAlchemy's DateTime reads back from SQLite.
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+@compiles(now)
+@compiles(utc)
+def _sql(element: now | utc, compiler: SQLCompiler, **kw: object) -> str:
+    return str(element.by_dialect[compiler.dialect.name])

@@ -4,7 +4,7 @@
   it two workers can claim one trial, because SQLite ignores SELECT .. FOR UPDATE.
 - PostgreSQL connections are tested before use unless they have just worked: a restarted server must not
   surface as an error. They prepare no statements on the server, so that PgBouncer in transaction mode
-  works in front of it. The server ends a transaction that stands still: a frozen machine must not keep
+  works in front of it. The server ends a transaction that is idle: a frozen machine must not keep
   everybody's locks.
 """
 
@@ -28,7 +28,7 @@ FRESH_SECONDS = 1.0  # a connection that was used this recently is not tested ag
 BUSY_SECONDS = 60  # how long a SQLite connection waits for another writer
 CONNECT_SECONDS = 10  # how long a PostgreSQL server may take to answer
 SILENT_SECONDS = 6  # how long it may acknowledge nothing before a connection to it counts as broken
-# How long a transaction may stand still before PostgreSQL ends it. Less than a lease, usually 30 s: nobody
+# How long a transaction may be idle before PostgreSQL ends it. Less than a lease, usually 30 s: nobody
 # claims a trial while a frozen process has the study's lock.
 IDLE_SECONDS = 10
 

@@ -8,7 +8,6 @@ accented letters (NFC, NFD), whichever it was stored in.
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine, Row, delete, insert, inspect, select
@@ -18,38 +17,19 @@ from storage.studies import lock
 from storage.tables import imports
 
 LISTED = ("name", "source", "metric", "value", "best_score", "best_epoch", "epochs")
+"""The columns of a list; `search.records.ImportedRun` says what they hold."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImportedRow:
-    """One run as stored.
-
-    Attributes:
-        name: unique in its study.
-        source: the folder or file that it was read from.
-        metric: what its scores are, in words.
-        value: comparable with a trial's, where the metric is; None without a curve.
-        best_score, best_epoch, epochs: of its curve or as given; None where neither says them.
-        document: everything else as JSON values.
-    """
-
-    name: str
-    source: str
-    metric: str
-    value: float | None
-    best_score: float
-    best_epoch: int | None
-    epochs: int | None
-    document: Mapping[str, Any]
-
-
-def put(engine: Engine, study_id: int, runs: Sequence[ImportedRow], *, replace: bool) -> list[str]:
+def put(engine: Engine, study_id: int, runs: Sequence[Mapping[str, Any]], *, replace: bool) -> list[str]:
     """Stores `runs`, all or none, in one transaction.
+
+    Args:
+        runs: the `LISTED` columns of each, and as `document` everything else, JSON values by name.
 
     Returns:
         Names that exist already, unless `replace`; then nothing was stored.
     """
-    names = [run.name for run in runs]
+    names = [run["name"] for run in runs]
     of_study = imports.c.study_id == study_id
     with engine.begin() as connection:
         connection.execute(lock(study_id))  # two imports of one name come one after the other
@@ -60,13 +40,7 @@ def put(engine: Engine, study_id: int, runs: Sequence[ImportedRow], *, replace: 
         connection.execute(delete(imports).where(of_study, imports.c.name.in_(existing)))
         connection.execute(
             insert(imports).values(study_id=study_id, imported_at=now()),
-            [
-                {
-                    **{column: getattr(run, column) for column in LISTED},
-                    "document": json.dumps(run.document, allow_nan=False),
-                }
-                for run in runs
-            ],
+            [{**run, "document": json.dumps(run["document"], allow_nan=False)} for run in runs],
         )
     return []
 

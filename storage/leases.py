@@ -14,13 +14,13 @@ dead at once.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from storage import claims, constraints, pages, points, reports
-from storage.attributes import add_trial_attributes
+from storage.attributes import add_trial_attributes, trial_attribute
 from storage.claims import Claimant, Lease, Refusal
 from storage.clock import now, utc
 from storage.constraints import CheckedConfig
@@ -46,10 +46,13 @@ LEASE_SECONDS = seconds("SEARCH_LEASE_SECONDS", 30.0)
 """How long an owner may be silent. The same for all workers of a study; tests shorten it."""
 BEATS_PER_LEASE = 6
 
+HUNG = "hung"
+"""User attribute of a trial: its first hang."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """What a worker reports of itself with every sign of life; see `search.records.WorkerView`."""
+    """What a worker reports of itself with every sign of life; as `search.records.WorkerView` has it."""
 
     state: str
     number: int | None = None
@@ -130,8 +133,7 @@ class Leases:
             study = select(studies.c.study_id).where(studies.c.study_id == self.study_id, is_tied())
             if connection.scalar(study) is None:
                 return False
-            claimant = Claimant(self.worker_id, self.process, self.seconds)
-            self.study_seconds = claims.lease_seconds(connection, self.study_id, claimant)
+            self.study_seconds = claims.lease_seconds(connection, self.study_id, self.claimant)
             if self.study_seconds != self.seconds:
                 return False
             connection.execute(insert_or_ignore(connection, workers).values(**row, seen_at=now()))
@@ -156,17 +158,7 @@ class Leases:
             connection.execute(
                 update(workers)
                 .where(workers.c.worker_id == self.worker_id)
-                .values(
-                    state=status.state,
-                    number=status.number,
-                    epoch=status.epoch,
-                    epochs=status.epochs,
-                    score=status.score,
-                    best=status.best,
-                    lr=status.lr,
-                    images_per_second=status.images_per_second,
-                    seen_at=now(),
-                )
+                .values(**asdict(status), seen_at=now())
             )
             query = select(studies.c.stop).where(studies.c.study_id == self.study_id, is_tied())
             study = connection.execute(query).one_or_none()
@@ -174,7 +166,6 @@ class Leases:
         return BeatReply(held, study.stop if study else None, has_device, study is None)
 
     def claim(self) -> Lease | Refusal:
-        """See `storage.claims.claim`."""
         with self.engine.begin() as connection:
             return claims.claim(connection, self.study_id, self.claimant)
 
@@ -240,6 +231,13 @@ class Leases:
                 pages.write(connection, self.study_id, lease.trial_id, page)
         return True
 
+    def is_first_hang(self, lease: Lease, text: str) -> bool:
+        """Records that the trial hung; False where an earlier attempt did: the trial is at fault then."""
+        with self.engine.begin() as connection:
+            hang = {"attempt": lease.attempt, "text": text}
+            add_trial_attributes(connection, lease.trial_id, {HUNG: hang})
+            return bool(trial_attribute(connection, lease.trial_id, HUNG)["attempt"] == lease.attempt)
+
     def add_attributes(self, lease: Lease, attributes: Mapping[str, Any]) -> None:
         """Adds user attributes to a running trial; those that exist stay. Nothing without the lease."""
         query = select(leases.c.trial_id).where(holds_lease(lease.trial_id, self.worker_id, lease.attempt))
@@ -248,7 +246,6 @@ class Leases:
                 add_trial_attributes(connection, lease.trial_id, attributes)
 
     def renew(self, lease: Lease) -> bool:
-        """Renews the lease; False without it."""
         with self.engine.begin() as connection:
             return self._renew(connection, lease)
 

@@ -8,16 +8,16 @@ its last report. `tests/integration/study/test_pages.py` reads them back through
 import json
 import mimetypes
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-from sqlalchemy import Connection, Engine, delete, insert, or_, select
+from sqlalchemy import Connection, Engine, delete, or_, select
 
-from storage.attributes import add_study_attributes, study_attribute
+from storage.artifacts import remove
+from storage.attributes import add_attributes, add_study_attributes, study_attribute
 from storage.studies import lock
-from storage.tables import insert_or_ignore, study_system_attributes, trial_system_attributes, trials
+from storage.tables import study_system_attributes, trial_system_attributes, trials
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
@@ -59,7 +59,7 @@ class Artifact:
 
     @property
     def attribute(self) -> str:
-        """Its system attribute as Optuna stores it: a string of JSON, encoded as JSON."""
+        """The value of its system attribute, a string of JSON."""
         suffix = self.filename[self.filename.rfind(".") :]
         kind = MIME_TYPES.get(suffix) or mimetypes.guess_type(self.filename)[0]
         meta = {
@@ -68,7 +68,7 @@ class Artifact:
             "mimetype": kind or "application/octet-stream",
             "encoding": None,
         }
-        return json.dumps(json.dumps(meta))
+        return json.dumps(meta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,7 @@ class Page:
 def write(connection: Connection, study_id: int, trial_id: int, page: Page) -> None:
     """Stores the page of a trial that has none."""
     add_study_attributes(connection, study_id, _note(f"dashboard:{trial_id}:note", page.note, 1))
-    for artifact in page.artifacts:
-        connection.execute(
-            insert_or_ignore(connection, trial_system_attributes).values(
-                trial_id=trial_id, key=ARTIFACT + artifact.id, value_json=artifact.attribute
-            )
-        )
+    add_attributes(connection, trial_system_attributes, _files(page), trial_id=trial_id)
 
 
 def write_study(connection: Connection, study_id: int, page: Page, ended: int = 0) -> None:
@@ -101,19 +96,20 @@ def write_study(connection: Connection, study_id: int, page: Page, ended: int = 
     if connection.execute(lock(study_id)).first() is None:
         return  # the study was deleted
     attribute = study_system_attributes
-    of_study = attribute.c.study_id == study_id
     if ended < int(study_attribute(connection, study_id, ENDED) or 0):
         return
     version = study_attribute(connection, study_id, f"{NOTE}_ver")
     # With another version number the dashboard refuses an edit that was begun on the old page.
-    rows = {key: json.dumps(value) for key, value in _note(NOTE, page.note, int(version or 0) + 1).items()}
-    rows |= {ARTIFACT + artifact.id: artifact.attribute for artifact in page.artifacts}
+    new = {**_note(NOTE, page.note, int(version or 0) + 1), **_files(page)}
     if ended:
-        rows[ENDED] = json.dumps(ended)
-    replaced = or_(attribute.c.key.startswith(f"{NOTE}_", autoescape=True), attribute.c.key.in_(rows))
-    connection.execute(delete(attribute).where(of_study, replaced))
-    for key, value in rows.items():
-        connection.execute(insert(attribute).values(study_id=study_id, key=key, value_json=value))
+        new[ENDED] = ended
+    replaced = or_(attribute.c.key.startswith(f"{NOTE}_", autoescape=True), attribute.c.key.in_(new))
+    connection.execute(delete(attribute).where(attribute.c.study_id == study_id, replaced))
+    add_study_attributes(connection, study_id, new)
+
+
+def _files(page: Page) -> dict[str, str | int]:
+    return {ARTIFACT + artifact.id: artifact.attribute for artifact in page.artifacts}
 
 
 def _note(prefix: str, text: str, version: int) -> dict[str, str | int]:
@@ -146,8 +142,6 @@ def drop(
     engine: Engine, study_id: int, store: "ArtifactStore", filename: str, numbers: Collection[int]
 ) -> None:
     """Removes the artifacts called `filename` of trials with these numbers, from pages and store."""
-    from optuna.artifacts.exceptions import ArtifactNotFound
-
     attribute = trial_system_attributes
     with engine.connect() as connection:
         rows = connection.execute(
@@ -163,8 +157,7 @@ def drop(
         artifact = json.loads(json.loads(row.value_json))
         if artifact["filename"] != filename or row.number not in numbers:
             continue
-        with suppress(ArtifactNotFound):  # another worker tidies up, too
-            store.remove(artifact["artifact_id"])
+        remove(store, artifact["artifact_id"])
         with engine.begin() as connection:
             # The whole row: the null that optuna-dashboard writes instead is more than Optuna can read.
             mine = attribute.c.trial_system_attribute_id == row.trial_system_attribute_id

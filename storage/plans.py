@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, select, update
 
-from storage.attributes import add_study_attributes, insert_study_attributes, set_study_attribute
+from storage.attributes import add_study_attributes, set_study_attribute, study_attributes
 from storage.studies import attribute, lock
 from storage.tables import optuna_studies, studies, study_system_attributes
 
@@ -71,25 +71,15 @@ def count(engine: Engine, study_id: int, token: str, kind: str) -> None:
 
 def counted(engine: Engine, study_id: int) -> dict[str, str]:
     """The plans that were ever made to retrain configs of this study: token -> kind."""
-    column = study_system_attributes.c
-    query = select(column.key, column.value_json).where(
-        column.study_id == study_id, column.key.startswith(COUNTED)
-    )
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
-    return {row.key.removeprefix(COUNTED): json.loads(row.value_json) for row in rows}
+        return study_attributes(connection, study_id, COUNTED)
 
 
 def slots(engine: Engine, study_id: int) -> list[Slot]:
     """All planned slots, in order."""
-    column = study_system_attributes.c
-    query = select(column.key, column.value_json).where(
-        column.study_id == study_id, column.key.startswith(SLOT)
-    )
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
-    by_number = {int(row.key.removeprefix(SLOT)): Slot(**json.loads(row.value_json)) for row in rows}
-    return [by_number[number] for number in sorted(by_number)]
+        stored = study_attributes(connection, study_id, SLOT)
+    return [Slot(**stored[number]) for number in sorted(stored, key=int)]
 
 
 def slot(engine: Engine, study_id: int, number: int) -> Slot | None:
@@ -106,14 +96,10 @@ def append(engine: Engine, study_id: int, planned: int, more: Sequence[Slot]) ->
     with engine.begin() as connection:
         if connection.scalar(lock(study_id)) is None:
             return False
-        column = study_system_attributes.c
-        existing = connection.scalar(
-            select(func.count()).where(column.study_id == study_id, column.key.startswith(SLOT))
-        )
-        if existing != planned:
+        if len(study_attributes(connection, study_id, SLOT)) != planned:
             return False
         new = {f"{SLOT}{number}": asdict(each) for number, each in enumerate(more, planned)}
-        insert_study_attributes(connection, study_id, new)
+        add_study_attributes(connection, study_id, new)
         connection.execute(
             update(studies).where(studies.c.study_id == study_id).values(trials=planned + len(more))
         )

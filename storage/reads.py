@@ -15,7 +15,16 @@ from sqlalchemy import Engine, Row, bindparam, or_, select
 
 from storage.clock import now
 from storage.engine import single_statements
-from storage.tables import intermediates, leases, params, trials, user_attributes, values, workers
+from storage.tables import (
+    intermediates,
+    leases,
+    params,
+    trials,
+    trials_with_values,
+    user_attributes,
+    values,
+    workers,
+)
 
 OVERLAP = 256
 """How many ids below the last one are read again: a row may become visible after one with a higher id."""
@@ -66,8 +75,7 @@ def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list
     with engine.connect() as connection:
         rows = connection.execute(
             select(trials, leases, values.c.value, now().label("now"))
-            .join(leases, leases.c.trial_id == trials.c.trial_id)
-            .outerjoin(values, (values.c.trial_id == trials.c.trial_id) & (values.c.objective == 0))
+            .select_from(trials_with_values)
             .where(*conditions)
             .order_by(trials.c.number)
         ).all()

@@ -61,10 +61,7 @@ def store(
             return False
         connection.execute(
             insert_or_ignore(connection, intermediates).values(
-                trial_id=trial_id,
-                step=epoch,
-                intermediate_value=score,
-                intermediate_value_type="FINITE",
+                trial_id=trial_id, step=epoch, intermediate_value=score, intermediate_value_type="FINITE"
             )
         )
     return True

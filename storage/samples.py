@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, or_, select
 from storage import constraints, points
 from storage.attributes import trial_attribute
 from storage.constraints import CheckedConfig
-from storage.tables import leases, params, trials, values
+from storage.tables import leases, params, trials, trials_with_values, values
 
 OVERLAP_SECONDS = 120.0
 """How far back ended trials are read again: one may become visible after others that ended later."""
@@ -66,8 +66,7 @@ class Samples:
                 trials.c.trial_id, trials.c.number, trials.c.state, leases.c.epochs,
                 leases.c.finished_at, values.c.value,
             )
-            .join(leases, leases.c.trial_id == trials.c.trial_id)
-            .outerjoin(values, (values.c.trial_id == trials.c.trial_id) & (values.c.objective == 0))
+            .select_from(trials_with_values)
             .where(
                 leases.c.study_id == self.study_id,
                 or_(

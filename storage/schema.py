@@ -1,7 +1,7 @@
 """The versions of our tables: which one a database has, and how it gets to the newest.
 
 Each change of the tables is one file in `migrations/versions`, run by Alembic. The number of the last one
-stands in a table of our own (Optuna has its own, which we leave alone). Only commands that write upgrade a
+is in a table of our own (Optuna has its own, which we leave alone). Only commands that write upgrade a
 database; those that read work with every version, so that a read-only user or file can be shown.
 
 Schemas change under a lock: processes that start together on an empty or old database would otherwise

@@ -2,7 +2,7 @@
 
 The rule is `study.stop` of the study's document. It is judged where a slot would be claimed, under the
 study's lock, and once it is met that is stored: so no worker claims a slot afterwards, however many there
-are and whatever the trials that still run come to. Those end normally, and a dead worker's are taken over.
+are and however the running trials end. Those end normally, and a dead worker's are taken over.
 """
 
 import json
@@ -16,6 +16,7 @@ from storage.tables import (
     leases,
     study_system_attributes,
     trials,
+    trials_with_values,
     user_attributes,
     values,
 )
@@ -43,7 +44,7 @@ def is_met(connection: Connection, study_id: int, document: str, claimed: int) -
 
 
 def forget(connection: Connection, study_id: int) -> None:
-    """Makes a study that was stopped go on: its rule has changed. The caller holds the study's lock."""
+    """Lets a stopped study continue: its rule has changed. The caller holds the study's lock."""
     attribute = study_system_attributes
     connection.execute(delete(attribute).filter_by(study_id=study_id, key=STOPPED))
 
@@ -79,8 +80,7 @@ def _ended(connection: Connection, study_id: int) -> list[Row[Any]]:
     )
     query = (
         select(trials.c.number, trials.c.state, values.c.value)
-        .join(leases, leases.c.trial_id == trials.c.trial_id)
-        .outerjoin(values, (values.c.trial_id == trials.c.trial_id) & (values.c.objective == 0))
+        .select_from(trials_with_values)
         .where(
             leases.c.study_id == study_id,
             leases.c.finished_at.is_not(None),

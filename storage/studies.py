@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from storage import stop_rules, tables
-from storage.attributes import add_study_attributes, insert_study_attributes, study_attribute
+from storage.attributes import add_study_attributes, study_attribute
 from storage.clock import now
 from storage.tables import TOKEN, insert_or_ignore, is_tied, leases, studies
 
@@ -86,7 +86,7 @@ def create(
                 resumed_at=now(),
             )
         )
-        insert_study_attributes(connection, study_id, {TOKEN: token, **(attributes or {})})
+        add_study_attributes(connection, study_id, {TOKEN: token, **(attributes or {})})
         return True
 
 
@@ -163,9 +163,14 @@ def name_of(engine: Engine, token: str) -> str | None:
 
 def claimed(engine: Engine, study_id: int) -> int:
     """How many trials of the study have begun."""
-    query = select(func.count()).select_from(leases).where(leases.c.study_id == study_id)
     with engine.connect() as connection:
-        return connection.scalar(query) or 0
+        return count_claimed(connection, study_id)
+
+
+def count_claimed(connection: Connection, study_id: int) -> int:
+    """As `claimed`, in the caller's transaction."""
+    query = select(func.count()).select_from(leases).where(leases.c.study_id == study_id)
+    return connection.scalar(query) or 0
 
 
 def attribute(engine: Engine, study_id: int, key: str) -> Any:
@@ -178,10 +183,7 @@ def set_budget(engine: Engine, study_id: int, trials: int) -> int:
     """Sets the budget to `trials`, but not below what is claimed already; returns the new budget."""
     with engine.begin() as connection:
         connection.execute(lock(study_id))  # no claim may come between the count and the write
-        claimed = connection.scalar(
-            select(func.count()).select_from(leases).where(leases.c.study_id == study_id)
-        )
-        budget = max(trials, claimed or 0)
+        budget = max(trials, count_claimed(connection, study_id))
         connection.execute(update(studies).where(studies.c.study_id == study_id).values(trials=budget))
         return budget
 

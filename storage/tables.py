@@ -101,11 +101,7 @@ imports = Table(
     "search_imports",
     ours,
     Column(
-        "study_id",
-        Integer,
-        ForeignKey("search_studies.study_id"),
-        primary_key=True,
-        autoincrement=False,
+        "study_id", Integer, ForeignKey("search_studies.study_id"), primary_key=True, autoincrement=False
     ),
     Column("name", String(255), primary_key=True),
     Column("source", Text, nullable=False),  # the folder or file it was read from
@@ -211,13 +207,13 @@ intermediates = _optunas(
     intermediate_value_type=Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype"),
 )
 
+trials_with_values = trials.join(leases, leases.c.trial_id == trials.c.trial_id).outerjoin(
+    values, (values.c.trial_id == trials.c.trial_id) & (values.c.objective == 0)
+)
+"""Our trials with their leases, and with their value where they have one."""
+
 params = _optunas(
-    "trial_params",
-    "param_id",
-    trial_id=Integer,
-    param_name=NAME,
-    param_value=REAL,
-    distribution_json=Text,
+    "trial_params", "param_id", trial_id=Integer, param_name=NAME, param_value=REAL, distribution_json=Text
 )
 
 user_attributes = _optunas(

@@ -36,7 +36,7 @@ PLAIN_VALUE = re.compile(r"[A-Za-z0-9._/,-]*(:[0-9]{1,5})?")
 WITH_USER = re.compile(r"(\w+://[^\s:/@\[]*):\S*@")
 WITHOUT_HOST = re.compile(r"(\w+://[^\s:/@\[]*):(?![0-9]{1,5}(?![\w-]))[^\s/@]+(?!\S*@)")
 IN_QUERY = re.compile(r"([?&]\w*(?:passw|passfile|secret|token)\w*=)[^&\s]*", re.IGNORECASE)
-"""Where a password stands in a URL within any text: before the last @, for a port, behind a `?`."""
+"""Where a password is in a URL within any text: before the last @, for a port, behind a `?`."""
 
 FULL_BYTES = 1 << 20  # with less free space than this a disk counts as full: SQLite needs some to write
 HIGHEST_PORT = 65535
@@ -51,7 +51,7 @@ def parse(url: str) -> URL:
     try:
         parsed = make_url(url) if url.isprintable() else None
     except (exc.ArgumentError, ValueError):
-        # Not as the cause: with --debug its text would be shown, and the URL may stand in it.
+        # Not as the cause: with --debug its text would be shown, and that may hold the URL.
         parsed = None
     if parsed is None or (parsed.port or 0) > HIGHEST_PORT:
         raise StorageError(
@@ -95,7 +95,7 @@ def _raw_redacted(url: str) -> str:
 
 
 def redacted(url: str) -> str:
-    """The URL as it may be shown: without a password, wherever in it one may stand."""
+    """The URL as it may be shown: without a password, wherever it has one."""
     parsed = parse(url)
     query = {
         key: value

@@ -2,7 +2,7 @@
 
 **A row per epoch.** A column `epoch` (1, 2, ...), the score under the name of the objective's score column,
 or as `score` if it is the study's own metric, and any further numbers by epoch under the names of a
-history.json. The run gets the file's name. Its settings may stand beside it, as YAML under the same name:
+history.json. The run gets the file's name. Its settings may be beside it, as YAML under the same name:
 `night.csv` and `night.yaml`.
 
 TensorBoard's and Weights & Biases' exports are such files, too: see `search.imports.exports`.
@@ -23,8 +23,7 @@ from typing import Any
 from search.document.node import show
 from search.document.reading import parse_yaml
 from search.errors import SpaceError, UserError
-from search.imports.epochs import EPOCH, as_epoch
-from search.imports.exports import by_epoch, is_export
+from search.imports.exports import EPOCH, as_epoch, by_epoch, is_export
 from search.objective import Vocabulary
 from search.recorded_run import OWN, Column, RecordedRun, metric_of, read_leaves, read_text, without_labels
 

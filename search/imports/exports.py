@@ -9,12 +9,20 @@ Steps count from 0 or from 1. Extremes, times and columns without a name are lef
 
 from collections.abc import Mapping, Sequence
 
-from search.imports.epochs import EPOCH, as_epoch
-
+EPOCH = "epoch"
 Rows = Sequence[tuple[int, Mapping[str, str]]]
 STEPS = ("Step", "_step")
 BETWEEN = " - "
 EXTREMES = ("__MIN", "__MAX")
+
+
+def as_epoch(cell: str) -> str:
+    """The cell as a whole number where it is one: pandas writes `1.0` for 1."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell
+    return str(int(number)) if number.is_integer() else cell
 
 
 def is_export(header: Sequence[str]) -> bool:

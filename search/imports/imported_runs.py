@@ -6,7 +6,7 @@ protocol, and a row without one of the parameters would remove it from those tha
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
@@ -18,10 +18,9 @@ from search.loading import vocabulary_of
 from search.objective import Vocabulary
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 from search.records import ImportedRun, finite
-from search.scoring import best_mean
+from search.scoring import Direction, best_mean
 from search.spec.known import same_name
 from storage import imports
-from storage.imports import ImportedRow
 
 if TYPE_CHECKING:
     from search.study.study import Study
@@ -71,14 +70,18 @@ def store(study: "Study", read: Sequence[ReadRun], *, update: bool) -> list[Impo
     Raises:
         UserError: a name is taken, or higher scores are better in a run and lower ones in the study.
     """
-    rows = [_row(study, each) for each in read]
+    runs = [_listed(study, each) for each in read]
+    rows = [
+        {**asdict(run), "document": _document(each.run, study.spec.study.direction)}
+        for run, each in zip(runs, read, strict=True)
+    ]
     taken = imports.put(study.engine, study.id, rows, replace=update)
     if taken:
         raise UserError(
             f"import: study {study.name!r} already has a run {taken[0]!r}; --update replaces it, or give "
             "another name with --name"
         )
-    return [_listed(row) for row in rows]
+    return runs
 
 
 def remove(study: "Study", names: Sequence[str]) -> None:
@@ -97,7 +100,7 @@ def remove(study: "Study", names: Sequence[str]) -> None:
 
 def read_imported(study: "Study") -> list[ImportedRun]:
     """The imported runs of a study by name, as a list shows them."""
-    return [_listed(row) for row in imports.listed(study.engine, study.id)]
+    return [ImportedRun(**row._mapping) for row in imports.listed(study.engine, study.id)]
 
 
 def read_imported_run(study: "Study", name: str) -> RecordedRun | None:
@@ -124,8 +127,8 @@ def _read(path: Path, vocabulary: Vocabulary) -> list[ReadRun]:
     return read_csv(path, vocabulary)
 
 
-def _row(study: "Study", each: ReadRun) -> ImportedRow:
-    """The run as it is stored; UserError if it does not fit beside this study's trials."""
+def _listed(study: "Study", each: ReadRun) -> ImportedRun:
+    """The run as a list shows it; UserError if it does not fit beside this study's trials."""
     settings = study.spec.study
     if each.run.metric != OWN and settings.direction == "minimize":
         raise UserError(
@@ -139,7 +142,7 @@ def _row(study: "Study", each: ReadRun) -> ImportedRow:
         )
     run = replace(each.run, direction=settings.direction)
     given = each.given or _of_curve(run)
-    return ImportedRow(
+    return ImportedRun(
         name=run.name,
         source="".join(c if c.isprintable() else "?" for c in str(each.source.absolute())),
         metric=run.metric,
@@ -147,21 +150,14 @@ def _row(study: "Study", each: ReadRun) -> ImportedRow:
         best_score=given.score,
         best_epoch=given.best_epoch,
         epochs=given.epochs,
-        document=finite(
-            {
-                "leaves": run.leaves,
-                "scores": run.scores,
-                "metric": run.metric,
-                "columns": run.columns,
-                "direction": run.direction,
-            }
-        ),
     )
+
+
+def _document(run: RecordedRun, direction: Direction) -> dict[str, Any]:
+    """What is stored of a run beside what a list shows."""
+    kept = ("leaves", "scores", "metric", "columns")
+    return finite({**{name: getattr(run, name) for name in kept}, "direction": direction})
 
 
 def _of_curve(run: RecordedRun) -> GivenScore:
     return GivenScore(run.finite[run.best_epoch], run.best_epoch, len(run.scores))
-
-
-def _listed(row: Any) -> ImportedRun:
-    return ImportedRun(**{column: getattr(row, column) for column in imports.LISTED})

@@ -1,7 +1,7 @@
 """A recorded run -> an entry for `known` of space.yaml: its settings by the names of a study's space.
 
 A run's names need not be the study's (`training.scheduler: CosineAnnealingLR` is `schedule.kind: cosine`).
-A name is matched as it stands, or else by its last part if only one setting has it. What is left out is
+A name is matched as it is, or else by its last part if only one setting has it. What is left out is
 reported: constants of the study that had other values in the run, and settings that the space has no name
 for. A known config runs under the study's protocol, not the run's.
 """

@@ -6,9 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from optuna.artifacts.exceptions import ArtifactNotFound
-
-from search.errors import StudyError
+from search.errors import StudyError, listed
 from search.loading import vocabulary_of
 from search.objective import PICTURE
 from search.recorded_run import CONFIG, HISTORY
@@ -19,14 +17,11 @@ from search.worker.checkpoint_sync import artifact_place
 from search.worker.cleanup import CHECKPOINTS
 from search.worker.workspace import LOG, MARK, PUBLISHED, WORK
 from storage import pages, plans, reads
-from storage.artifacts import open_store
+from storage.artifacts import open_store, remove
 from storage.claims import Claimant
 from storage.deletion import delete_studies
 from storage.leases import LEASE_SECONDS
 from storage.processes import Process
-
-LISTED = 3
-"""Workers that one message names."""
 
 
 def with_retraining(url: str, name: str) -> list[Study]:
@@ -51,10 +46,9 @@ def delete(
     living = delete_studies(doomed[0].engine, [study.id for study in doomed], claimant)
     if living:
         name = {study.id: study.name for study in doomed}
-        which = [f"process {row.pid} on {row.host} ({name[row.study_id]})" for row in living[:LISTED]]
-        more = f" and {len(living) - LISTED} more" if len(living) > LISTED else ""
+        which = listed([f"process {row.pid} on {row.host} ({name[row.study_id]})" for row in living])
         raise StudyError(
-            f"--study: {doomed[0].name!r} has workers: {', '.join(which)}{more}; "
+            f"--study: {doomed[0].name!r} has workers: {which}; "
             f"`search stop --now --study {name[living[0].study_id]}` has them leave, then delete it again"
         )
     gone, left = [], []
@@ -66,8 +60,7 @@ def delete(
     if any(each.artifacts for each in written):
         store = open_store(artifact_place(artifacts, runs))
         for key in (key for each in written for key in each.artifacts):
-            with suppress(ArtifactNotFound):
-                store.remove(key)
+            remove(store, key)
     return gone, left
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from search.errors import BrokenDevice, MachineError, NoFeasibleConfig, SearchError, UserError
+from search.errors import BrokenDevice, MachineError, NoFeasibleConfig, SearchError, UserError, first_line
 from search.objective import EpochResult
 from search.objective.image_scores import write_image_scores
 from search.pruners.pruner import Decision
@@ -21,7 +21,7 @@ from search.records import ReasonCode
 from search.runtime.devices import Device
 from search.scoring import best_mean, epoch_of_best
 from search.spec.spec import Spec
-from search.worker.faults import fault_of, first_line, is_disk_error
+from search.worker.faults import fault_of, is_disk_error
 from search.worker.workspace import Workspace
 from storage.claims import Lease
 
@@ -88,10 +88,9 @@ class OwnedTrial:
     def add_with_forgotten(self, result: EpochResult, spec: Spec) -> None:
         """Adds a result and, where training resumes, the epochs before it that the database lacks.
 
-        Scores by image are kept where it is the best epoch so far.
-
-        A database restored from a backup does. Their scores are beside the checkpoint or, where that came
-        from the store, in its `history.json`.
+        A database that was restored from a backup lacks some. Their scores are beside the checkpoint or,
+        where that came from the store, in its `history.json`. The best epoch's scores by image are written
+        to a file.
         """
         if result.resumed:
             known: dict[int, float | None] = {}
@@ -126,7 +125,7 @@ def diverged(result: EpochResult) -> TrialEnd:
 
 
 def end_for_return(trial: OwnedTrial) -> TrialEnd:
-    """The end of a trial whose trainer returned of its own accord, at its last epoch or before."""
+    """The end of a trial whose trainer returned by itself, at its last epoch or before."""
     last = trial.last
     if last is None:
         return TrialEnd("FAIL", "bug", "the objective returned without training an epoch")

@@ -16,7 +16,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from search.errors import DeviceLost, NoDevice, StudyError
+from search.errors import DeviceLost, NoDevice, StudyError, first_line
 from search.loading import check_each, configure, constraints_of, describe, load_objective, train
 from search.objective import Params, Run
 from search.pruners.pruner import Pruner
@@ -34,7 +34,7 @@ from search.worker import outcome
 from search.worker.checkpoint_sync import CheckpointSync
 from search.worker.cleanup import free_disk
 from search.worker.device_lease import acquire_device
-from search.worker.faults import broken, first_line
+from search.worker.faults import broken
 from search.worker.heartbeat import Heartbeat
 from search.worker.out_of_memory import once_more
 from search.worker.outcome import OwnedTrial, TrialEnd
@@ -46,7 +46,6 @@ from search.worker.watchdog import Watchdog, dump
 from search.worker.workspace import LOG, Workspace
 from storage import reads, studies
 from storage.claims import Lease
-from storage.hangs import is_first_hang
 from storage.leases import Leases
 from storage.processes import Process
 
@@ -181,7 +180,7 @@ class Worker:
             raise DeviceLost(f"trial {lease.number} has cost this process its device; start it again")
 
     def _take_over(self, trial: OwnedTrial) -> None:
-        """Logs where the trial stands, and fetches its checkpoint where that is in the artifact store."""
+        """Logs how far the trial is, and fetches its checkpoint where that is in the artifact store."""
         lease, where = trial.lease, f"{self.device.label} of {self.leases.process.host}"
         log.info("trial %d, attempt %d, on %s", lease.number, lease.attempt, where)
         planned = self._retry(partial(self.study.planned, lease.slot))
@@ -269,7 +268,7 @@ class Worker:
         try:
             if not self._retry(partial(self.leases.renew, lease)):
                 log.info("trial %d belongs to another worker by now", lease.number)
-            elif self._retry(partial(is_first_hang, self.leases, lease, text)):
+            elif self._retry(partial(self.leases.is_first_hang, lease, text)):
                 give_back(self.leases, self.heartbeat, self.sync, trial, stopping=self._asked_to_leave())
             else:
                 again = f"{text}; a second time, so it ends. What its threads did is in log.txt"

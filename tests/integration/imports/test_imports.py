@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -29,7 +28,6 @@ from search.spec.spec import load_spec, stock_space
 from search.worker.worker import Worker
 from storage import imports
 from storage.engine import connect
-from storage.imports import ImportedRow
 
 Command = Callable[..., Answer]
 
@@ -169,16 +167,8 @@ def test_a_database_that_an_older_version_made(search_on_each: Search) -> None:
 
 def test_of_imports_at_the_same_time_one_is_first(search_on_each: Search) -> None:
     study = search_on_each.create()
-    row = ImportedRow(
-        name="a",
-        source="b",
-        metric="c",
-        value=1.0,
-        best_score=1.0,
-        best_epoch=None,
-        epochs=None,
-        document={},
-    )
+    row = {"name": "a", "source": "b", "metric": "c", "value": 1.0, "best_score": 1.0, "document": {}}
+    row |= {"best_epoch": None, "epochs": None}
 
     together = Barrier(6)
 
@@ -187,7 +177,7 @@ def test_of_imports_at_the_same_time_one_is_first(search_on_each: Search) -> Non
         try:
             engine.connect().close()
             together.wait()
-            return imports.put(engine, study.id, [replace(row, name=str(number)), row], replace=False)
+            return imports.put(engine, study.id, [{**row, "name": str(number)}, row], replace=False)
         finally:
             engine.dispose()
 
