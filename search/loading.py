@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from search.errors import ObjectiveError, SpaceError, unknown_name
+from search.errors import ObjectiveError, SpaceError, cause_of, unknown_name
 from search.objective import Constraint, Description, EpochResult, Params, Run, Value, Vocabulary
 
 STOCK = "search.mseg"
@@ -67,8 +67,7 @@ def _reason(name: str, error: BaseException) -> str:
             "which is found first; rename the folder"
         )
     if not isinstance(error, ModuleNotFoundError):
-        cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return f"importing {name} fails with {cause}; --debug shows where"
+        return f"importing {name} fails with {cause_of(error)}; --debug shows where"
     # The missing name tells a module that is absent from one that lacks something it imports.
     if name == missing or name.startswith(f"{missing}."):
         return f"no module named {name!r}; run in its folder, or put that on PYTHONPATH"

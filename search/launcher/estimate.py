@@ -15,17 +15,16 @@
 """
 
 import math
-import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from search.errors import SearchError
+from search.errors import SearchError, cause_of
 from search.loading import configure, load_objective, train, vocabulary_of
 from search.objective import EpochResult, Run
 from search.records import Snapshot
@@ -87,10 +86,6 @@ class FasterSetting:
     seconds: float
     start_seconds: float
     pays_after: int | None
-
-    def to_json(self) -> dict[str, Any]:
-        """An object under `plan.faster` of `search check --plan --json`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -156,7 +151,7 @@ class BudgetEstimate:
             "disk_bytes": self.disk_bytes(max(self.workers)),
             "ends": [{"workers": count, "seconds": self.seconds(count)} for count in self.workers],
             "best_5_percent": {"draws": self.draws, "chance": self.chance},
-            "faster": [each.to_json() for each in self.faster],
+            "faster": [asdict(each) for each in self.faster],
         }
 
 
@@ -224,7 +219,8 @@ def measure(spec: Spec, data: Path | None, device: str) -> TrainingCost:
     with tempfile.TemporaryDirectory(prefix="search-plan-") as folder:
         cold = _train(spec, objective, Path(folder) / "trial-0000", data, device, epochs=2)
         warm = _train(spec, objective, Path(folder) / "trial-0001", data, device, epochs=1)
-        sizes = {path.name: path.stat().st_size for path in _files(Path(folder) / "trial-0000")}
+        files = (path for path in (Path(folder) / "trial-0000").rglob("*") if path.is_file())
+        sizes = {path.name: path.stat().st_size for path in files}
     if not cold or not warm:
         raise SearchError("--plan: the objective trained no epoch; search start shows why")
     first, again = cold[0][0], warm[0][0]
@@ -289,11 +285,5 @@ def _train(
     except SearchError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise SearchError(f"--plan: training fails with {reason}; --debug shows where") from error
+        raise SearchError(f"--plan: training fails with {cause_of(error)}; --debug shows where") from error
     return laps
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
-        yield from (Path(parent) / name for name in names)

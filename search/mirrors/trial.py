@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search.errors import UserError
-from search.objective import Vocabulary
+from search.objective import PICTURE, WEIGHTS, Vocabulary
 from search.recorded_run import CONFIG, HISTORY, read_columns, read_leaves
 from search.records import Record, State
 from search.study.folder import folder_of, trial_name
 from search.study.study import Study
 
-KEPT = (CONFIG, HISTORY, "best.safetensors", "log.txt")
+KEPT = (CONFIG, HISTORY, WEIGHTS, "log.txt")
 """Files of a trial's folder that a tracker gets as links."""
-FIGURE = "overlay.png"
 SCORE = "score"
 
 
@@ -86,7 +85,7 @@ def mirrored(study: Study, token: str, runs: Path, records: list[Record]) -> Ite
             results={name: float(value) for name, value in results.items() if value is not None},
             ended=None if record.state == "running" else record.state,
             notes={name: text for name, text in texts.items() if text},
-            figure=folder / FIGURE if (folder / FIGURE).is_file() else None,
+            figure=folder / PICTURE if (folder / PICTURE).is_file() else None,
         )
 
 

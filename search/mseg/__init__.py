@@ -4,21 +4,24 @@ Importing this package loads neither torch nor pydantic, so that reading a study
 imports what it needs when it is called.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.errors import SpaceError
-from search.mseg.naming import vocabulary
+from search.mseg import naming
 from search.objective import (
     Constraint,
     Description,
     EpochResult,
+    Examples,
     ImageScores,
     LabelledTest,
     Params,
     Run,
+    Value,
+    Vocabulary,
 )
 from search.objective.results import CheckedSubmission, ExportedModel
 
@@ -179,3 +182,53 @@ def dataset_schema() -> dict[str, Any]:
     from search.mseg.schema import dataset_schema
 
     return dataset_schema()
+
+
+def _examples(folder: Path) -> Examples | None:
+    """The validation images that the run in `folder` kept."""
+    from search.mseg.gallery import read
+
+    return read(folder)
+
+
+def _settings() -> Sequence[str]:
+    """The dotted name of every setting."""
+    from search.mseg.config import SETTINGS
+
+    return SETTINGS
+
+
+def _defaults(params: Params) -> Mapping[str, Value]:
+    """Every setting that `params` leave out, with the value that it then has."""
+    from search.mseg.config import Config
+
+    whole = Config.from_params(params).to_params()
+    return {name: value for name, value in whole.items() if name not in params}
+
+
+vocabulary = Vocabulary(
+    aliases={alias: name for name, aliases in naming.CALLED.items() for alias in aliases.split()},
+    recorded_aliases=naming.RECORDED_ALIASES,
+    recorded_names=naming.RECORDED_NAMES,
+    recorded_values={recorded: ours for ours, recorded in naming.RECORDED_KINDS.items()},
+    first=naming.FIRST,
+    curve=naming.curve,
+    former=naming.FORMER,
+    delay_setting="warmup_epochs",
+    scores=naming.SCORES,
+    score_range=(0.0, 1.0),
+    smallest_difference=0.005,  # half a point; another seed changes a run as much
+    older_score_column="val_fscore_batch32",
+    older_score_words="val F, pooled by batches",
+    class_score_column="val_f_per_class",
+    class_score_words="F",
+    settings=_settings,
+    defaults=_defaults,
+    epochs_setting="trainer.epochs",
+    all_data=True,
+    faster={"trainer.compile": True},
+    stand_in="drawn faces",
+    examples=_examples,
+    examples_file=naming.GALLERY,
+    example_words=("image", "images"),
+).scored_by(None)

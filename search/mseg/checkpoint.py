@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from search.mseg.files import publish
 from search.objective import WEIGHTS
+from search.objective.files import publish
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from search.errors import SpaceError
 from search.mseg.augment import AugmentConfig, AugmentSettings
 from search.mseg.data.sources import DataConfig
-from search.mseg.former import FORMER
 from search.mseg.losses.criterion import LossConfig, LossSettings
 from search.mseg.models.registry import ModelConfig
+from search.mseg.naming import FORMER
 from search.mseg.optimizers import OptimizerConfig
 from search.mseg.schedulers import ScheduleConfig
 from search.mseg.section import Section

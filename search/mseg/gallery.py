@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from search.mseg.data.colours import painted
-from search.mseg.files import GALLERY, publish
+from search.mseg.data.labels import Pixels
+from search.mseg.naming import GALLERY
 from search.objective import Examples
+from search.objective.files import publish
 
 SIDE = 128  # the longer one, in pixels
 MOST = 100  # images, the first of the validation set
 QUALITY = 85  # of the JPEG that holds the images
-
-Pixels = NDArray[np.uint8]
 
 
 def write(

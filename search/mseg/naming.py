@@ -1,59 +1,39 @@
-"""The stock objective's vocabulary: names, aliases, and how its curves are read.
+"""The stock objective's names for its vocabulary, and how its curves are read."""
 
-Plain values, so that reading a study imports neither torch nor pydantic.
-"""
+from collections.abc import Iterator, Mapping
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from search.objective import CurveShape, Params
 
-from search.mseg.files import GALLERY
-from search.mseg.former import FORMER
-from search.objective import CurveShape, Examples, Params, Value, Vocabulary
+GALLERY = "faces.npz"
 
-ALIASES = {
-    "lr": "learning_rate",
-    "initial_lr": "learning_rate",
-    "initial_learning_rate": "learning_rate",
-    "base_lr": "learning_rate",
-    "wd": "weight_decay",
-    "decay": "weight_decay",
-    "drop_out": "dropout",
-    "dropout_rate": "dropout",
-    "warmup": "warmup_epochs",
-    "warm_up": "warmup_epochs",
-    "warm_up_epochs": "warmup_epochs",
-    "dice": "dice_weight",
-    "batch": "batch_size",
-    "horizon": "epochs",
-    "t_max": "epochs",
-    "max_epochs": "epochs",
-    "workers": "num_workers",
-    "loader_workers": "num_workers",
-    "patience": "early_stopping_patience",
-    "early_stopping": "early_stopping_patience",
-    "schedule": "scheduler",
-    "lr_scheduler": "scheduler",
-    "clip": "max_grad_norm",
-    "grad_clip": "max_grad_norm",
-    "gradient_clipping": "max_grad_norm",
-    "lmsa": "use_lmsa",
-    "amp": "use_amp",
-    "mixed_precision": "use_amp",
-    "flip": "horizontal_flip",
-    "hue_jitter": "hue",
-    "gaussian_blur": "blur",
-    "gaussian_noise": "noise",
-    "random_erasing": "cutout",
-    "erasing": "cutout",
-    "random_crop": "crop",
-    "resized_crop": "crop",
-    "random_resized_crop": "crop",
-    "color": "colour",
-    "color_jitter": "colour",
-    "colour_jitter": "colour",
-    "t_0": "restart_epochs",
-    "t_mult": "restart_factor",
+FORMER = {"loss.kind": "ce_dice"}
+"""Settings that are gone, with the one value they had: documents of older versions give them."""
+
+CALLED: Mapping[str, str] = {
+    "learning_rate": "lr initial_lr initial_learning_rate base_lr",
+    "weight_decay": "wd decay",
+    "dropout": "drop_out dropout_rate",
+    "warmup_epochs": "warmup warm_up warm_up_epochs",
+    "dice_weight": "dice",
+    "batch_size": "batch",
+    "epochs": "horizon t_max max_epochs",
+    "num_workers": "workers loader_workers",
+    "early_stopping_patience": "patience early_stopping",
+    "scheduler": "schedule lr_scheduler",
+    "max_grad_norm": "clip grad_clip gradient_clipping",
+    "use_lmsa": "lmsa",
+    "use_amp": "amp mixed_precision",
+    "horizontal_flip": "flip",
+    "hue": "hue_jitter",
+    "blur": "gaussian_blur",
+    "noise": "gaussian_noise",
+    "cutout": "random_erasing erasing",
+    "crop": "random_crop resized_crop random_resized_crop",
+    "colour": "color color_jitter colour_jitter",
+    "restart_epochs": "t_0",
+    "restart_factor": "t_mult",
 }
+"""A setting -> what people call it."""
 
 RECORDED_ALIASES = {
     "early_stopping_patience": "patience",
@@ -135,53 +115,3 @@ def _restarts(warmup: int, cycle: int, factor: int) -> Iterator[int]:
         epoch += cycle
         cycle *= factor
         yield epoch
-
-
-def examples(folder: Path) -> Examples | None:
-    """The validation images that the run in `folder` kept."""
-    from search.mseg.gallery import read
-
-    return read(folder)
-
-
-def settings() -> Sequence[str]:
-    """The dotted name of every setting."""
-    from search.mseg.config import SETTINGS
-
-    return SETTINGS
-
-
-def defaults(params: Params) -> Mapping[str, Value]:
-    """Every setting that `params` leave out, with the value that it then has."""
-    from search.mseg.config import Config
-
-    whole = Config.from_params(params).to_params()
-    return {name: value for name, value in whole.items() if name not in params}
-
-
-vocabulary = Vocabulary(
-    aliases=ALIASES,
-    recorded_aliases=RECORDED_ALIASES,
-    recorded_names=RECORDED_NAMES,
-    recorded_values={recorded: ours for ours, recorded in RECORDED_KINDS.items()},
-    first=FIRST,
-    curve=curve,
-    former=FORMER,
-    delay_setting="warmup_epochs",
-    scores=SCORES,
-    score_range=(0.0, 1.0),
-    smallest_difference=0.005,  # half a point; another seed changes a run as much
-    older_score_column="val_fscore_batch32",
-    older_score_words="val F, pooled by batches",
-    class_score_column="val_f_per_class",
-    class_score_words="F",
-    settings=settings,
-    defaults=defaults,
-    epochs_setting="trainer.epochs",
-    all_data=True,
-    faster={"trainer.compile": True},
-    stand_in="drawn faces",
-    examples=examples,
-    examples_file=GALLERY,
-    example_words=("image", "images"),
-).scored_by(None)

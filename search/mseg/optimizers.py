@@ -22,10 +22,7 @@ Momentum = Annotated[float, Field(gt=0.0, lt=1.0, description="above 0 and below
 
 
 def adamw(
-    weights: Iterable[Parameter],
-    learning_rate: float,
-    *,
-    weight_decay: DecoupledDecay = 1e-4,
+    weights: Iterable[Parameter], learning_rate: float, *, weight_decay: DecoupledDecay = 1e-4
 ) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101), betas 0.9, 0.999.
 
@@ -52,12 +49,7 @@ def sgd(
     Its learning rates are commonly ten to a hundred times those of AdamW.
     """
     return torch.optim.SGD(
-        weights,
-        lr=learning_rate,
-        momentum=momentum,
-        nesterov=True,
-        weight_decay=weight_decay,
-        fused=True,
+        weights, lr=learning_rate, momentum=momentum, nesterov=True, weight_decay=weight_decay, fused=True
     )
 
 
@@ -174,7 +166,7 @@ class MovingAverage:
     """Exponential moving average of a model's weights.
 
     Attributes:
-        model: the averaged twin, in evaluation mode; its buffers are the model's own as they stand.
+        model: the averaged twin, in evaluation mode; its buffers are copies of the model's.
         steps: updates so far.
     """
 

@@ -12,29 +12,26 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from search.mseg import gallery
-from search.mseg.data.colours import painted
+from search.mseg.data.colours import LEGEND_LINE, draw_legend, painted
 from search.mseg.data.dataset import DataSettings, SegmentationData
 from search.mseg.data.fitting import Size
-from search.mseg.data.labels import IGNORED
+from search.mseg.data.labels import IGNORED, Pixels
 from search.mseg.data.targets import targets_of
-from search.mseg.files import publish
 from search.mseg.inference import forward
 from search.mseg.learner import Learner
 from search.mseg.metrics import counts, fscores
 from search.objective import PICTURE, WEIGHTS
+from search.objective.files import publish
 
 SIDE = 224  # the longer one of a panel; all lengths in pixels
 GAP = 8
 LINE = 20  # of text
 LEGEND = 128  # wide
-
-Pixels = NDArray[np.uint8]
 
 
 @torch.inference_mode()
@@ -146,7 +143,7 @@ def _draw(
     panels = [_panel(truth) for _, _, truth, _ in rows]
     width = GAP + 3 * (SIDE + GAP) + LEGEND
     height = LINE + sum(LINE + panel[0] for panel in panels) + GAP
-    picture = Image.new("RGB", (width, max(height, (2 + len(present)) * LINE)), "white")
+    picture = Image.new("RGB", (width, max(height, 2 * LINE + len(present) * LEGEND_LINE)), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
     left = [GAP + index * (SIDE + GAP) for index in range(3)]
     for x, heading in zip(left, ("image", "truth", "prediction"), strict=True):
@@ -160,10 +157,7 @@ def _draw(
             sized = np.asarray(Image.fromarray(pixels).resize(panel[::-1], smooth))
             picture.paste(Image.fromarray(sized if pixels is image else painted(sized, colours)), (x, y))
         y += panel[0]
-    for line, label in enumerate(present):
-        x, y = width - LEGEND, 2 * LINE + line * LINE
-        picture.paste(Image.fromarray(painted(np.full((13, 13), label, np.uint8), colours)), (x, y))
-        pen.text((x + 18, y - 1), "ignored" if label == IGNORED else classes[label], "black", font)
+    draw_legend(picture, (width - LEGEND, 2 * LINE), present, classes, colours)
     return picture
 
 

@@ -7,24 +7,21 @@ chosen. Everything is float32, on any device.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from search.mseg.data.fitting import Fitting
+from search.mseg.data.labels import Pixels
 from search.mseg.models.model import SegmentationModel, upsample
 
 MOST_LOGITS = 2**28
 """Logits at the size of an image that are in memory at once, 1 GiB; beyond, one class after the other."""
 
-Mask = NDArray[np.uint8]
-
 
 @torch.inference_mode()
 def segment(
     model: SegmentationModel, image: Image.Image, fitting: Fitting, mirror: Sequence[int] | None = None
-) -> Mask:
+) -> Pixels:
     """The classes in an RGB image, (H, W) at its own size.
 
     Args:
@@ -58,7 +55,7 @@ def classes_of(logits: torch.Tensor, size: tuple[int, int], most: int = MOST_LOG
     return classes
 
 
-def palette_image(mask: Mask, colours: Sequence[Sequence[int]]) -> Image.Image:
+def palette_image(mask: Pixels, colours: Sequence[Sequence[int]]) -> Image.Image:
     """A mask as an image of mode P: a pixel's index is its class, and `colours` are for looking at it."""
     image = Image.fromarray(mask)
     image.putpalette([part for colour in colours for part in colour])

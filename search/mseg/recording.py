@@ -19,9 +19,9 @@ import yaml
 
 from search.mseg.config import Config
 from search.mseg.data.dataset import SegmentationData
-from search.mseg.files import publish
 from search.mseg.naming import RECORDED_KINDS, RECORDED_OPTIONS
 from search.objective import Run
+from search.objective.files import write_whole
 
 History = dict[str, list[Any]]
 """Column -> one value an epoch, from epoch 1."""
@@ -125,19 +125,13 @@ def code_version() -> str:
 
 def write_config(folder: Path, document: Mapping[str, Any]) -> None:
     """Write `config.yaml`."""
-    _write(folder / "config.yaml", yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True))
+    write_whole(folder / "config.yaml", yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True))
 
 
 def write_history(folder: Path, history: History) -> None:
     """Write `history.json`; what is not finite is null."""
     columns = {name: [_finite(value) for value in column] for name, column in history.items()}
-    _write(folder / "history.json", json.dumps(columns, allow_nan=False))
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(text, encoding="utf-8")
-    publish(beside, path)
+    write_whole(folder / "history.json", json.dumps(columns, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from search.mseg.config import SECTIONS
 from search.mseg.data.description import DatasetDescription
-from search.mseg.former import FORMER
+from search.mseg.naming import FORMER
 from search.mseg.section import Section, options_of, with_options
 
 Schema = dict[str, Any]

@@ -81,12 +81,10 @@ class Section(BaseModel):
 
     @property
     def chosen(self) -> str:
-        """The name of the entry."""
         return str(getattr(self, self.selector))
 
     @property
     def options(self) -> dict[str, Value]:
-        """The values of the chosen entry's options."""
         return {name: getattr(self, name) for name in options_of(self.entry)}
 
     def bound(self) -> partial[Any]:

@@ -8,19 +8,17 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from search.errors import DataError
 from search.mseg.config import Config
-from search.mseg.data.dataset import Pixels
+from search.mseg.data.labels import Pixels
 from search.mseg.data.sources import source
 from search.mseg.data.targets import Targets, targets_of
 from search.mseg.inference import forward
-from search.mseg.learner import Predictor, predictor
+from search.mseg.learner import predictor
 from search.mseg.metrics import counts, fscores, ious
+from search.mseg.weights import fill, read_weights
 from search.objective import ImageScores, LabelledTest
 
 AT_ONCE = 64
@@ -57,7 +55,7 @@ def score_test(
     classes = split.classes
     of_class = ious if score == "val_miou" else fscores
     trained = predictor(config, len(classes), torch.device(device))
-    _load_weights(trained, weights)
+    fill(trained.model, read_weights(weights)[0], weights)
     by_class = torch.cat(
         [
             of_class(counts(logits.argmax(1), targets, len(classes))).cpu()
@@ -80,11 +78,3 @@ def _batches(images: Iterator[tuple[Pixels, Pixels]]) -> Iterator[tuple[Tensor, 
     while batch := list(islice(images, AT_ONCE)):
         pixels, masks = zip(*batch, strict=True)
         yield torch.from_numpy(np.stack(pixels)), targets_of([torch.tensor(mask) for mask in masks])
-
-
-def _load_weights(trained: Predictor, weights: Path) -> None:
-    try:
-        trained.model.load_state_dict(safetensors.torch.load_file(weights))
-    except (OSError, safetensors.SafetensorError, RuntimeError) as error:
-        cause = " ".join(str(error).split())[:200]
-        raise DataError(f"{weights}: damaged, or of another config ({cause}); copy it again") from error

@@ -1,6 +1,7 @@
 """The stock objective's part in `search predict`: masks, overlays and scores of images in files."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,5 @@ def _labels(truth: Path, classes: int) -> Labels:
     """What the values of a mask mean: dataset.yaml of its folder or of the two above says it, if any."""
     for folder in truth.parents[:3]:
         if described := described_in(folder):
-            description = read_description(described)
-            return Labels(classes, description.ignore, description.colours or ())
+            return replace(read_description(described).labels, classes=classes)
     return Labels(classes)

@@ -38,7 +38,7 @@ from search.mseg.latency import forward_ms
 from search.mseg.learner import Learner, build
 from search.mseg.metrics import Scores, fscores, ious
 from search.mseg.models.model import trainable
-from search.mseg.naming import vocabulary
+from search.mseg.naming import SCORES
 from search.mseg.recording import History, Row, recorded, write_config, write_history
 from search.mseg.resuming import resume, saver
 from search.mseg.schedulers import used_rate
@@ -92,9 +92,10 @@ def _epochs(config: Config, run: Run, device: torch.device) -> Iterator[EpochRes
                 trained = _train(learner, data, len(history["lr"]) + 1, run)
             if trained is None:
                 return
-            result = _finish(learner, data, history, trained, run, resumed=resumed)
+            result = _finish(learner, data, history, trained, run)
             milliseconds = milliseconds or forward_ms(learner, *data.train.images.shape[2:])
-            yield replace(result, parameters=trainable(learner.model), forward_ms=milliseconds)
+            parameters = trainable(learner.model)
+            yield replace(result, resumed=resumed, parameters=parameters, forward_ms=milliseconds)
             resumed = False
     except GeneratorExit:  # pruned: the consumer needs no more epochs
         _draw(learner, data, run)
@@ -113,8 +114,7 @@ def _draw(learner: Learner, data: SegmentationData, run: Run) -> None:
 
 
 def _score_column(run: Run) -> str:
-    """The column with the score that the study asks for."""
-    return vocabulary.scored_by(run.score).score_column
+    return SCORES[run.score or "val_fscore"]["score_column"]
 
 
 def _over(history: History, config: Config, run: Run) -> bool:
@@ -146,13 +146,7 @@ def _train(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> Ro
 
 
 def _finish(
-    learner: Learner,
-    data: SegmentationData,
-    history: History,
-    trained: Row,
-    run: Run,
-    *,
-    resumed: bool = False,
+    learner: Learner, data: SegmentationData, history: History, trained: Row, run: Run
 ) -> EpochResult:
     """Validate a trained epoch while its checkpoint is written, and write the history."""
     sound = math.isfinite(trained["train_loss"])
@@ -161,15 +155,25 @@ def _finish(
         row, scores = _validate(learner, data, trained)
     if saved is not None:
         saved.result()  # raises if writing failed
-        score = _score_column(run)
-        best = max(history[score], default=-math.inf)
-        checkpoint.settle_weights(run.dir, best=run.all_data or row[score] >= best)
+        column = _score_column(run)
+        best = max(history[column], default=-math.inf)
+        checkpoint.settle_weights(run.dir, best=run.all_data or row[column] >= best)
     for column, values in history.items():
         values.append(row[column])
     write_history(run.dir, history)
     by_image = scores.by_image(ious if run.score == "val_miou" else fscores)
-    images = dict(zip(data.val.names, by_image, strict=True))
-    return replace(_result(learner, history, run, resumed=resumed), images=images)
+    last = {column: values[-1] for column, values in history.items() if values[-1] is not None}
+    score, rate, _ = last.pop(_score_column(run)), last.pop("lr"), last.pop("val_f_per_class")
+    epoch = len(history["lr"])
+    return EpochResult(
+        epoch=epoch,
+        epochs=learner.config.trainer.epochs,
+        score=score,
+        lr=rate,
+        metrics=last,
+        applied=learner.applied(epoch),
+        images=dict(zip(data.val.names, by_image, strict=True)),
+    )
 
 
 def _pass(learner: Learner, data: SegmentationData, epoch: int, run: Run) -> tuple[Tensor, Scores] | None:
@@ -231,20 +235,6 @@ def _validate(learner: Learner, data: SegmentationData, trained: Row) -> tuple[R
         "images_per_second": len(data.train.names) / seconds,
     }
     return trained | columns, scores
-
-
-def _result(learner: Learner, history: History, run: Run, *, resumed: bool = False) -> EpochResult:
-    last = {column: values[-1] for column, values in history.items() if values[-1] is not None}
-    score, rate, _ = last.pop(_score_column(run)), last.pop("lr"), last.pop("val_f_per_class")
-    return EpochResult(
-        epoch=len(history["lr"]),
-        epochs=learner.config.trainer.epochs,
-        score=score,
-        lr=rate,
-        metrics=last,
-        applied=learner.applied(len(history["lr"])),
-        resumed=resumed,
-    )
 
 
 def _exhausted(scores: list[float], smooth: int, patience: int | None) -> bool:

@@ -23,12 +23,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from search.errors import DataError, SpaceError
+from search.errors import DataError, SpaceError, first_line, listed
 from search.mseg.checkpoint import LAST
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
-from search.mseg.data.colours import Pixels, default_colours
-from search.mseg.data.faults import listed
+from search.mseg.data.colours import default_colours
 from search.mseg.data.fitting import Fitting, Size, SizeRule, as_size
+from search.mseg.data.labels import Pixels
 from search.mseg.hand_runs import BY_HAND, SIDE, renamed
 from search.mseg.models import registry as models
 from search.mseg.models.model import SegmentationModel
@@ -86,7 +86,7 @@ def load_trained(place: Path) -> TrainedModel:
     """
     path = _file(place)
     if path.suffix == ".safetensors":
-        tensors, about = _read_safetensors(path)
+        tensors, about = read_weights(path)
     else:
         tensors, about = _of_pickle(path, read_pickle(path, str(path), numpy_scalars=True))
     try:
@@ -180,7 +180,7 @@ def _numpy_scalars() -> list[Any]:
 
 def damaged(name: str, error: Exception) -> DataError:
     """What to say of a file that cannot be read."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    reason = first_line(error)[:120]
     return DataError(f"{name}: is damaged or not a file of weights ({reason}); copy it again")
 
 
@@ -206,7 +206,8 @@ def _file(place: Path) -> Path:
     raise DataError(f"{place}: has no {WEIGHTS} and no {BY_HAND}; name the folder of a training that has")
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors in a file of safetensors and its metadata; DataError where it cannot be read."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             about = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}

@@ -97,10 +97,6 @@ class EpochResult:
         return math.isfinite(self.score)
 
 
-def _never() -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """Where and how one training runs; nothing in it is searched.
@@ -121,7 +117,7 @@ class Run:
     dir: Path
     device: str = "cpu"
     seed: int = 0
-    should_stop: Callable[[], bool] = _never
+    should_stop: Callable[[], bool] = lambda: False
     data: Path | None = None
     smooth: int = 5
     all_data: bool = False
@@ -162,7 +158,7 @@ class Constraint:
     Attributes:
         name: of the setting that sets the limit, such as `model.max_parameters`.
         violation: finite; above 0 where the config is infeasible. One scale for all configs, since samplers
-            learn from it where the limit lies.
+            learn from it where the limit is.
         text: what is wrong where it is infeasible, and what to do about it, in one line.
     """
 
@@ -218,7 +214,7 @@ class Objective(Protocol):
         - called on a folder with a checkpoint, it first yields that epoch once more with
           `resumed=True`, then goes on with the next;
         - it polls `run.should_stop()` at each batch and returns when that is true;
-        - it returns before `epochs` when it stops early of its own accord.
+        - it may return before `epochs`, which is early stopping.
 
     Contract of `configure(params)`: it returns what `train` and all others get as `config`. It raises
     SpaceError for params that it does not know or that are out of range.
@@ -240,7 +236,7 @@ class Objective(Protocol):
     Contract of `show_augmentation(config, data, path)`: it writes a picture of augmented examples, a PNG.
 
     Contract of `settings_schema()` and `dataset_schema()`: JSON Schema, draft 7, with units and ranges. The
-    first is an object of sections, each an object of plain settings, as they lie below `space`; the service
+    first is an object of sections, each an object of plain settings, as they are below `space`; the service
     adds how a setting is searched. The second is the whole of a data folder's description.
 
     Contract of the test split, which needs both functions and which only `search report --final` reads:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.objective import EpochResult
+from search.objective.files import write_whole
 
 IMAGES = "images.json"
 
@@ -23,10 +24,8 @@ def write_image_scores(folder: Path, best: EpochResult) -> None:
     if not best.images:
         return
     images = {name: round(score, 6) for name, score in best.images.items() if math.isfinite(score)}
-    beside = folder / f"{IMAGES}.tmp"
     document = {"epoch": best.epoch, "score": best.score, "images": images}
-    beside.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-    beside.replace(folder / IMAGES)
+    write_whole(folder / IMAGES, json.dumps(document, ensure_ascii=False))
 
 
 @dataclass(frozen=True, slots=True)

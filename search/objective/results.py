@@ -16,7 +16,7 @@ takes the mean of both.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,7 +94,5 @@ class CheckedSubmission:
             "masks": self.masks,
             "images": self.images,
             "parameters": self.parameters,
-            "problems": [
-                {"place": each.place, "text": each.text, "remedy": each.remedy} for each in self.problems
-            ],
+            "problems": [asdict(each) for each in self.problems],
         }

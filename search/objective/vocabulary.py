@@ -41,14 +41,6 @@ class Examples:
     predicted: Any
 
 
-def _unknown_curve(params: Mapping[str, Any]) -> CurveShape:
-    return CurveShape()
-
-
-def _no_defaults(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vocabulary:
     """What generic code cannot know about an objective: how things are called, and what they mean.
@@ -62,7 +54,7 @@ class Vocabulary:
         recorded_names: a setting's last two parts, in words, as recorded runs or the space have them -> the
             one name, in words, for what both mean.
         recorded_values: a choice as recorded runs have it -> as the space has it.
-        labels: dotted names of recorded settings that only say what a run is called or where it lies.
+        labels: dotted names of recorded settings that only say what a run is called or where it is.
         first: ends of the dotted names that a comparison lists first: what people give as causes.
         former: settings by dotted name that older versions of the objective had, with their only value.
         curve: (flat params) -> the shape of that config's learning curve.
@@ -103,7 +95,7 @@ class Vocabulary:
     labels: Sequence[str] = ("experiment.name", "experiment.description", "output_dir")
     first: Sequence[str] = ()
     former: Mapping[str, Any] = field(default_factory=dict)
-    curve: Callable[[Mapping[str, Any]], CurveShape] = _unknown_curve
+    curve: Callable[[Mapping[str, Any]], CurveShape] = lambda params: CurveShape()
     delay_setting: str | None = None
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     score_column: str = "val_f_score"
@@ -120,7 +112,7 @@ class Vocabulary:
     classes_setting: str = "data.classes"
     data_setting: str = "data.root"
     settings: Callable[[], Sequence[str]] | None = None
-    defaults: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _no_defaults
+    defaults: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda params: {}
     epochs_setting: str | None = None
     all_data: bool = False
     faster: Mapping[str, Any] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from search import formatting
+from search.formatting import score
 
 WHAT = {
     "README.md": "this page",
@@ -50,7 +50,7 @@ def _scores(metrics: Mapping[str, Any] | None) -> Iterator[str]:
     if metrics is None:
         yield "Nothing here measures it: its scores are unknown, or of images that it was trained on."
         return
-    best = f"epoch {metrics['best_epoch']}, whose weights these are, scored {_score(metrics['best_score'])}"
+    best = f"epoch {metrics['best_epoch']}, whose weights these are, scored {score(metrics['best_score'])}"
     if "value" not in metrics:
         yield f"On validation images ({metrics['score']}), {best}. That is the best epoch of one run."
         return
@@ -58,7 +58,7 @@ def _scores(metrics: Mapping[str, Any] | None) -> Iterator[str]:
     raced = fresh is not None and fresh["has_this_run"]
     run = "one of those below" if raced else f"out of a search of {metrics['trials']} trials"
     yield (
-        f"On validation images it reached {_score(metrics['value'])} ({metrics['score']}, the best mean of "
+        f"On validation images it reached {score(metrics['value'])} ({metrics['score']}, the best mean of "
         f"{metrics['smooth']} validations); {best}. This is one run with one seed, {run}. The best of many "
         "runs is partly luck."
     )
@@ -68,8 +68,8 @@ def _scores(metrics: Mapping[str, Any] | None) -> Iterator[str]:
     mean, difference = fresh["mean"], fresh["difference"]
     if mean is not None:
         yield (
-            f"The config was trained again on {fresh['seeds']} fresh seeds: mean {_score(mean['value'])}, "
-            f"95 % interval {_score(mean['low'])} to {_score(mean['high'])}. These weights are "
+            f"The config was trained again on {fresh['seeds']} fresh seeds: mean {score(mean['value'])}, "
+            f"95 % interval {score(mean['low'])} to {score(mean['high'])}. These weights are "
             f"from {'one' if raced else 'none'} of these runs."
         )
     if difference is not None:
@@ -93,7 +93,3 @@ def _origin(document: Mapping[str, Any]) -> Iterator[str]:
     for name, value in (provenance["data"] or {}).items():
         yield f"- data, {name}: {value}"
     yield f"- exported by {exported['by']} at {exported['at']}: `{exported['command']}`"
-
-
-def _score(value: float | None) -> str:
-    return formatting.score(value)

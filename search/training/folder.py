@@ -14,6 +14,7 @@ import filelock
 
 from search.document.node import show
 from search.errors import UserError
+from search.objective.files import write_whole
 from search.training.request import TrainingRequest
 from search.worker.workspace import check_folder
 
@@ -54,9 +55,7 @@ def claimed(out: Path, request: TrainingRequest) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(out / LOCK, timeout=0):
-            beside = path.with_name(f"{DOCUMENT}.tmp")
-            beside.write_text(json.dumps(wanted, indent=1))
-            beside.replace(path)
+            write_whole(path, json.dumps(wanted, indent=1))
             yield
     except filelock.Timeout as error:
         raise UserError(f"--out: another process trains in {out}; wait, or name another folder") from error

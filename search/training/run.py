@@ -13,16 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from search.errors import BrokenDevice, MachineError, SearchError
+from search.errors import BrokenDevice, MachineError, SearchError, first_line
 from search.loading import train
 from search.objective import EpochResult, Run
+from search.objective.files import write_whole
 from search.objective.image_scores import write_image_scores
 from search.records import Budget, Reason, Record, Snapshot, WorkerView, candidates
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.scoring import best_mean, epoch_of_best
 from search.training.request import TrainingRequest
-from search.worker.faults import fault_of, first_line, is_disk_error
+from search.worker.faults import fault_of, is_disk_error
 from search.worker.outcome import check_applied
 
 End = Literal["running", "complete", "early stop", "diverged", "interrupted"]
@@ -67,9 +68,7 @@ class SeedTraining:
     def write(self) -> None:
         """Keeps what is known; a NaN is null."""
         scores = [score if math.isfinite(score) else None for score in self.curve]
-        beside = self._kept.with_suffix(".tmp")
-        beside.write_text(json.dumps({"end": self.end, "epochs": self.epochs, "scores": scores}))
-        beside.replace(self._kept)
+        write_whole(self._kept, json.dumps({"end": self.end, "epochs": self.epochs, "scores": scores}))
 
     @property
     def _kept(self) -> Path:

@@ -8,7 +8,7 @@ import errno
 from collections.abc import Iterator
 from typing import Literal
 
-from search.errors import BrokenDevice
+from search.errors import BrokenDevice, first_line
 from search.runtime.devices import Device
 from search.runtime.kernel import error_in_new_process, kernel_error
 
@@ -127,11 +127,6 @@ def broken(device: Device, reason: str) -> BrokenDevice:
         f"{device.label} of this machine cannot train: {reason.rstrip('.')}; see nvidia-smi and "
         "torch.cuda.is_available(), or leave it out with --gpus"
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message; its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

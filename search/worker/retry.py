@@ -9,8 +9,8 @@ from typing import TypeVar
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
+from search.errors import first_line
 from search.runtime.signals import Interrupt
-from search.worker.faults import first_line
 from search.worker.heartbeat import Heartbeat
 from storage.errors import DATABASE_ERRORS, StorageError, reason
 

@@ -4,8 +4,8 @@ An objective polls `run.should_stop()` at each batch; that is progress, and so i
 for progress and measures time by its own steps, so that a suspended machine or a stopped process does not
 look like one that hangs.
 
-It cannot notice C code that hangs while it holds Python's lock: then this thread stands still as well. So
-does the heartbeat; the lease runs out, and another worker takes the trial over.
+It cannot notice C code that hangs while it holds Python's lock: that stops this thread, too. It also stops
+the heartbeat, so the lease expires, and another worker takes the trial over.
 """
 
 import faulthandler

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from search.errors import UserError
 from search.objective import EpochResult
+from search.objective.files import write_whole
 from search.study.folder import trial_name
 
 WORK = ".work-"
@@ -108,9 +109,8 @@ class Workspace:
     def note_unreported(self, unreported: Sequence[EpochResult]) -> None:
         """Writes down the results that the database does not have, in order, for the next owner."""
         results = [(result.epoch, result.epochs, result.score) for result in unreported]
-        beside = self.work.parent / f"{UNREPORTED}.tmp"
-        beside.write_text(json.dumps({"study": self._study, "results": results}))
-        beside.replace(self.work.parent / UNREPORTED)
+        text = json.dumps({"study": self._study, "results": results})
+        write_whole(self.work.parent / UNREPORTED, text)
 
     def publish(self, epoch: int, scores: Mapping[int, float]) -> None:
         """Publishes this owner's files after `epoch`. Call it only while the lease is confirmed.

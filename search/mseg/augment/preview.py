@@ -7,15 +7,14 @@ import textwrap
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from search.mseg.augment.pipeline import augment
 from search.mseg.augment.settings import PROBABILITIES, AugmentSettings
-from search.mseg.data.colours import painted
+from search.mseg.data.colours import LEGEND_LINE, draw_legend, painted
 from search.mseg.data.dataset import SegmentationData
-from search.mseg.data.labels import IGNORED
+from search.mseg.data.labels import Pixels
 from search.mseg.inference import as_float
 
 IMAGES = 6
@@ -25,8 +24,6 @@ GAP = 12
 LINE = 18  # of text
 LEGEND = 130  # wide
 CHARACTER = 6.5  # wide, on average
-
-Pixels = NDArray[np.uint8]
 
 
 def draw(data: SegmentationData, config: AugmentSettings) -> Image.Image:
@@ -43,7 +40,7 @@ def draw(data: SegmentationData, config: AugmentSettings) -> Image.Image:
     text = textwrap.wrap(title(config), int((legend + LEGEND - 2 * GAP) / CHARACTER))
     top = GAP + len(text) * LINE + LINE
     seen = torch.cat([labels for _, labels in columns]).unique().tolist()
-    bottom = top + max(len(images) * height, len(seen) * LINE)
+    bottom = top + max(len(images) * height, len(seen) * LEGEND_LINE)
     picture = Image.new("RGB", (legend + LEGEND, bottom), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
     pen.text((GAP, GAP - 4), "\n".join(text), "black", font, spacing=LINE - 13)
@@ -52,13 +49,7 @@ def draw(data: SegmentationData, config: AugmentSettings) -> Image.Image:
         pen.text((x, top - LINE), f"augmented {column}" if column else "original", "black", font)
         for row, pixels in enumerate(rows):
             picture.paste(Image.fromarray(pixels), (x, top + row * height))
-    for line, label in enumerate(seen):
-        y = top + line * LINE
-        picture.paste(
-            Image.fromarray(painted(np.full((13, 13), label, np.uint8), data.colours)), (legend, y)
-        )
-        name = "ignored" if label == IGNORED else data.classes[label]
-        pen.text((legend + LINE, y - 2), name, "black", font)
+    draw_legend(picture, (legend, top), seen, data.classes, data.colours)
     return picture
 
 

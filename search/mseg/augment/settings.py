@@ -61,10 +61,7 @@ class AugmentSettings(BaseModel):
         0.2, ge=0, le=1, description="channels are multiplied by 1 - contrast to 1 + contrast, 0 to 1"
     )
     saturation: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="the HSV saturation is multiplied likewise, 0 to 1",
+        0.1, ge=0, le=1, description="the HSV saturation is multiplied likewise, 0 to 1"
     )
     cutout: float = Field(0.0, ge=0, le=1, description="probability of a rectangle painted black")
     cutout_area_min: float = Field(

@@ -19,7 +19,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from search.mseg.files import publish
+from search.objective.files import publish
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,6 @@ def _entry(key: str, write: Callable[[BinaryIO], None], in_memory: Callable[[], 
 
 
 def _file(key: str, write: Callable[[BinaryIO], None]) -> Path:
-    """The file of an entry."""
     root = folder()
     entry = root / f"{key}.npy"
     if entry.exists():

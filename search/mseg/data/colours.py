@@ -1,13 +1,15 @@
 """The colours that classes are drawn in."""
 
 import colorsys
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
-from search.mseg.data.labels import IGNORED
+from search.mseg.data.labels import IGNORED, Pixels
 
-Pixels = NDArray[np.uint8]
+LEGEND_FONT = 13  # pixels, as below
+LEGEND_LINE = 20
 
 
 def default_colours(classes: int) -> Pixels:
@@ -25,6 +27,23 @@ def painted(masks: Pixels, colours: Pixels) -> Pixels:
     hatched = np.where((x + y) // 2 % 3 == 0, 120, 220).astype(np.uint8)
     known = colours[np.minimum(masks, len(colours) - 1)]
     return np.where((masks == IGNORED)[..., None], hatched[..., None], known)
+
+
+def draw_legend(
+    picture: Image.Image,
+    corner: tuple[int, int],
+    labels: Sequence[int],
+    classes: Sequence[str],
+    colours: Pixels,
+) -> None:
+    """Draws a line for each of these classes, from `corner` (x, y) down: its colour and its name."""
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(LEGEND_FONT)
+    x, y = corner
+    for label in labels:
+        patch = np.full((LEGEND_FONT, LEGEND_FONT), label, np.uint8)
+        picture.paste(Image.fromarray(painted(patch, colours)), (x, y))
+        pen.text((x + 18, y - 1), "ignored" if label == IGNORED else classes[label], "black", font)
+        y += LEGEND_LINE
 
 
 def distinct(colours: Pixels, classes: int) -> bool:

@@ -20,11 +20,10 @@ from search.errors import DataError
 from search.mseg.data.cache import Table
 from search.mseg.data.colours import default_colours
 from search.mseg.data.fitting import Fitting, Size, SizeRule, as_size
+from search.mseg.data.labels import Pixels
 from search.mseg.data.targets import Targets
 from search.mseg.section import Section
 from search.objective import Description, LabelledTest
-
-Pixels = NDArray[np.uint8]
 
 TRAINED = SizeRule(32, 8192, 8)
 SCORED = SizeRule(8, 8192, words=("train", "native"))
@@ -77,7 +76,6 @@ class DataSettings(Section):
 
     @property
     def scored_at(self) -> Size | Literal["native"]:
-        """The size at which predictions are scored."""
         if self.eval_size == "native":
             return "native"
         return as_size(self.image_size if self.eval_size == "train" else self.eval_size)

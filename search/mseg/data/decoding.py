@@ -60,18 +60,19 @@ def decode(
             row["targets"] = np.asarray(mask) if targets == "native" else fitting.mask(mask, targets)
         return row
 
-    return _in_order(read, pairs)
+    return in_order(read, pairs)
 
 
 def native_masks(pairs: Sequence[ImageFiles], labels: Labels) -> Iterator[NDArray[np.uint8]]:
     """The masks of `pairs` at their own sizes, (H, W) each, in order; raises like `decode`."""
-    return _in_order(lambda pair: np.asarray(read_mask(pair.mask, labels)[0]), pairs)
+    return in_order(lambda pair: np.asarray(read_mask(pair.mask, labels)[0]), pairs)
 
 
-def _in_order(read: Callable[[ImageFiles], Row], pairs: Sequence[ImageFiles]) -> Iterator[Row]:
-    """What `read` returns for each of `pairs`.
+def in_order(read: Callable[[ImageFiles], Row], pairs: Sequence[ImageFiles]) -> Iterator[Row]:
+    """What `read`, called by several threads, returns for each of `pairs`.
 
-    After the first fault nothing more is yielded, but all is read.
+    Raises:
+        FileFaults: by `read`. After the first one nothing more is yielded, but all is read.
     """
     formats()  # registers them before there are threads
     faults: list[FileFault] = []

@@ -24,7 +24,7 @@ from search.document.node import Node
 from search.document.reading import read_document
 from search.errors import DataError, SpaceError
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
-from search.mseg.data.labels import MOST_CLASSES, Colour
+from search.mseg.data.labels import MOST_CLASSES, Colour, Labels
 
 NAMES = ("dataset.yaml", "dataset.yml")
 """Of the file, in lower case."""
@@ -87,6 +87,10 @@ class DatasetDescription(BaseModel):
     colours: tuple[Annotated[Colour, BeforeValidator(_colour), WithJsonSchema(COLOUR)], ...] | None = Field(
         None, description="colour of each class, [r, g, b], 0 to 255 each: in RGB masks, and in pictures"
     )
+
+    @property
+    def labels(self) -> Labels:
+        return Labels(len(self.classes), self.ignore, self.colours or ())
 
     @model_validator(mode="after")
     def _pairs_are_of_classes(self) -> Self:

@@ -12,9 +12,9 @@ from torch.nn.functional import interpolate
 
 from search.mseg.data import drawn_faces
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
-from search.mseg.data.dataset import DataSettings, LabelledSplit, Pixels, SegmentationData, Source, Split
+from search.mseg.data.dataset import DataSettings, LabelledSplit, SegmentationData, Source, Split
 from search.mseg.data.fitting import in_words
-from search.mseg.data.labels import IGNORED
+from search.mseg.data.labels import IGNORED, Pixels
 from search.objective import Description, LabelledTest
 
 MOST_DRAWN = 100_000

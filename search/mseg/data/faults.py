@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.errors import DataError
-
-NAMED = 3
-"""Files of one kind that a message names beside the first."""
+from search.errors import DataError, listed
 
 
 class FileFault(DataError):
@@ -37,9 +34,3 @@ def _sentence(faults: Sequence[FileFault]) -> str:
     if not others:
         return str(first)
     return f"{first} ({len(faults)} such files: {listed([fault.path.stem for fault in faults])})"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a, b, c and 74 more`."""
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from search.mseg.data.labels import IGNORED
+from search.mseg.data.labels import IGNORED, Pixels
 
 Size = tuple[int, int]
 """Height and width in pixels."""
-
-Pixels = NDArray[np.uint8]
 
 _WRITTEN = re.compile(r"\[ *(\d+) *, *(\d+) *\]")
 
@@ -51,12 +48,7 @@ class SizeRule:
 
     def schema(self) -> dict[str, Any]:
         """The same as JSON Schema."""
-        side = {
-            "type": "integer",
-            "minimum": self.least,
-            "maximum": self.most,
-            "multipleOf": self.multiple,
-        }
+        side = {"type": "integer", "minimum": self.least, "maximum": self.most, "multipleOf": self.multiple}
         size = {"type": "array", "items": side, "minItems": 2, "maxItems": 2}
         return {"anyOf": [side, size, *([{"enum": list(self.words)}] if self.words else [])]}
 
@@ -75,7 +67,7 @@ def in_words(size: tuple[int, ...]) -> str:
 
 
 class Box(NamedTuple):
-    """Where an image lies on a canvas, in pixels."""
+    """Where an image is on a canvas, in pixels."""
 
     top: int
     left: int
@@ -103,7 +95,7 @@ class Fitting:
     pad: bool = False
 
     def box(self, own: Size) -> Box:
-        """Where an image of size `own` lies at the training size: centred, as large as it can be."""
+        """Where an image of size `own` is placed at the training size: centred, as large as it can be."""
         height, width = self.size
         if not self.pad:
             return Box(0, 0, height, width)

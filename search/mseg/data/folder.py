@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from search.mseg.data import cache
 from search.mseg.data.colours import distinct
 from search.mseg.data.contents import Content, contents, digest
-from search.mseg.data.dataset import LabelledSplit, Pixels, SegmentationData, Source, Split
+from search.mseg.data.dataset import LabelledSplit, SegmentationData, Source, Split
 from search.mseg.data.decoding import decode, native_masks
 from search.mseg.data.faults import FileFault, FileFaults
 from search.mseg.data.fitting import Size, in_words
+from search.mseg.data.labels import Pixels
 from search.mseg.data.layout import TEST, DataFolder, ImageFiles, labelled_test, scan
 from search.mseg.data.masks import mask_colours
 from search.mseg.data.pictures import CHANGED, Noted
@@ -53,7 +54,7 @@ class Folder(Source):
                 return cache.table(
                     self._key(part, images, known, scored),
                     len(images),
-                    lambda: decode(images, config.fitting, files.labels, targets),
+                    lambda: decode(images, config.fitting, files.dataset.labels, targets),
                 )
             except FileFaults as error:
                 faults.extend(error.faults)
@@ -76,10 +77,10 @@ class Folder(Source):
             train=Split.of(trained, [each.name for each in train]),
             val=Split.of(validated, [each.name for each in val]),
             val_targets=targets,
-            classes=files.classes,
+            classes=files.dataset.classes,
             chosen_colours=_colours(files),
             ignored=bool((notes & Noted.PARTLY_IGNORED).any()),
-            mirror_pairs=files.mirror_pairs or (),
+            mirror_pairs=files.dataset.mirror_pairs or (),
             fixed_val=files.val is not None,
             source=str(files.root),
             fingerprint={
@@ -103,7 +104,7 @@ class Folder(Source):
         """The masks of `val` at their own `sizes` (N, 2)."""
         pixels = int(sizes.prod(1, dtype=np.int64).sum())
         values = cache.flat(
-            self._key("native", val, known), pixels, lambda: native_masks(val, self.files.labels)
+            self._key("native", val, known), pixels, lambda: native_masks(val, self.files.dataset.labels)
         )
         masks = RaggedMasks.of(torch.from_numpy(values), list(map(tuple, sizes.tolist())))
         return masks.values.view(len(masks), *masks.sizes[0]) if len(set(masks.sizes)) == 1 else masks
@@ -112,7 +113,7 @@ class Folder(Source):
         self, part: str, images: Sequence[ImageFiles], known: Known, scored: Size | str | None = None
     ) -> str:
         """The name of an entry of the cache, which changes with everything that its values depend on."""
-        config, labels = self.config, self.files.labels
+        config, labels = self.config, self.files.dataset.labels
         # As earlier versions wrote what they knew: their entries stay in use.
         side = scored[0] if isinstance(scored, tuple) and scored[0] == scored[1] else scored
         settings: list[object] = [STORED_AS, config.image_size, labels.classes, side]
@@ -125,15 +126,13 @@ class Folder(Source):
         """What is in `test/images` and `test/masks`. Nothing of it is kept: no array, no name of a file."""
         images = labelled_test(self.files.root)
         return LabelledSplit(
-            self.files.classes, lambda: self._describe_test(images), lambda: self._test(images)
+            self.files.dataset.classes,
+            lambda: self._describe_test(images),
+            lambda: ((row["images"], row["targets"]) for row in self._decode_test(images)),
         )
 
-    def _test(self, images: Sequence[ImageFiles]) -> Iterator[tuple[Pixels, Pixels]]:
-        for row in self._decode_test(images):
-            yield row["images"], row["targets"]
-
     def _decode_test(self, images: Sequence[ImageFiles]) -> Iterator[cache.Arrays]:
-        return decode(images, self.config.fitting, self.files.labels, self.config.scored_at)
+        return decode(images, self.config.fitting, self.files.dataset.labels, self.config.scored_at)
 
     def _scored_in_words(self) -> str:
         config = self.config
@@ -153,7 +152,7 @@ class Folder(Source):
             fingerprint={
                 "names": digest(each.image.name for each in images),
                 "contents": digest((known[each.image].sha256, known[each.mask].sha256) for each in images),
-                "classes": digest(files.classes),
+                "classes": digest(files.dataset.classes),
                 **_decoding(notes),
                 "eval_size": self._scored_in_words(),
             },
@@ -170,9 +169,9 @@ class Folder(Source):
 
 def _colours(files: DataFolder) -> Pixels | None:
     """Those of dataset.yaml, or of the first mask's palette if that tells all classes apart."""
-    if files.colours:
-        return np.array(files.colours, np.uint8)
-    palette, classes = mask_colours(files.train[0].mask), len(files.classes)
+    if files.dataset.colours:
+        return np.array(files.dataset.colours, np.uint8)
+    palette, classes = mask_colours(files.train[0].mask), len(files.dataset.classes)
     return palette[:classes] if palette is not None and distinct(palette, classes) else None
 
 
@@ -189,9 +188,9 @@ def _identity(files: DataFolder, known: Known) -> dict[str, str]:
         "names": digest(each.image.name for each in images),
         "sizes": digest(known[each.image].size for each in images),
         "masks": digest(known[each.mask].sha256 for each in images),
-        "classes": digest((files.classes, files.mirror_pairs)),
-        **({} if files.ignore is None else {"ignore": str(files.ignore)}),
-        **({"colours": digest(files.colours)} if files.colours else {}),
+        "classes": digest((files.dataset.classes, files.dataset.mirror_pairs)),
+        **({} if files.dataset.ignore is None else {"ignore": str(files.dataset.ignore)}),
+        **({"colours": digest(files.dataset.colours)} if files.dataset.colours else {}),
     }
 
 

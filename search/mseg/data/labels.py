@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""Images, masks or colours in memory."""
+
 IGNORED = 255
 """The value (uint8) of pixels that neither the loss nor the score looks at; classes go up to 254."""
 

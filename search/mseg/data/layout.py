@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from search.errors import DataError
-from search.mseg.data.description import ASSUMED, described_in, read_description
+from search.mseg.data.description import ASSUMED, DatasetDescription, described_in, read_description
 from search.mseg.data.faults import FileFault, FileFaults
-from search.mseg.data.labels import Colour, Labels
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -42,24 +41,14 @@ class DataFolder:
 
     Attributes:
         train: sorted by file name. val: the same of `val`, None where there is no such folder.
-        mirror_pairs: None where dataset.yaml is silent on them.
         described: dataset.yaml, or dataset.yml; None where CelebAMask-HQ's classes are assumed.
-        ignore, colours: as in `Labels`.
     """
 
     root: Path
     train: tuple[ImageFiles, ...]
     val: tuple[ImageFiles, ...] | None
-    classes: tuple[str, ...]
-    mirror_pairs: tuple[tuple[int, int], ...] | None
-    described: Path | None = None
-    ignore: int | Colour | None = None
-    colours: tuple[Colour, ...] = ()
-
-    @property
-    def labels(self) -> Labels:
-        """What is in the masks."""
-        return Labels(len(self.classes), self.ignore, self.colours)
+    dataset: DatasetDescription
+    described: Path | None
 
 
 def scan(root: Path | None) -> DataFolder:
@@ -79,16 +68,7 @@ def scan(root: Path | None) -> DataFolder:
     val = _pairs(root / "val", faults) if (root / "val").exists() else None
     if faults:
         raise FileFaults(faults)
-    return DataFolder(
-        root,
-        train,
-        val,
-        dataset.classes,
-        dataset.mirror_pairs,
-        described,
-        dataset.ignore,
-        dataset.colours or (),
-    )
+    return DataFolder(root, train, val, dataset, described)
 
 
 def labelled_test(root: Path) -> tuple[ImageFiles, ...]:

@@ -48,9 +48,7 @@ def _open_mask(path: Path) -> Opened:
         noise = ", since converting this file keeps its noise" if opened.format in LOSSY else ""
         kind = "JPEG" if opened.format == "MPO" else opened.format
         raise FileFault(
-            path,
-            f"format {kind}",
-            f"a {kind} file; a mask must be lossless: export it again as PNG{noise}",
+            path, f"format {kind}", f"a {kind} file; a mask must be lossless: export it again as PNG{noise}"
         )
     return opened
 
@@ -117,8 +115,8 @@ def _classes_of(path: Path, colours: NDArray[np.integer], labels: Labels) -> NDA
     listed = list(labels.colours)
     if isinstance(labels.ignore, tuple):
         listed.append(labels.ignore)
-    codes, order = np.unique(_codes(np.array(listed)), return_index=True)
-    found = _codes(colours)
+    codes, order = np.unique(colour_codes(np.array(listed)), return_index=True)
+    found = colour_codes(colours)
     place = np.searchsorted(codes, found).clip(max=len(codes) - 1)
     unlisted = codes[place] != found
     if unlisted.any():
@@ -127,7 +125,7 @@ def _classes_of(path: Path, colours: NDArray[np.integer], labels: Labels) -> NDA
     return np.where(values == labels.classes, IGNORED, values).astype(np.uint8)
 
 
-def _codes(colours: NDArray[np.integer]) -> NDArray[np.integer]:
+def colour_codes(colours: NDArray[np.integer]) -> NDArray[np.int32]:
     """One number for each colour (..., 3)."""
     red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
     return red << 16 | green << 8 | blue

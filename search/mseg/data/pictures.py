@@ -5,6 +5,7 @@ as the sensor had them where EXIF says that they are shown turned, it clips 16 b
 it multiplies greyscale values of 2 and 4 bits by 85 and 17.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntFlag
 from functools import cache
@@ -19,7 +20,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBom
 """What Pillow raises on damaged files; a SyntaxError is a broken PNG's."""
 
 MASKS = ("PNG", "BMP", "GIF")
-"""Formats of a mask, whatever its suffix says: what is stored in them is what is read."""
+"""Formats of a mask, whatever its suffix: they are lossless."""
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 
@@ -96,13 +97,10 @@ def open_picture(path: Path) -> Opened:
 
 def _turn(image: Image.Image) -> bool:
     """Turns an image as it is shown; whether that changed it."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        if orientation in range(2, 9):
+    with suppress(Exception):  # broken EXIF raises nearly anything, and the picture is sound
+        if image.getexif().get(ExifTags.Base.Orientation) in range(2, 9):
             ImageOps.exif_transpose(image, in_place=True)
             return True
-    except Exception:  # broken EXIF raises nearly anything, and the picture is sound
-        return False
     return False
 
 

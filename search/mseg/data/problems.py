@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from search.errors import listed
 from search.mseg.data.contents import Content
-from search.mseg.data.faults import listed
 from search.mseg.data.labels import IGNORED
 from search.mseg.data.layout import DataFolder, ImageFiles
 from search.mseg.data.pictures import Noted
@@ -78,23 +78,24 @@ FILES_PROBLEMS = {
         ": correct them unless nothing is to be seen there",
     ),
 }
-"""What is said before and after the names of the files."""
+"""The text before and after the names of the files."""
 
 
 def label_problems(folder: DataFolder, masks: NDArray[np.uint8], notes: NDArray[np.uint8]) -> list[str]:
     """Says where the classes that occur are not the classes that there are."""
-    occurring = _occurring(masks, len(folder.classes))
+    classes = folder.dataset.classes
+    occurring = _occurring(masks, len(classes))
     if 0 not in occurring:
         return [
-            f"no training mask has class 0 ({folder.classes[0]}), only {_ranges(occurring)}: "
+            f"no training mask has class 0 ({classes[0]}), only {_ranges(occurring)}: "
             f"if the masks count from 1, subtract 1"
         ]
     if (notes & Noted.EMPTY > 0).all():
-        return []  # said of the files
-    if folder.described is None and len(occurring) <= len(folder.classes) / 2:
+        return []  # `files_problems` says so
+    if folder.described is None and len(occurring) <= len(classes) / 2:
         return [
-            f"CelebAMask-HQ's {len(folder.classes)} classes are assumed, but only {_ranges(occurring)} "
-            f"occur: list the classes in {folder.root / 'dataset.yaml'}"
+            f"CelebAMask-HQ's {len(classes)} classes are assumed, but only {_ranges(occurring)} occur: "
+            f"list the classes in {folder.root / 'dataset.yaml'}"
         ]
     return []
 
@@ -105,7 +106,7 @@ def _occurring(masks: NDArray[np.uint8], classes: int) -> list[int]:
     for start in range(0, len(masks), AT_ONCE):
         seen |= np.bincount(masks[start : start + AT_ONCE].ravel(), minlength=len(seen)) > 0
         if seen[0] and seen[:classes].sum() > classes / 2:
-            break  # nothing is said of these masks, and the others may be on a disk
+            break  # these need no warning, and the others may be on a disk
     return np.flatnonzero(seen[:classes]).tolist()
 
 
@@ -122,20 +123,20 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 def pair_problems(folder: DataFolder, masks: NDArray[np.uint8]) -> list[str]:
     """Says which classes a flip would confuse: unnamed pairs, and named ones that sit elsewhere."""
-    if folder.mirror_pairs is None:
+    if folder.dataset.mirror_pairs is None:
         return _unnamed_pairs(folder, masks)
-    if not folder.mirror_pairs:
+    if not folder.dataset.mirror_pairs:
         return []  # the user says that there are none
-    named = {frozenset(pair) for pair in folder.mirror_pairs}
+    named = {frozenset(pair) for pair in folder.dataset.mirror_pairs}
     in_pairs = frozenset().union(*named)
     seen = [
         pair
-        for pair in mirror_pairs(masks, len(folder.classes), at_least=FEW)
+        for pair in mirror_pairs(masks, len(folder.dataset.classes), at_least=FEW)
         # Beside the pairs of a dataset.yaml, others may sit mirror-wise and mean nothing by it.
         if frozenset(pair) not in named and (folder.described is None or in_pairs & set(pair))
     ]
     misplaced = _misplaced(folder, masks)
-    doubted = [pair for pair in folder.mirror_pairs if pair in misplaced or _meets(pair, seen)]
+    doubted = [pair for pair in folder.dataset.mirror_pairs if pair in misplaced or _meets(pair, seen)]
     if not seen and not doubted:
         return []
     wrong = f"a flip exchanges classes {_named(folder, doubted)}" if doubted else ""
@@ -144,7 +145,7 @@ def pair_problems(folder: DataFolder, masks: NDArray[np.uint8]) -> list[str]:
         wrong = f"{sit}, but {wrong or 'a flip does not exchange them'}"
     else:
         wrong += ", which do not sit mirror-wise"
-    right = sorted([*seen, *(pair for pair in folder.mirror_pairs if pair not in doubted)])
+    right = sorted([*seen, *(pair for pair in folder.dataset.mirror_pairs if pair not in doubted)])
     where = folder.described or folder.root / "dataset.yaml"
     order = " and the classes in the masks' order" if folder.described is None else ""
     return [
@@ -155,7 +156,7 @@ def pair_problems(folder: DataFolder, masks: NDArray[np.uint8]) -> list[str]:
 
 def _named(folder: DataFolder, pairs: Sequence[tuple[int, int]]) -> str:
     """`4 and 5 (left eye, right eye), ...`."""
-    classes = folder.classes
+    classes = folder.dataset.classes
     return ", ".join(f"{one} and {other} ({classes[one]}, {classes[other]})" for one, other in pairs)
 
 
@@ -165,9 +166,9 @@ def _meets(pair: tuple[int, int], pairs: Sequence[tuple[int, int]]) -> bool:
 
 def _misplaced(folder: DataFolder, masks: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """The named pairs whose classes are far from each other's mirror image."""
-    area, x, y = _places(_thinned(masks), len(folder.classes))
+    area, x, y = _places(_thinned(masks), len(folder.dataset.classes))
     misplaced = []
-    for one, other in folder.mirror_pairs or ():
+    for one, other in folder.dataset.mirror_pairs or ():
         both = (area[:, one] > 0) & (area[:, other] > 0)
         if both.sum() < FEW:
             continue
@@ -179,10 +180,11 @@ def _misplaced(folder: DataFolder, masks: NDArray[np.uint8]) -> list[tuple[int, 
 
 
 def _unnamed_pairs(folder: DataFolder, masks: NDArray[np.uint8]) -> list[str]:
-    found = mirror_pairs(masks, len(folder.classes))
+    classes = folder.dataset.classes
+    found = mirror_pairs(masks, len(classes))
     if not found:
         return []
-    names = ", ".join(f"{folder.classes[one]} and {folder.classes[other]}" for one, other in found)
+    names = ", ".join(f"{classes[one]} and {classes[other]}" for one, other in found)
     return [
         f"{names} sit mirror-wise, and a flip would give each the other's place under its own label: add "
         f"`mirror_pairs: {[list(pair) for pair in found]}` to {folder.described}, "

@@ -6,7 +6,6 @@ Nothing is known of the classes but the values or colours in the masks, so they 
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,16 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from search.errors import DataError
+from search.mseg.data.decoding import in_order
 from search.mseg.data.description import described_in
 from search.mseg.data.faults import FileFault, FileFaults
 from search.mseg.data.labels import IGNORED, MOST_CLASSES
 from search.mseg.data.layout import ImageFiles, scan
-from search.mseg.data.masks import raw_mask
-from search.mseg.data.pictures import formats
+from search.mseg.data.masks import colour_codes, raw_mask
 from search.mseg.data.problems import FEW, LOOK_AT, RESOLUTION, mirror_pairs
 
 IGNORED_VALUES = (255, 65535)
-"""Values that mean 'no label' where they stand apart from the classes."""
+"""Values that mean 'no label' where they are above the numbers of the classes."""
 
 IGNORED_COLOURS = ((224, 224, 192), (255, 255, 255))
 """Colours that usually mean 'no label': VOC's borders, white."""
@@ -72,52 +71,31 @@ def propose(root: Path | None) -> str:
 
 def _look(files: tuple[ImageFiles, ...]) -> Found:
     """Counts what is in the masks; all are read, a few at a time."""
-    formats()  # registers them before there are threads
-    every = max(1, len(files) // LOOK_AT)
-    results: list[Found] = []
+    every, size = max(1, len(files) // LOOK_AT), (RESOLUTION, RESOLUTION)
+    found: Found | None = None
     faults: list[FileFault] = []
-
-    def read(pair: ImageFiles) -> NDArray[np.int32] | FileFault:
-        try:
-            values = raw_mask(pair.mask).astype(np.int32)
-        except FileFault as fault:
-            return fault
-        if values.ndim == 2:
-            return values
-        return -1 - (values[..., 0] << 16 | values[..., 1] << 8 | values[..., 2])  # below 0: a colour
-
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(files), 64):
-            for index, codes in enumerate(pool.map(read, files[start : start + 64]), start):
-                if isinstance(codes, FileFault):
-                    faults.append(codes)
-                    continue
-                coloured = bool(codes.flat[0] < 0)
-                if not results:
-                    results.append(Found(coloured))
-                found = results[0]
-                if coloured != found.coloured:
-                    faults.append(
-                        FileFault(
-                            files[index].mask,
-                            "kind",
-                            "in colours, and other masks are not; export all in one way"
-                            if coloured
-                            else "without colours, and other masks have some; export all in one way",
-                        )
-                    )
-                    continue
-                kinds, counts = np.unique(codes, return_counts=True)
-                found.pixels.update(dict(zip(kinds.tolist(), counts.tolist(), strict=True)))
-                found.masks.update(kinds.tolist())
-                if index % every == 0:
-                    size = (RESOLUTION, RESOLUTION)
-                    found.small.append(
-                        np.asarray(Image.fromarray(codes).resize(size, Image.Resampling.NEAREST))
-                    )
-    if faults:
+    for index, codes in enumerate(in_order(_codes, files)):
+        coloured = bool(codes.flat[0] < 0)
+        found = found or Found(coloured)
+        if coloured != found.coloured:
+            kind = ("without colours, and other masks have some", "in colours, and other masks are not")
+            faults.append(FileFault(files[index].mask, "kind", f"{kind[coloured]}; export all in one way"))
+            continue
+        kinds, counts = np.unique(codes, return_counts=True)
+        found.pixels.update(dict(zip(kinds.tolist(), counts.tolist(), strict=True)))
+        found.masks.update(kinds.tolist())
+        if index % every == 0:
+            small = Image.fromarray(codes).resize(size, Image.Resampling.NEAREST)
+            found.small.append(np.asarray(small))
+    if faults or found is None:
         raise FileFaults(faults)
-    return results[0]
+    return found
+
+
+def _codes(pair: ImageFiles) -> NDArray[np.int32]:
+    """The values in a mask; a colour is a number below 0."""
+    values = raw_mask(pair.mask)
+    return values.astype(np.int32) if values.ndim == 2 else -1 - colour_codes(values)
 
 
 def _ignored(found: Found) -> int | None:

@@ -29,7 +29,6 @@ class LossSettings(BaseModel):
         return {name: weight for name, weight in weights.items() if weight > 0}
 
     def options(self, term: str) -> dict[str, Value]:
-        """The values of a term's options."""
         return {name: getattr(self, name) for name in options_of(TERMS[term])}
 
     @model_validator(mode="after")

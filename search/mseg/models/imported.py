@@ -1,7 +1,7 @@
 """A network of a library, or of a file of the user's own, as a model of the registry.
 
-`model.name` stands in a study's document, which whoever can write the database can write. So nothing is
-called but a class that derives from `nn.Module`, of a module that this machine may import.
+`model.name` is in a study's document, which everybody who can write to the database can change. So nothing
+is called but a class that derives from `nn.Module`, of a module that this machine may import.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from search.errors import SpaceError, did_you_mean
+from search.errors import SpaceError, cause_of, did_you_mean
 from search.loading import load_module
 from search.mseg.models.model import SegmentationModel, padded
 from search.objective import Value
@@ -70,6 +70,18 @@ class Imported(SegmentationModel):
         return {"name": self.name if named else f"{live.__module__}.{live.__qualname__}"}
 
 
+class WrappedNetwork(SegmentationModel):
+    """The network of an `Imported` in an export, without this program."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def coarse(self, images: Tensor) -> Tensor:
+        """Logits (B, C, h, w) on the network's own grid."""
+        return padded(self.network, images, SIDE_MULTIPLE).to(images.dtype)
+
+
 def _wrong(text: str, setting: str = "model.name") -> SpaceError:
     return SpaceError(f"{setting}: {text}", parameter=setting)
 
@@ -95,8 +107,7 @@ def _construct(name: str, arguments: Mapping[str, Any], classes_as: str, classes
     try:
         network = kind(**arguments, **{classes_as: classes})
     except Exception as error:
-        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
-        raise _wrong(f"{name} cannot be built: {cause}; --debug shows where") from error
+        raise _wrong(f"{name} cannot be built: {cause_of(error, 150)}; --debug shows where") from error
     weights = list(network.parameters())
     if any(is_lazy(weight) for weight in weights):
         raise _wrong(f"{name} has lazy layers, whose sizes are not known yet; give them their sizes")

@@ -93,7 +93,7 @@ class Attention(nn.Module):
         compiling = self.training and torch.compiler.is_compiling()  # where the rate must not be read
         rate = 0.0 if compiling or not self.training else self.dropout.p
         if compiling or (rate and query.device.type == "cpu"):
-            # PyTorch's fused kernel for CPUs has no dropout, and its stand-in takes 1.7 times as long.
+            # PyTorch's fused kernel for CPUs has no dropout, and what replaces it takes 1.7 times as long.
             weights = (query * query.shape[2] ** -0.5 @ key.transpose(1, 2)).softmax(2)
             return self.dropout(weights) @ value
         # The fused kernels take (B, heads, tokens, D) only.

@@ -13,7 +13,7 @@ from search.objective import Value
 
 
 class SegmentationModel(nn.Module, ABC):
-    """A model whose logits lie on a grid of its own, usually coarser than the image."""
+    """A model whose logits are on a grid of its own, usually coarser than the image."""
 
     def forward(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Logits (B, C, *size) of `images` (B, 3, H, W) in [0, 1]; `size` is (H, W) unless given."""

@@ -6,7 +6,7 @@ from typing import ClassVar, TypeVar
 import torch
 from pydantic import Field
 
-from search.errors import SpaceError
+from search.errors import SpaceError, cause_of
 from search.mseg.models.deeplab import DeepLab
 from search.mseg.models.imported import Imported
 from search.mseg.models.microsegformer import MicroSegFormer
@@ -72,7 +72,7 @@ def check(config: ModelConfig, classes: int, size: int | Sequence[int]) -> None:
     except SpaceError:
         raise
     except Exception as error:
-        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+        cause = cause_of(error, 150)
         raise SpaceError(
             f"model.name: images of {height} x {width} pixels fail with {cause}; --debug shows where",
             parameter="model.name",

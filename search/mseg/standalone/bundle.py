@@ -174,6 +174,15 @@ def _replace(lines: list[bytes], node: ast.Subscript, by: ast.expr, end: int) ->
     return end - (last - first)
 
 
+def imported_packages(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The packages that a module imports, with their lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name.partition(".")[0]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.lineno, node.module.partition(".")[0]
+
+
 def _import_lines(imports: set[tuple[str, str | None, str]]) -> list[str]:
     """Import statements, one for each module."""
     plain = sorted(

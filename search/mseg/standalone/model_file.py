@@ -1,7 +1,7 @@
 """`model.py`: a trained model's code in one file that needs PyTorch alone, with its options and classes.
 
 A network of `model.kind: import` stays where it is: `model.py` imports it. If it is in a single file of the
-user's own, a copy of that lies beside.
+user's own, a copy of it is put beside.
 """
 
 import ast
@@ -9,17 +9,16 @@ import inspect
 import pprint
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
-from search.mseg.models.imported import Imported
+from search.mseg.models.imported import Imported, WrappedNetwork
 from search.mseg.models.model import SegmentationModel
-from search.mseg.standalone.bundle import bundle
+from search.mseg.standalone.bundle import bundle, imported_packages
 from search.mseg.standalone.safetensors_file import read_safetensors
-from search.mseg.standalone.wrapped import WrappedNetwork
 from search.mseg.weights import TrainedModel
 
 DOCUMENT = '''\
@@ -68,7 +67,7 @@ class ModelFiles:
 
 
 def model_files(trained: TrainedModel, weights: str) -> ModelFiles:
-    """The code for weights that will lie beside it under the name `weights`."""
+    """The code for weights that will be beside it under the name `weights`."""
     suffix, count = Path(weights).suffix, len(trained.classes)
     options: Mapping[str, Any] = trained.config.options
     kind: Any = trained.config.entry
@@ -113,21 +112,11 @@ def _own_file(network: type) -> tuple[dict[str, str], tuple[str, ...]]:
     if top != network.__module__ or any(each in path.parents for each in libraries):
         return {}, ("torch", *_distributions(top))
     source = path.read_text(encoding="utf-8")
-    packages = sorted(set(_imported(source)) - {"torch"})
+    imported = {package for _, package in imported_packages(ast.parse(source))}
+    packages = sorted(imported - {"torch", *sys.stdlib_module_names})
     return {path.name: source}, ("torch", *(each for name in packages for each in _distributions(name)))
 
 
 def _distributions(package: str) -> Sequence[str]:
     """What to install for a package; its own name where it was not installed."""
     return sorted(set(packages_distributions().get(package, [package])))
-
-
-def _imported(source: str) -> Iterator[str]:
-    """The packages that a source imports, without Python's own."""
-    for node in ast.walk(ast.parse(source)):
-        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            modules = [node.module]
-        for module in modules:
-            if (package := module.partition(".")[0]) not in sys.stdlib_module_names:
-                yield package

@@ -27,7 +27,7 @@ class Archive:
 
     Attributes:
         problems: what is wrong with it as a zip; the files concerned cannot be read.
-        root: the folder that everything lies in; empty unless the zip has one more than it should.
+        root: the folder that everything is in; empty unless the zip has one more than it should.
         names: of the files that can be read, without `root`.
     """
 
@@ -71,13 +71,7 @@ class Archive:
                 if len(content) <= MOST_BYTES and not file.read(1):
                     return content
                 raise zipfile.BadZipFile("longer than it says")
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            OSError,
-            RuntimeError,
-        ) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
             reason = str(error).split(" (")[0][:80] or type(error).__name__
             self.problem(name, f"cannot be read ({reason})", "make the zip again, with method Deflate")
             return None
@@ -122,7 +116,7 @@ def _fault(info: zipfile.ZipInfo, times: Mapping[str, int]) -> tuple[str, str] |
 
 
 def _root_of(names: Mapping[str, object]) -> str:
-    """`submission/` if all files lie in that folder and it is no folder of a submission."""
+    """`submission/` if all files are in that folder and it is no folder of a submission."""
     tops = {name.partition("/")[0] for name in names if "/" in name and not is_litter(name)}
     outside = [name for name in names if "/" not in name and not is_litter(name)]
     if len(tops) != 1 or outside:

@@ -17,10 +17,9 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
-from search.errors import UserError
-from search.mseg.data.faults import listed
+from search.errors import UserError, listed
 from search.mseg.data.layout import IMAGE_SUFFIXES, stem_of
 from search.mseg.submission.archive import Archive, is_litter
 from search.mseg.submission.solution import check_solution
@@ -31,8 +30,6 @@ CLASSES = 19
 MOST_PIXELS = 64 * 2**20
 SIDEWAYS = range(5, 9)
 """EXIF orientations of images whose width and height change places."""
-
-ORIENTATION = 0x0112
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -84,7 +81,7 @@ def image_sizes(folder: Path) -> dict[str, Size]:
         try:
             with Image.open(path) as image:
                 width, height = image.size
-                turned = image.getexif().get(ORIENTATION) in SIDEWAYS
+                turned = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
         except Exception as error:  # a damaged image can raise anything
             raise UserError(f"--images: {path} cannot be read ({error}); copy it again") from error
         sizes[stem_of(path)] = (height, width) if turned else (width, height)
@@ -92,7 +89,7 @@ def image_sizes(folder: Path) -> dict[str, Size]:
 
 
 def _check_folders(archive: Archive) -> None:
-    """Everything lies in `masks` or `solution`, under exactly these names."""
+    """Everything must be in `masks` or `solution`, under exactly these names."""
     litter = [name for name in archive.names if is_litter(name)]
     if litter:
         archive.problem(listed(litter), "does not belong here", "remove it from the zip")
@@ -179,8 +176,5 @@ def mask_fault(content: bytes, size: Size | None, classes: int) -> tuple[str, st
         except Exception:  # as above
             return "is damaged", again
     if highest >= classes:
-        return (
-            f"holds the value {highest}",
-            f"save the class, 0 to {classes - 1}, not a grey tone",
-        )
+        return (f"holds the value {highest}", f"save the class, 0 to {classes - 1}, not a grey tone")
     return None

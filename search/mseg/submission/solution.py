@@ -1,4 +1,4 @@
-"""The folder `solution` of a submission: what must be there, weights below the cap, code that stands alone.
+"""The folder `solution` of a submission: what must be there, weights below the cap, code by itself.
 
 Code is parsed and never run; weights are loaded with `weights_only=True`.
 """
@@ -6,14 +6,13 @@ Code is parsed and never run; weights are loaded with `weights_only=True`.
 import ast
 import io
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from search.errors import DataError
-from search.mseg.data.faults import listed
+from search.errors import DataError, listed
+from search.mseg.standalone.bundle import imported_packages
 from search.mseg.submission.archive import MOST_IN_ALL, Archive
 from search.mseg.weights import damaged, parameter_count, read_pickle
 
@@ -57,7 +56,7 @@ def _check_code(archive: Archive, place: str, content: bytes, is_run: bool, file
         archive.problem(f"{place}{where}", "is not Python", "correct it; the graders would get no mask")
         return
     own = {name.partition("/")[0].removesuffix(".py") for name in files if name.endswith(".py")}
-    for line, module in _imports(tree):
+    for line, module in imported_packages(tree):
         if module in OURS and module not in own:
             archive.problem(
                 f"{place}:{line}",
@@ -72,15 +71,6 @@ def _check_code(archive: Archive, place: str, content: bytes, is_run: bool, file
                 f"takes no {' and no '.join(absent)}",
                 "it is called as python run.py --input IMAGE --output MASK",
             )
-
-
-def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """The packages that a module imports, with their lines."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name.partition(".")[0]) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.lineno, node.module.partition(".")[0]
 
 
 def _check_weights(archive: Archive, place: str) -> int | None:

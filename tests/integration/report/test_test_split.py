@@ -569,7 +569,7 @@ def test_no_labelled_split_is_one_line(root: Path, spoil: Callable[[Path], None]
 
 def test_damaged_weights_are_one_line(root: Path, weights: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-10])
-    with pytest.raises(DataError, match="damaged, or of another config") as caught:
+    with pytest.raises(DataError, match="is damaged or not a file of weights") as caught:
         score_test(SMALL, weights, root, "cpu")
     assert "\n" not in str(caught.value)
 
