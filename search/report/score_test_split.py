@@ -29,6 +29,7 @@ from search.report.report_data import ReportedTrial
 from search.results.weights import find_weights
 from search.runtime.devices import Device
 from search.study.fingerprint import check_data
+from search.study.read import trained_params
 from search.study.study import Study
 from storage import test_reads
 from storage.test_reads import ReadRow
@@ -120,7 +121,7 @@ def _count_and_score(
 def _candidate(
     study: Study, trial: ReportedTrial, objective: Any, artifacts: str | None, folder: Path
 ) -> _Candidate:
-    params = {**study.spec.space.constants, **trial.record.params}
+    params = trained_params(study, trial.record)
     weights = _weights(study, trial, artifacts, folder)
     with weights.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

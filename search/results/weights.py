@@ -13,10 +13,10 @@ from search.objective import WEIGHTS
 from search.records import Record
 from search.results.winner import default_study, default_trial
 from search.study.folder import folder_of, trial_name
-from search.study.read import read_record
+from search.study.read import read_record, trained_params
 from search.study.study import Study
 from search.worker.cleanup import KEPT
-from storage import reads, studies
+from storage import studies
 from storage.artifacts import fetch, open_store
 from storage.pages import Artifact
 
@@ -108,11 +108,7 @@ def trial_weights(
         raise no_trial("--trial", number, study.name)
     if not record.epochs:
         raise UserError(f"--trial: trial {number} of study {study.name!r} has trained no epoch yet")
-    constants = dict(study.spec.space.constants)
-    if study.plan is not None:
-        planned = study.planned(reads.trial_rows(study.engine, study.id, number)[0].slot)
-        constants |= planned.constants if planned else {}
-    params = {**constants, **record.params}
+    params = trained_params(study, record)
     objective = load_objective(study.spec.objective)
     with TemporaryDirectory(prefix="search-") as folder:
         place = folder_of(study, runs) / trial_name(number)

@@ -44,6 +44,15 @@ def read_record(study: Study, number: int) -> Record | None:
     return next(iter(read_records(study, number)), None)
 
 
+def trained_params(study: Study, record: Record) -> dict[str, Any]:
+    """All that a trial trains: the constants of the space, those of its plan, and its own parameters."""
+    constants = dict(study.spec.space.constants)
+    if study.plan is not None:
+        planned = study.planned(reads.trial_rows(study.engine, study.id, record.number)[0].slot)
+        constants |= planned.constants if planned else {}
+    return {**constants, **record.params}
+
+
 def read_snapshot(study: Study, curves_of: Collection[str] = ("RUNNING",)) -> Snapshot:
     """The study as it is now, with the curves of its trials in these states of Optuna's."""
     row = studies.find(study.engine, study.name) or study.row  # budget and stop may have changed
@@ -179,14 +188,7 @@ def _worker(row: Any, owners: dict[int, str | None]) -> WorkerView:
         seen_seconds_ago=max(0.0, row.silent),
     )
     if owners.get(row.number, row.worker_id) != row.worker_id:  # its trial was taken over
-        view = replace(
-            view,
-            trial=None,
-            epoch=None,
-            epochs=None,
-            score=None,
-            best=None,
-            lr=None,
-            images_per_second=None,
-        )
+        names = ("trial", "epoch", "epochs", "score", "best", "lr", "images_per_second")
+        nothing: dict[str, Any] = dict.fromkeys(names)
+        view = replace(view, **nothing)
     return view

@@ -34,7 +34,6 @@ class Replay:
 
     study: str
     record: Record
-    request: TrainingRequest
     training: SeedTraining
     answer: ReplayAnswer
     recorded: Mapping[str, Any] | None
@@ -117,7 +116,7 @@ def answered(
         {
             name: value
             for name, value in without_labels(leaves, vocabulary).items()
-            if name != vocabulary.data_setting  # the same data may lie elsewhere
+            if name != vocabulary.data_setting  # the same data may be elsewhere
         }
         for leaves in (recorded or {}, now)
     )
@@ -133,7 +132,6 @@ def answered(
     return Replay(
         study=study.name,
         record=record,
-        request=request,
         training=training,
         answer=answer,
         recorded=recorded,

@@ -12,14 +12,13 @@ from typing import Any
 from search.analysis.noise import level
 from search.errors import SpaceError, StudyError, UserError, no_trial, none_complete
 from search.imports.known_config import leaf_of
-from search.loading import STOCK, vocabulary_of
+from search.loading import STOCK, configure, vocabulary_of
 from search.objective import Vocabulary
 from search.recorded_run import RecordedRun, read_leaves, without_labels
 from search.records import Record
 from search.scoring import Direction, sign_of
-from search.study.read import read_record, read_snapshot
+from search.study.read import read_record, read_snapshot, trained_params
 from search.study.study import Study
-from storage import reads
 
 SEED = "provenance.seed"
 WINDOW = 5  # epochs of the means that say how noisy a curve is
@@ -105,15 +104,11 @@ def request_of_trial(study: Study, number: int | None) -> tuple[TrainingRequest,
         raise no_trial("--trial", number, study.name)
     if not record.params and study.spec.space.parameters:
         raise StudyError(f"--trial: trial {number} of study {study.name!r} has no parameters yet")
-    planned = None
-    if study.plan is not None:
-        planned = study.planned(reads.trial_rows(study.engine, study.id, number)[0].slot)
-    constants = {**study.spec.space.constants, **(planned.constants if planned else {})}
     settings = study.spec.study
     request = TrainingRequest(
         source=f"{record.title} of study {study.name}",
         objective=study.spec.objective,
-        params={**constants, **record.params},
+        params=trained_params(study, record),
         seed=settings.sampler.seed if record.seed is None else record.seed,
         smooth=settings.smooth,
         direction=settings.direction,
@@ -208,8 +203,6 @@ def _mapped(leaves: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[dict[str
 
 def check_params(request: TrainingRequest, objective: Any) -> Any:
     """The objective's config of a request; SpaceError names the source where a setting is wrong."""
-    from search.loading import configure
-
     try:
         return configure(objective, request.params)
     except SpaceError as error:

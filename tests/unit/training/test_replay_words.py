@@ -17,7 +17,6 @@ def said(then: list[Any], now: list[Any], *differences: Difference, recorded: An
     replay = Replay(
         study="s",
         record=RECORD,
-        request=anything,
         training=anything,
         answer=answer,
         recorded=recorded,
