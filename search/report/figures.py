@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from PIL import Image
 
 from search import formatting
@@ -29,6 +29,7 @@ FOLDER = PurePosixPath("figures")
 WIDTH = 6.2  # inches
 DPI = 160
 LONGEST = 18  # letters of an example's name
+WIDE = 4.0  # times the smallest model, from which on the axis of sizes is logarithmic
 
 BEST, BASELINE, MARK = "#1f5f99", "#8a6d3b", "#c0392b"
 PALE = "#9bbcd8"
@@ -182,6 +183,39 @@ def examples(path: Path, pairs: Sequence[ExamplePair]) -> None:
                 axes.set_axis_off()
 
 
+def size(path: Path, sized: Sequence[Record], front: Sequence[Record]) -> None:
+    """The values of the trials by their parameters, the front joined."""
+    sizes = [record.parameters or 0 for record in sized]
+    with figure_file(path, 3.4) as figure:
+        axes = figure.subplots()
+        on_front = {record.number for record in front}
+        others = [record for record in sized if record.number not in on_front]
+        if others:
+            points = [(record.parameters, record.value) for record in others]
+            axes.plot(*zip(*points, strict=True), "o", color=PALE, markersize=5, label="other trials")
+        best = [(record.parameters, record.value) for record in front]
+        axes.step(*zip(*best, strict=True), where="post", color=BEST, linewidth=1)
+        axes.plot(*zip(*best, strict=True), "o", color=BEST, markersize=6, label="Pareto front")
+        for record in front:
+            axes.annotate(
+                str(record.number),
+                (float(record.parameters or 0), float(record.value or 0.0)),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
+        if max(sizes) >= WIDE * min(sizes):
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
+        axes.set(xlabel="parameters", ylabel="value")
+        axes.margins(0.08, 0.12)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+
+
 def _scale(axes: Axes, parameter: Parameter) -> None:
     """A parameter's range on its own scale with a margin, so that no point lies on the axis."""
     low, high = parameter.low, parameter.high
@@ -196,3 +230,11 @@ def _scale(axes: Axes, parameter: Parameter) -> None:
     ticks = [low, math.sqrt(low * high), high]
     axes.set_xticks(ticks, [formatting.rate(tick) for tick in ticks])
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _short(count: float) -> str:
+    """A number of parameters on an axis: `640`, `48k`, `1.75M`."""
+    for limit, unit in ((1e6, "M"), (1e3, "k")):
+        if count >= limit:
+            return f"{count / limit:.4g}{unit}"
+    return f"{count:g}"

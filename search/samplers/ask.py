@@ -89,10 +89,7 @@ def ask(
 
 
 def history_of(
-    study: Study,
-    lease: Lease,
-    pruner: BasePruner | None = None,
-    constraints: Constraints = unconstrained,
+    study: Study, lease: Lease, pruner: BasePruner | None = None, constraints: Constraints = unconstrained
 ) -> DrawHistory:
     """What is known when the lease's trial draws."""
     spec = study.spec

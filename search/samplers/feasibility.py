@@ -23,7 +23,7 @@ from search.spec.space import Space
 from search.spec.spec import Spec
 from storage.constraints import CheckedConfig
 
-KEPT = 1000  # infeasible configs; by then a sampler knows where the limit lies, and each makes it slower
+KEPT = 1000  # infeasible configs; by then a sampler knows where the limit is, and each makes it slower
 DRAWS = 200  # configs that `feasible_share` holds against the constraints, at most
 
 Constraints = Callable[[Params], Sequence[Constraint]]

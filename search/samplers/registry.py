@@ -1,21 +1,32 @@
 """The samplers that `study.sampler.kind` in space.yaml can name.
 
-A new sampler is one class or function and one entry here. It is called with a `SlotDraw` and whatever
-options stand beside `kind` and `seed`, and raises TypeError or ValueError for options it cannot use. It is
+A new sampler is one class or function and one entry here. It is called with a `SlotDraw` and the
+options beside `kind` and `seed`, and raises TypeError or ValueError for options it cannot use. It is
 built anew for every draw, and what it has to remember it finds in the trials of the study it is given.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from optuna.samplers import BaseSampler, PartialFixedSampler
+from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
 
 from search.samplers.draw import SlotDraw
 from search.samplers.gp import WholeTrialsGP
-from search.samplers.random_search import uniform
 from search.samplers.sobol import SobolSampler
-from search.samplers.tpe import tpe
 from search.spec.registry import build
 from search.spec.spec import Spec
+
+
+def tpe(draw: SlotDraw, **options: Any) -> BaseSampler:
+    """TPE over all parameters jointly; where conditions make branches, over each branch by itself."""
+    branches = any(parameter.when for parameter in draw.spec.space.parameters)
+    return TPESampler(seed=draw.seed, **{"multivariate": True, "group": branches, **options})
+
+
+def uniform(draw: SlotDraw, **options: Any) -> BaseSampler:
+    """Independent draws, uniform in each parameter (on its log scale where it has one)."""
+    return RandomSampler(seed=draw.seed, **options)
+
 
 SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
     "tpe": tpe,

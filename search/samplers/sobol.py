@@ -49,11 +49,7 @@ class SobolSampler(BaseSampler):
         return {}
 
     def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         return value_at(param_distribution, float(self._point[param_name]))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from search import formatting
 from search.analysis.pareto import pareto_front
 from search.render.document import Figure, Paragraph, ReportSection, Table
-from search.report import size_figure
+from search.report import figures
 from search.report.report_data import ReportData
 
 
@@ -15,7 +15,8 @@ def size(data: ReportData, folder: Path) -> ReportSection | None:
     if len({record.parameters for record in sized}) < 2:
         return None
     front = pareto_front(sized, data.snapshot.direction)
-    path = size_figure.draw(folder, sized, front)
+    path = figures.FOLDER / "size.png"
+    figures.size(folder / path, sized, front)
     rows = [
         [
             str(record.number),
