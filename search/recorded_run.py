@@ -62,7 +62,6 @@ class RecordedRun:
 
     @property
     def rates(self) -> Column:
-        """The learning rates."""
         return self.columns.get(self.vocabulary.rate_column, ())
 
     @property
@@ -137,7 +136,7 @@ def metric_of(columns: Mapping[str, Any], vocabulary: Vocabulary) -> str:
 
 
 def without_labels(leaves: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
-    """The settings that change something in a run, not only what it is called or where it lies."""
+    """The settings that change something in a run, not only what it is called or where it is."""
     return {leaf: value for leaf, value in leaves.items() if leaf not in vocabulary.labels}
 
 

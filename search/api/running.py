@@ -1,4 +1,4 @@
-"""Starting a search from Python, and following it. The workers are processes, as ever."""
+"""Starting a search from Python, and following it. The workers are processes here, too."""
 
 import os
 from collections.abc import Generator, Iterator, Sequence
@@ -114,7 +114,6 @@ class RunningSearch(Closing, Iterator[Snapshot]):
 
     @property
     def study(self) -> OpenStudy:
-        """The study that is searched."""
         return OpenStudy(
             open_study(self._search.url, self._search.name, read_only=True), self._options.runs
         )

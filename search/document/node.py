@@ -1,6 +1,6 @@
 """A value and where it was written.
 
-A profile or `--set` moves whole nodes, so a value keeps its place, and whatever is wrong with it is
+A profile or `--set` moves whole nodes, so a value keeps its place, and a mistake in it is
 reported with the line it was written on.
 """
 

@@ -1,7 +1,7 @@
 """The pruners that `study.pruner.kind` in space.yaml can name.
 
-A new pruner is one class or function and one entry here. It is called with the spec and whatever options
-stand beside `kind`, and raises TypeError or ValueError for options it cannot use.
+A new pruner is one class or function and one entry here. It is called with the spec and the options
+beside `kind`, and raises TypeError or ValueError for options it cannot use.
 """
 
 from collections.abc import Callable, Mapping

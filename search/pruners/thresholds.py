@@ -29,7 +29,7 @@ REACH_CHANCE = 0.005
 """A trial whose chance of reaching the best is below this may be ended."""
 
 WHOLE_TRIALS = 8
-"""How many trials must have run to their end before anything is said about what another may still gain."""
+"""How many trials must have run to their end before it is predicted what another may still gain."""
 
 _ENOUGH_DIFFERENCES = 10_000
 """Third differences that the noise is measured from: right to about 2 %, and more would only cost time."""
@@ -102,7 +102,6 @@ class Thresholds:
         self._differences = array("d")  # third differences of scores, sorted
 
     def add_last_mean(self, curve: SmoothedCurve) -> None:
-        """Take in the last mean of a trial."""
         age, mean = curve.age, curve.means[-1]
         if math.isnan(mean):
             return

@@ -1,4 +1,4 @@
-"""What may stand in `space` for a setting, as JSON Schema: a value, a range of numbers, or choices."""
+"""What `space` may have for a setting, as JSON Schema: a value, a range of numbers, or choices."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -67,7 +67,6 @@ class Parameter:
         return all(parent in params and params[parent] in values for parent, values in self.when.items())
 
     def suggest(self, trial: SuggestingTrial) -> Value:
-        """Ask `trial` for a value."""
         if self.choices:
             choice: Value = trial.suggest_categorical(self.name, choices=self.choices)
             return choice

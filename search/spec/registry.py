@@ -30,7 +30,7 @@ def build(
 
 @contextmanager
 def options_located(spec: Spec, section: Section) -> Iterator[None]:
-    """Turns whatever is raised in this block into a SpaceError that says where the options stand.
+    """Turns whatever is raised in this block into a SpaceError with the place of the options.
 
     Optuna checks few of its options: a wrong one shows as an AttributeError or a failed assertion.
     """

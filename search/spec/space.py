@@ -53,7 +53,6 @@ class Space:
         return params
 
     def active(self, params: Params) -> tuple[Parameter, ...]:
-        """The parameters that are active in the config `params`."""
         return tuple(parameter for parameter in self.parameters if parameter.active(params))
 
     def check(self, params: Params) -> None:

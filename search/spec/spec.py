@@ -239,6 +239,6 @@ def _values_before(before: Spec, space: Space, objective: str) -> Mapping[str, V
     values = before.space.constants
     searched = space.by_name.keys() - before.space.by_name.keys()
     if searched - values.keys():
-        with suppress(SpaceError):  # what is wrong with the constants is said where configs are checked
+        with suppress(SpaceError):  # wrong constants are reported where configs are checked
             values = {**vocabulary_of(objective).defaults(values), **values}
     return {name: values[name] for name in searched & values.keys()}

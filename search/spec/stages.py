@@ -111,10 +111,7 @@ def _leaves(entries: Mapping[str, Node], prefix: str = "") -> Iterable[tuple[str
 
 
 def resolve_stages(
-    stages: Sequence[SearchStage],
-    space: Space,
-    node: Node,
-    reread: Callable[[Mapping[str, Any]], Space],
+    stages: Sequence[SearchStage], space: Space, node: Node, reread: Callable[[Mapping[str, Any]], Space]
 ) -> tuple[SearchStage, ...]:
     """The stages with every constant that any of them replaces written out in each.
 

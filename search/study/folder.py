@@ -22,7 +22,7 @@ from storage.url import location
 OWNER = "study.json"
 TRIAL = re.compile(r"trial-(\d{4,})")
 RESERVED = re.compile(r"artifacts|study\.json|.*\.(db|sqlite3?)(-wal|-shm|-journal|\.lock)?", re.IGNORECASE)
-"""Names below --runs of other things: the store of artifacts, databases and what lies beside them."""
+"""Names below --runs of other things: the store of artifacts, databases and the files beside them."""
 
 
 @dataclass(frozen=True, slots=True)

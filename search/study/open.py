@@ -10,7 +10,7 @@ from storage.schema import open_database
 from storage.url import one_line_errors, redacted
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
-"""What a study may be called: its name is a folder's, too, and stands in commands."""
+"""What a study may be called: its name is also a folder's, and is typed in commands."""
 
 
 def find_study(url: str, name: str, *, read_only: bool = False, flag: str = "--study") -> Study | None:

@@ -28,7 +28,7 @@ class TrainedSeeds:
 
     @property
     def ended(self) -> bool:
-        """Whether every one came to an end of its own."""
+        """Whether every training has ended by itself."""
         return all(each.end in GOOD for each in self.trainings)
 
     @property

@@ -85,7 +85,6 @@ def closing(
 
 
 def _next(snapshot: Snapshot, result_commands: Sequence[str]) -> list[str]:
-    """The commands to use next."""
     if not snapshot.budget.used_up:
         return [f"search start --study {snapshot.study}"]
     if snapshot.answer is not None:

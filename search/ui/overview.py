@@ -47,7 +47,7 @@ class Overview:
         width = min(options.max_width, WIDEST)
         head = headline(self.snapshot, width)
         tail = [*_best(self.snapshot, width), *_notes(self.snapshot, width)]
-        # Two blank lines stand between the parts; one line is left for the cursor.
+        # Two blank lines separate the parts; one line is left for the cursor.
         height = options.size.height - 1
         room = height - len(head) - len(tail) - 2 if self.fit else None
         workers = roster.lines(self.snapshot, width, room)

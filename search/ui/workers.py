@@ -1,7 +1,7 @@
 """The workers of a study, a line each: what it trains, how far that is, how well it goes.
 
 Every column has a fixed width, so that nothing moves but the numbers. A narrow terminal loses columns
-one by one, a low one rows; the curves stand in the rows where there is room, else below them. All
+one by one, a low one rows; the curves are in the rows where there is room, else below them. All
 curves have one scale, so that a trial that lags behind the others looks it.
 """
 
