@@ -162,7 +162,8 @@ class Leases:
             )
             query = select(studies.c.stop).where(studies.c.study_id == self.study_id, is_tied())
             study = connection.execute(query).one_or_none()
-            has_device = self.device is None or self._holds_device(connection)
+            held_by = select(devices.c.device).where(devices.c.worker_id == self.worker_id)
+            has_device = self.device is None or connection.scalar(held_by) is not None
         return BeatReply(held, study.stop if study else None, has_device, study is None)
 
     def claim(self) -> Lease | Refusal:
@@ -277,10 +278,6 @@ class Leases:
             .values(renewed_at=now(), **changes)
         )
         return done.rowcount == 1
-
-    def _holds_device(self, connection: Connection) -> bool:
-        query = select(devices.c.device).where(devices.c.worker_id == self.worker_id)
-        return connection.scalar(query) is not None
 
     def _has_finished(self, connection: Connection, lease: Lease) -> bool:
         query = select(leases.c.trial_id).where(

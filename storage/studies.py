@@ -67,7 +67,9 @@ def create(
         added = insert_or_ignore(connection, tables.optuna_studies).values(study_name=name)
         if connection.execute(added.execution_options(preserve_rowcount=True)).rowcount == 0:
             return False
-        _drop_orphans(connection)  # before one of their ids is used again
+        # Rows of ours whose study was deleted from Optuna's tables go before their ids are used again.
+        for study_id in list(connection.scalars(select(studies.c.study_id).where(~is_tied()))):
+            drop_rows(connection, study_id)
         query = select(tables.optuna_studies.c.study_id).filter_by(study_name=name)
         study_id = connection.scalars(query).one()
         connection.execute(
@@ -88,12 +90,6 @@ def create(
         )
         add_study_attributes(connection, study_id, {TOKEN: token, **(attributes or {})})
         return True
-
-
-def _drop_orphans(connection: Connection) -> None:
-    """Removes our rows of studies that were deleted from Optuna's tables."""
-    for study_id in list(connection.scalars(select(studies.c.study_id).where(~is_tied()))):
-        drop_rows(connection, study_id)
 
 
 def drop_rows(connection: Connection, study_id: int) -> None:

@@ -141,7 +141,7 @@ def _listed(study: "Study", each: ReadRun) -> ImportedRun:
             "name with --name"
         )
     run = replace(each.run, direction=settings.direction)
-    given = each.given or _of_curve(run)
+    given = each.given or GivenScore(run.finite[run.best_epoch], run.best_epoch, len(run.scores))
     return ImportedRun(
         name=run.name,
         source="".join(c if c.isprintable() else "?" for c in str(each.source.absolute())),
@@ -157,7 +157,3 @@ def _document(run: RecordedRun, direction: Direction) -> dict[str, Any]:
     """What is stored of a run beside what a list shows."""
     kept = ("leaves", "scores", "metric", "columns")
     return finite({**{name: getattr(run, name) for name in kept}, "direction": direction})
-
-
-def _of_curve(run: RecordedRun) -> GivenScore:
-    return GivenScore(run.finite[run.best_epoch], run.best_epoch, len(run.scores))

@@ -73,10 +73,6 @@ class StartOptions:
         """Whether there is anything that the study's document must agree with."""
         return self.space is not None or bool(self.overrides) or self.profile is not None or self.update
 
-    @property
-    def has_budget(self) -> bool:
-        return self.trials is not None or self.gpu_hours is not None
-
     def load(self, profile: str | None) -> Spec:
         """The document for a new study."""
         path = self.space or (LOCAL if LOCAL.exists() else stock_space())
@@ -197,7 +193,8 @@ def join(options: StartOptions, study: Study, notes: list[str]) -> tuple[Study, 
 def _check_agreement(options: StartOptions, study: Study) -> None:
     if study.spec.study.stages and options.gpu_hours is not None:
         raise UserError(NO_HOURS)
-    if study.plan is not None and (options.has_document or options.has_budget):
+    budget = options.trials if options.gpu_hours is None else options.gpu_hours
+    if study.plan is not None and (options.has_document or budget is not None):
         raise StudyError(
             f"--study: {study.name!r} retrains trials of {study.plan.of!r} by a plan; omit these flags "
             f"to join it (search {study.plan.kind} sets the number of trainings)"

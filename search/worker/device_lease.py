@@ -45,7 +45,8 @@ def acquire_device(
             leases.device = answer.device
             return next(device for device in devices if device.key == answer.device)
         if all(holder.lives or _is_alive(holder, first_seen) for holder in answer):
-            raise NoDevice(f"no GPU is free: {_list_holders(answer)}")
+            holders = [f"{each.label} is used by process {each.pid} on {each.host}" for each in answer]
+            raise NoDevice(f"no GPU is free: {', '.join(holders)}")
         if interrupt.wait(min(LOOK_SECONDS, leases.beat_seconds)):
             raise LeaveTrial
 
@@ -53,9 +54,3 @@ def acquire_device(
 def _is_alive(holder: Holder, first_seen: dict[str, float]) -> bool:
     """Whether it has sent a heartbeat since it was first looked at."""
     return holder.seen_at > first_seen.setdefault(holder.worker_id, holder.seen_at)
-
-
-def _list_holders(holders: Sequence[Holder]) -> str:
-    return ", ".join(
-        f"{holder.label} is used by process {holder.pid} on {holder.host}" for holder in holders
-    )

@@ -71,14 +71,11 @@ class Watchdog:
             before = now
             if self._inside and self._progress == progress:
                 silent += lived
-                if silent > self._limit(longest):
+                if silent > max(self._seconds * (1 if self._epoch else FIRST), TIMES * longest):
                     self._hung(self._sentence(silent, longest))
                     return
             else:
                 progress, longest, silent = self._progress, max(longest, silent), 0.0
-
-    def _limit(self, longest: float) -> float:
-        return max(self._seconds * (1 if self._epoch else FIRST), TIMES * longest)
 
     def _sentence(self, silent: float, longest: float) -> str:
         where = f"after epoch {self._epoch}" if self._epoch else "before its first epoch was done"

@@ -136,7 +136,10 @@ def pair_problems(folder: DataFolder, masks: NDArray[np.uint8]) -> list[str]:
         if frozenset(pair) not in named and (folder.described is None or in_pairs & set(pair))
     ]
     misplaced = _misplaced(folder, masks)
-    doubted = [pair for pair in folder.dataset.mirror_pairs if pair in misplaced or _meets(pair, seen)]
+    in_seen = {number for pair in seen for number in pair}
+    doubted = [
+        pair for pair in folder.dataset.mirror_pairs if pair in misplaced or not in_seen.isdisjoint(pair)
+    ]
     if not seen and not doubted:
         return []
     wrong = f"a flip exchanges classes {_named(folder, doubted)}" if doubted else ""
@@ -158,10 +161,6 @@ def _named(folder: DataFolder, pairs: Sequence[tuple[int, int]]) -> str:
     """`4 and 5 (left eye, right eye), ...`."""
     classes = folder.dataset.classes
     return ", ".join(f"{one} and {other} ({classes[one]}, {classes[other]})" for one, other in pairs)
-
-
-def _meets(pair: tuple[int, int], pairs: Sequence[tuple[int, int]]) -> bool:
-    return any(number in other for number in pair for other in pairs)
 
 
 def _misplaced(folder: DataFolder, masks: NDArray[np.uint8]) -> list[tuple[int, int]]:
