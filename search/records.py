@@ -235,7 +235,7 @@ class Snapshot:
 
     def to_json(self) -> dict[str, Any]:
         """The object of `search status --json`."""
-        best = self.best
+        best, shown = self.best, ("number", "value", "best_epoch", "best_score", "params", "known")
         return finite(
             {
                 "study": self.study,
@@ -244,15 +244,7 @@ class Snapshot:
                 "direction": self.direction,
                 "target": self.target,
                 "budget": asdict(self.budget),
-                "best": best
-                and {
-                    "number": best.number,
-                    "value": best.value,
-                    "best_epoch": best.best_epoch,
-                    "best_score": best.best_score,
-                    "params": dict(best.params),
-                    "known": best.known,
-                },
+                "best": best and {name: getattr(best, name) for name in shown},
                 "epochs": {"run": self.epochs_run, "saved": self.epochs_saved},
                 "workers": [worker.to_json() for worker in self.workers],
             }

@@ -118,16 +118,8 @@ class Leases:
 
         The length is that of the workers that are there: `study_seconds`. Who comes first sets it.
         """
-        row = {
-            "worker_id": self.worker_id,
-            "study_id": self.study_id,
-            "host": self.process.host,
-            "machine": self.process.machine,
-            "pid": self.process.pid,
-            "started": self.process.started,
-            "device": device,
-            "state": "starting",
-        }
+        ids = {"worker_id": self.worker_id, "study_id": self.study_id}
+        row = {**ids, **asdict(self.process), "device": device, "state": "starting"}
         with self.engine.begin() as connection:
             connection.execute(lock(self.study_id))
             study = select(studies.c.study_id).where(studies.c.study_id == self.study_id, is_tied())

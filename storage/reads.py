@@ -81,9 +81,7 @@ def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list
         ).all()
         sampled = _by_trial(
             connection.execute(
-                select(
-                    params.c.trial_id, params.c.param_name, params.c.param_value, params.c.distribution_json
-                )
+                select(params)
                 .join(leases, leases.c.trial_id == params.c.trial_id)
                 .join(trials, trials.c.trial_id == params.c.trial_id)
                 .where(*conditions)
@@ -93,7 +91,7 @@ def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list
         )
         attributes = _by_trial(
             connection.execute(
-                select(user_attributes.c.trial_id, user_attributes.c.key, user_attributes.c.value_json)
+                select(user_attributes)
                 .join(leases, leases.c.trial_id == user_attributes.c.trial_id)
                 .join(trials, trials.c.trial_id == user_attributes.c.trial_id)
                 .where(*conditions)

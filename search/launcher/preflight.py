@@ -50,7 +50,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The object of `search check --json`; parameters are the model's trainable ones."""
-        data = self.description
+        data, shown = self.description, ("train", "val", "classes", "image_size", "source")
         measured: dict[str, Any] = {"trace": self.trace.to_json()} if self.trace else {}
         stages = [stage.to_json() for stage in self.stages]
         measured |= {"plan": {**self.plan.to_json(), "stages": stages}} if self.plan else {}
@@ -58,14 +58,7 @@ class Report:
         return {
             "parameters": data.parameters if data else None,
             "device": self.device,
-            "data": data
-            and {
-                "train": data.train,
-                "val": data.val,
-                "classes": data.classes,
-                "image_size": data.image_size,
-                "source": data.source,
-            },
+            "data": data and {name: getattr(data, name) for name in shown},
             "feasible": self.feasible and self.feasible.to_json(),
             "problems": list(self.problems),
             **measured,

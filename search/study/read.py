@@ -3,6 +3,7 @@
 Plain SQL, no Optuna: the status of a study with hundreds of trials takes a fraction of a second.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -111,9 +112,8 @@ def _record(
         if scores:
             best_epoch = epoch_of_best(scores, settings.direction)
             best_score, last = scores[best_epoch], scores[max(scores)]
-            value = best_mean(
-                [scores[epoch] for epoch in sorted(scores)], settings.smooth, settings.direction
-            )
+            in_order = [scores[epoch] for epoch in sorted(scores)]
+            value = best_mean(in_order, settings.smooth, settings.direction)
     return Record(
         number=row.number,
         state=STATES[row.state],
@@ -157,14 +157,14 @@ def _budget(
     stopped: Mapping[str, Any] | None,
 ) -> Budget:
     limit, used = gpu_hours or (None, None)
-    count = {state: sum(record.state == state for record in records) for state in STATES.values()}
+    states = Counter(record.state for record in records)
     return Budget(
         trials=trials,
         claimed=len(records),
-        complete=count["complete"],
-        pruned=count["pruned"],
-        failed=count["failed"],
-        running=count["running"],
+        complete=states["complete"],
+        pruned=states["pruned"],
+        failed=states["failed"],
+        running=states["running"],
         gpu_hours=limit,
         gpu_hours_used=used,
         stopped=None if stopped is None else StoppedBy(**stopped),
@@ -172,23 +172,16 @@ def _budget(
 
 
 def _worker(row: Any, owners: dict[int, str | None]) -> WorkerView:
-    view = WorkerView(
+    taken_over = owners.get(row.number, row.worker_id) != row.worker_id
+    names = ("epoch", "epochs", "score", "best", "lr", "images_per_second")
+    training: dict[str, Any] = {name: None if taken_over else getattr(row, name) for name in names}
+    return WorkerView(
         id=row.worker_id,
         host=row.host,
         device=row.device,
         pid=row.pid,
         state="silent" if row.silent > SILENT_AFTER else row.state,
-        trial=row.number,
-        epoch=row.epoch,
-        epochs=row.epochs,
-        score=row.score,
-        best=row.best,
-        lr=row.lr,
-        images_per_second=row.images_per_second,
+        trial=None if taken_over else row.number,
         seen_seconds_ago=max(0.0, row.silent),
+        **training,
     )
-    if owners.get(row.number, row.worker_id) != row.worker_id:  # its trial was taken over
-        names = ("trial", "epoch", "epochs", "score", "best", "lr", "images_per_second")
-        nothing: dict[str, Any] = dict.fromkeys(names)
-        view = replace(view, **nothing)
-    return view
