@@ -8,7 +8,6 @@ happened between two snapshots, so that a log file holds one line per event howe
 import time
 from collections.abc import Callable
 from datetime import datetime
-from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
@@ -45,9 +44,7 @@ class LiveView:
             self._drawn = now
             self._live.update(Overview(snapshot, fit=True), refresh=True)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._snapshot:
             self._live.update(StudyHeadline(self._snapshot))
         self._live.stop()
@@ -82,9 +79,7 @@ class PlainView:
             self._progress, self._progress_at = line, self._clock()
             self._write(line)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._last and (line := progress(self._last)) != self._progress:
             self._write(line)
 

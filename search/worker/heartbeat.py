@@ -6,7 +6,6 @@ The main thread reads what it has learnt between batches; nothing here interrupt
 
 import logging
 import threading
-from types import TracebackType
 from typing import Self
 
 from search.objective import EpochResult
@@ -49,9 +48,7 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._ended = True
         self._wake.set()
         self._thread.join(timeout=self._leases.beat_seconds)
