@@ -11,7 +11,7 @@ from search.errors import UserError
 from search.render.output import say, write_json
 
 Images = Annotated[Path, flag.path_option("--images", "Folder with the images.")]
-Out = Annotated[Path, flag.path_option("--out", "Folder for the masks; goes on there.")]
+Out = Annotated[Path, flag.path_option("--out", "Folder for the masks; continues there.")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Draw each mask over its image, too.")]
 Tta = Annotated[
     Literal["none", "flip"],
@@ -41,7 +41,7 @@ def predict(
 ) -> int:
     """Write a mask for every image of a folder, by a trained model.
 
-    The same command goes on where it stopped.
+    The same command continues where it stopped.
     """
     from search.results.masks import claim_folder, images_in, means, predict_images, write_scores
     from search.runtime.devices import find_devices
@@ -71,7 +71,7 @@ def predict(
                 if interrupt:
                     break
     if interrupt:
-        say(f"stopped after {len(results)} images; the same command goes on in {out}")
+        say(f"stopped after {len(results)} images; the same command continues in {out}")
         return interrupt.code
     faults = [result for result in results if result.fault]
     for result in faults:

@@ -75,5 +75,5 @@ def replay(
                     show(RichBlocks(result.blocks()))
                 return 1 if result.answer.verdict == "not reproduced" else 0
         if out is not None:
-            say(f"the same command goes on in {out}")
+            say(f"the same command continues in {out}")
     return interrupt.code

@@ -12,7 +12,7 @@ from search.render.output import say, write_json
 from search.runtime.collector import paused_collector
 from search.study.resolve import resolve_study, storage_url
 
-Out = Annotated[Path, flag.path_option("--out", "Folder for what it writes; goes on there.")]
+Out = Annotated[Path, flag.path_option("--out", "Folder for what it writes; continues there.")]
 Config = Annotated[
     Path | None, flag.path_option("--config", "A run's config.yaml, or settings as YAML.", "FILE")
 ]
@@ -53,7 +53,7 @@ def train(
 ) -> int:
     """Train the config of a trial or of a file, without a study.
 
-    The same command goes on where it stopped.
+    The same command continues where it stopped.
     """
     from search.runtime.signals import interruptible
 
@@ -116,5 +116,5 @@ def train(
             show(RichBlocks(result.blocks()))
         if not interrupt:
             return 0 if result.ended else 1
-        say(f"the same command goes on in {out}")
+        say(f"the same command continues in {out}")
     return interrupt.code

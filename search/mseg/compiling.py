@@ -41,7 +41,7 @@ class CompiledModel:
         missing = _missing(device)
         self.works = missing is None
         if missing:
-            log.warning("trainer.compile: %s; training goes on without it", missing)
+            log.warning("trainer.compile: %s; training continues without it", missing)
 
     def __call__(self, images: Tensor) -> Tensor:
         if self.works:
@@ -52,7 +52,7 @@ class CompiledModel:
             except TorchDynamoException as error:
                 said = str(error).split("\n\n")[0]  # what follows is advice to PyTorch's developers
                 reason = f"{type(error).__name__} {' '.join(said.split())}"
-                log.warning("trainer.compile: %s; training goes on without it", reason)
+                log.warning("trainer.compile: %s; training continues without it", reason)
                 self.works = False
         return self.model.coarse(images)
 
@@ -62,7 +62,7 @@ def _compiled() -> Any:
     """The function that is compiled, for all models of this process."""
     import torch._dynamo
 
-    torch._dynamo.config.fail_on_recompile_limit_hit = True  # or it goes on uncompiled without a word
+    torch._dynamo.config.fail_on_recompile_limit_hit = True  # or it continues uncompiled without a word
     return torch.compile(_coarse, dynamic=False)
 
 

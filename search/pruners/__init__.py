@@ -1,1 +1,1 @@
-"""Whether a trial goes on: the pruners by name, and the median rule."""
+"""Whether a trial continues: the pruners by name, and the median rule."""

@@ -1,4 +1,4 @@
-"""What a pruner is: asked after every epoch whether a trial goes on."""
+"""What a pruner is: asked after every epoch whether a trial continues."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Decision:
 
 
 class Pruner(ABC):
-    """Decides after every epoch whether a trial goes on; a worker has one for all its trials.
+    """Decides after every epoch whether a trial continues; a worker has one for all its trials.
 
     It is built from the spec and its options alone, so that wrong options are refused before a study is
     created. Whatever it reads from the database it reads after `open`.

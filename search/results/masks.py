@@ -1,4 +1,4 @@
-"""Masks for a folder of images: `search predict`. It goes on where it stopped; no file is half-written.
+"""Masks for a folder of images: `search predict`. It continues where it stopped; no file is half-written.
 
 OUT/NAME.png             the mask of NAME.jpg
 OUT/overlays/NAME.jpg    with --overlay

@@ -105,7 +105,7 @@ def _announcements(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
 
 
 def _started(record: Record, snapshot: Snapshot) -> str:
-    verb = "started" if record.attempts <= 1 else f"goes on after epoch {record.epochs}"
+    verb = "started" if record.attempts <= 1 else f"continues after epoch {record.epochs}"
     return f"trial {record.number} {verb}{_where(record, snapshot)}{_values(record)}"
 
 

@@ -1,6 +1,6 @@
 """A worker's heartbeat: a thread that renews the lease, stores its status, reads requests to stop.
 
-The thread survives every database error: it logs the first one and keeps trying, while training goes on.
+The thread survives every database error: it logs the first one and keeps trying, while training continues.
 The main thread reads what it has learnt between batches; nothing here interrupts that thread.
 """
 
@@ -86,7 +86,7 @@ class Heartbeat:
     def away(self, error: Exception) -> None:
         """Notes that a call did not reach the database: nobody tries until a beat does."""
         if self.reachable:
-            log.warning("the database is away (%s); training goes on", reason(error))
+            log.warning("the database is away (%s); training continues", reason(error))
         self.reachable = False
 
     def finds_study_deleted(self) -> bool:

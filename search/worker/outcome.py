@@ -187,7 +187,7 @@ def verdict(decision: Decision) -> dict[str, Any]:
 
 
 def is_no_fault_of_the_trial(error: BaseException) -> bool:
-    """Whether the worker has to end and another one may go on with the trial."""
+    """Whether the worker has to end and another one may continue the trial."""
     return is_disk_error(error) or isinstance(error, NoFeasibleConfig | BrokenDevice)
 
 

@@ -1,4 +1,4 @@
-"""What a worker writes about a trial that goes on: its results, a verdict, that it gives the trial back."""
+"""What a worker writes about a running trial: its results, a verdict, that it gives the trial back."""
 
 import logging
 from functools import partial

@@ -3,8 +3,9 @@
 `Worker.run` is the loop over trials, `Worker.train` one trial from top to bottom. What needs a lease
 is done through `storage.leases`, which checks it in the transaction that writes.
 
-The database may go away at any time. Training goes on, and results wait in `OwnedTrial.waiting`. A process
-that is asked to leave meanwhile leaves: the next owner reports what waited, or trains those epochs again.
+The database may go away at any time. Training continues, and results wait in `OwnedTrial.waiting`. A
+process that is asked to leave meanwhile leaves: the next owner reports what waited, or trains those epochs
+again.
 """
 
 import logging

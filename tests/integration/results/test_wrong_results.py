@@ -321,7 +321,7 @@ def test_an_interrupted_prediction_goes_on(
     flags = ("predict", "--model", "model", "--images", "images", "--out", "out")
     with monkeypatch.context() as patch:
         patch.setattr(trained_predictor.TrainedPredictor, "predict", interrupted)
-        assert "the same command goes on in out" in command(*flags, code=143).err
+        assert "the same command continues in out" in command(*flags, code=143).err
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "prediction.json"]
     command(*flags)
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.png", "prediction.json"]

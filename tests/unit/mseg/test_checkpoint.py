@@ -113,7 +113,7 @@ def test_a_state_becomes_one_tensor_of_each_type_and_itself_again(tmp_path: Path
     assert again["optimizer"]["state"][0]["exp_avg"].stride() == (75, 1, 15, 3)
 
     with torch.no_grad():
-        model.weight.zero_()  # training goes on
+        model.weight.zero_()  # training continues
     for folder, saved in ((tmp_path / "a", again), (tmp_path / "b", state)):
         folder.mkdir()
         checkpoint.save(folder, saved)

@@ -82,7 +82,7 @@ def test_a_compiler_that_fails_is_said_once_and_training_goes_on(
     assert [result.finite for result in results] == [True, True]
     (warning,) = [each.message for each in caplog.records if "compile" in each.message]
     assert warning.startswith(f"trainer.compile: {BackendCompilerFailed.__name__} ")
-    assert "no such instruction" in warning and warning.endswith("; training goes on without it")
+    assert "no such instruction" in warning and warning.endswith("; training continues without it")
     assert "\n" not in warning
 
 
@@ -102,7 +102,7 @@ def test_without_a_compiler_one_line_says_so(
     forward = CompiledModel(model, CPU)
     assert not forward.works
     assert [each.message for each in caplog.records] == [
-        f"trainer.compile: {reason}; training goes on without it"
+        f"trainer.compile: {reason}; training continues without it"
     ]
     assert forward(torch.rand(2, 3, 32, 32)).shape[:2] == (2, 19)
 
