@@ -5,13 +5,14 @@ pruning decision costs the same with ten finished trials as with a thousand.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Row, bindparam, or_, select
+from sqlalchemy import Engine, Row, Select, Table, bindparam, or_, select
 
 from storage.clock import now
 from storage.engine import single_statements
@@ -72,6 +73,13 @@ def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list
     conditions = [leases.c.study_id == study_id]
     if number is not None:
         conditions.append(trials.c.number == number)
+
+    def of_trials(table: Table) -> Select[Any]:
+        with_lease = select(table).join(leases, leases.c.trial_id == table.c.trial_id)
+        return with_lease.join(trials, trials.c.trial_id == table.c.trial_id).where(*conditions)
+
+    sampled: dict[int, dict[str, Any]] = defaultdict(dict)
+    attributes: dict[int, dict[str, Any]] = defaultdict(dict)
     with engine.connect() as connection:
         rows = connection.execute(
             select(trials, leases, values.c.value, now().label("now"))
@@ -79,25 +87,10 @@ def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list
             .where(*conditions)
             .order_by(trials.c.number)
         ).all()
-        sampled = _by_trial(
-            connection.execute(
-                select(params)
-                .join(leases, leases.c.trial_id == params.c.trial_id)
-                .join(trials, trials.c.trial_id == params.c.trial_id)
-                .where(*conditions)
-                .order_by(params.c.param_id)
-            ),
-            lambda row: (row.param_name, _external(row.param_value, row.distribution_json)),
-        )
-        attributes = _by_trial(
-            connection.execute(
-                select(user_attributes)
-                .join(leases, leases.c.trial_id == user_attributes.c.trial_id)
-                .join(trials, trials.c.trial_id == user_attributes.c.trial_id)
-                .where(*conditions)
-            ),
-            lambda row: (row.key, json.loads(row.value_json)),
-        )
+        for row in connection.execute(of_trials(params).order_by(params.c.param_id)):
+            sampled[row.trial_id][row.param_name] = _external(row.param_value, row.distribution_json)
+        for row in connection.execute(of_trials(user_attributes)):
+            attributes[row.trial_id][row.key] = json.loads(row.value_json)
     return [
         TrialRow(
             trial_id=row.trial_id,
@@ -110,8 +103,8 @@ def trial_rows(engine: Engine, study_id: int, number: int | None = None) -> list
             horizon=row.horizon,
             seconds=(row.now if row.finished_at is None else row.finished_at) - row.started_at,
             value=row.value,
-            params=sampled.get(row.trial_id, {}),
-            attributes=attributes.get(row.trial_id, {}),
+            params=sampled[row.trial_id],
+            attributes=attributes[row.trial_id],
         )
         for row in rows
     ]
@@ -179,14 +172,6 @@ class CurveFeed:
         self._missing = [row_id for row_id in gaps if row_id > oldest and row_id not in seen]
         self._last = last
         return [Point(*row[1:]) for row in rows]
-
-
-def _by_trial(rows: Any, entry: Any) -> dict[int, dict[str, Any]]:
-    grouped: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        key, value = entry(row)
-        grouped.setdefault(row.trial_id, {})[key] = value
-    return grouped
 
 
 def _external(value: float, distribution_json: str) -> Any:
