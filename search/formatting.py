@@ -207,7 +207,7 @@ def _scientific(value: float, digits: int = 1) -> str:
 
 
 def _level(y: float, low: float, high: float, levels: int) -> int:
-    """0 to levels - 1; a constant curve lies in the middle."""
+    """0 to levels - 1; a constant curve is in the middle."""
     if high == low:
         return levels // 2
     return min(levels - 1, max(0, int((y - low) / (high - low) * levels)))

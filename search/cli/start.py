@@ -125,10 +125,10 @@ def start(
 
 
 def stages_override(stages: Sequence[str]) -> list[str]:
-    """The `--set` that --stage stands for; none without it."""
+    """--stage as a `--set`; none without it."""
     return [f"study.stages=[{', '.join(stages)}]"] if stages else []
 
 
 def seeds_override(seeds: int | None) -> list[str]:
-    """The `--set` that --seeds stands for; none without it."""
+    """--seeds as a `--set`; none without it."""
     return [] if seeds is None else [f"study.seeds={seeds}"]

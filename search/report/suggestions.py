@@ -83,7 +83,7 @@ def range_hits(
 
 
 def position(parameter: Parameter, value: float) -> float:
-    """Where a value lies in its range, from 0 to 1 on the range's own scale."""
+    """Where a value is in its range, from 0 to 1 on the range's own scale."""
     low, high = parameter.low, parameter.high
     if parameter.log:
         return math.log(value / low) / math.log(high / low)

@@ -1,7 +1,7 @@
 """space.yaml and dataset.yaml as JSON Schema (draft 7): what an editor can know of them.
 
 The settings of the stock objective are listed; those of another objective may have any name. What JSON
-Schema cannot say (that `low` is below `high`, that a known config lies in the space) `search check` finds.
+Schema cannot say (`low` is below `high`, a known config is inside the space) `search check` finds.
 """
 
 from search.loading import STOCK, load_objective, vocabulary_of

@@ -28,7 +28,7 @@ def study_schema(stage: Schema, *, whole: bool) -> Schema:
 
     Args:
         stage: the schema of any stage.
-        whole: whether it stands for itself; a profile only changes parts of another.
+        whole: whether it is complete; a profile only changes parts of another.
     """
     kinds = {"sampler": (SamplerSettings, SAMPLERS), "pruner": (PrunerSettings, PRUNERS)}
     special: dict[str, Schema] = {"stages": _stages(stage), "stop": _stop_rule()}

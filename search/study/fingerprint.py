@@ -1,4 +1,4 @@
-"""The fingerprint of a study's data: whoever joins must have the same."""
+"""The fingerprint of a study's data: every worker that joins must have the same."""
 
 from search.errors import StudyError
 from search.objective import Description

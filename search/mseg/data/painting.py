@@ -22,7 +22,7 @@ Colour = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A rectangle of the picture and where the frame lies in it.
+    """A rectangle of the picture and where the frame is in it.
 
     Attributes:
         image: (3, h, w) float32 in [0, 1]. mask: (h, w) uint8 classes.
