@@ -180,8 +180,10 @@ Stages = Annotated[
     ),
 ]
 Trainings = Annotated[
-    int | None, number_option("--trials", "Most trainings over all configs; by default no limit.")
+    int | None,
+    number_option("--trials", "At most so many trainings over all configs; by default no limit."),
 ]
 Seeds = Annotated[
-    int | None, number_option("--seeds", "Most fresh seeds of a config; by default 6.", min=2, max=30)
+    int | None,
+    number_option("--seeds", "At most so many fresh seeds per config; by default 6.", min=2, max=30),
 ]

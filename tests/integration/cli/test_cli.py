@@ -244,7 +244,7 @@ def test_help_lists_every_command_with_a_whole_sentence(command: Command) -> Non
     [
         (["halp"], "No such command 'halp'; search --help shows the options"),
         (["sttaus"], "No such command 'sttaus'. Did you mean 'status'? search --help shows the options"),
-        (["compare", "3"], "Missing argument 'b'; search compare --help shows the options"),
+        (["compare", "3"], "Missing argument 'B'; search compare --help shows the options"),
         (["start", "--trials", "x"], "unable to parse string as an integer, not 'x'"),
     ],
 )
