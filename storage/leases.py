@@ -125,7 +125,8 @@ class Leases:
             study = select(studies.c.study_id).where(studies.c.study_id == self.study_id, is_tied())
             if connection.scalar(study) is None:
                 return False
-            self.study_seconds = claims.lease_seconds(connection, self.study_id, self.claimant)
+            claimant = Claimant(self.worker_id, self.process, self.seconds)
+            self.study_seconds = claims.lease_seconds(connection, self.study_id, claimant)
             if self.study_seconds != self.seconds:
                 return False
             connection.execute(insert_or_ignore(connection, workers).values(**row, seen_at=now()))
