@@ -37,6 +37,24 @@ def test_a_transaction_that_stands_still_is_ended(
     other.dispose()
 
 
+def test_the_tables_may_take_longer_to_make_than_a_transaction_may_stand_still(
+    empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock on that is a transaction, which waits while another one makes them."""
+    really = schema.rdb_storage
+
+    def slowly(url: str, **options: bool) -> object:
+        time.sleep(1.2)
+        return really(url, **options)
+
+    monkeypatch.setattr(engines, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(schema, "rdb_storage", slowly)
+    schema.prepare(empty_postgres_url)
+    engine = schema.open_database(empty_postgres_url)
+    assert engine is not None
+    engine.dispose()
+
+
 def test_a_connection_to_a_silent_server_counts_as_broken(postgres_url: str) -> None:
     """A cut cable, which takes root and a network to show: `benchmarks/chaos.py --cuts`."""
     engine = engines.connect(postgres_url)
