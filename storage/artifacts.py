@@ -25,6 +25,37 @@ FORBIDDEN = (
 )
 
 
+class FolderStore:
+    """What Optuna's FileSystemArtifactStore is: a folder with a file for each id.
+
+    Importing Optuna's brings its S3 and Google stores along, and each worker would wait for boto3.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        try:
+            return self._path(artifact_id).open("rb")
+        except FileNotFoundError as error:
+            raise _not_found(artifact_id) from error
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        with self._path(artifact_id).open("wb") as file:
+            shutil.copyfileobj(content_body, file)
+
+    def remove(self, artifact_id: str) -> None:
+        try:
+            self._path(artifact_id).unlink()
+        except FileNotFoundError as error:
+            raise _not_found(artifact_id) from error
+
+    def _path(self, artifact_id: str) -> Path:
+        if artifact_id in ("", ".", "..") or Path(artifact_id).name != artifact_id:
+            raise ValueError(f"{artifact_id!r} is no artifact's id")
+        return self._folder / artifact_id
+
+
 class S3Store:
     """Optuna's S3 store with a prefix before every key, for buckets that hold other things, too.
 
@@ -53,13 +84,11 @@ def open_store(place: str) -> "ArtifactStore":
     Raises:
         StorageError: `place` is neither, the folder cannot be written to, or boto3 is not installed.
     """
-    from optuna.artifacts import FileSystemArtifactStore
-
     check_place(place)
     if (bucket := BUCKET.fullmatch(place)) is not None:
         return S3Store(_s3(bucket[1]), bucket[2] or "")
     Path(place).mkdir(parents=True, exist_ok=True)
-    return FileSystemArtifactStore(place)
+    return FolderStore(Path(place))
 
 
 def fetch(store: "ArtifactStore", artifact_id: str, target: BinaryIO) -> bool:
@@ -122,6 +151,12 @@ def error_name(error: BaseException) -> str:
     if isinstance(response, dict):
         return str(response.get("Error", {}).get("Code") or type(error).__name__)
     return str(error) if isinstance(error, OSError) else type(error).__name__
+
+
+def _not_found(artifact_id: str) -> Exception:
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
+    return ArtifactNotFound(artifact_id)
 
 
 def _s3(bucket: str) -> "Boto3ArtifactStore":

@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import stdtrit
 
 from search.analysis.winners_curse import FEWEST, deconvolved, spread_of_better_half, values_of
 from search.records import Record
@@ -65,6 +64,8 @@ def expected_gain(
     noise = spread_of_better_half(values)
     if noise == 0:
         return None
+    from scipy.special import stdtrit  # the end of a short search does not need SciPy
+
     levels, posterior = deconvolved(values, noise)
     of_best = posterior[values.argmax()]
     mean = of_best @ levels

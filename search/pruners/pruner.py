@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search.objective import EpochResult, Params
+from search.spec.spec import Spec
 from search.study.study import Study
 from storage.claims import Lease
 
@@ -60,3 +61,16 @@ class Pruner(ABC):
 
         Must not wait for the database where it is not `reachable`: decide from what was read last.
         """
+
+
+class NoPruner(Pruner):
+    """Every trial goes on; nothing is read."""
+
+    def __init__(self, spec: Spec) -> None:
+        pass
+
+    def open(self, study: Study) -> None:
+        pass
+
+    def decide(self, lease: Lease, params: Params, result: EpochResult, reachable: bool) -> Decision:
+        return Decision(prune=False, epoch=result.epoch, text="")

@@ -7,11 +7,11 @@ beside `kind`, and raises TypeError or ValueError for options it cannot use.
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from optuna.pruners import NopPruner, PercentilePruner, SuccessiveHalvingPruner
+from optuna.pruners import PercentilePruner, SuccessiveHalvingPruner
 
 from search.pruners.median import MedianPruner
 from search.pruners.optuna_pruners import OptunaPruner, hyperband
-from search.pruners.pruner import Pruner
+from search.pruners.pruner import NoPruner, Pruner
 from search.spec.registry import build
 from search.spec.spec import Spec
 
@@ -20,7 +20,7 @@ PRUNERS: Mapping[str, Callable[..., Pruner]] = {
     "percentile": partial(OptunaPruner, PercentilePruner),
     "successive_halving": partial(OptunaPruner, SuccessiveHalvingPruner),
     "hyperband": hyperband,
-    "none": partial(OptunaPruner, NopPruner),
+    "none": NoPruner,
 }
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from sqlalchemy.exc import OperationalError
 
 from search.errors import BrokenDevice, NoDevice
-from search.retraining.stages import next_stage
 from search.runtime.devices import BROKEN_DEVICE, NO_DEVICE, find_devices
 from search.runtime.signals import Interrupt, leave_with_parent
 from search.runtime.threads import threads_each
@@ -102,6 +101,10 @@ def open_and_claim(options: WorkerOptions) -> Study:
 
 def claim_next_stage(study: Study, options: WorkerOptions) -> Study | None:
     """The next stage of a search, with its folder claimed; None where there is none yet, or no more."""
+    if study.plan is None and not study.spec.study.stages:
+        return None
+    from search.retraining.stages import next_stage  # most studies do not need it
+
     later = next_stage(study, options.data)
     if later is not None:
         claim_folder(later, options.runs)

@@ -22,8 +22,6 @@ from search.loading import check_each, configure, constraints_of, describe, load
 from search.objective import Params, Run
 from search.pruners.pruner import Pruner
 from search.pruners.registry import build_pruner
-from search.retraining.answer_page import publish_answer
-from search.retraining.study import advance
 from search.runtime.collector import paused_collector
 from search.runtime.devices import Device
 from search.runtime.kernel import kernel_error
@@ -150,8 +148,10 @@ class Worker:
         """Whether a study that retrains has more to train, now that all that was planned has begun."""
         if self._retry(lambda: self.study.plan) is None:
             return False
-        has_more = self._retry(partial(advance, self.study))
-        try_once(partial(publish_answer, self.study, self.folder.parent))
+        from search.retraining import answer_page, study  # most studies need neither
+
+        has_more = self._retry(partial(study.advance, self.study))
+        try_once(partial(answer_page.publish_answer, self.study, self.folder.parent))
         return has_more
 
     def train(self, lease: Lease) -> None:
