@@ -14,6 +14,7 @@ import sqlalchemy
 from postgres import control
 from service import SHARED, Answer, Search
 
+from search.runtime.collector import paused_collector
 from storage.schema import prepare
 
 # A shell starts background jobs with Ctrl-C ignored, and nohup with SIGHUP ignored. So would be every
@@ -33,6 +34,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process per core and one more, since many tests wait for processes and servers."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Without the garbage collector: it would go through all that the tests import, again and again."""
+    with paused_collector():
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -98,30 +98,36 @@ def test_without_a_store_another_machine_restarts_the_trial_and_says_so(search: 
     assert (record.state, len(record.curve)) == ("complete", 6)
 
 
-def test_a_change_of_machines_leaves_no_trace_in_the_weights(tmp_path: Path) -> None:
+def test_a_change_of_machines_leaves_no_trace_in_the_weights(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first machine is a process that is killed; the others are this one."""
+    caplog.set_level(logging.INFO)
+    torch.set_num_threads(1)
     search, straight = (
         Search(tmp_path / name, f"sqlite:///{tmp_path / name}.db", MSEG) for name in ("moved", "straight")
     )
     store = ["--artifacts", str(search.folder / "store")]
     try:
         search.environment |= {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
-        search.create()
+        found = search.create()
         first = host(search, "here", *store)
         search.wait(lambda: stored(search))
         first.kill()
         first.wait()
-        search.ends(host(search, "there", *store))
+        there = Worker(
+            found, search.folder / "there", None, [Device("cpu", "cpu")], str(search.folder / "store")
+        )
+        assert there.run(Interrupt()) == 0
     finally:
         search.close()
     (record,) = search.records()
     assert (record.state, record.attempts) == ("complete", 2)
-    there = search.folder / "there/toy/trial-0000"
-    assert "from the artifact store" in (there / "log.txt").read_text()
-
-    torch.set_num_threads(1)
+    moved = search.folder / "there/toy/trial-0000"
+    assert "from the artifact store" in (moved / "log.txt").read_text()
     alone = Worker(straight.create(), straight.folder / "here", None, [Device("cpu", "cpu")])
     assert alone.run(Interrupt()) == 0
-    assert_same_run(there, straight.folder / "here/toy/trial-0000")
+    assert_same_run(moved, straight.folder / "here/toy/trial-0000")
 
 
 # -- one process -----------------------------------------------------------------------------------

@@ -12,16 +12,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from service import Search, runs
+from service import Answer, Search, runs
 from toy_studies import pauses, right
 
 from search.launcher.supervisor import MAX_CRASHES
 from search.records import Record
 from search.worker.outcome import MAX_DEATHS
+
+Command = Callable[..., Answer]
 
 
 def running(records: list[Record]) -> list[Record]:
@@ -42,7 +44,7 @@ def at_most_one_again(search: Search, kills: int) -> None:
 # -- the plain case --------------------------------------------------------------------------------
 
 
-def test_a_search_uses_its_budget_and_ends(search: Search) -> None:
+def test_a_search_uses_its_budget_and_ends(search: Search, command: Command) -> None:
     first = search.run("start", "--trials", "3")
     assert "toy  3 of 3 trials: 3 complete, 0 pruned, 0 failed" in first.out
     assert "search report --study toy" in first.out and "runs/toy/trial-0000" in first.out
@@ -50,9 +52,9 @@ def test_a_search_uses_its_budget_and_ends(search: Search) -> None:
     records = search.finished(3)
     assert all(right(record) for record in records)
     assert set(search.trained().values()) == {1}
-    again = search.run("start")
+    again = command("start")
     assert again.out == first.out, "the budget is used up: nothing but the result"
-    search.run("start", "--trials", "4")
+    command("start", "--trials", "4")
     assert search.finished(4)[:3] == records
 
 
@@ -73,7 +75,7 @@ def test_a_killed_worker_costs_the_epoch_it_was_in(search: Search) -> None:
     assert set(search.trained().values()) <= {1, 2}
 
 
-def test_a_killed_supervisor_leaves_no_worker_behind(search: Search) -> None:
+def test_a_killed_supervisor_leaves_no_worker_behind(search: Search, command: Command) -> None:
     process = search.spawn("start", "--workers", "2", "--trials", "4", *pauses(0.4, 5))
     search.wait(lambda: len(running(search.records())) == 2)
     workers = search.pids()
@@ -83,7 +85,7 @@ def test_a_killed_supervisor_leaves_no_worker_behind(search: Search) -> None:
     before = search.records()
     interrupted = [record for record in before if record.state == "running"]
     assert interrupted and {record.worker for record in interrupted} == {None}, "not given back"
-    search.run("start", "--workers", "2")
+    command("start", "--workers", "2")
     after = search.finished(4, epochs=5)
     expected = attempts_after(before)
     assert [record.attempts for record in after] == [expected.get(number, 1) for number in range(4)]
@@ -92,7 +94,7 @@ def test_a_killed_supervisor_leaves_no_worker_behind(search: Search) -> None:
     assert set(search.trained().values()) == {1}
 
 
-def test_after_a_power_cut_the_same_command_goes_on(search: Search) -> None:
+def test_after_a_power_cut_the_same_command_goes_on(search: Search, command: Command) -> None:
     """The supervisor and all its workers die at once, and nobody gives anything back."""
     process = search.spawn("start", "--workers", "2", "--trials", "3", *pauses(0.3, 5))
     search.wait(lambda: len(running(search.records())) == 2)
@@ -100,7 +102,7 @@ def test_after_a_power_cut_the_same_command_goes_on(search: Search) -> None:
         os.kill(pid, signal.SIGKILL)
     process.wait()
     before = search.records()
-    search.run("start", "--workers", "2")
+    command("start", "--workers", "2")
     after = search.finished(3, epochs=5)
     expected = attempts_after(before)
     assert 2 in expected.values(), "no trial was running"
@@ -146,7 +148,7 @@ def test_a_trial_that_kills_its_workers_does_not_take_the_search_with_it(search:
 # -- signals ---------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_gives_the_trial_back(search: Search) -> None:
+def test_ctrl_c_gives_the_trial_back(search: Search, command: Command) -> None:
     start = ["start", "--workers", "1", "--trials", "2", *pauses(0.3, 5)]
     process = search.spawn(*start)
     search.wait_for_epoch(0, 2)
@@ -155,19 +157,20 @@ def test_ctrl_c_gives_the_trial_back(search: Search) -> None:
     (record,) = search.records()
     assert (record.state, record.worker) == ("running", None), "it trained on to the end"
     assert search.pids() == []
-    search.run(*start)
+    command(*start)
     first, second = search.finished(2, epochs=5)
     assert (first.attempts, second.attempts) == (2, 1)
     assert first.curve[: len(record.curve)] == record.curve
     assert set(search.trained().values()) == {1}, "an epoch was trained again"
 
 
-def test_a_signal_while_the_study_is_created_loses_nothing(search: Search) -> None:
+def test_a_signal_while_the_study_is_created_loses_nothing(search: Search, command: Command) -> None:
+    search.prepared_file = None
     process = search.spawn("start", "--trials", "1")
     search.wait(lambda: runs(process.pid) and (search.folder.parent / "study.db").exists())
     process.send_signal(signal.SIGINT)
     search.ends(process, 130)
-    search.run("start", "--trials", "1")
+    command("start", "--trials", "1")
     search.finished(1)
 
 
@@ -283,22 +286,22 @@ def stopped_between_transactions(search: Search, process: subprocess.Popen[bytes
 # -- stop ------------------------------------------------------------------------------------------
 
 
-def test_stop_lets_running_trials_end(search: Search) -> None:
+def test_stop_lets_running_trials_end(search: Search, command: Command) -> None:
     process = search.spawn("start", "--workers", "2", "--trials", "99", *pauses(0.2, 4))
     search.wait(lambda: len([record for record in search.records() if record.epochs]) >= 2)
-    search.run("stop")
+    command("stop")
     search.ends(process)
     records = search.records()
     assert 2 <= len(records) < 99 and {record.state for record in records} == {"complete"}
 
 
-def test_stop_now_reaches_every_worker_through_the_database(search: Search) -> None:
+def test_stop_now_reaches_every_worker_through_the_database(search: Search, command: Command) -> None:
     search.environment["SEARCH_LEASE_SECONDS"] = "6"  # a worker asks the database every second
     process = search.spawn("start", "--workers", "1", "--trials", "4", *pauses(0.5, 600))
     search.wait_for_epoch(0, 1)
     elsewhere = search.spawn("worker", "--runs", "elsewhere")
     search.wait_for_epoch(1, 1)
-    search.run("stop", "--now", "--runs", "from here")
+    command("stop", "--now", "--runs", "from here")
     search.ends(process, 1)  # no trial completed
     search.ends(elsewhere)
     assert {(record.state, record.worker) for record in search.records()} == {("running", None)}

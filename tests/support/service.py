@@ -8,19 +8,25 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from search.records import Record, Snapshot
 from search.study.open import find_study
 from search.study.read import read_records, read_snapshot
 from search.study.study import Study
+from storage import studies
 from storage.engine import connect
 from storage.url import sqlite_file
 
@@ -102,6 +108,7 @@ class Search:
             "SEARCH_TOY_LOG": str(folder),
         }
         self.prepared_file: Path | None = None
+        self._seen: Study | None = None
         self._started: list[subprocess.Popen[bytes]] = []
         folder.mkdir(exist_ok=True)
         (folder / "space.yaml").write_text(document)
@@ -138,7 +145,9 @@ class Search:
         return [int(code) for code in codes.split(",")], done.stdout, err
 
     def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Starts a command that goes on; what it says is in `said`."""
+        """Starts a command that goes on; what it says is in `said`. `start` finds the tables there."""
+        if arguments[0] == "start":
+            self._prepare()
         with (self.folder / f"said-{len(self._started)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [COMMAND, *arguments], cwd=self.folder, env=self.environment, stdout=log, stderr=log
@@ -174,8 +183,7 @@ class Search:
         """Creates the study in this process, or joins it, as `search start` does first."""
         from search.launcher.creation import StartOptions, open_or_create
 
-        if self.prepared_file is not None and (path := sqlite_file(self.url)) and not path.exists():
-            shutil.copy(self.prepared_file, path)
+        self._prepare()
         space = self.folder / "space.yaml"
         wanted = StartOptions(
             study=STUDY,
@@ -188,11 +196,52 @@ class Search:
         )
         return open_or_create(wanted)[0]
 
+    def finish(self, *commands: str) -> None:
+        """Runs commands in this process, which goes on as if they had not been."""
+        from search.cli.app import main
+
+        environment, folder = dict(os.environ), Path.cwd()
+        os.environ.update(self.environment)
+        os.chdir(self.folder)
+        try:
+            for command in commands:
+                with pytest.raises(SystemExit) as ended:
+                    main(command.split())
+                assert not ended.value.code, command
+        finally:
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(environment)
+
+    def take(self, finished: "Search") -> None:
+        """Becomes a copy of another search, of its folder and its SQLite database."""
+        shutil.copytree(finished.folder, self.folder, dirs_exist_ok=True)
+        theirs, mine = sqlite_file(finished.url), sqlite_file(self.url)
+        assert theirs is not None and mine is not None
+        # Not the file alone: a part may still be in its log.
+        with closing(sqlite3.connect(theirs)) as source, closing(sqlite3.connect(mine)) as target:
+            source.backup(target)
+
+    def _prepare(self) -> None:
+        """Creates the tables by copying a file that has them; nothing where there is none."""
+        if self.prepared_file is not None and (path := sqlite_file(self.url)) and not path.exists():
+            shutil.copy(self.prepared_file, path)
+
     def study(self) -> Study | None:
         return find_study(self.url, STUDY, read_only=True)
 
+    def _look(self) -> Study | None:
+        """The study as it is now, on the engine of the last look, which has compiled the queries."""
+        if self._seen is not None and self._seen.url == self.url:
+            with suppress(SQLAlchemyError):
+                if studies.find(self._seen.engine, STUDY) == self._seen.row:
+                    return self._seen
+            self._seen.engine.dispose()
+        self._seen = self.study()
+        return self._seen
+
     def snapshot(self) -> Snapshot | None:
-        if (study := self.study()) is None:
+        if (study := self._look()) is None:
             return None
         try:
             return read_snapshot(study)
@@ -201,7 +250,7 @@ class Search:
 
     def records(self) -> list[Record]:
         """All trials with their curves; none where there is no study yet."""
-        if (study := self.study()) is None:
+        if (study := self._look()) is None:
             return []
         try:
             return read_records(study)

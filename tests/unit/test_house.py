@@ -11,7 +11,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -35,17 +37,22 @@ FILES = {
 STANDARD = sys.stdlib_module_names
 
 
-def imports(module: str) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
     """What a module imports: modules of ours by their full name, others by their package."""
-    tree = ast.parse(FILES[module].read_text())
     found = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(FILES[module])):
         if isinstance(node, ast.Import):
             found |= {known(alias.name) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: a relative import"
             found |= {known(f"{node.module}.{alias.name}") for alias in node.names}
-    return found - {module}
+    return frozenset(found - {module})
 
 
 def known(name: str) -> str:
@@ -61,11 +68,11 @@ def below(package: str) -> Iterator[str]:
     return (module for module in FILES if module == package or module.startswith(f"{package}."))
 
 
-def ours(modules: set[str]) -> set[str]:
+def ours(modules: frozenset[str]) -> set[str]:
     return {module for module in modules if module.split(".")[0] in ("search", "storage")}
 
 
-def others(modules: set[str]) -> set[str]:
+def others(modules: frozenset[str]) -> frozenset[str]:
     return modules - ours(modules) - STANDARD
 
 
@@ -236,7 +243,7 @@ def test_light_modules_load_nothing_heavy(module: str, absent: list[str]) -> Non
 def test_files_are_short_and_say_what_they_are() -> None:
     assert [module for module, path in FILES.items() if len(path.read_text().splitlines()) > 300] == []
     for module, path in FILES.items():
-        assert ast.get_docstring(ast.parse(path.read_text())), module
+        assert ast.get_docstring(parsed(path)), module
         assert path.name not in ("utils.py", "helpers.py", "common.py", "misc.py"), module
 
 
@@ -244,7 +251,7 @@ def test_a_class_name_is_given_once() -> None:
     names = Counter(
         node.name
         for path in FILES.values()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ClassDef)
     )
     assert {name for name, count in names.items() if count > 1} == set()
@@ -255,7 +262,7 @@ def test_public_functions_and_classes_have_docstrings() -> None:
         f"{module}.{node.name}"
         for module, path in FILES.items()
         if not module.startswith("storage.migrations.")
-        for node in ast.parse(path.read_text()).body
+        for node in parsed(path).body
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
         if not ast.get_docstring(node)
     ]
@@ -264,7 +271,7 @@ def test_public_functions_and_classes_have_docstrings() -> None:
 
 def test_nothing_is_left_to_be_done() -> None:
     for module, path in FILES.items():
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", path.read_text()), module
         for node in ast.walk(tree):
             assert not (isinstance(node, ast.ExceptHandler) and node.type is None), (
@@ -282,7 +289,7 @@ SERVICES = {"search", "search_on_each", "search_on_postgres", "command", "url", 
 
 def test_test_modules_import_no_test_modules() -> None:
     for path in TESTS.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names.append(node.module or "")
@@ -294,7 +301,7 @@ def test_unit_tests_need_no_database_and_no_process() -> None:
     for path in (TESTS / "unit").rglob("test_*.py"):
         if path == Path(__file__):  # this one looks at what a fresh process loads
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 given = {argument.arg for argument in node.args.args}
                 decorators = " ".join(map(ast.unparse, node.decorator_list))
@@ -387,13 +394,18 @@ def test_there_are_commands_to_read() -> None:
     assert len(set(commands())) >= 80
 
 
+@cache
+def command_group() -> Any:
+    return typer.main.get_command(app)
+
+
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_commands_in_the_documents_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEARCH_STUDY", "mseg")  # as some examples have it
     alone = re.split(r"\s(?:#|>|\||&&|;)", line)[0]
     words = shlex.split(re.sub(r"[\[\]]", " ", alone))[1:]
     words = ["1" if word == "N" else word for word in words]
-    group = typer.main.get_command(app)
+    group = command_group()
     command = group.commands[words[0]]
     with command.make_context(words[0], words[1:]) as context:
         assert context.params

@@ -254,20 +254,23 @@ def test_a_wrong_command_line_comes_with_the_remedy(
     assert command(*arguments, code=2).err.endswith(f"{said}\n")
 
 
-def test_the_shell_completes_commands_and_flags(search: Search) -> None:
+def test_the_shell_completes_commands_and_flags(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What typer's completion script asks, and that it is written where bash finds it."""
-    search.environment |= {"HOME": str(search.folder), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    assert "_SEARCH_COMPLETE=complete_bash" in search.run("--show-completion", "bash").out
-    search.run("--install-completion", "bash")
+    monkeypatch.setenv("HOME", str(search.folder))
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    assert "_SEARCH_COMPLETE=complete_bash" in command("--show-completion", "bash").out
+    command("--install-completion", "bash")
     assert (search.folder / ".bash_completions" / "search.sh").is_file()
-    search.environment |= {
-        "_SEARCH_COMPLETE": "complete_bash",
-        "COMP_WORDS": "search sta",
-        "COMP_CWORD": "1",
-    }
-    assert search.run().out.split() == ["start", "status"]
-    search.environment |= {"COMP_WORDS": "search status --js", "COMP_CWORD": "2"}
-    assert search.run().out.split() == ["--json"]
+    monkeypatch.setenv("_SEARCH_COMPLETE", "complete_bash")
+    for words, count, completed in (
+        ("search sta", 1, ["start", "status"]),
+        ("search status --js", 2, ["--json"]),
+    ):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(count))
+        assert command().out.split() == completed
 
 
 def test_the_dashboard_serves_the_study_and_stops_on_a_signal(mixed: Search) -> None:

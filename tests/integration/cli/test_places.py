@@ -145,10 +145,8 @@ def test_a_url_in_a_wrong_place_is_not_repeated(
 
 
 @pytest.mark.parametrize(
-    ("command", "name", "text"),
+    ("arguments", "name", "text"),
     [
-        ("start --workers 1", "SEARCH_LEASE_SECONDS", "30s"),
-        ("worker", "SEARCH_LEASE_SECONDS", "30s"),
         ("start --workers 1", "SEARCH_HANG_SECONDS", "10m"),
         ("worker", "SEARCH_HANG_SECONDS", "0"),
         ("worker", "SEARCH_WAIT", "10m"),
@@ -156,12 +154,22 @@ def test_a_url_in_a_wrong_place_is_not_repeated(
         ("worker", "OMP_NUM_THREADS", "-1"),
     ],
 )
-def test_a_variable_that_is_no_number(search: Search, command: str, name: str, text: str) -> None:
-    """In processes of their own: some are read when a module is imported."""
-    search.environment[name] = text
-    answer = search.run(*command.split(), code=2)
+def test_a_variable_that_is_no_number(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch, arguments: str, name: str, text: str
+) -> None:
+    monkeypatch.setenv(name, text)
+    answer = command(*arguments.split(), code=2)
     (line,) = answer.err.splitlines()
     assert name in line and text in line and answer.out == ""
+    assert not (search.folder / "runs").exists() and not Path(search.folder.parent / "study.db").exists()
+
+
+def test_a_lease_that_is_no_number(search: Search) -> None:
+    """In a process of its own: it is read when a module is imported."""
+    codes, out, err = search.run_each("start --workers 1", "worker", SEARCH_LEASE_SECONDS="30s")
+    assert codes == [2, 2] and out == ""
+    assert all("SEARCH_LEASE_SECONDS" in line and "30s" in line for line in err.splitlines())
+    assert len(err.splitlines()) == 2
     assert not (search.folder / "runs").exists() and not Path(search.folder.parent / "study.db").exists()
 
 

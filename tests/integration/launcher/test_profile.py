@@ -18,6 +18,7 @@ TINY = {
     "objective": "search.mseg",
     "space": {
         "data": {"source": "drawn", "image_size": 32, "eval_size": "train", "drawn_images": 12},
+        "model": {"kind": "unet", "width": 8, "depth": 1},
         "optimizer": {"learning_rate": {"low": 1e-4, "high": 1e-3}},
         "schedule": {"warmup_epochs": 0},
         "trainer": {"batch_size": 5, "epochs": 9},

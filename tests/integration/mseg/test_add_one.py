@@ -31,6 +31,8 @@ SMALL = {
     "trainer.batch_size": 3,
     "schedule.warmup_epochs": 0,
     "optimizer.learning_rate": 1e-3,
+    "model.kind": "unet",
+    "model.width": 8,
 }
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,39 +25,52 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-ENDLESS = """
-import sys, torch
+WRITERS = """
+import os, sys, torch
 from pathlib import Path
 from search.mseg import checkpoint
-for epoch in range(1, 10**9):
-    weights = {"weight": torch.full((400_000,), float(epoch))}
-    checkpoint.write_weights(Path(sys.argv[1]), weights, {"epoch": epoch})
-    checkpoint.settle_weights(Path(sys.argv[1]), best=True)
-    checkpoint.save(Path(sys.argv[1]), {"epoch": epoch, "model": weights})
-    print(epoch, flush=True)
+for _ in sys.stdin:  # a line for each writer
+    if writer := os.fork():
+        os.waitpid(writer, 0)
+        print("dead", flush=True)
+        continue
+    print(os.getpid(), flush=True)
+    for epoch in range(1, 10**9):
+        weights = {"weight": torch.full((400_000,), float(epoch))}
+        checkpoint.write_weights(Path(sys.argv[1]), weights, {"epoch": epoch})
+        checkpoint.settle_weights(Path(sys.argv[1]), best=True)
+        checkpoint.save(Path(sys.argv[1]), {"epoch": epoch, "model": weights})
+        print(epoch, flush=True)
 """
 
 
 def test_killed_at_any_moment_leaves_whole_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     draw = random.Random(1)
-    for _ in range(2):
-        with subprocess.Popen(
-            [sys.executable, "-c", ENDLESS, str(tmp_path)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[3],
-        ) as writer:
-            assert writer.stdout is not None
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITERS, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    ) as writers:
+        assert writers.stdin is not None and writers.stdout is not None
+        for _ in range(4):
+            writers.stdin.write("\n")
+            writers.stdin.flush()
+            pid = int(writers.stdout.readline())
             for _ in range(draw.randrange(3, 20)):
-                saved = int(writer.stdout.readline())
-            writer.kill()
-        loaded = checkpoint.load(tmp_path)
-        assert loaded is not None
-        assert loaded["epoch"] >= saved
-        assert (loaded["model"]["weight"] == loaded["epoch"]).all()
-        best = safetensors.torch.load_file(tmp_path / "best.safetensors")["weight"]
-        assert best[0].item() >= saved
-        assert (best == best[0]).all()
+                saved = int(writers.stdout.readline())
+            os.kill(pid, signal.SIGKILL)
+            while (line := writers.stdout.readline()) != "dead\n":
+                saved = int(line)
+            loaded = checkpoint.load(tmp_path)
+            assert loaded is not None
+            assert loaded["epoch"] in (saved, saved + 1)
+            assert (loaded["model"]["weight"] == loaded["epoch"]).all()
+            best = safetensors.torch.load_file(tmp_path / "best.safetensors")["weight"]
+            assert best[0].item() in (saved, saved + 1)
+            assert (best == best[0]).all()
+        writers.stdin.close()
     assert not caplog.records
 
 

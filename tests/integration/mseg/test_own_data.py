@@ -24,6 +24,7 @@ study: {trials: TRIALS, smooth: 1, sampler: {kind: random, seed: 7}, pruner: {ki
 space:
   data: {source: folder, image_size: SIZE, fit: FIT, eval_size: native, val_share: 0.34}
   augment: {rotation: 0.5, affine: 0.5, cutmix: 0.5}
+  model: {width_1: 8, width_2: 8, width_3: 8, width_4: 8, decoder_width: 8}
   optimizer: {learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}}
   schedule: {warmup_epochs: 0}
   trainer: {epochs: 1, batch_size: 4, patience: null}

@@ -6,11 +6,8 @@ import itertools
 import json
 import re
 import shlex
-import shutil
-import sqlite3
 import warnings
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -137,13 +134,9 @@ def reported(report: WrittenReport) -> Any:
 @pytest.fixture
 def copied(finished: Search, reported: Any, tmp_path: Path) -> Search:
     """A copy of it that a test may change."""
-    shutil.copytree(finished.folder, tmp_path / "copy")
-    with (  # not the file alone: a part may still be in its log
-        closing(sqlite3.connect(finished.folder.with_name("study.db"))) as source,
-        closing(sqlite3.connect(tmp_path / "study.db")) as target,
-    ):
-        source.backup(target)
-    return Search(tmp_path / "copy", f"sqlite:///{tmp_path / 'study.db'}", STUDY)
+    copy = Search(tmp_path / "copy", f"sqlite:///{tmp_path / 'study.db'}", STUDY)
+    copy.take(finished)
+    return copy
 
 
 # -- the command -----------------------------------------------------------------------------------

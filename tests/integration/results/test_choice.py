@@ -12,7 +12,6 @@ from service import Answer, Search
 from trained import images
 
 import search
-from search.cli.app import main
 from search.results import winner
 from search.results.next_commands import result_commands
 from search.results.weights import find_weights, trial_weights
@@ -38,14 +37,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Search:
     root = tmp_path_factory.mktemp("finished")
     found = Search(root / "work", f"sqlite:///{root / 'study.db'}", DOCUMENT)
     found.environment["SEARCH_STUDY"] = "faces"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(found.folder)
-        for name, value in found.environment.items():
-            patch.setenv(name, value)
-        for arguments in ("start --workers 0 --artifacts store", "worker --artifacts store"):
-            with pytest.raises(SystemExit) as ended:
-                main(arguments.split())
-            assert not ended.value.code
+    found.finish("start --workers 0 --artifacts store", "worker --artifacts store")
     return found
 
 

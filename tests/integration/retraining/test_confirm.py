@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -28,6 +29,24 @@ from storage import plans
 Command = Callable[..., Answer]
 
 CONFIRM = ("confirm", "--study", "toy")
+
+
+@pytest.fixture(scope="module")
+def three_trials(tmp_path_factory: pytest.TempPathFactory, prepared_file: Path) -> Search:
+    """A search of three trials that has ended."""
+    root = tmp_path_factory.mktemp("searched")
+    found = Search(root / "work", f"sqlite:///{root / 'study.db'}")
+    found.prepared_file = prepared_file
+    found.create("noise=0.02", trials=3)
+    found.finish("worker")
+    return found
+
+
+@pytest.fixture
+def ended(search: Search, three_trials: Search) -> Search:
+    """A copy of it that a test may change."""
+    search.take(three_trials)
+    return search
 
 
 def searched(search: Search, command: Command, *overrides: str, trials: int = 5) -> list[dict[str, Any]]:
@@ -237,9 +256,8 @@ def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search
     ],
 )
 def test_wrong_flags_of_confirm_are_refused_in_one_line(
-    search: Search, command: Command, flags: list[str], said: str
+    ended: Search, command: Command, flags: list[str], said: str
 ) -> None:
-    searched(search, command, trials=3)
     answer = command(*CONFIRM, "--workers", "0", *flags, code=2)
     assert said in answer.err and answer.out == "" and len(answer.err.splitlines()) == 1
 
@@ -278,11 +296,10 @@ def test_the_rule_of_a_confirmation_cannot_change_later(
     assert "--splits: thin air has a validation part of its own" in refused.err
 
 
-def test_made_by_halves_it_is_made_whole(search: Search, command: Command) -> None:
+def test_made_by_halves_it_is_made_whole(ended: Search, command: Command) -> None:
     """A coordinator that dies between study and plan leaves one without a budget: nobody trains in it."""
-    searched(search, command, trials=3)
-    study = open_study(search.url, "toy")
-    create_study(search.url, "toy-confirm", study.spec, study.row.fingerprint, trials=0)
+    study = open_study(ended.url, "toy")
+    create_study(ended.url, "toy-confirm", study.spec, study.row.fingerprint, trials=0)
     command("worker", "--study", "toy-confirm")
     assert retrained(command) == []
     answer = command(*CONFIRM, "--workers", "0", "--json").json

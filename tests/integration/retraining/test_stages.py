@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from toy_studies import staged_document
 
 from search.results.winner import confirmation_of, default_study, default_trial
 from search.retraining.stages import next_stage, read_stages
+from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.scoring import best_mean
 from search.study.open import open_study
 from search.study.read import read_records, read_snapshot
 from search.worker.joining import WorkerOptions, run_worker
+from search.worker.worker import Worker
 from storage import studies
 
 Command = Callable[..., Answer]
@@ -41,7 +44,26 @@ REFUSED = {
 
 @pytest.fixture
 def staged(search: Search) -> Search:
+    """A search in stages that is yet to be made."""
     (search.folder / "space.yaml").write_text(DOCUMENT)
+    return search
+
+
+@pytest.fixture(scope="module")
+def all_stages(tmp_path_factory: pytest.TempPathFactory, prepared_file: Path) -> Search:
+    """The same, once one worker has gone through its stages."""
+    root = tmp_path_factory.mktemp("stages")
+    found = Search(root / "work", f"sqlite:///{root / 'study.db'}", DOCUMENT)
+    found.prepared_file = prepared_file
+    found.create()
+    found.finish("worker")
+    return found
+
+
+@pytest.fixture
+def ended(search: Search, all_stages: Search) -> Search:
+    """A copy of it that a test may change."""
+    search.take(all_stages)
     return search
 
 
@@ -50,9 +72,7 @@ def trials(command: Command, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_one_worker_goes_through_all_stages(staged: Search, command: Command) -> None:
-    staged.create()
-    command("worker")
+def test_one_worker_goes_through_all_stages(ended: Search, command: Command) -> None:
     first, second, third = (trials(command, name) for name in ("toy", "toy-stage-2", "toy-stage-3"))
     assert [len(each["curve"]) for each in first] == [2] * 8
     assert [len(each["curve"]) for each in second] == [3] * len(second)
@@ -75,13 +95,7 @@ def test_one_worker_goes_through_all_stages(staged: Search, command: Command) ->
     assert [len(each) for each in seeds] == [1, 1, 2] and len(set.union(*seeds)) == 4
 
 
-def test_status_report_and_the_model_that_is_meant_know_the_stages(
-    staged: Search, command: Command
-) -> None:
-    staged.create()
-    before = command("status", "--json").json["stages"]
-    assert [each["trials"] for each in before] == [8, None, None]
-    command("worker")
+def test_status_report_and_the_model_that_is_meant_know_the_stages(ended: Search, command: Command) -> None:
     stages = command("status", "--json").json["stages"]
     assert [each["study"] for each in stages] == ["toy", "toy-stage-2", "toy-stage-3"]
     assert [each["overrides"] for each in stages] == [{"epochs": 2}, {"epochs": 3}, {"epochs": 4}]
@@ -90,13 +104,13 @@ def test_status_report_and_the_model_that_is_meant_know_the_stages(
     shown = command("status").out
     assert "Had the search ended at stage 1" in shown and "On 2 fresh seeds" in shown
     command("report")
-    report = (staged.runs / "report" / "report.md").read_text()
+    report = (ended.runs / "report" / "report.md").read_text()
     short, rest = report.split("## Performance summary")
     assert "On 2 fresh seeds" in short, "the race of the last stage is the first answer"
     assert "## Stages of the search" in rest and "On 2 fresh seeds" in rest.split("## On fresh seeds")[1]
     assert "search confirm --study" not in rest.split("## What to try next")[1], "the race has been run"
 
-    study, race = (open_study(staged.url, name) for name in ("toy", "toy-stage-3"))
+    study, race = (open_study(ended.url, name) for name in ("toy", "toy-stage-3"))
     number, why = default_trial(race)
     means: dict[float, list[tuple[float, int]]] = {}
     for trial in trials(command, "toy-stage-3"):
@@ -111,7 +125,9 @@ def test_what_a_stage_trains_follows_from_the_results_alone(staged: Search, comm
     """Whoever finds the stage ended plans the same, and a second one changes nothing."""
     study = staged.create()
     assert next_stage(study, None) is None, "the first stage has not ended"
-    command("worker", "--study", "toy")
+    before = command("status", "--json").json["stages"]
+    assert [each["trials"] for each in before] == [8, None, None]
+    assert Worker(study, staged.runs.parent, None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
     study = open_study(staged.url, "toy")
     made = next_stage(study, None)
     again = next_stage(open_study(staged.url, "toy"), None)
@@ -182,9 +198,7 @@ def test_a_pruned_trial_may_go_on_as_a_control_and_a_failed_one_may_not(
     assert sorted(went_on, key=str) == sorted({each.number for each in records} - diverged, key=str)
 
 
-def test_confirm_can_train_with_other_constants(staged: Search, command: Command) -> None:
-    staged.create()
-    command("worker")
+def test_confirm_can_train_with_other_constants(ended: Search, command: Command) -> None:
     confirm = ("confirm", "--set", "epochs=5", "--seeds", "2", "--top", "1", "--as", "large")
     command(*confirm, "--workers", "0")
     command("worker", "--study", "large")
@@ -196,9 +210,7 @@ def test_confirm_can_train_with_other_constants(staged: Search, command: Command
     assert "All were trained with epochs=5; the search was not." in shown
 
 
-def test_what_does_not_go_with_stages_is_refused(staged: Search, command: Command) -> None:
-    staged.create()
-    command("worker")
+def test_what_does_not_go_with_stages_is_refused(ended: Search, command: Command) -> None:
     for arguments, message in REFUSED.items():
         line = command(*arguments, code=2).err
         assert message in line and line.count("\n") == 1
@@ -212,9 +224,8 @@ def test_stages_on_the_command_line_are_those_of_a_document(search: Search, comm
     assert {len(each["curve"]) for each in trials(command, "toy-stage-2")} == {2}
 
 
-def test_the_value_of_a_stage_is_its_own(staged: Search, command: Command) -> None:
-    study = staged.create()
-    command("worker")
+def test_the_value_of_a_stage_is_its_own(ended: Search, command: Command) -> None:
+    study = open_study(ended.url, "toy")
     for view in read_stages(study)[:2]:
         curves = {each["number"]: each["curve"] for each in trials(command, view.name)}
         values = [best_mean(curve, 1) for curve in curves.values()]

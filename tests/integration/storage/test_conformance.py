@@ -1,5 +1,5 @@
 """What we hand to Optuna is a storage like its own: the tests it ships for storages, all of them, on
-both databases."""
+SQLite, and each night on PostgreSQL as well."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from storage import engine as engines
 from storage import schema
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.nightly)])
 def handed_out(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BaseStorage]:

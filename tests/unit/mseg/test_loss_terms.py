@@ -163,7 +163,7 @@ def test_random_cases_agree_with_numpy(name: str, options: dict[str, Any], cases
 
 @pytest.mark.parametrize(("name", "options"), WITH_OPTIONS)
 def test_the_gradient_is_that_of_finite_differences(name: str, options: dict[str, Any]) -> None:
-    for seed in (1, 2, 5, 7):
+    for seed in (1, 2, 5):
         logits, target = case(seed)
         logits.requires_grad_()
         assert torch.autograd.gradcheck(
