@@ -36,7 +36,7 @@ from search.analysis.effects import next_round as next_ablation
 from search.analysis.looks import Floats, Looks
 from search.analysis.paired_race import PairedScores, contender_pairs, decisions, looks_of
 from search.analysis.paired_seeds import Estimate
-from search.analysis.racing import Decisions
+from search.analysis.racing import Decisions, Side
 from search.analysis.winners_curse import expected_curse
 
 FIRST, LAST = 3, 6
@@ -67,24 +67,34 @@ FAMILIES = (
 
 @dataclass(frozen=True)
 class Race:
-    """One race: whether anything was called, anything wrongly; shares of intervals that hold the truth."""
+    """One race: whether anything was called, anything wrongly; by contender, what was decided and whether
+    its interval holds the truth."""
 
     called: bool
     wrong: bool
-    same: Sequence[bool]
+    sides: Sequence[Side | None]
     differences: Sequence[bool]
     trainings: int
 
 
-def run_race(family: RaceFamily, rng: np.random.Generator) -> tuple[Floats, Decisions, Looks]:
-    """The scores that a race sees, and what it decides: a config has no seeds after its decision."""
-    looks = looks_of(len(family.gains), FIRST, family.last, MARGIN)
-    seen = family.draw(rng)
-    decided = decisions(seen, looks)
-    ends = [made.seeds if made else family.last for made in decided[1:]]
-    for config, end in enumerate((max(ends), *ends)):
-        seen[config, end:] = np.nan
-    return seen, decided, looks
+def run_race(
+    family: RaceFamily, rng: np.random.Generator, *, moderated: bool = True
+) -> tuple[Floats, Decisions, Looks]:
+    """The scores that a race sees, what it decides, and its looks."""
+    first = min(FIRST, family.last)
+    looks = looks_of(len(family.gains), first, family.last, MARGIN, moderated=moderated)
+    return *run(family.draw(rng), looks), looks
+
+
+def run(scores: Floats, looks: Looks) -> tuple[Floats, Decisions]:
+    """Those of the scores that a race sees, and its decisions: a config has no seeds after its own."""
+    seen: Floats = scores.copy()
+    decided: Decisions = []
+    for look in range(looks.first, looks.last + 1):
+        decided = decisions(seen[:, :look], looks)
+        settled = [config for config, made in enumerate(decided) if made]
+        seen[settled if len(settled) < len(seen) - 1 else slice(None), look:] = np.nan
+    return seen, decided
 
 
 def race(family: RaceFamily, rng: np.random.Generator) -> Race:
@@ -96,11 +106,12 @@ def race(family: RaceFamily, rng: np.random.Generator) -> Race:
         first, second = pair.configs
         calls.append((pair.side or "futile", levels[first] - levels[second]))
     told = [(side, gain) for side, gain in calls if side in ("higher", "lower")]
-    found = [(PairedScores(seen).difference(each, 0), levels[each]) for each in range(1, len(levels))]
+    paired = PairedScores(seen, moderated=True)
+    found = [(paired.difference(each, 0), levels[each]) for each in range(1, len(levels))]
     return Race(
         called=bool(told),
         wrong=any(gain == 0 or (side == "higher") != (gain > 0) for side, gain in told),
-        same=[bool(made and made.side == "same") for made in decided[1:]],
+        sides=[made and made.side for made in decided[1:]],
         differences=[holds(estimate, truth) for estimate, truth in found],
         trainings=int(np.isfinite(seen).sum()),
     )
@@ -116,7 +127,7 @@ def races(count: int) -> None:
         print(
             f"| {family.name} | {percentage([each.called for each in found])} "
             f"| {percentage([each.wrong for each in found])} "
-            f"| {percentage([same for each in found for same in each.same])} "
+            f"| {percentage([side == 'same' for each in found for side in each.sides])} "
             f"| {percentage([held for each in found for held in each.differences])} "
             f"| {np.mean([each.trainings for each in found]):.1f} of {most} |",
             flush=True,

@@ -26,10 +26,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from confirm_calibration import run
 from simulation.percentages import percentage
 
 from search.analysis.looks import Floats
-from search.analysis.paired_race import PairedScores, contender_pairs, decisions, looks_of
+from search.analysis.paired_race import PairedScores, contender_pairs, looks_of
 from search.analysis.paired_seeds import Estimate
 
 FIRST, FEATURES = 3, 4
@@ -138,17 +139,13 @@ class Outcome:
 
 def race(full: Floats, truth: Floats, overlap: float, last: int) -> Outcome:
     looks = looks_of(len(full) - 1, FIRST, last, None, overlap)
-    decided = decisions(full, looks)
-    seen = full.copy()
-    ends = [made.seeds if made else last for made in decided[1:]]
-    for config, end in enumerate((max(ends), *ends)):
-        seen[config, end:] = np.nan
+    seen, decided = run(full, looks)
     calls = [(made.side, truth[config] - truth[0]) for config, made in enumerate(decided) if made]
     for pair in contender_pairs(seen, looks, decided):
         first, second = pair.configs
         calls.append((pair.side or "futile", truth[first] - truth[second]))
     told = [(side, gain) for side, gain in calls if side in ("higher", "lower")]
-    scores, configs = PairedScores(seen, overlap), range(len(full))
+    scores, configs = PairedScores(seen, overlap, moderated=True), range(len(full))
     return Outcome(
         called=bool(told),
         wrong=any(gain == 0 or (side == "higher") != (gain > 0) for side, gain in told),

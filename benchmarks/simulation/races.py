@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-NOISE, SHARED = 0.005, 0.003
+LEVEL, NOISE, SHARED = 0.66, 0.005, 0.003
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class RaceFamily:
         correlation: of the noise of any two contenders.
         spread: by config, the baseline first, in units of NOISE; empty: 1 for all.
         tails: degrees of freedom of Student's t that the noise has; None: it is normal.
+        proportional: whether the noise of a config grows with its level; at the baseline's it is `spread`.
     """
 
     name: str
@@ -31,16 +32,24 @@ class RaceFamily:
     spread: Sequence[float] = ()
     last: int = 6
     tails: int | None = None
+    proportional: bool = False
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """(configs, seeds); the baseline first."""
+        return self.draw_races(rng, 1)[0]
+
+    def draw_races(self, rng: np.random.Generator, races: int) -> NDArray[np.float64]:
+        """(races, configs, seeds); the baseline first."""
         configs = len(self.gains) + 1
-        own = self._noise(rng, (configs, self.last))
-        alike = self._noise(rng, (1, self.last))
-        own[1:] = np.sqrt(self.correlation) * alike + np.sqrt(1 - self.correlation) * own[1:]
+        own = self._noise(rng, (races, configs, self.last))
+        alike = self._noise(rng, (races, 1, self.last))
+        own[:, 1:] = np.sqrt(self.correlation) * alike + np.sqrt(1 - self.correlation) * own[:, 1:]
         spread = NOISE * np.array(self.spread or [1.0] * configs)
-        level = 0.66 + np.array([0.0, *self.gains])
-        return level[:, None] + SHARED * rng.standard_normal((1, self.last)) + spread[:, None] * own
+        level = LEVEL + np.array([0.0, *self.gains])
+        if self.proportional:
+            spread *= level / LEVEL
+        shared = SHARED * rng.standard_normal((races, 1, self.last))
+        return np.asarray(level[:, None] + shared + spread[:, None] * own)
 
     def _noise(self, rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
         """With a standard deviation of 1."""

@@ -10,32 +10,32 @@ given that there was a call (Yekutieli 2012 has the Bayesian form used here):
 normal and chi-squared, and weighted. docs/evidence.md has how often its interval holds.
 """
 
-import math
 from functools import lru_cache
 
 import numpy as np
 
-from search.analysis.looks import Floats, Looks, inflation
+from search.analysis.looks import Floats, Looks, inflation, noise_draws
 from search.analysis.paired_seeds import LEVEL, Estimate
 
 DRAWS = 50_000
 GAINS = np.array([0.0, *np.geomspace(0.05, 100.0, 48)])  # in units of the noise
 
 
-def gain_given_call(differences: Floats, looks: Looks) -> Estimate:
+def gain_given_call(differences: Floats, looks: Looks, common: float | None = None) -> Estimate:
     """The true difference, given that these differences were called: median and 95 % interval.
 
     Args:
         differences: by seed, at least two, as they were at the call.
+        common: the variance that all contenders have in common, if any.
     """
     if differences.std() <= 1e-12:
         value = float(differences.mean())
         return Estimate(value, value, value, 0.0, float(value > 0))
     rng = np.random.default_rng(0)  # the same race has the same answer
     seeds = len(differences)
-    noise = differences.std(ddof=1) * np.sqrt((seeds - 1) / rng.chisquare(seeds - 1, DRAWS))
-    wider = math.sqrt(inflation(seeds, looks.overlap))
-    gains = differences.mean() + noise * rng.standard_normal(DRAWS) / math.sqrt(seeds) * wider
+    noise = noise_draws(rng, differences, common, DRAWS)
+    error = noise * np.sqrt(inflation(seeds, looks.overlap) / seeds)
+    gains = differences.mean() + error * rng.standard_normal(DRAWS)
     called = np.interp(np.abs(gains) / noise, GAINS, _power(looks))
     order = gains.argsort()
     below = np.cumsum(1 / called[order])

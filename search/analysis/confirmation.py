@@ -166,7 +166,7 @@ def confirmation(
     """The answer in these results; `ended` if nothing more will be planned."""
     sign = sign_of(direction)
     pooled = plan.errors == "pooled"
-    paired = PairedScores(results.scores, plan.overlap or 0.0)
+    paired = PairedScores(results.scores, plan.overlap or 0.0, plan.errors == "moderated")
     scores = Blocks(results.scores) if pooled else paired
     # Only finished rounds: a decision stays what it was when it was made.
     finished = results.scores[:, : results.rounds]
@@ -207,7 +207,9 @@ def rule_of(plan: Plan) -> Callable[[Floats], Decisions]:
 
 
 def _looks(plan: Plan) -> Looks:
-    return looks_of(len(plan.configs) - 1, plan.first, plan.last, plan.margin, plan.overlap or 0.0)
+    contenders, overlap = len(plan.configs) - 1, plan.overlap or 0.0
+    moderated = plan.errors == "moderated"
+    return looks_of(contenders, plan.first, plan.last, plan.margin, overlap, moderated=moderated)
 
 
 def _levels(plan: Plan) -> tuple[float, float]:
@@ -227,14 +229,16 @@ def _config_results(
         scores: what estimates come from, which in older races pools the noise of all configs.
     """
     seeds = np.isfinite(paired.scores).sum(axis=1)
-    differences = [paired.differences(index, REFERENCE) for index in range(len(plan.configs))]
+    common = paired.common_variance()
     probable = [None, *chances(paired.scores, sign, plan.margin, paired.overlap)]
     rows = []
     for index, (config, decision) in enumerate(zip(plan.configs, decided, strict=True)):
         is_baseline = index == REFERENCE
         side = None if decision is None else decision.side
         verdict = _verdict(side, sign)
-        called = plan.errors == "paired" and verdict in ("better", "worse")
+        given_call = None
+        if plan.errors != "pooled" and side in ("higher", "lower"):
+            given_call = gain_given_call(paired.differences(index, REFERENCE), _looks(plan), common)
         rows.append(
             ConfigResult(
                 config=config,
@@ -245,7 +249,7 @@ def _config_results(
                 settled_after=decision.seeds if decision and side != "futile" else None,
                 futile_after=decision.seeds if decision and side == "futile" else None,
                 chances=probable[index],
-                given_call=gain_given_call(differences[index], _looks(plan)) if called else None,
+                given_call=given_call,
             )
         )
     return rows

@@ -1,19 +1,28 @@
 """The looks of a race: at which level each is tested, and how likely a later one settles it. Pure NumPy.
 
 A contender and the baseline are trained on the same seeds, so the seed's part cancels in each difference.
-The differences of one contender are independent normal values with a variance of their own, whatever the
-others do: however alike the configs are, and however much more one of them varies, `mean / error` is
-Student's t with `seeds - 1` degrees of freedom.
+The differences of one contender are independent normal values with a variance of their own: `mean / error`
+is Student's t with `seeds - 1` degrees of freedom. With so few, a variance is often small by luck, and
+only a very large t can be called: 13.7 after three of six seeds. Where several contenders race, a variance
+that is smaller than the common one is moved towards it (the moderated t of Smyth 2004):
+
+    variance = (PRIOR * common + (seeds - 1) * own) / (PRIOR + seeds - 1)
+
+with `PRIOR + seeds - 1` degrees of freedom. `common` is the geometric mean of all variances, as Smyth too
+averages logarithms. Two things are not his. A larger variance stays what it is, so a contender that varies
+more than the others is not taken for a quiet one. And PRIOR, which he estimates from thousands of genes, is
+a constant here. docs/evidence.md has how often a race errs where contenders differ in noise or are alike.
 
 Called: looking after every seed and stopping at the first difference would call equal configs different far
 more often than 1 time in 20. A race may do so in 5 %; 4 % are spent, since the noise of trainings is not
 quite normal, and each contender has an equal part of that (Bonferroni). Of its part a contender has spent
 `(seeds / last)^3` by each look (Lan and DeMets 1983; Kim and DeMets 1987): few seeds say little about their
-own spread, so one contender alone needs t = 13.7 after three of six. `nominal_levels` are the levels of the
-looks that spend just that, by simulation of one contender, which depends on the numbers of seeds alone.
+own spread. `nominal_levels` are the levels of the
+looks that spend just that, by simulation of equal contenders that share a baseline.
 
 The same: both one-sided tests, against a difference of the margin and of minus the margin, reject (TOST:
-Schuirmann 1987). A contender that differs by the margin or more is called the same in at most 5 %.
+Schuirmann 1987). A contender that differs by the margin or more is called the same in at most 5 %. With a
+common variance 3 % are spent: where contenders are alike, their variances are small together.
 
 Splits: where every seed draws a train/val split of its own, the training sets overlap, so the differences
 are correlated, by `val / (train + val)` (Nadeau and Bengio 2003). That makes their spread too small and
@@ -22,15 +31,15 @@ leaves an offset in common that no further seed averages out:
     difference[seed] = gain + noise * (sqrt(overlap) * offset + own[seed]),    overlap = val / train
     error^2 = spread^2 * (1 / seeds + overlap)    in place of spread^2 / seeds
 
-With that error `mean / error` is Student's t as before. The levels are simulated with the offset, since two
-looks of one race share it.
+With that error `mean / error` is distributed as before. The levels are simulated with the offset, since
+two looks of one race share it.
 
-Futile: given its differences so far and no other knowledge of their mean and variance (Jeffreys' prior), a
-later look settles the contender with a probability below 10 % (Spiegelhalter et al. 1986). Stopping for
-that calls nothing, so it spends nothing.
+Futile: given its differences so far, the common variance as it is now and no other knowledge of their mean
+and variance (Jeffreys' prior), a later look settles the contender with a probability below 10 %
+(Spiegelhalter et al. 1986). Stopping for that calls nothing, so it spends nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -41,7 +50,9 @@ Floats = NDArray[np.float64]
 
 RACE = 0.04  # of races of equal configs, in which any is called different; 5 % is what is promised
 SAME = 0.05  # of contenders that differ by the margin, which are called the same
+SAME_COMMON = 0.03  # what is spent of that with a common variance
 FUTILE = 0.1  # chance of being settled below which no more seeds are spent
+PRIOR = 2  # degrees of freedom that the common variance is worth
 SPENDING = 3  # exponent of how the level is spent over the looks
 DRAWS = 100_000  # simulated contenders behind the levels
 FUTURES = 500  # simulated continuations of one contender
@@ -60,6 +71,7 @@ class Looks:
         margin: the largest difference that does not matter; None: nothing is called the same.
         overlap: validation examples for each training example, where every seed draws a split of its own;
             0 where all seeds share one.
+        contenders: those that have a variance in common; 1: each has only its own.
     """
 
     first: int
@@ -67,6 +79,7 @@ class Looks:
     level: float
     margin: float | None = None
     overlap: float = 0.0
+    contenders: int = 1
 
     @property
     def levels(self) -> Floats:
@@ -76,33 +89,39 @@ class Looks:
     @cached_property
     def _levels(self) -> tuple[Floats, Floats]:
         """Two-sided levels by look: of being called different, and the same."""
-        different = nominal_levels(self.first, self.last, self.level, self.overlap)
-        return different, nominal_levels(self.first, self.last, 2 * SAME, self.overlap)
+        different, same = (
+            nominal_levels(self.first, self.last, level, self.overlap, self.contenders)
+            for level in (self.level, 2 * (SAME if self.contenders == 1 else SAME_COMMON))
+        )
+        return different, same
 
     def outcomes(self, mean: Floats, error: Floats, freedom: int, look: int) -> NDArray[np.int64]:
         """What a look after `look` seeds says of differences with these means and standard errors."""
-        different, same = (levels[look - self.first] for levels in self._levels)
-        called = two_sided(mean, error, freedom) <= different
+        different, same = (critical_t(levels[look - self.first], freedom) for levels in self._levels)
+        called = is_beyond(mean, error, different)
         found = np.where(called, np.sign(mean).astype(np.int64), OPEN)
         if self.margin is None:
             return found
         # Within the margin, one-sided at half of the two-sided level, is two-sided from the nearer end.
         inside = np.abs(mean) < self.margin
-        alike = inside & (two_sided(self.margin - np.abs(mean), error, freedom) <= same)
+        alike = inside & is_beyond(self.margin - np.abs(mean), error, same)
         return np.where(~called & alike, ALIKE, found)
 
-    def settles(self, differences: Floats) -> float:
-        """The chance that a later look settles a contender with these differences, by seed."""
+    def settles(self, differences: Floats, common: float | None = None) -> float:
+        """The chance that a later look settles a contender with these differences, by seed.
+
+        Args:
+            common: the variance that all contenders have in common, if any.
+        """
         rng = np.random.default_rng(0)  # every worker must reach the same decisions
         seen, ahead = len(differences), self.last - len(differences)
-        spread = differences.std(ddof=1) * np.sqrt((seen - 1) / rng.chisquare(seen - 1, FUTURES))
+        spread = noise_draws(rng, differences, common, FUTURES)
         center = differences.mean() + spread * rng.standard_normal(FUTURES) / np.sqrt(seen)
         future = center[:, None] + spread[:, None] * rng.standard_normal((FUTURES, ahead))
         whole = np.hstack([np.broadcast_to(differences, (FUTURES, seen)), future])
         settled = np.zeros(FUTURES, dtype=bool)
         for look in range(seen + 1, self.last + 1):
-            figures = mean_and_error(whole[:, :look], self.overlap)
-            settled |= self.outcomes(*figures, look - 1, look) != OPEN
+            settled |= self.outcomes(*figures(whole[:, :look], self.overlap, common), look) != OPEN
         return float(settled.mean())
 
     def power(self, gain: Floats) -> Floats:
@@ -110,22 +129,43 @@ class Looks:
 
         The noise is the standard deviation of one difference.
         """
-        from scipy.special import stdtrit
-
-        noise = simulated(np.random.default_rng(1), 20_000, self.last, self.overlap)
-        called = np.zeros((len(gain), len(noise)), dtype=bool)
+        noise = simulated(np.random.default_rng(1), 20_000, self.last, self.overlap, self.contenders)
+        called = np.zeros((len(gain), noise[..., 0].size), dtype=bool)
         looks = running(noise, self.first, self.overlap)
-        for level, (look, mean, error) in zip(self.levels, looks, strict=True):
-            if level > 0:  # against the critical |t|, which is cheaper than the p of every simulated race
-                called |= np.abs(mean + gain[:, None]) >= -stdtrit(look - 1, level / 2) * error
+        for level, (_, mean, error, freedom) in zip(self.levels, looks, strict=True):
+            called |= is_beyond(mean + gain[:, None], error, critical_t(level, freedom))
         return np.asarray(called.mean(axis=1))
 
 
-def mean_and_error(differences: Floats, overlap: float) -> tuple[Floats, Floats]:
-    """Means over the last axis and their standard errors."""
+def figures(differences: Floats, overlap: float, common: float | None = None) -> tuple[Floats, Floats, int]:
+    """Means over the last axis, their standard errors and the degrees of freedom of these.
+
+    Args:
+        common: the variance that all contenders have in common, if any.
+    """
     seeds = differences.shape[-1]
-    wider = np.sqrt(inflation(seeds, overlap))
-    return differences.mean(axis=-1), differences.std(axis=-1, ddof=1) / np.sqrt(seeds) * wider
+    variance, freedom = moderated(differences.var(axis=-1, ddof=1), seeds - 1, common)
+    return differences.mean(axis=-1), np.sqrt(variance / seeds * inflation(seeds, overlap)), freedom
+
+
+def moderated(variance: Floats, freedom: int, common: Floats | float | None) -> tuple[Floats, int]:
+    """Variances with that many degrees of freedom, the smaller ones moved up, and their new freedom."""
+    if common is None:
+        return variance, freedom
+    moved = (PRIOR * common + freedom * variance) / (PRIOR + freedom)
+    return np.maximum(variance, moved), PRIOR + freedom
+
+
+def geometric_mean(variances: Floats, weights: Sequence[int] | NDArray[np.int64] | None = None) -> Floats:
+    """Over the last axis, which is kept."""
+    logs = np.log(np.maximum(variances, np.finfo(np.float64).tiny))
+    return np.asarray(np.exp(np.average(logs, axis=-1, weights=weights, keepdims=True)))
+
+
+def noise_draws(rng: np.random.Generator, differences: Floats, common: float | None, draws: int) -> Floats:
+    """Standard deviations of one difference from their posterior, given differences by seed."""
+    variance, freedom = moderated(differences.var(ddof=1), len(differences) - 1, common)
+    return np.asarray(np.sqrt(variance) * np.sqrt(freedom / rng.chisquare(freedom, draws)))
 
 
 def inflation(seeds: int, overlap: float) -> float:
@@ -133,39 +173,51 @@ def inflation(seeds: int, overlap: float) -> float:
     return 1 + seeds * overlap
 
 
-def simulated(rng: np.random.Generator, draws: int, seeds: int, overlap: float) -> Floats:
-    """Differences of equal configs in units of their noise, (draws, seeds)."""
-    own = rng.standard_normal((draws, seeds))
-    return np.asarray(own + np.sqrt(overlap) * rng.standard_normal((draws, 1)))
+def simulated(rng: np.random.Generator, draws: int, seeds: int, overlap: float, contenders: int) -> Floats:
+    """Differences of equal configs in units of their noise, (draws / contenders, contenders, seeds)."""
+    configs = 1 if contenders == 1 else contenders + 1
+    own = rng.standard_normal((draws // contenders, configs, seeds))
+    values = own + np.sqrt(overlap) * rng.standard_normal((draws // contenders, configs, 1))
+    return np.asarray(values if contenders == 1 else (values[:, 1:] - values[:, :1]) / np.sqrt(2))
 
 
-def running(noise: Floats, first: int, overlap: float) -> Iterator[tuple[int, Floats, Floats]]:
-    """Each look with the means and their standard errors, of `simulated` values (draws, seeds)."""
-    sums, squares = noise.cumsum(axis=1), (noise**2).cumsum(axis=1)
-    for look in range(first, noise.shape[1] + 1):
-        mean = sums[:, look - 1] / look
-        variance = (squares[:, look - 1] - look * mean**2) / (look - 1)
-        yield look, mean, np.sqrt(np.maximum(variance, 0) / look * inflation(look, overlap))
+def running(noise: Floats, first: int, overlap: float) -> Iterator[tuple[int, Floats, Floats, int]]:
+    """Each look with means, standard errors and their freedom, of `simulated` values; one a contender."""
+    sums, squares = noise.cumsum(axis=2), (noise**2).cumsum(axis=2)
+    for look in range(first, noise.shape[2] + 1):
+        mean = sums[..., look - 1] / look
+        own = np.maximum((squares[..., look - 1] - look * mean**2) / (look - 1), 0)
+        common = geometric_mean(own) if noise.shape[1] > 1 else None
+        variance, freedom = moderated(own, look - 1, common)
+        error = np.sqrt(variance / look * inflation(look, overlap))
+        yield look, mean.ravel(), error.ravel(), freedom
 
 
-def two_sided(mean: Floats, error: Floats, freedom: int) -> Floats:
-    """p of a true mean of zero; 0 or 1 where nothing varies, as with an objective without randomness."""
-    from scipy.special import stdtr  # only the worker that ends a round needs SciPy
+def critical_t(level: float, freedom: int) -> float:
+    """The |t| whose two-sided p is `level`."""
+    from scipy.special import stdtrit  # only the worker that ends a round needs SciPy
 
-    exact = error <= 1e-12 * np.maximum(1.0, np.abs(mean))
-    p = 2 * stdtr(freedom, -np.abs(mean) / np.where(exact, 1.0, error))
-    return np.where(exact, np.abs(mean) <= 1e-12, p)
+    return -float(stdtrit(freedom, level / 2)) if level > 0 else np.inf
+
+
+def is_beyond(mean: Floats, error: Floats, bound: float) -> NDArray[np.bool_]:
+    """Whether means are that many errors from 0, or not 0 where nothing varies, as without randomness."""
+    size = np.abs(mean)
+    exact = error <= 1e-12 * np.maximum(1.0, size)
+    return np.where(exact, size > 1e-12, size >= bound * np.where(exact, 1.0, error))
 
 
 @lru_cache(maxsize=64)
-def nominal_levels(first: int, last: int, level: float, overlap: float) -> Floats:
+def nominal_levels(first: int, last: int, level: float, overlap: float, contenders: int = 1) -> Floats:
     """The two-sided level of each look such that equal configs are called different with chance `level`."""
+    from scipy.special import stdtr
+
     rng = np.random.default_rng(0)  # every worker must reach the same decisions
-    noise = simulated(rng, DRAWS, last, overlap)
-    levels, uncalled = [], np.ones(DRAWS, dtype=bool)
-    for look, mean, error in running(noise, first, overlap):
-        p = two_sided(mean, error, look - 1)
-        spend = int(level * (look / last) ** SPENDING * DRAWS) - int((~uncalled).sum())
+    noise = simulated(rng, DRAWS, last, overlap, contenders)
+    levels, uncalled = [], np.ones(noise[..., 0].size, dtype=bool)
+    for look, mean, error, freedom in running(noise, first, overlap):
+        p = 2 * stdtr(freedom, -np.abs(mean) / error)
+        spend = int(level * (look / last) ** SPENDING * len(p)) - int((~uncalled).sum())
         levels.append(float(np.partition(p[uncalled], spend)[spend - 1]) if spend > 0 else 0.0)
         uncalled &= p > levels[-1]
     return np.array(levels)

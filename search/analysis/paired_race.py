@@ -1,9 +1,10 @@
 """The race of `search confirm`: what its looks have decided. Pure: scores in, decisions out.
 
-Every contender is compared with the baseline by its own differences on the same seeds
+Every contender is compared with the baseline by its differences on the same seeds
 (`search.analysis.looks`). A contender that has been called better or worse no longer needs its part of the
 race's error rate. That part passes to its comparisons with the other contenders, in equal shares (the
-graphical procedure of Bretz et al. 2009), so that all calls of a race together keep to 5 %.
+graphical procedure of Bretz et al. 2009), so that all calls of a race together keep to 5 %. These compare
+two contenders by the variance of their own differences alone.
 """
 
 import math
@@ -13,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
-from search.analysis.looks import ALIKE, FUTILE, HIGHER, OPEN, RACE, Looks, mean_and_error
+from search.analysis.looks import ALIKE, FUTILE, HIGHER, OPEN, RACE, Looks, figures, geometric_mean
 from search.analysis.paired_seeds import LEVEL, RACED, Estimate, Floats, estimate
 from search.analysis.racing import REFERENCE, Decisions, RaceDecision, Side
 
@@ -24,11 +25,13 @@ SIDES: dict[int, Side] = {HIGHER: "higher", ALIKE: "same", -HIGHER: "lower"}
 class PairedScores:
     """Scores by config and seed, (configs, seeds), NaN where there is none. Noise may differ by config.
 
-    `overlap` is that of `search.analysis.looks.Looks`.
+    `overlap` is that of `search.analysis.looks.Looks`. `moderated`: whether the differences from the
+    baseline have a variance in common.
     """
 
     scores: Floats
     overlap: float = 0.0
+    moderated: bool = False
 
     def differences(self, config: int, other: int) -> Floats:
         """`config` less `other` on each seed that both have, in the order of the seeds."""
@@ -36,8 +39,21 @@ class PairedScores:
         return np.asarray(both[np.isfinite(both)])
 
     def difference(self, config: int, other: int) -> Estimate | None:
-        """The mean of `differences` with its paired t interval; None for fewer than two."""
-        return self._mean(self.differences(config, other), RACED)
+        """The mean of `differences` with its t interval; None for fewer than two."""
+        common = self.common_variance() if other == REFERENCE else None
+        return self._mean(self.differences(config, other), RACED, common)
+
+    def common_variance(self) -> float | None:
+        """Of the differences from the baseline: the geometric mean, by degrees of freedom.
+
+        None where each has only its own: it is not moderated, or fewer than two contenders have one.
+        """
+        rows = [self.differences(config, REFERENCE) for config in range(1, len(self.scores))]
+        rows = [row for row in rows if len(row) > 1]
+        if not self.moderated or len(rows) < 2:
+            return None
+        variances = np.array([row.var(ddof=1) for row in rows])
+        return float(geometric_mean(variances, [len(row) - 1 for row in rows])[0])
 
     def mean(self, config: int) -> Estimate | None:
         """The mean of one config over its seeds, from its own spread; None for fewer than two."""
@@ -51,11 +67,11 @@ class PairedScores:
         squares = math.fsum(float(((row - row.mean()) ** 2).sum()) for row in rows if len(row))
         return math.sqrt(squares / freedom) if freedom > 0 else None
 
-    def _mean(self, values: Floats, level: float) -> Estimate | None:
+    def _mean(self, values: Floats, level: float, common: float | None = None) -> Estimate | None:
         if len(values) < 2:
             return None
-        mean, error = mean_and_error(values, self.overlap)
-        return estimate(float(mean), float(error), len(values) - 1, level)
+        mean, error, freedom = figures(values, self.overlap, common)
+        return estimate(float(mean), float(error), freedom, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +88,21 @@ class ContenderPair:
     side: Side | None
 
 
-def looks_of(contenders: int, first: int, last: int, margin: float | None, overlap: float = 0.0) -> Looks:
-    """The tests of each of the contenders against the baseline."""
-    return Looks(first, last, RACE / contenders, margin, overlap)
+def looks_of(
+    contenders: int,
+    first: int,
+    last: int,
+    margin: float | None,
+    overlap: float = 0.0,
+    *,
+    moderated: bool = True,
+) -> Looks:
+    """The tests of each of the contenders against the baseline.
+
+    Args:
+        moderated: whether they have a variance in common; not in races of older versions.
+    """
+    return Looks(first, last, RACE / contenders, margin, overlap, contenders if moderated else 1)
 
 
 def decisions(scores: Floats, looks: Looks) -> Decisions:
@@ -84,18 +112,18 @@ def decisions(scores: Floats, looks: Looks) -> Decisions:
         scores: (configs, seeds), NaN where there is none; of finished rounds only.
     """
     made: Decisions = [None] * len(scores)
-    for config in range(1, len(scores)):
-        for seen in range(looks.first, scores.shape[1] + 1):
-            differences = PairedScores(scores[:, :seen]).differences(config, REFERENCE)
-            if len(differences) < 2:
+    for seen in range(looks.first, scores.shape[1] + 1):
+        paired = PairedScores(scores[:, :seen], looks.overlap, looks.contenders > 1)
+        common = paired.common_variance()
+        for config in range(1, len(scores)):
+            differences = paired.differences(config, REFERENCE)
+            if made[config] is not None or len(differences) < 2:
                 continue
-            outcome = _outcome(differences, looks, seen)
+            outcome = _outcome(differences, looks, seen, common)
             if outcome != OPEN:
                 made[config] = RaceDecision(SIDES[outcome], seen)
-            elif seen < looks.last and looks.settles(differences) < FUTILE:
+            elif seen < looks.last and looks.settles(differences, common) < FUTILE:
                 made[config] = RaceDecision("futile", seen)
-            if made[config] is not None:
-                break
     return made
 
 
@@ -108,7 +136,7 @@ def contender_pairs(
     for pair in combinations(configs, 2):
         called = [each for each in pair if (made := decided[each]) and made.side in ("higher", "lower")]
         part = looks.level * len(called) / (len(configs) - 1)  # 0: nothing can be called
-        tests = replace(looks, level=part)
+        tests = replace(looks, level=part, contenders=1)
         difference = paired.difference(*pair)
         if difference is None:
             continue
@@ -119,6 +147,5 @@ def contender_pairs(
     return found
 
 
-def _outcome(differences: Floats, looks: Looks, seen: int) -> int:
-    figures = mean_and_error(differences, looks.overlap)
-    return int(looks.outcomes(*figures, len(differences) - 1, seen))
+def _outcome(differences: Floats, looks: Looks, seen: int, common: float | None = None) -> int:
+    return int(looks.outcomes(*figures(differences, looks.overlap, common), seen))

@@ -150,7 +150,7 @@ def choose(study: Study, request: ConfirmRequest, data: Path | None, spec: Spec)
         },
         predicted=winners_curse.predict(records, settings.smooth, settings.direction),
         values=winners_curse.values_of(records),
-        errors="paired",
+        errors="moderated",
         margin=margin,
     )
     if request.overrides:  # the search's values are of other constants: no curse can be seen in them

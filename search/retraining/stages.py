@@ -280,7 +280,7 @@ def _race(
         asked={"top": len(contenders), "against": None, "seeds": seeds, "splits": False},
         stage=index,
         groups=("known" if known else "kept",) + ("kept",) * len(contenders),
-        errors="paired",
+        errors="moderated",
         margin=margin_of(search.spec),
     )
 

@@ -98,8 +98,9 @@ class Plan:
         stage: which stage of the search it is, counted from 0, which is the search; None: it is none.
         groups: in a stage, why each config is in it: `kept`, `known` or `control`.
         left: in a stage, of how many configs the controls were drawn.
-        errors: what a race takes its noise from: each comparison's own differences (`paired`), or all
-            configs together (`pooled`), as races of older versions do, which keep to their rule.
+        errors: what a race takes its noise from: each contender's own differences and a variance that all
+            have in common (`moderated`). Races of older versions keep to their rule: its own differences
+            alone (`paired`), or all configs together (`pooled`).
         margin: the largest difference that does not matter in a race; None: none was stated.
         train, val: examples of each split, where every seed gets one; None if that is not known, as in
             plans of older versions.
@@ -121,7 +122,7 @@ class Plan:
     groups: Sequence[str] = ()
     left: int = 0
     draw: str | None = None
-    errors: Literal["paired", "pooled"] = "pooled"
+    errors: Literal["moderated", "paired", "pooled"] = "pooled"
     margin: float | None = None
     train: int | None = None
     val: int | None = None

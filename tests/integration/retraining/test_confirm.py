@@ -146,7 +146,7 @@ def test_the_best_on_fresh_seeds(search: Search, command: Command) -> None:
     assert "Prior: differences from the baseline are normal around 0" in " ".join(shown.split())
     (pair,) = answer["between"]
     assert set(pair["contenders"]) == {row["name"] for row in contenders.values()}
-    assert answer["errors"] == "paired" and answer["margin"] == 0.005, "the toy has the stock vocabulary"
+    assert answer["errors"] == "moderated" and answer["margin"] == 0.005, "the toy has the stock vocabulary"
     assert f"trial {others[0]['number']}" in shown and "baseline" in shown
 
     assert command("status", "--json").json["budget"]["claimed"] == 5, "the search itself is as it was"

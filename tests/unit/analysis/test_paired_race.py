@@ -14,32 +14,50 @@ from search.analysis.paired_race import PairedScores, contender_pairs, decisions
 from search.analysis.racing import next_round
 
 
+def t_tests(differences: np.ndarray, common: bool) -> tuple[np.ndarray, np.ndarray]:
+    """t and p of the means of (races, contenders, seeds), moderated if they have a variance in common."""
+    if not common:
+        return stats.ttest_1samp(differences, 0, axis=-1)
+    seeds, own = differences.shape[-1], differences.var(axis=-1, ddof=1)
+    moved = (2 * stats.gmean(own, axis=1, keepdims=True) + (seeds - 1) * own) / (seeds + 1)
+    t = differences.mean(axis=-1) / np.sqrt(np.maximum(own, moved) / seeds)
+    return t, 2 * stats.t.sf(np.abs(t), seeds + 1)
+
+
 def called(differences: np.ndarray, looks: Looks) -> np.ndarray:
     """Side of each contender at the first look that calls it, of (races, contenders, seeds); 0 if none."""
     found = np.zeros(differences.shape[:2])
     for seen in range(looks.first, looks.last + 1):
-        t, p = stats.ttest_1samp(differences[..., :seen], 0, axis=-1)
+        t, p = t_tests(differences[..., :seen], looks.contenders > 1)
         now = (found == 0) & (p <= looks.levels[seen - looks.first])
         found[now] = np.sign(t[now])
     return found
 
 
+RULES = pytest.mark.parametrize("moderated", [True, False], ids=["moderated", "paired"])
+
+
+@RULES
 @pytest.mark.parametrize(
     ("alike", "spread"), [(0.0, 1.0), (0.5, 1.0), (0.8, 1.0), (0.0, 4.0)], ids=["0", "0.5", "0.8", "noisy"]
 )
-def test_equal_contenders_are_called_in_at_most_five_percent_of_races(alike: float, spread: float) -> None:
+def test_equal_contenders_are_called_in_at_most_five_percent_of_races(
+    alike: float, spread: float, moderated: bool
+) -> None:
     """However alike they are, and where one varies four times as much."""
     rng = np.random.default_rng(11)
     y = rng.standard_normal((3000, 4, 6))
     y[:, 1:] = np.sqrt(alike) * rng.standard_normal((3000, 1, 6)) + np.sqrt(1 - alike) * y[:, 1:]
     y[:, 3] *= spread
-    share = (called(y[:, 1:] - y[:, :1], looks_of(3, 3, 6, None)) != 0).any(axis=1).mean()
+    looks = looks_of(3, 3, 6, None, moderated=moderated)
+    share = (called(y[:, 1:] - y[:, :1], looks) != 0).any(axis=1).mean()
     assert 0.01 < share < 0.05
 
 
-def test_a_decision_is_the_one_of_paired_t_tests() -> None:
+@RULES
+def test_a_decision_is_the_one_of_t_tests(moderated: bool) -> None:
     rng = np.random.default_rng(2)
-    looks = looks_of(2, 3, 6, None)
+    looks = looks_of(2, 3, 6, None, moderated=moderated)
     seen = set()
     for gain in (0.0, 0.02, -0.02, 0.03):
         y = 0.66 + 0.005 * rng.standard_normal((3, 6)) + np.array([[0.0], [gain], [0.03]])
@@ -62,6 +80,26 @@ def test_the_estimates_are_those_of_each_configs_own_scores() -> None:
     assert mean.high - mean.value == pytest.approx(stats.t.ppf(0.975, 3) * stats.sem(y[2]))
     assert scores.noise == pytest.approx(np.sqrt((3 * y[0].var(ddof=1) + 0.02 + 3 * y[2].var(ddof=1)) / 8))
     assert PairedScores(y[:, 3:]).difference(1, 0) is None and PairedScores(y[:, 3:]).mean(1) is None
+
+
+def test_a_small_variance_is_moved_towards_that_of_all_contenders_and_a_large_one_stays() -> None:
+    y = np.array([[0.50, 0.52, 0.51, 0.53], [0.60, 0.70, 0.50, np.nan], [0.53, 0.55, 0.53, 0.56]])
+    scores = PairedScores(y, moderated=True)
+    wide, narrow = (y[1] - y[0])[:3], y[2] - y[0]
+    common = np.exp((2 * np.log(wide.var(ddof=1)) + 3 * np.log(narrow.var(ddof=1))) / 5)
+    assert scores.common_variance() == pytest.approx(common)
+    moved = (2 * common + 3 * narrow.var(ddof=1)) / 5
+    for config, variance, seeds in ((1, wide.var(ddof=1), 3), (2, moved, 4)):
+        found = scores.difference(config, 0)
+        assert found is not None
+        half = stats.t.ppf(0.98, seeds + 1) * np.sqrt(variance / seeds)
+        assert (found.value - found.low, found.high - found.value) == pytest.approx((half, half))
+    assert scores.difference(2, 1) == PairedScores(y).difference(2, 1), "contenders with each other"
+    assert PairedScores(y[:2], moderated=True).difference(1, 0) == PairedScores(y[:2]).difference(1, 0)
+    assert looks_of(1, 3, 6, None) == looks_of(1, 3, 6, None, moderated=False), "a single contender"
+    gain, older = np.array([2.0, 3.0]) / np.sqrt(2), looks_of(3, 3, 6, None, moderated=False)
+    more = looks_of(3, 3, 6, None).power(gain) - older.power(gain)
+    assert more[0] > 0.08 and more[1] > 0.02
 
 
 def test_closer_than_the_margin_is_the_same_and_a_hopeless_race_ends() -> None:

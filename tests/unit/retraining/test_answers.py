@@ -1,5 +1,6 @@
 """What the answers of `confirm` and `ablate` say, and when: each sentence in its case only."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +39,7 @@ def race(
     ]
     settings: dict[str, Any] = {
         "kind": "confirm", "of": "toy", "configs": configs, "first": 3, "last": 6, "trials": None,
-        "seed": 7, "split": None, "asked": {}, "errors": "paired", "margin": 0.02,
+        "seed": 7, "split": None, "asked": {}, "errors": "moderated", "margin": 0.02,
     }  # fmt: skip
     noises = (NOISE, OTHER, THIRD)
     scores = np.array([0.60 + gain + noise for gain, noise in zip([0.0, *gains], noises, strict=False)])
@@ -90,6 +91,20 @@ def test_an_open_race_says_why_no_more_is_trained() -> None:
     assert "the one look, after 6 seeds," in said(race([0.05], first=6))
     assert "2 of them without a score." in said(race([0.05], lost=2))
     assert "So far: more trainings are to come." in note(race([0.05], ended=False))
+
+
+def test_a_race_of_an_older_version_is_judged_as_it_was() -> None:
+    """Figures of the version in which each contender had its own differences only, from a stored plan."""
+    stored = race([0.05, 0.0], errors="paired").plan.to_json()
+    plan = Plan.from_json(json.loads(json.dumps(stored)))
+    older, newer = (race([0.05, 0.0], errors=errors) for errors in (plan.errors, "moderated"))
+    assert [row.settled_after for row in older.contenders] == [4, 3]
+    assert [row.settled_after for row in newer.contenders] == [3, 3]
+    best = older.contenders[0]
+    assert best.difference is not None and best.given_call is not None
+    assert (best.difference.low, best.difference.high) == pytest.approx((0.04408794786, 0.05591205214))
+    assert (best.given_call.low, best.given_call.high) == pytest.approx((0.04431695661, 0.05554233341))
+    assert older.levels == pytest.approx((0.00267732682, 0.0126912373))
 
 
 def test_luck_is_named_where_the_interval_shows_it() -> None:
