@@ -22,10 +22,11 @@ was trained; trainings.
 """
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from simulation.percentages import percentage
 from simulation.races import NOISE, SHARED, RaceFamily
 
@@ -33,10 +34,10 @@ from search.analysis.called_gain import gain_given_call
 from search.analysis.changes import combinations
 from search.analysis.effects import Effects
 from search.analysis.effects import next_round as next_ablation
-from search.analysis.looks import Floats, Looks
-from search.analysis.paired_race import PairedScores, contender_pairs, decisions, looks_of
+from search.analysis.looks import FUTILE, OPEN, Floats, Looks, figures, geometric_mean
+from search.analysis.paired_race import SIDES, PairedScores, contender_pairs, looks_of
 from search.analysis.paired_seeds import Estimate
-from search.analysis.racing import Decisions, Side
+from search.analysis.racing import Decisions, RaceDecision, Side
 from search.analysis.winners_curse import expected_curse
 
 FIRST, LAST = 3, 6
@@ -81,25 +82,53 @@ def run_race(
     family: RaceFamily, rng: np.random.Generator, *, moderated: bool = True
 ) -> tuple[Floats, Decisions, Looks]:
     """The scores that a race sees, what it decides, and its looks."""
-    first = min(FIRST, family.last)
-    looks = looks_of(len(family.gains), first, family.last, MARGIN, moderated=moderated)
-    return *run(family.draw(rng), looks), looks
+    looks = looks_of(len(family.gains), FIRST, family.last, MARGIN, moderated=moderated)
+    scores = family.draw_races(rng, 1)
+    (played,) = seen_and_decided(scores, *outcomes(scores, looks))
+    return *played, looks
 
 
-def run(scores: Floats, looks: Looks) -> tuple[Floats, Decisions]:
-    """Those of the scores that a race sees, and its decisions: a config has no seeds after its own."""
-    seen: Floats = scores.copy()
-    decided: Decisions = []
+def outcomes(scores: Floats, looks: Looks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What was decided in many races at once, and after how many seeds, (races, contenders) each.
+
+    As `search.analysis.paired_race.decisions` decides one by one; OPEN with less than all seeds: futile.
+    A contender has no seeds after its decision, so its variance stays what it was.
+    """
+    differences = scores[:, 1:] - scores[:, :1]
+    sides = np.full(differences.shape[:2], OPEN)
+    seeds, variances = np.full_like(sides, looks.last), np.ones(sides.shape)
     for look in range(looks.first, looks.last + 1):
-        decided = decisions(seen[:, :look], looks)
-        settled = [config for config, made in enumerate(decided) if made]
-        seen[settled if len(settled) < len(seen) - 1 else slice(None), look:] = np.nan
-    return seen, decided
+        going = (sides == OPEN) & (seeds == looks.last)
+        seen = differences[..., :look]
+        variances[going] = seen[going].var(axis=-1, ddof=1)
+        freedom = np.minimum(seeds, look) - 1
+        common = None
+        if looks.contenders > 1:
+            common = np.broadcast_to(geometric_mean(variances, freedom), sides.shape)[going]
+        sides[going] = looks.outcomes(*figures(seen[going], looks.overlap, common), look)
+        ends = going & (sides != OPEN)
+        if look < looks.last:
+            ends[going] |= looks.settles(seen[going], common) < FUTILE
+        seeds[ends] = look
+    return sides, seeds
 
 
-def race(family: RaceFamily, rng: np.random.Generator) -> Race:
+def seen_and_decided(
+    scores: Floats, sides: NDArray[np.int64], seeds: NDArray[np.int64]
+) -> Iterator[tuple[Floats, Decisions]]:
+    """By race: the scores that were trained, NaN for the others, and the decisions."""
+    last = scores.shape[-1]
+    for drawn, side, ends in zip(scores, sides, seeds, strict=True):
+        trained = np.arange(last) < np.append(ends.max(), ends)[:, None]
+        decided: Decisions = [None]
+        for code, end in zip(side.tolist(), ends.tolist(), strict=True):
+            futile = RaceDecision("futile", end) if end < last else None
+            decided.append(RaceDecision(SIDES[code], end) if code in SIDES else futile)
+        yield np.where(trained, drawn, np.nan), decided
+
+
+def race(family: RaceFamily, seen: Floats, decided: Decisions, looks: Looks) -> Race:
     """What a race came to."""
-    seen, decided, looks = run_race(family, rng)
     levels = (0.0, *family.gains)
     calls = [(made.side, levels[config]) for config, made in enumerate(decided) if made]
     for pair in contender_pairs(seen, looks, decided):
@@ -121,8 +150,10 @@ def races(count: int) -> None:
     print("| family | called | wrong | same | differences | trainings |")
     print("|---|---|---|---|---|---|")
     for row, family in enumerate(FAMILIES):
-        rng = np.random.default_rng(500 + row)
-        found = [race(family, rng) for _ in range(count)]
+        scores = family.draw_races(np.random.default_rng(500 + row), count)
+        looks = looks_of(len(family.gains), FIRST, family.last, MARGIN)
+        played = seen_and_decided(scores, *outcomes(scores, looks))
+        found = [race(family, *each, looks) for each in played]
         most = (len(family.gains) + 1) * family.last
         print(
             f"| {family.name} | {percentage([each.called for each in found])} "

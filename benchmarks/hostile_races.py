@@ -4,9 +4,8 @@
 
 Contenders have a variance in common (`search/analysis/looks.py`), which is wrong where one varies more than
 the others, and says less than it seems to where they are alike. Scores come from `simulation/races.py`,
-which knows nothing of the tested code. All races of a family are played at once, without ending any for
-futility: that calls nothing, so with it no share of calls is larger. Nor, but in the last column, is
-anything called the same. In percent, with 95 % intervals (Wilson 1927).
+which knows nothing of the tested code. Nothing is called the same but in the last column. In percent, with
+95 % intervals (Wilson 1927).
 
 The first table is about errors. `wrong`: races in which anything was called better or worse that was not
 so; `the last one`: those in which the last contender was called so, which equals the baseline in all
@@ -18,21 +17,21 @@ by the present rule and by that of older versions, where each contender has only
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from confirm_calibration import FIRST, outcomes, seen_and_decided
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 from simulation.percentages import percentage
 from simulation.races import RaceFamily
 
-from search.analysis.looks import ALIKE, HIGHER, OPEN, Floats, Looks, geometric_mean, moderated
-from search.analysis.paired_race import SIDES, contender_pairs, looks_of
+from search.analysis.looks import ALIKE, HIGHER, Floats, Looks, geometric_mean, moderated
+from search.analysis.paired_race import contender_pairs, looks_of
 from search.analysis.paired_seeds import RACED
-from search.analysis.racing import RaceDecision
 
-FIRST = 3
+CHUNK = 500  # races at once
 MARGIN = 0.015  # wide enough that equality is found
 
 
@@ -55,60 +54,53 @@ def noises(contenders: int) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def played(scores: Floats, looks: Looks) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats]:
-    """Outcomes of `Looks`, seeds, half widths of intervals, and means, (races, contenders) each.
-
-    A contender has no seeds after its outcome; its variance and interval stay what they were then.
-    """
-    differences = scores[:, 1:] - scores[:, :1]
-    sides = np.full(differences.shape[:2], OPEN)
-    seeds, half, means = np.full_like(sides, looks.first), np.empty(sides.shape), np.empty(sides.shape)
-    own = np.empty(sides.shape)
-    for look in range(looks.first, looks.last + 1):
-        going = sides == OPEN
-        seeds[going] = look
-        own[going] = differences[..., :look].var(axis=-1, ddof=1)[going]
-        common = geometric_mean(own, seeds - 1) if looks.contenders > 1 else None
-        variance, freedom = moderated(own, look - 1, common)
-        mean, error = differences[..., :look].mean(axis=-1), np.sqrt(variance / look)
-        means[going] = mean[going]
-        half[going] = (stdtrit(freedom, (1 + RACED) / 2) * error)[going]
-        sides[going] = looks.outcomes(mean, error, freedom, look)[going]
-    return sides, seeds, half, means
-
-
-def wrong(family: RaceFamily, scores: Floats, looks: Looks) -> tuple[list[bool], Floats, list[bool]]:
-    """By race: whether anything was called wrongly, the outcome of the last one, if its interval holds."""
-    sides, seeds, half, means = played(scores, looks)
+def wrong(family: RaceFamily, scores: Floats, looks: Looks) -> tuple[list[bool], list[bool], list[bool]]:
+    """By race: whether anything was called wrongly, the last one was called, and its interval holds."""
+    sides, seeds = outcomes(scores, looks)
     gains, called = np.array(family.gains), np.abs(sides) == HIGHER
     untrue = (called & (sides != np.sign(gains))).any(axis=1)
-    for race in np.flatnonzero(called.any(axis=1) & ~untrue):
-        seen = np.where(np.arange(looks.last) < seeds[race][:, None], scores[race, 1:], np.nan)
-        decided = [None, *map(_decision, sides[race], seeds[race])]
-        for pair in contender_pairs(np.vstack([scores[race, :1], seen]), looks, decided):
+    freed = called.any(axis=1) & ~untrue
+    played = seen_and_decided(scores[freed], sides[freed], seeds[freed])
+    for race, (seen, decided) in zip(np.flatnonzero(freed), played, strict=True):
+        for pair in contender_pairs(seen, looks, decided):
             first, second = pair.configs
             side = {"higher": 1, "lower": -1}.get(pair.side or "", 0)
             untrue[race] |= side != 0 and side != np.sign(gains[first - 1] - gains[second - 1])
-    return untrue.tolist(), sides[:, -1], (np.abs(means - gains) <= half)[:, -1].tolist()
+    return untrue.tolist(), called[:, -1].tolist(), _held(scores, seeds, gains)[:, -1].tolist()
 
 
-def _decision(side: int, seeds: int) -> RaceDecision | None:
-    return RaceDecision(SIDES[side], seeds) if side in SIDES else None
+def _held(scores: Floats, seeds: NDArray[np.int64], gains: Floats) -> NDArray[np.bool_]:
+    """Whether the intervals hold the gains, (races, contenders)."""
+    trained = np.arange(scores.shape[-1]) < seeds[..., None]
+    differences = np.where(trained, scores[:, 1:] - scores[:, :1], np.nan)
+    own = np.nanvar(differences, axis=-1, ddof=1)
+    common = geometric_mean(own, seeds - 1) if len(gains) > 1 else None
+    variance, freedom = moderated(own, seeds - 1, common)
+    half = stdtrit(freedom, (1 + RACED) / 2) * np.sqrt(variance / seeds)
+    return np.abs(np.nanmean(differences, axis=-1) - gains) <= half
 
 
 def errors(count: int, last: int) -> None:
     print("| contenders | noise | wrong | the last one | its interval | same at the margin |")
     print("|---|---|---|---|---|---|")
     for contenders in (1, 2, 3, 5):
-        looks, wide = (looks_of(contenders, min(FIRST, last), last, margin) for margin in (None, MARGIN))
+        looks, wide = (looks_of(contenders, FIRST, last, margin) for margin in (None, MARGIN))
         for row, (name, options) in enumerate(noises(contenders).items()):
             family = RaceFamily("", **{"gains": (0.0,) * contenders, "last": last} | options)
-            rng = np.random.default_rng(8000 + 100 * contenders + row)
-            untrue, side, held = wrong(family, family.draw_races(rng, count), looks)
             apart = RaceFamily("", **options | {"gains": (*family.gains[:-1], MARGIN), "last": last})
-            same = played(apart.draw_races(rng, count), wide)[0][:, -1] == ALIKE
-            shares = (untrue, (np.abs(side) == HIGHER).tolist(), held, same.tolist())
-            print(f"| {contenders} | {name} | {' | '.join(map(percentage, shares))} |", flush=True)
+            rng = np.random.default_rng(8000 + 100 * contenders + row)
+            found: list[list[bool]] = [[], [], [], []]
+            for scores in chunks(family, rng, count):
+                same = outcomes(apart.draw_races(rng, len(scores)), wide)[0][:, -1] == ALIKE
+                for column, each in zip(found, (*wrong(family, scores, looks), same), strict=True):
+                    column.extend(each)
+            print(f"| {contenders} | {name} | {' | '.join(map(percentage, found))} |", flush=True)
+
+
+def chunks(family: RaceFamily, rng: np.random.Generator, count: int) -> Iterator[Floats]:
+    """Scores of so many races, (races, configs, seeds) each."""
+    for begin in range(0, count, CHUNK):
+        yield family.draw_races(rng, min(CHUNK, count - begin))
 
 
 def power(count: int) -> None:
@@ -118,12 +110,14 @@ def power(count: int) -> None:
         for gain in (0.010, 0.020):
             for row, name in enumerate(("alike", "correlation 0.8", "one four times as noisy")):
                 family = RaceFamily("", (gain, 0.0, 0.0), last=last, **noises(3)[name])
-                scores = family.draw_races(np.random.default_rng(9000 + row), count)
-                shares = []
-                for rule in (True, False):
-                    sides = played(scores, looks_of(3, min(FIRST, last), last, None, moderated=rule))[0]
-                    shares.append(percentage((sides[:, 0] == HIGHER).tolist()))
-                print(f"| {last} | {gain:.3f} | {name} | {' | '.join(shares)} |", flush=True)
+                looks = [looks_of(3, FIRST, last, None, moderated=rule) for rule in (True, False)]
+                found: list[list[bool]] = [[], []]
+                for scores in chunks(family, np.random.default_rng(9000 + row), count):
+                    for column, each in zip(found, looks, strict=True):
+                        column.extend(outcomes(scores, each)[0][:, 0] == HIGHER)
+                print(
+                    f"| {last} | {gain:.3f} | {name} | {' | '.join(map(percentage, found))} |", flush=True
+                )
 
 
 def main() -> None:

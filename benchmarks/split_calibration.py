@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from confirm_calibration import run
+from confirm_calibration import outcomes, seen_and_decided
 from simulation.percentages import percentage
 
 from search.analysis.looks import Floats
@@ -139,7 +139,7 @@ class Outcome:
 
 def race(full: Floats, truth: Floats, overlap: float, last: int) -> Outcome:
     looks = looks_of(len(full) - 1, FIRST, last, None, overlap)
-    seen, decided = run(full, looks)
+    ((seen, decided),) = seen_and_decided(full[None], *outcomes(full[None], looks))
     calls = [(made.side, truth[config] - truth[0]) for config, made in enumerate(decided) if made]
     for pair in contender_pairs(seen, looks, decided):
         first, second = pair.configs

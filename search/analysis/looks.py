@@ -107,22 +107,25 @@ class Looks:
         alike = inside & is_beyond(self.margin - np.abs(mean), error, same)
         return np.where(~called & alike, ALIKE, found)
 
-    def settles(self, differences: Floats, common: float | None = None) -> float:
-        """The chance that a later look settles a contender with these differences, by seed.
+    def settles(self, differences: Floats, common: Floats | float | None = None) -> Floats:
+        """The chance that a later look settles contenders with these differences, (..., seeds).
 
         Args:
             common: the variance that all contenders have in common, if any.
         """
         rng = np.random.default_rng(0)  # every worker must reach the same decisions
-        seen, ahead = len(differences), self.last - len(differences)
+        seen = differences.shape[-1]
         spread = noise_draws(rng, differences, common, FUTURES)
-        center = differences.mean() + spread * rng.standard_normal(FUTURES) / np.sqrt(seen)
-        future = center[:, None] + spread[:, None] * rng.standard_normal((FUTURES, ahead))
-        whole = np.hstack([np.broadcast_to(differences, (FUTURES, seen)), future])
-        settled = np.zeros(FUTURES, dtype=bool)
+        center = differences.mean(axis=-1)[..., None]
+        center = center + spread * rng.standard_normal(FUTURES) / np.sqrt(seen)
+        future = center[..., None] + spread[..., None] * rng.standard_normal((FUTURES, self.last - seen))
+        past = np.broadcast_to(differences[..., None, :], (*spread.shape, seen))
+        whole = np.concatenate([past, future], axis=-1)
+        later = None if common is None else np.asarray(common)[..., None]
+        settled = np.zeros(spread.shape, dtype=bool)
         for look in range(seen + 1, self.last + 1):
-            settled |= self.outcomes(*figures(whole[:, :look], self.overlap, common), look) != OPEN
-        return float(settled.mean())
+            settled |= self.outcomes(*figures(whole[..., :look], self.overlap, later), look) != OPEN
+        return np.asarray(settled.mean(axis=-1))
 
     def power(self, gain: Floats) -> Floats:
         """The chance of being called different at any look, by true gain in units of the noise.
@@ -137,7 +140,9 @@ class Looks:
         return np.asarray(called.mean(axis=1))
 
 
-def figures(differences: Floats, overlap: float, common: float | None = None) -> tuple[Floats, Floats, int]:
+def figures(
+    differences: Floats, overlap: float, common: Floats | float | None = None
+) -> tuple[Floats, Floats, int]:
     """Means over the last axis, their standard errors and the degrees of freedom of these.
 
     Args:
@@ -162,10 +167,12 @@ def geometric_mean(variances: Floats, weights: Sequence[int] | NDArray[np.int64]
     return np.asarray(np.exp(np.average(logs, axis=-1, weights=weights, keepdims=True)))
 
 
-def noise_draws(rng: np.random.Generator, differences: Floats, common: float | None, draws: int) -> Floats:
-    """Standard deviations of one difference from their posterior, given differences by seed."""
-    variance, freedom = moderated(differences.var(ddof=1), len(differences) - 1, common)
-    return np.asarray(np.sqrt(variance) * np.sqrt(freedom / rng.chisquare(freedom, draws)))
+def noise_draws(
+    rng: np.random.Generator, differences: Floats, common: Floats | float | None, draws: int
+) -> Floats:
+    """Standard deviations of one difference from their posterior, (..., draws), by (..., seeds)."""
+    variance, freedom = moderated(differences.var(axis=-1, ddof=1), differences.shape[-1] - 1, common)
+    return np.asarray(np.sqrt(variance)[..., None] * np.sqrt(freedom / rng.chisquare(freedom, draws)))
 
 
 def inflation(seeds: int, overlap: float) -> float:
