@@ -88,7 +88,9 @@ def run_race(
     return *played, looks
 
 
-def outcomes(scores: Floats, looks: Looks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def outcomes(
+    scores: Floats, looks: Looks, futile: float = FUTILE
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """What was decided in many races at once, and after how many seeds, (races, contenders) each.
 
     As `search.analysis.paired_race.decisions` decides one by one; OPEN with less than all seeds: futile.
@@ -107,8 +109,8 @@ def outcomes(scores: Floats, looks: Looks) -> tuple[NDArray[np.int64], NDArray[n
             common = np.broadcast_to(geometric_mean(variances, freedom), sides.shape)[going]
         sides[going] = looks.outcomes(*figures(seen[going], looks.overlap, common), look)
         ends = going & (sides != OPEN)
-        if look < looks.last:
-            ends[going] |= looks.settles(seen[going], common) < FUTILE
+        if look < looks.last and futile:
+            ends[going] |= looks.settles(seen[going], common) < futile
         seeds[ends] = look
     return sides, seeds
 

@@ -29,9 +29,10 @@ import numpy as np
 from confirm_calibration import outcomes, seen_and_decided
 from simulation.percentages import percentage
 
-from search.analysis.looks import Floats
+from search.analysis.looks import Floats, Looks
 from search.analysis.paired_race import PairedScores, contender_pairs, looks_of
 from search.analysis.paired_seeds import Estimate
+from search.analysis.racing import Decisions
 
 FIRST, FEATURES = 3, 4
 SCALE = 400  # data sets behind the noise of one score, which gains and `own` are in units of
@@ -137,15 +138,13 @@ class Outcome:
     means: Sequence[bool]
 
 
-def race(full: Floats, truth: Floats, overlap: float, last: int) -> Outcome:
-    looks = looks_of(len(full) - 1, FIRST, last, None, overlap)
-    ((seen, decided),) = seen_and_decided(full[None], *outcomes(full[None], looks))
+def race(seen: Floats, decided: Decisions, truth: Floats, looks: Looks) -> Outcome:
     calls = [(made.side, truth[config] - truth[0]) for config, made in enumerate(decided) if made]
     for pair in contender_pairs(seen, looks, decided):
         first, second = pair.configs
         calls.append((pair.side or "futile", truth[first] - truth[second]))
     told = [(side, gain) for side, gain in calls if side in ("higher", "lower")]
-    scores, configs = PairedScores(seen, overlap, moderated=True), range(len(full))
+    scores, configs = PairedScores(seen, looks.overlap, moderated=True), range(len(seen))
     return Outcome(
         called=bool(told),
         wrong=any(gain == 0 or (side == "higher") != (gain > 0) for side, gain in told),
@@ -169,9 +168,11 @@ def main() -> None:
         if not family.name.startswith(arguments.only):
             continue
         draw, truth = drawer(family, np.random.default_rng(700 + row))
-        drawn = [draw() for _ in range(arguments.races)]
+        drawn = np.array([draw() for _ in range(arguments.races)])
         for rule, overlap in (("plain", 0.0), ("corrected", family.val / family.train)):
-            found = [race(full, truth, overlap, family.last) for full in drawn]
+            looks = looks_of(len(family.gains), FIRST, family.last, None, overlap)
+            played = seen_and_decided(drawn, *outcomes(drawn, looks))
+            found = [race(*each, truth, looks) for each in played]
             print(
                 f"| {family.name} | {rule} | {percentage([each.called for each in found])} "
                 f"| {percentage([each.wrong for each in found])} "
