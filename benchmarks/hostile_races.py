@@ -4,16 +4,17 @@
 
 Contenders have a variance in common (`search/analysis/looks.py`), which is wrong where one varies more than
 the others, and says less than it seems to where they are alike. Scores come from `simulation/races.py`,
-which knows nothing of the tested code. Nothing is called the same but in the last column of the first table;
-no contender is given up as futile in the second. In percent, with 95 % intervals (Wilson 1927).
+which knows nothing of the tested code. In percent, with 95 % intervals (Wilson 1927).
 
 The first table is about errors. `wrong`: races in which anything was called better or worse that was not
 so; `the last one`: those in which the last contender was called so, which equals the baseline in all
 families and is the noisy one where one is; `its interval`: intervals of its difference that hold the truth;
-`same at the margin`: races in which it was called the same, where it was better by just the margin.
+`same at the margin`: races in which it was called the same, where it was better by just the margin. The
+other columns are of races without a margin.
 
 The second table is about power: races in which the one contender of three that is better was called better,
-by the present rule and by that of older versions, where each contender has only its own variance.
+by the present rule and by that of older versions, where each contender has only its own variance. There is
+no margin, and no contender is given up as futile.
 """
 
 import argparse
