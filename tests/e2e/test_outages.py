@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from toy_studies import pauses, right, staged_document
 
 from search.launcher import start, supervisor
+from search.retraining import stages
 from search.runtime.signals import Interrupt
 from search.study.open import open_study
 from search.study.study import Study
@@ -100,10 +101,10 @@ def test_a_worker_between_two_stages_waits_for_the_database(
 ) -> None:
     """The server stops as the first stage has ended, and comes back once the worker has met that."""
     search = search_on_postgres
-    stages = staged_document("{trials: 3, epochs: 1}", "{keep: 1, epochs: 2}", epochs=3)
-    (search.folder / "space.yaml").write_text(stages)
+    document = staged_document("{trials: 3, epochs: 1}", "{keep: 1, epochs: 2}", epochs=3)
+    (search.folder / "space.yaml").write_text(document)
     search.create()
-    down, met, really = threading.Event(), threading.Event(), joining.next_stage
+    down, met, really = threading.Event(), threading.Event(), stages.next_stage
 
     def meanwhile() -> None:
         down.set()
@@ -120,7 +121,7 @@ def test_a_worker_between_two_stages_waits_for_the_database(
         finally:
             met.set()
 
-    monkeypatch.setattr(joining, "next_stage", next_stage)
+    monkeypatch.setattr(stages, "next_stage", next_stage)
     options = joining.WorkerOptions(
         url=search.url,
         study="toy",
