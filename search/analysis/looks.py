@@ -17,8 +17,8 @@ Called: looking after every seed and stopping at the first difference would call
 more often than 1 time in 20. A race may do so in 5 %; 4 % are spent, since the noise of trainings is not
 quite normal, and each contender has an equal part of that (Bonferroni). Of its part a contender has spent
 `(seeds / last)^3` by each look (Lan and DeMets 1983; Kim and DeMets 1987): few seeds say little about their
-own spread. `nominal_levels` are the levels of the
-looks that spend just that, by simulation of equal contenders that share a baseline.
+own spread. `nominal_levels` are the levels of the looks that spend just that, by simulation of equal
+contenders that share a baseline.
 
 The same: both one-sided tests, against a difference of the margin and of minus the margin, reject (TOST:
 Schuirmann 1987). A contender that differs by the margin or more is called the same in at most 5 %. With a

@@ -112,16 +112,7 @@ def test_a_worker_joins_though_the_database_goes_away_as_it_claims_its_folder(
             raise error
 
     monkeypatch.setattr(joining, "claim_folder", claim)
-    options = joining.WorkerOptions(
-        url=search_on_each.url,
-        study="toy",
-        runs=search_on_each.folder / "runs",
-        data=None,
-        artifacts=None,
-        gpus="none",
-        device=None,
-        wait=None,
-    )
+    options = search_on_each.worker_options()
     if search_on_each.url.startswith("sqlite"):
         with pytest.raises(OperationalError):  # a file does not go away and come back
             joining.open_and_claim(options)

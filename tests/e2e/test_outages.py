@@ -122,16 +122,7 @@ def test_a_worker_between_two_stages_waits_for_the_database(
             met.set()
 
     monkeypatch.setattr(stages, "next_stage", next_stage)
-    options = joining.WorkerOptions(
-        url=search.url,
-        study="toy",
-        runs=search.folder / "runs",
-        data=None,
-        artifacts=None,
-        gpus="none",
-        device=None,
-        wait=None,
-    )
+    options = search.worker_options()
     assert joining.run_worker(options, Interrupt()) == 0
     server.join()
     second = open_study(search.url, "toy-stage-2")

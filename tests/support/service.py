@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,6 +29,9 @@ from search.study.study import Study
 from storage import studies
 from storage.engine import connect
 from storage.url import sqlite_file
+
+if TYPE_CHECKING:
+    from search.worker.joining import WorkerOptions
 
 TESTS = Path(__file__).parent
 SHARED = Path(__file__).parents[3] / "shared"
@@ -196,6 +199,21 @@ class Search:
         )
         return open_or_create(wanted)[0]
 
+    def worker_options(self) -> "WorkerOptions":
+        """What `search worker` would be told here, for a worker in this process."""
+        from search.worker.joining import WorkerOptions
+
+        return WorkerOptions(
+            url=self.url,
+            study=STUDY,
+            runs=self.folder / "runs",
+            data=None,
+            artifacts=None,
+            gpus="none",
+            device=None,
+            wait=None,
+        )
+
     def finish(self, *commands: str) -> None:
         """Runs commands in this process, which goes on as if they had not been."""
         from search.cli.app import main
@@ -325,3 +343,14 @@ def is_search_worker(pid: int) -> bool:
     except OSError:
         return False
     return b"worker" in arguments
+
+
+def ended_search(
+    root: Path, prepared_file: Path, *overrides: str, document: str = DOCUMENT, trials: int | None = None
+) -> Search:
+    """A search that one worker has trained to its end, to be copied by `Search.take`."""
+    found = Search(root / "work", f"sqlite:///{root / 'study.db'}", document)
+    found.prepared_file = prepared_file
+    found.create(*overrides, trials=trials)
+    found.finish("worker")
+    return found

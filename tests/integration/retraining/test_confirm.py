@@ -14,7 +14,7 @@ import optuna
 import pytest
 import toy
 from optuna_dashboard import get_note
-from service import Answer, Search
+from service import Answer, Search, ended_search
 
 from search.retraining import confirm
 from search.runtime.devices import Device
@@ -34,12 +34,7 @@ CONFIRM = ("confirm", "--study", "toy")
 @pytest.fixture(scope="module")
 def three_trials(tmp_path_factory: pytest.TempPathFactory, prepared_file: Path) -> Search:
     """A search of three trials that has ended."""
-    root = tmp_path_factory.mktemp("searched")
-    found = Search(root / "work", f"sqlite:///{root / 'study.db'}")
-    found.prepared_file = prepared_file
-    found.create("noise=0.02", trials=3)
-    found.finish("worker")
-    return found
+    return ended_search(tmp_path_factory.mktemp("searched"), prepared_file, "noise=0.02", trials=3)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service import Answer, Search
+from service import Answer, Search, ended_search
 from toy_studies import staged_document
 
 from search.results.winner import confirmation_of, default_study, default_trial
@@ -17,7 +17,7 @@ from search.runtime.signals import Interrupt
 from search.scoring import best_mean
 from search.study.open import open_study
 from search.study.read import read_records, read_snapshot
-from search.worker.joining import WorkerOptions, run_worker
+from search.worker.joining import run_worker
 from search.worker.worker import Worker
 from storage import studies
 
@@ -52,12 +52,7 @@ def staged(search: Search) -> Search:
 @pytest.fixture(scope="module")
 def all_stages(tmp_path_factory: pytest.TempPathFactory, prepared_file: Path) -> Search:
     """The same, once one worker has gone through its stages."""
-    root = tmp_path_factory.mktemp("stages")
-    found = Search(root / "work", f"sqlite:///{root / 'study.db'}", DOCUMENT)
-    found.prepared_file = prepared_file
-    found.create()
-    found.finish("worker")
-    return found
+    return ended_search(tmp_path_factory.mktemp("stages"), prepared_file, document=DOCUMENT)
 
 
 @pytest.fixture
@@ -155,16 +150,7 @@ def test_workers_whose_search_meets_its_stop_rule_begin_the_next_stage_once(
     search = search_on_postgres
     (search.folder / "space.yaml").write_text(DOCUMENT)
     study = search.create("study.stop={target: 0.3}")
-    options = WorkerOptions(
-        url=search.url,
-        study="toy",
-        runs=search.folder / "runs",
-        data=None,
-        artifacts=None,
-        gpus="none",
-        device=None,
-        wait=None,
-    )
+    options = search.worker_options()
     with ThreadPoolExecutor() as threads:
         codes = [threads.submit(run_worker, options, Interrupt()) for _ in range(2)]
     assert [code.result() for code in codes] == [0, 0]
