@@ -44,9 +44,13 @@ def confirmation_blocks(answer: Confirmation) -> list[Block]:
         *map(Paragraph, (*_size(answer), *_probable(answer))),
         *_between(answer),
         *map(Paragraph, _race(answer)),
-        *([] if answer.plan.split else image_blocks(answer.over_images)),
+        *([] if answer.plan.split or not _has_differences(answer) else image_blocks(answer.over_images)),
         *map(Paragraph, _luck(answer)),
     ]
+
+
+def _has_differences(answer: Confirmation) -> bool:
+    return any(result.difference is not None for result in answer.contenders)
 
 
 def headline(answer: Confirmation) -> Headline:
@@ -237,7 +241,7 @@ def ablation_blocks(answer: Ablation) -> list[Block]:
         Headline(f"From {a} to {b}, all changes together", "plain", total),
         Table(["change", "seeds", "effect", "95 % interval", ""], list(_effect_rows(answer)), numeric=4),
         *map(Paragraph, _effect_sentences(answer, a)),
-        *image_blocks(answer.over_images),
+        *([] if answer.total is None else image_blocks(answer.over_images)),
     ]
 
 

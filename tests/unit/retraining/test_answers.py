@@ -78,6 +78,7 @@ def test_what_is_worse_the_same_or_open_is_not_called_better() -> None:
     assert "it is not yet settled whether" in headline(going_on).text
     none = race([0.05], 0, ended=False)
     assert headline(none).sentence == "Not settled on fresh seeds: too few trainings have ended."
+    assert "scores by image" not in said(none), "nothing is known of what trainings to come will keep"
 
 
 def test_an_open_race_says_why_no_more_is_trained() -> None:
