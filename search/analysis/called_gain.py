@@ -7,7 +7,7 @@ given that there was a call (Yekutieli 2012 has the Bayesian form used here):
     L(gain, noise | differences) / P(called | gain / noise),    prior: 1 / noise (Jeffreys)
 
 `P(called)` is the power of the race's looks. The posterior is drawn from that without the denominator,
-normal and chi-squared, and weighted. docs/evidence.md has how often its interval holds.
+normal and chi-squared, and weighted. docs/calibration.md has how often its interval holds.
 """
 
 from functools import lru_cache

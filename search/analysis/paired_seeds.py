@@ -7,8 +7,7 @@ The model is that of randomized blocks (Fisher 1935; Scheffe 1959, chapter 4):
 fitted by least squares, whichever cells are missing. The seed's part cancels in every difference; the noise
 is estimated from all cells together, with `cells - configs - seeds + 1` degrees of freedom: three seeds of
 four configs have 6, where each pair alone would have 2. With two configs this is the paired t test. A
-reference that varies far more than the others makes the intervals too narrow; docs/evidence.md says by how
-much.
+reference that varies far more than the others makes the intervals too narrow.
 
     difference = c' beta,    error^2 = variance * c' (X'X)^+ c,    interval = difference -+ t * error
 
