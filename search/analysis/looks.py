@@ -11,7 +11,8 @@ that is smaller than the common one is moved towards it (the moderated t of Smyt
 with `PRIOR + seeds - 1` degrees of freedom. `common` is the geometric mean of all variances, as Smyth too
 averages logarithms. Two things are not his. A larger variance stays what it is, so a contender that varies
 more than the others is not taken for a quiet one. And PRIOR, which he estimates from thousands of genes, is
-a constant here. docs/calibration.md has how often a race errs where contenders differ in noise or are alike.
+a constant here. docs/calibration.md has how often a race errs where contenders differ in noise or are
+alike.
 
 Called: looking after every seed and stopping at the first difference would call equal configs different far
 more often than 1 time in 20. A race may do so in 5 %; 4 % are spent, since the noise of trainings is not
