@@ -45,7 +45,7 @@ from search.loading import OUR_FOLDER
 from search.render.output import say
 
 app = typer.Typer(
-    help="Hyperparameter search for segmentation: exact budgets, nothing lost, true reports.",
+    help="Hyperparameter search for segmentation: exact budgets, no lost trials, honest reports.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -185,10 +185,11 @@ def usage_error(error: TyperException) -> str:
     message = error.format_message()
     if message.startswith("Usage:"):
         return message
-    line = " ".join(message.split())
+    line = " ".join(message.split()).replace("Value error, ", "")
     errors: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's
     if errors:
-        return f"{line}, not {errors[0]['input']!r}"
+        given = repr(errors[0]["input"])
+        return line.removesuffix(".") if given in line else f"{line}, not {given}"
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "search"
     separator = " " if line.endswith("?") else "; "

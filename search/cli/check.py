@@ -84,7 +84,7 @@ def check(
         if as_json:
             write_json({"proposal": str(proposal)})
         else:
-            say(f"{proposal}: a draft; read it, correct it, and save it as dataset.yaml beside the data")
+            say(f"{proposal}: a draft; read it, correct it, and save it as dataset.yaml in the data folder")
         return 0
     first = find_devices(gpus, None, device)[0]
     first.confine()  # before torch is imported: this device is measured

@@ -28,7 +28,7 @@ def export(
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Write a trained model as a folder that works by itself.
+    """Write a trained model as a folder that works on its own.
 
     Weights, code that needs PyTorch alone, and a model card.
     """

@@ -47,7 +47,7 @@ def import_runs(
     runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
-    """Keep runs that were not trained here beside the trials.
+    """Show runs that were trained elsewhere next to the trials.
 
     They never enter the search.
     """

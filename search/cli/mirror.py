@@ -24,7 +24,7 @@ def mirror(
     storage: flag.Storage = None,
     runs: flag.Runs = Path("runs"),
 ) -> int:
-    """Copy a study's trials to TensorBoard, MLflow or Weights & Biases.
+    """Copy the trials of a study to TensorBoard, MLflow or W&B.
 
     Parameters, curves, overlays, links to files, from the database: run again, it adds what is new.
     """

@@ -159,7 +159,7 @@ GpuHours = Annotated[
     float | None,
     typer.Option(
         metavar="HOURS",
-        help="Begin no new trial once all of them have used so many device-hours, over all calls.",
+        help="Begin no new trial once all of them together have used this many device-hours.",
     ),
 ]
 Origin = Annotated[
@@ -181,9 +181,9 @@ Stages = Annotated[
 ]
 Trainings = Annotated[
     int | None,
-    number_option("--trials", "At most so many trainings over all configs; by default no limit."),
+    number_option("--trials", "At most this many trainings over all configs; by default no limit."),
 ]
 Seeds = Annotated[
     int | None,
-    number_option("--seeds", "At most so many fresh seeds per config; by default 6.", min=2, max=30),
+    number_option("--seeds", "At most this many fresh seeds per config; by default 6.", min=2, max=30),
 ]

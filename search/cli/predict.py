@@ -39,7 +39,7 @@ def predict(
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Write a mask for every image of a folder, by a trained model.
+    """Write a mask for every image of a folder, with a trained model.
 
     The same command continues where it stopped.
     """

@@ -14,7 +14,7 @@ from search.study.resolve import resolve_study, storage_url
 Out = Annotated[
     Path | None,
     flag.path_option(
-        "--out", "Keep the repetition's files here, and go on there; by default they are temporary."
+        "--out", "Keep the repetition's files here, and continue there; by default they are temporary."
     ),
 ]
 

@@ -7,9 +7,9 @@ import typer
 
 
 def schema(
-    document: Annotated[Literal["space", "dataset"], typer.Argument(help="Of which YAML file.")] = "space",
+    document: Annotated[Literal["space", "dataset"], typer.Argument(help="Which YAML file.")] = "space",
 ) -> int:
-    """Print the JSON Schema of space.yaml or dataset.yaml, for editors."""
+    """Print the JSON Schema of space.yaml or dataset.yaml."""
     from search.schema.document import schema_of
 
     print(json.dumps(schema_of(document), indent=1))

@@ -22,7 +22,7 @@ def status(
     runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
-    """Show how far a study is: budget, best, workers, what pruning did."""
+    """Show how far a study is: budget, best, workers, pruning."""
     from search.analysis.pruning_audit import audit
     from search.imports.imported_runs import read_imported
     from search.study.read import read_snapshot

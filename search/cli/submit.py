@@ -34,7 +34,7 @@ def submit(
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
-    """Write the challenge's zip by a trained model, or check a zip.
+    """Write the challenge's zip with a trained model, or check one.
 
     The masks are made on the CPU, by the code that is handed in.
     """
@@ -53,7 +53,7 @@ def submit(
     if out is None:
         raise UserError("--out: name the zip to write, as in --out submission.zip; or --check one")
     if out.exists():
-        raise UserError(f"--out: {out} is there already; name another file")
+        raise UserError(f"--out: {out} exists already; name another file")
     if not out.absolute().parent.is_dir():
         raise UserError(f"--out: {out.parent}: no such folder; make it, or name a file in another")
     masks = 0

@@ -16,7 +16,7 @@ def trials(
     runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
-    """Show all trials, or one in full: parameters, curve, why it ended."""
+    """Show all trials, or one in full: curve and why it ended."""
     from search.imports.imported_runs import read_imported
     from search.render.terminal import show
     from search.study.read import read_records, read_snapshot

@@ -130,7 +130,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     if spec.profile:
         yield "profile", spec.profile
     yield "searched", ", ".join(parameter.name for parameter in spec.space.parameters)
-    yield "known", ", ".join(known.name for known in spec.known) or "none"
+    yield "known", "; ".join(known.name for known in spec.known) or "none"
     yield "trials", str(spec.study.trials)
     if data is not None:
         counts = f"{data.train} to train, {data.val} to validate, {data.classes} classes"
@@ -190,12 +190,12 @@ def _plan_rows(plan: BudgetEstimate) -> Iterator[tuple[str, str]]:
         yield "faster", f"{each.setting} {each.value}: epochs of {seconds}, {start} more to start; {pays}"
     most, likely = formatting.hours(plan.gpu_hours_at_most), formatting.hours(plan.gpu_hours)
     yield "cost", f"{plan.trials} trials: {most} device-hours at most, {likely} expected"
-    yield "pruning", f"is expected to leave out {saving.share:.0%} of the epochs: {saving.source}"
+    yield "pruning", f"expected to save {saving.share:.0%} of the epochs: {saving.source}"
     kept = formatting.size(measured.checkpoint_bytes)
     disk = formatting.size(plan.disk_bytes(max(plan.workers)))
     yield "disk", f"about {disk}; {kept} for each trial that runs, is known or is among the five best"
     for count in plan.workers:
-        who = "1 worker" if count == 1 else f"{count} workers with such a device each"
+        who = "1 worker" if count == 1 else f"{count} workers with one such device each"
         yield "ends", f"{who}: {formatting.roughly(plan.seconds(count))}"
-    chance = f"{plan.chance:.1%} that one is among the best 5 % of the space"
-    yield "chance", f"of {plan.draws} random draws: {chance}"
+    draws = "one random draw" if plan.draws == 1 else f"one of {plan.draws} random draws"
+    yield "chance", f"{plan.chance:.1%} that {draws} is among the best 5% of the space"

@@ -76,7 +76,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
         UserError: `out` is there and holds something.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out: {out} is there already; name a new folder")
+        raise UserError(f"--out: {out} exists already; name a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.parent / f".{out.name}.{os.getpid()}.tmp"
     try:

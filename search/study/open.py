@@ -48,7 +48,7 @@ def open_study(url: str, name: str, *, read_only: bool = False) -> Study:
     existing = study_names(url)
     others = f"; there are: {', '.join(existing)}" if existing else ""
     raise StudyError(
-        f"--study: no study {name!r} in {redacted(url)}{others}; `search start --study {name}` makes it"
+        f"--study: no study {name!r} in {redacted(url)}{others}; `search start --study {name}` creates it"
     )
 
 

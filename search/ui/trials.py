@@ -138,7 +138,7 @@ class _Trials:
             table.add_row(*(column.cells[row] for column in columns), style=style)
         yield table
         if left_out:
-            yield Text(f"no room for {', '.join(left_out)}: widen the terminal, or --json", style="dim")
+            yield Text(f"no room for {', '.join(left_out)}: widen the terminal, or use --json", style="dim")
 
     def _sizes(self) -> list[_Column]:
         """Parameters and milliseconds for one example, where the trials' models differ."""

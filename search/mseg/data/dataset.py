@@ -107,7 +107,9 @@ class DataSettings(Section):
         """A sentence where `train_limit` is more than the `count` training images there are."""
         if self.train_limit is None or self.train_limit <= count:
             return ()
-        return (f"data.train_limit: {self.train_limit}, but there are {count} training images; all train",)
+        return (
+            f"data.train_limit: {self.train_limit}, but there are {count} training images; all are used",
+        )
 
 
 @dataclass(frozen=True, slots=True)

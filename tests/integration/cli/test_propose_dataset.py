@@ -39,7 +39,7 @@ def test_the_draft_describes_the_data_and_can_be_trained_on(
     draft, root = yaml.safe_load(text), search.folder / "data"
     ignored = {"street": 255, "voc": [224, 224, 192], "binary": None, "grey_16_bit": 65535}[kind]
     assert draft.get("ignore") == ignored and ("colours" in draft) == (kind == "voc")
-    assert not (root / "dataset.yaml").exists()  # nothing is written beside the data
+    assert not (root / "dataset.yaml").exists()  # nothing is written into the data folder
     (root / "dataset.yaml").write_text(text)
     sources._load.cache_clear()
     data = load(DataConfig.of(image_size=32, val_share=0.34), root)

@@ -155,7 +155,7 @@ def test_a_search_takes_what_its_plan_says(search: Search, command: Command) -> 
     used = command("status", "--json").json["budget"]["gpu_hours_used"]
     assert 0.4 < used / told["gpu_hours"]["at_most"] < 3, "a busy machine takes longer to store a trial"
     again = command("check", "--plan", "--study", "toy", *pace).out
-    assert "3 trials: " in again and "4 workers with such a device each" in again
+    assert "3 trials: " in again and "4 workers with one such device each" in again
 
 
 def test_an_objective_that_does_not_train_is_said(

@@ -34,7 +34,7 @@ def test_its_configs_train_on_a_handful_of_pictures(data: Path, tmp_path: Path) 
     description = probe(spec, data)
     assert description is not None and (description.train, description.val) == (7, 1)
     assert list(description.problems) == [
-        "data.train_limit: 48, but there are 7 training images; all train"
+        "data.train_limit: 48, but there are 7 training images; all are used"
     ]
     (known,) = spec.known_params()
     results = list(train(configure(known), Run(tmp_path / "run", data=data)))

@@ -380,7 +380,7 @@ def test_a_limit_above_what_there_is_takes_all_and_says_so(root):
         data = describe(config.model_copy(update={"train_limit": 19}), root)
         assert data.train == images
         assert data.problems == (
-            f"data.train_limit: 19, but there are {images} training images; all train",
+            f"data.train_limit: 19, but there are {images} training images; all are used",
         )
         assert data.fingerprint == describe(config, root).fingerprint
 
