@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from textwrap import wrap
+from typing import Literal, TextIO
 
 from rich import table as rich_table
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
@@ -111,10 +113,12 @@ def _draw(block: Block, width: int) -> Iterable[RenderableType]:
         case Paragraph():
             yield prose(_inline(block.text))
         case Bullets():
+            items = rich_table.Table.grid(padding=(0, 1, 0, 0))
             for item in block.items:
-                yield prose(Text("- ").append_text(_inline(item)))
+                items.add_row("-", _inline(item))
+            yield Constrain(items, PROSE_WIDTH)
         case Table():
-            yield _table(block)
+            yield _table(block, width)
             if block.note:
                 yield prose(_inline(block.note, "dim"))
         case Settings():
@@ -134,15 +138,42 @@ def _inline(text: str, style: str = "", code_style: str = "bold") -> Text:
     return line
 
 
-def _table(table: Table) -> rich_table.Table:
+def _table(table: Table, width: int) -> rich_table.Table:
     drawn = bare_table()
-    for column, title in enumerate(table.head):
-        drawn.add_column(
-            _inline(title), justify="right" if table.right(column) else "left", overflow="fold"
-        )
-    for row in table.rows:
-        drawn.add_row(*map(_cell, row))
+    head, rows = (
+        [_inline(title) for title in table.head],
+        [[_cell(cell) for cell in row] for row in table.rows],
+    )
+    widths = _widths(list(zip(head, *rows, strict=True)), width - GAP * (len(head) - 1))
+    for column, (title, wide) in enumerate(zip(head, widths, strict=True)):
+        justify: Literal["left", "right"] = "right" if table.right(column) else "left"
+        drawn.add_column(title, justify=justify, overflow="fold", width=wide)
+    for row in rows:
+        drawn.add_row(*row)
     return drawn
+
+
+def _widths(columns: Sequence[Sequence[Text]], room: int) -> list[int]:
+    """As wide as the cells. To fit into `room`, columns wrap where that costs the fewest lines.
+
+    Words are broken only if there is no other way.
+    """
+    widths = [max(1, *(cell.cell_len for cell in column)) for column in columns]
+    words = [
+        max(1, *(cell_len(word) for cell in column for word in cell.plain.split())) for column in columns
+    ]
+    lines = [_lines(column, wide - 1) for column, wide in zip(columns, widths, strict=True)]
+    for least in (words, [1] * len(words)):
+        while sum(widths) > room and (wider := [i for i, wide in enumerate(widths) if wide > least[i]]):
+            narrowed = min(wider, key=lambda i: (lines[i], -widths[i]))
+            widths[narrowed] -= 1
+            lines[narrowed] = _lines(columns[narrowed], widths[narrowed] - 1)
+    return widths
+
+
+def _lines(column: Sequence[Text], width: int) -> int:
+    """The lines of the column's highest cell."""
+    return max(len(wrap(cell.plain, max(1, width), break_on_hyphens=False)) for cell in column)
 
 
 def _cell(cell: Cell) -> Text:
