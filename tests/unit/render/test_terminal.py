@@ -11,7 +11,7 @@ RACE = Table(
     head=("config", "mean", "95 % interval", "difference", "verdict"),
     rows=(
         ("trial 24", "0.7771", "0.7745 to 0.7797", "+0.0535", "better after 3"),
-        ("trial 1 (a participant's small DeepLab, no flips)", "0.7236", "0.7210 to 0.7262", "–", "baseline"),
+        ("trial 1 (a participant's DeepLab, no flips)", "0.7236", "0.7210 to 0.7262", "–", "baseline"),
     ),
 )
 
