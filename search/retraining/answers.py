@@ -38,19 +38,16 @@ def confirmation_blocks(answer: Confirmation) -> list[Block]:
     """Whether the best of a search is better than the baseline when both are trained again."""
     head = ["config", "search", "seeds", "mean", "95 % interval", "difference", "95 % interval", "verdict"]
     rows = [_result_cells(result) for result in (*answer.contenders, answer.baseline)]
+    none_yet = all(result.difference is None for result in answer.contenders)
     return [
         headline(answer),
         Table(head, rows, numeric=7),
         *map(Paragraph, (*_size(answer), *_probable(answer))),
         *_between(answer),
         *map(Paragraph, _race(answer)),
-        *([] if answer.plan.split or not _has_differences(answer) else image_blocks(answer.over_images)),
+        *([] if answer.plan.split or none_yet else image_blocks(answer.over_images)),
         *map(Paragraph, _luck(answer)),
     ]
-
-
-def _has_differences(answer: Confirmation) -> bool:
-    return any(result.difference is not None for result in answer.contenders)
 
 
 def headline(answer: Confirmation) -> Headline:
