@@ -102,14 +102,27 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def printable(text: str) -> str:
+    """The text on one line: a file's name, say, may hold line breaks and what commands a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def text_of(error: BaseException) -> str:
+    """An error's message; empty where even that fails, as it may with an error of other people's code."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message; its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (text_of(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def cause_of(error: BaseException, most: int | None = None) -> str:
     """An error on one line, `ValueError: what it says`, cut after `most` characters of its message."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"
+    return f"{type(error).__name__}: {' '.join(text_of(error).split())[:most]}"
 
 
 def no_trial(source: str, number: object, study: str) -> UserError:

@@ -4,15 +4,20 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from search.errors import ObjectiveError, SpaceError, cause_of, unknown_name
 from search.objective import Constraint, Description, EpochResult, Params, Run, Value, Vocabulary
+
+Item = TypeVar("Item")
+
+MOST_EPOCHS = 2**31 - 1
+"""What a column of the database holds."""
 
 STOCK = "search.mseg"
 """The objective whose names recorded runs have if no study says otherwise."""
@@ -48,6 +53,8 @@ def load_module(setting: str, name: str) -> ModuleType:
         raise wrong(
             f"{setting}: {name} is not {' or '.join(allowed)}, which --objective or {ALLOWED} allows here"
         )
+    if name.startswith(".") or name.endswith(".py") or "/" in name or "\\" in name:
+        raise wrong(f"{setting}: {name!r} is a path; name the module as `import` does, like my_file")
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # a script without a guard may exit when it is imported
@@ -91,11 +98,18 @@ def train(objective: Any, config: Any, run: Run) -> Generator[EpochResult, None,
         kind = type(results).__name__
         raise ObjectiveError(f"objective: train returned {kind}; it must yield an EpochResult per epoch")
     try:
+        last = 0
         for result in results:
             if not isinstance(result, EpochResult):
                 kind = type(result).__name__
                 raise ObjectiveError(f"objective: train yielded {kind}; it must yield an EpochResult")
-            yield _normalised(result)
+            normal = _normalised(result)
+            if normal.epochs > MOST_EPOCHS:
+                raise ObjectiveError(f"objective: epochs is {normal.epochs}, above {MOST_EPOCHS}")
+            if normal.epoch <= last:
+                raise ObjectiveError(f"objective: train yielded epoch {normal.epoch} after epoch {last}")
+            last = normal.epoch
+            yield normal
     finally:
         if close := getattr(results, "close", None):  # an iterator that is no generator may have none
             close()
@@ -109,11 +123,19 @@ def _normalised(result: EpochResult) -> EpochResult:
         epochs=_whole("epochs", result.epochs),
         score=_number("score", result.score),
         lr=None if result.lr is None else _number("lr", result.lr),
-        metrics={name: _number(name, value) for name, value in result.metrics.items()},
+        metrics=_each("metrics", result.metrics, _number),
         parameters=None if result.parameters is None else _whole("parameters", result.parameters),
         forward_ms=None if result.forward_ms is None else _number("forward_ms", result.forward_ms),
-        applied={name: _scalar(name, value) for name, value in result.applied.items()},
+        applied=_each("applied", result.applied, _scalar),
+        images=_each("images", result.images, _number),
     )
+
+
+def _each(name: str, values: Any, read: Callable[[str, Any], Item]) -> dict[str, Item]:
+    """What `read` makes of each of the `values` by name."""
+    if not isinstance(values, Mapping):
+        raise ObjectiveError(f"objective: {name} is {_short(values)}; it must be a dict by name")
+    return {str(key): read(str(key), value) for key, value in values.items()}
 
 
 def _whole(name: str, value: Any) -> int:
@@ -129,7 +151,7 @@ def _number(name: str, value: Any) -> float:
     try:
         if not isinstance(value, str | bytes):
             return float(value)
-    except (TypeError, ValueError, RuntimeError):  # the last is what PyTorch raises for several elements
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # PyTorch's, for several elements
         pass
     raise ObjectiveError(f"objective: {name} is {_short(value)}; it must be a number")
 

@@ -32,7 +32,7 @@ class FolderStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()  # an objective may change the working folder
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         try:

@@ -35,10 +35,19 @@ IDLE_SECONDS = 10
 
 def connect(url: str, *, read_only: bool = False) -> Engine:
     """An engine for plain SQL. `read_only` skips the write lock that SQLite otherwise takes."""
-    parsed = _readable(parse(url)) if read_only else parse(url)
+    parsed = _absolute(parse(url))
+    parsed = _readable(parsed) if read_only else parsed
     engine = sqlalchemy.create_engine(parsed, **_engine_arguments(parsed))
     _listen(engine, begin="BEGIN" if read_only else "BEGIN IMMEDIATE")
     return engine
+
+
+def _absolute(url: URL) -> URL:
+    """The same database, wherever the working folder is when a connection is opened later."""
+    path = str(url.database)
+    if url.get_backend_name() != "sqlite" or path.startswith("file:"):
+        return url
+    return url.set(database=str(Path(path).absolute()))
 
 
 def _readable(url: URL) -> URL:
@@ -82,7 +91,7 @@ def rdb_storage(url: str, *, create_tables: bool = False) -> "RDBStorage":
     from optuna.storages import RDBStorage
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    parsed = parse(url)
+    parsed = _absolute(parse(url))
     with one_line_errors(url), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # alembic's note on path separators
         storage = RDBStorage(

@@ -40,7 +40,7 @@ from search.cli.submit import submit
 from search.cli.train import train
 from search.cli.trials import trials
 from search.cli.worker import worker
-from search.errors import SearchError
+from search.errors import SearchError, printable
 from search.loading import OUR_FOLDER
 from search.render.output import say
 
@@ -139,7 +139,7 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
         return 0
     except OSError as error:
         place = f"{str(error.filename)[:LONGEST_PATH]}: " if error.filename is not None else "output: "
-        _say_error(f"{place}{error.strerror or error}; --debug shows where", debug)
+        _say_error(printable(f"{place}{error.strerror or error}; --debug shows where"), debug)
         _discard_output()
         return 2 if error.errno == errno.ENAMETOOLONG else 1
     except (KeyboardInterrupt, typer.Abort):
@@ -157,7 +157,9 @@ def _sentence(error: Exception) -> str:
 
     if isinstance(error, TyperException):
         return usage_error(error)
-    return f"storage: {str(error).splitlines()[0]}" if isinstance(error, SQLAlchemyError) else str(error)
+    if isinstance(error, SQLAlchemyError):
+        return f"storage: {str(error).splitlines()[0]}"
+    return printable(str(error))
 
 
 def _say_error(sentence: str, debug: bool) -> None:

@@ -49,7 +49,7 @@ def chosen(
         raise UserError("no model; give --study NAME, perhaps with --trial N, or --model PATH")
     else:
         opened = resolve_study(storage_url(storage, runs), study, read_only=True)
-        with trial_weights(opened, trial, runs, artifacts or None) as weights:
+        with trial_weights(opened, trial, runs, artifacts) as weights:
             if weights.why:
                 say(f"{weights.title}: {weights.why}")
             yield weights

@@ -38,5 +38,5 @@ def dashboard(
     url = storage_url(storage, runs)
     if study is not None:
         resolve_study(url, study)
-    serve(url, artifact_place(artifacts or None, runs), host, port, write)
+    serve(url, artifact_place(artifacts, runs), host, port, write)
     return 0

@@ -41,7 +41,7 @@ def delete(
     if asks and not typer.confirm(f"Delete {what}?", err=True):
         say("nothing was deleted")
         return 1
-    gone, left = deletion.delete(doomed, runs, artifacts or None, files=files)
+    gone, left = deletion.delete(doomed, runs, artifacts, files=files)
     say(f"deleted {what}")
     for path in left:
         say(f"{path} stays: no study wrote it")

@@ -39,6 +39,16 @@ def path_option(name: str, help: str, metavar: str = "PATH", envvar: str | None 
     return typer.Option(name, parser=path_of, metavar=metavar, help=help, envvar=envvar)
 
 
+def filled(text: str | None) -> str | None:
+    """A flag's text; BadParameter where it is blank, as a shell's unset variable leaves it.
+
+    An empty SEARCH_ variable counts as not set, and does not come here.
+    """
+    if text is not None and not text.strip():
+        raise typer.BadParameter("it is empty; give a value, or omit the flag")
+    return text
+
+
 MOST = 2**31 - 1  # what a database column holds
 
 
@@ -61,8 +71,8 @@ def number_argument(help: str) -> Any:
 
 def allow_objective(name: str | None) -> str | None:
     """Puts --objective where the import of an objective looks, in this process and its workers."""
-    if name:
-        os.environ["SEARCH_OBJECTIVE"] = name
+    if filled(name):
+        os.environ["SEARCH_OBJECTIVE"] = str(name)
     return name
 
 
@@ -86,6 +96,7 @@ Artifacts = Annotated[
     str | None,
     typer.Option(
         parser=place_of,
+        callback=filled,
         metavar="PLACE",
         help="Store for checkpoints and other files that all machines reach: a folder, or "
         "s3://BUCKET/PREFIX.",
@@ -104,7 +115,10 @@ Workers = Annotated[
 Gpus = Annotated[
     str,
     typer.Option(
-        metavar="LIST", help="auto (all), none, or indices or UUIDs, as in 0,1.", envvar="SEARCH_GPUS"
+        callback=filled,
+        metavar="LIST",
+        help="auto (all), none, or indices or UUIDs, as in 0,1.",
+        envvar="SEARCH_GPUS",
     ),
 ]
 PerGpu = Annotated[
@@ -113,7 +127,10 @@ PerGpu = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="A torch device in place of GPUs: cpu or mps.", envvar="SEARCH_DEVICE"
+        callback=filled,
+        metavar="NAME",
+        help="A torch device in place of GPUs: cpu or mps.",
+        envvar="SEARCH_DEVICE",
     ),
 ]
 Objective = Annotated[
@@ -129,6 +146,7 @@ Objective = Annotated[
 OnEnd = Annotated[
     str | None,
     typer.Option(
+        callback=filled,
         metavar="COMMAND",
         help="Run by the shell once the study ends, with its summary as JSON on stdin. A webhook gets it "
         "as well: SEARCH_ON_END_URL, or SEARCH_ON_END_URL_FILE for a file with the URL.",

@@ -87,14 +87,14 @@ def report(
             trials,
             data,
             find_devices(gpus, None, device)[0],
-            artifacts or None,
+            artifacts,
         )
         baseline = None if report_data.baseline is None else report_data.baseline.record.number
         scores = read_split_scores(opened, report_data.best.record.number, baseline)
         report_data = replace(report_data, test=scores)
     written = write_report(report_data, folder)
     try:
-        publish(resolve_study(url, opened.name), written, artifact_place(artifacts or None, runs))
+        publish(resolve_study(url, opened.name), written, artifact_place(artifacts, runs))
     except (OSError, StorageError, SQLAlchemyError) as error:
         say(f"the dashboard does not have this report: {str(error).splitlines()[0]}")
     if final and report_data.test is not None:

@@ -50,12 +50,12 @@ def retrain(
         if workers is None:
             devices = divide_cores(devices, retraining)
         try:
-            code = run(retraining, devices, runs, data, artifacts or None)[1]
+            code = run(retraining, devices, runs, data, artifacts)[1]
         finally:  # also where bugs have stopped it
             with interruptible() as interrupt, interrupt.at_once():
                 announce(retraining, at_end)
         code = interrupt.code if interrupt else code
-    answer = answer_of(retraining, runs, artifacts or None)
+    answer = answer_of(retraining, runs, artifacts)
     publish(retraining, answer)
     if not answer.ended:
         say(f"search worker --study {answer.study} works on it, from any machine")

@@ -81,7 +81,7 @@ def start(
             url=storage_url(storage, runs),
             runs=runs,
             data=data,
-            artifacts=artifacts or None,
+            artifacts=artifacts,
             space=space,
             overrides=[*(overrides or ()), *stages_override(stage or ()), *seeds_override(seeds)],
             profile=profile,
@@ -108,7 +108,7 @@ def start(
             if interrupt:
                 return interrupt.code
     try:
-        snapshot, code = run_stages(opened, devices, runs, data, artifacts or None)
+        snapshot, code = run_stages(opened, devices, runs, data, artifacts)
     finally:  # also where bugs have stopped it
         with interruptible() as interrupt, interrupt.at_once():
             announce(opened, at_end)

@@ -54,7 +54,7 @@ def worker(
             study=study,
             runs=runs,
             data=data,
-            artifacts=artifacts or None,
+            artifacts=artifacts,
             gpus=gpus,
             device=device,
             wait=wait,

@@ -180,6 +180,8 @@ def _of_row(place: str, path: Path, score: str, row: CsvRow, vocabulary: Vocabul
     best_epoch, epochs = (
         _count(f"{place}: {name}", row.get(name, "")) for name in ("best_epoch", "epochs")
     )
+    if best_epoch is not None and epochs is not None and best_epoch > epochs:
+        raise UserError(f"{place}: best_epoch {best_epoch} is after the last of {epochs} epochs")
     return ReadRun(run, path, GivenScore(value, best_epoch, epochs))
 
 
@@ -200,18 +202,17 @@ def _number(place: str, cell: str) -> float | None:
 
 def check_range(place: str, score: float | None, vocabulary: Vocabulary) -> None:
     """Raises UserError, which begins with `place`, where the metric cannot be `score`."""
-    low, high = vocabulary.score_range
-    if score is not None and not low <= score <= high:
-        percent = "; divide percentages by 100" if 1 < score <= 100 and high == 1 else ""
-        raise UserError(f"{place} is {score:g}, not a score from {low:g} to {high:g}{percent}")
+    if score is not None and (problem := vocabulary.impossible(score)):
+        raise UserError(f"{place}: {problem}")
 
 
 def _count(place: str, cell: str) -> int | None:
     if not cell:
         return None
-    if not re.fullmatch("[1-9][0-9]{0,8}", cell):
+    count = as_epoch(cell)
+    if not re.fullmatch("[1-9][0-9]{0,8}", count):
         raise UserError(f"{place} is {show(cell)}, not a number of epochs")
-    return int(cell)
+    return int(count)
 
 
 def _setting(place: str, cell: str) -> Any:

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 from search.document.node import show
-from search.errors import UserError
+from search.errors import UserError, printable
 from search.imports.csv_runs import GivenScore, ReadRun, check_range, read_csv
 from search.loading import vocabulary_of
 from search.objective import Vocabulary
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 from search.records import ImportedRun, finite
 from search.scoring import Direction, best_mean
-from search.spec.known import same_name
+from search.spec.known import BEST, same_name
 from storage import imports
 
 if TYPE_CHECKING:
     from search.study.study import Study
 
 LONGEST = 120  # characters of a name
-BEST = "best"
 
 
 def read_paths(
@@ -144,7 +143,7 @@ def _listed(study: "Study", each: ReadRun) -> ImportedRun:
     given = each.given or GivenScore(run.finite[run.best_epoch], run.best_epoch, len(run.scores))
     return ImportedRun(
         name=run.name,
-        source="".join(c if c.isprintable() else "?" for c in str(each.source.absolute())),
+        source=printable(str(each.source.absolute())),
         metric=run.metric,
         value=best_mean(list(run.finite.values()), settings.smooth, settings.direction),
         best_score=given.score,

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from search.document.node import show
 from search.errors import UserError, no_trial
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
-from search.spec.known import same_name
+from search.spec.known import BEST, same_name
 
 if TYPE_CHECKING:
     from search.records import Record
     from search.study.study import Study
-
-BEST = "best"
 
 
 class Sides(NamedTuple):

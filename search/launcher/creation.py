@@ -18,6 +18,7 @@ from search.retraining.stages import made_stages
 from search.runtime.threads import threads_each
 from search.samplers.ask import rehearse
 from search.samplers.feasibility import check_feasible
+from search.spec.goal import check_goal
 from search.spec.grid import too_few_configs
 from search.spec.spec import Spec, load_spec, stock_space
 from search.study.create import create_study
@@ -264,7 +265,11 @@ def _leaves(document: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def check_search(spec: Spec) -> None:
-    """Raises SpaceError where the study's sampler or pruner cannot be built, or fails at its first use."""
+    """Raises SpaceError where the study's sampler or pruner cannot be built, or fails at its first use.
+
+    Or where its target is no score.
+    """
+    check_goal(spec)
     build_pruner(spec)
     rehearse(spec)
 

@@ -217,6 +217,7 @@ vocabulary = Vocabulary(
     delay_setting="warmup_epochs",
     scores=naming.SCORES,
     score_range=(0.0, 1.0),
+    direction="maximize",
     smallest_difference=0.005,  # half a point; another seed changes a run as much
     older_score_column="val_fscore_batch32",
     older_score_words="val F, pooled by batches",

@@ -4,12 +4,15 @@
 itself; what depends on the data (a batch larger than the training set) is reported by `train`.
 """
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from search.document.node import show
 from search.errors import SpaceError
 from search.mseg.augment import AugmentConfig, AugmentSettings
 from search.mseg.data.sources import DataConfig
@@ -21,13 +24,15 @@ from search.mseg.schedulers import ScheduleConfig
 from search.mseg.section import Section
 from search.objective import Params
 
+MOST_EPOCHS = 1_000_000
+
 
 class TrainerConfig(BaseModel):
     """The section `trainer` of space.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(200, ge=1, description="epochs at most, 1 or more")
+    epochs: int = Field(200, ge=1, le=MOST_EPOCHS, description="epochs at most, 1 or more")
     batch_size: int = Field(
         32, ge=1, description="images per step; an epoch's incomplete last batch is dropped"
     )
@@ -84,7 +89,7 @@ class Config:
             section: dict[str, Any] = given
             for part in path:
                 section = section.setdefault(part, {})
-            section[last] = value
+            section[last] = value if setting == name else _plain(value)
         return cls(**{name: _section(name, values) for name, values in given.items()})
 
     def to_params(self) -> dict[str, Any]:
@@ -127,6 +132,14 @@ OPEN = ("model.arguments",)
 """Settings that take whatever names are below them, as a dict."""
 
 
+def _plain(value: Any) -> Any:
+    """A value below an `OPEN` setting; a list among `choices` arrives as its text."""
+    if isinstance(value, str) and value.startswith("["):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value
+
+
 def _section(name: str, values: dict[str, Any]) -> Any:
     section = SECTIONS[name]
     try:
@@ -158,4 +171,4 @@ def _one_line(section: str, error: ValidationError) -> SpaceError:
         each["msg"].removeprefix("Input ").removeprefix("Value error, ") for each in complaints
     )
     name = f"{section}.{leaf}"
-    return SpaceError(f"{name}: {first['input']!r} {' '.join(remedy.split())}", parameter=name)
+    return SpaceError(f"{name}: {show(first['input'])} {' '.join(remedy.split())}", parameter=name)

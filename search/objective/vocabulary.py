@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from search.scoring import Direction
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurveShape:
@@ -63,6 +65,7 @@ class Vocabulary:
             four; empty where there is only one.
         score_column: column of `history.json` with the study's score.
         score_range: the lowest and the highest score there can be.
+        direction: which of its scores are better; None: the study says.
         smallest_difference: in that score, the smallest difference that matters to people, above 0; None:
             the objective cannot say.
         train_score_column: column with the same score on the training data.
@@ -100,6 +103,7 @@ class Vocabulary:
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     score_column: str = "val_f_score"
     score_range: tuple[float, float] = (-math.inf, math.inf)
+    direction: Direction | None = None
     smallest_difference: float | None = None
     train_score_column: str = "train_f_score"
     score_words: str = "val F"
@@ -120,6 +124,14 @@ class Vocabulary:
     examples: Callable[[Path], Examples | None] | None = None
     examples_file: str = ""
     example_words: tuple[str, str] = ("example", "examples")
+
+    def impossible(self, score: float) -> str | None:
+        """Why there can be no such score: `84 is not a score from 0 to 1; ...`; None if there can."""
+        low, high = self.score_range
+        if low <= score <= high:
+            return None
+        percent = "; divide percentages by 100" if 1 < score <= 100 and high == 1 else ""
+        return f"{score:g} is not a score from {low:g} to {high:g}{percent}"
 
     @property
     def default_score(self) -> str | None:

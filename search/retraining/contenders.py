@@ -9,12 +9,11 @@ from search.document.node import show
 from search.errors import UserError, no_trial, none_complete
 from search.loading import configure, describe, load_objective, vocabulary_of
 from search.records import Record, candidates
-from search.spec.known import same_name
+from search.spec.known import BEST, same_name
 from search.spec.spec import Spec
 from search.study.plan import PlannedConfig
 from search.study.study import Study
 
-BEST = "best"
 SPLIT_SEED = "split_seed"
 """Last part of the name of the constant with the seed of an objective's train/val split."""
 

@@ -5,7 +5,7 @@ index, so that 0.1 + 0.2 is 0.3.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -22,9 +22,8 @@ def point(space: Space, params: Params) -> str:
 
 def configs(space: Space) -> Iterator[Mapping[str, Value]]:
     """Every config, without the constants; none where a range without a step has infinitely many."""
-    grids = {parameter.name: _grid(parameter) for parameter in space.parameters}
-    if all(grids.values()):
-        yield from _branches(space, grids, {}, 0)
+    if not any(_is_infinite(parameter) for parameter in space.parameters):
+        yield from _branches(space, {}, 0)
 
 
 def too_few_configs(space: Space, trials: int) -> str | None:
@@ -38,31 +37,34 @@ def too_few_configs(space: Space, trials: int) -> str | None:
     )
 
 
-def _branches(
-    space: Space, grids: Mapping[str, Sequence[Value]], chosen: dict[str, Any], depth: int
-) -> Iterator[Mapping[str, Value]]:
+def _branches(space: Space, chosen: dict[str, Any], depth: int) -> Iterator[Mapping[str, Value]]:
     """Configs with the values `chosen` for the first `depth` parameters."""
     if depth == len(space.parameters):
         yield chosen
         return
     parameter = space.parameters[depth]
     if not parameter.active({**space.constants, **chosen}):
-        yield from _branches(space, grids, chosen, depth + 1)
+        yield from _branches(space, chosen, depth + 1)
         return
-    for value in grids[parameter.name]:
-        yield from _branches(space, grids, {**chosen, parameter.name: value}, depth + 1)
+    for value in _values(parameter):
+        yield from _branches(space, {**chosen, parameter.name: value}, depth + 1)
 
 
-def _grid(parameter: Parameter) -> Sequence[Value]:
-    """Its values, ascending or as they were written; none for a range without a step."""
+def _is_infinite(parameter: Parameter) -> bool:
+    """Whether it is a range of floats without a step."""
+    return not parameter.choices and not parameter.integer and parameter.step is None
+
+
+def _values(parameter: Parameter) -> Iterator[Value]:
+    """Its values, ascending or as they were written; one by one, for a fine grid has billions."""
     if parameter.choices:
-        return parameter.choices
-    if parameter.integer:
-        return range(int(parameter.low), int(parameter.high) + 1, int(parameter.step or 1))
-    if parameter.step is None:
-        return ()
-    steps = round((parameter.high - parameter.low) / parameter.step)
-    return [min(parameter.low + step * parameter.step, parameter.high) for step in range(steps + 1)]
+        yield from parameter.choices
+    elif parameter.integer:
+        yield from range(int(parameter.low), int(parameter.high) + 1, int(parameter.step or 1))
+    elif parameter.step is not None:
+        steps = round((parameter.high - parameter.low) / parameter.step)
+        for step in range(steps + 1):
+            yield min(parameter.low + step * parameter.step, parameter.high)
 
 
 def _value_name(parameter: Parameter, value: Any) -> str:

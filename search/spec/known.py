@@ -11,6 +11,9 @@ from search.objective import Value
 from search.spec.parameter import Parameter, read_number, read_value
 from search.spec.space import Space, not_in_space
 
+BEST = "best"
+"""What the best trial is called on the command line."""
+
 COMPARISONS = ("above", "below", "equals", "one_of")
 
 Entry = TypeVar("Entry", "KnownConfig", "Belief")
@@ -61,6 +64,18 @@ def read_known(
         return KnownConfig(name, _params(space, implied, label, item, entries))
 
     return _read_list("known", node, read, notes)
+
+
+def check_known_names(node: Node) -> None:
+    """SpaceError for a known config at `node` that no command could tell from a trial or another one."""
+    titles = [item.entries()["name"] for item in node.value or ()] if isinstance(node.value, list) else []
+    for index, title in enumerate(titles):
+        name = str(title.value)
+        if name.strip().isdigit() or same_name(name.strip(), BEST):
+            raise title.error(f"known: {title.show()} is what a trial is called; use another name")
+        for other in titles[:index]:
+            if same_name(name, str(other.value)):
+                raise title.error(f"known: {title.show()} and {other.show()} read the same; rename one")
 
 
 def read_beliefs(node: Node, space: Space, notes: list[str] | None) -> tuple[Belief, ...]:

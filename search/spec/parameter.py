@@ -62,6 +62,12 @@ class Parameter:
         """The lowest and the highest value; of choices the first and the last."""
         return (self.choices[0], self.choices[-1]) if self.choices else (self.low, self.high)
 
+    @property
+    def probes(self) -> tuple[float, ...]:
+        """Of a range both ends, and where it has a step the value after the lowest."""
+        inside = () if self.step is None else (self.low + self.step,)
+        return (self.low, *inside, self.high)
+
     def active(self, params: Params) -> bool:
         """Whether it exists in the config `params`, which holds its parents where those exist."""
         return all(parent in params and params[parent] in values for parent, values in self.when.items())

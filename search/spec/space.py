@@ -76,8 +76,8 @@ class Space:
     def corners(self) -> Iterator[dict[str, Any]]:
         """Complete configs at the bounds: all low, all high, and each end or choice of every parameter.
 
-        An objective that accepts each of these accepts the space, which is found out before anything
-        trains.
+        Of a grid also its second value, which is off where only multiples of something are allowed. An
+        objective that accepts each of these accepts the space, which is found out before anything trains.
         """
         corners: list[tuple[int, dict[str, Value]]] = [(0, {}), (-1, {})]
         for parameter in self.parameters:
@@ -85,7 +85,7 @@ class Space:
                 name: values[0] for name, values in _required_ancestors(parameter, self.by_name).items()
             }
             corners += [
-                (0, {**parents, parameter.name: end}) for end in parameter.choices or parameter.ends
+                (0, {**parents, parameter.name: value}) for value in parameter.choices or parameter.probes
             ]
         seen: list[dict[str, Any]] = []
         for side, fixed in corners:

@@ -18,7 +18,7 @@ from search.document.node import Node, show
 from search.errors import SpaceError, did_you_mean, unknown_name
 from search.loading import vocabulary_of
 from search.objective import Value, Vocabulary
-from search.spec.known import Belief, KnownConfig, read_beliefs, read_known
+from search.spec.known import Belief, KnownConfig, check_known_names, read_beliefs, read_known
 from search.spec.parameter import read_value
 from search.spec.settings import ReportSettings, StudySettings, read_report, read_study
 from search.spec.source import assign, assignment, merge, override, read_yaml
@@ -94,7 +94,7 @@ class Spec:
         for text in overrides:
             root = override(root, text)
         check_spelling("", root.nearest(["space"]))
-        return replace(_read(root, NARROWED, self), profile=self.profile)._checked_integers()
+        return replace(_read(root, NARROWED, self), profile=self.profile)._checked()
 
     def with_constants(self, overrides: Sequence[str]) -> "Spec":
         """This Spec, without stages, with `NAME=VALUE` for some of its constants.
@@ -137,8 +137,9 @@ class Spec:
         """`error`, raised with only the parameter's name known, with the place in front."""
         return self._node(error.parameter).error(str(error), error.parameter) if error.parameter else error
 
-    def _checked_integers(self) -> "Spec":
-        """This Spec. Not asked of a stored one: studies with longer ranges exist, and must open."""
+    def _checked(self) -> "Spec":
+        """This Spec. Not asked of a stored one: studies with longer ranges and any names must open."""
+        check_known_names(self.root.nearest(["known"]))
         for each in self.space.parameters:
             if each.integer and max(abs(each.low), abs(each.high)) > MAX_INTEGER:
                 raise self._node(each.name).error(
@@ -178,7 +179,7 @@ def load_spec(path: Path, *, overrides: Sequence[str] = (), profile: str | None 
         if not layers:
             raise SpaceError(f"{path}: profile {profile!r}: the file has no profiles")
         raise written.nearest(["profiles"]).error(unknown_name("profile", profile, layers))
-    return replace(specs[profile].overridden(overrides), profiles=tuple(layers))._checked_integers()
+    return replace(specs[profile].overridden(overrides), profiles=tuple(layers))._checked()
 
 
 def _profiles(root: Node) -> dict[str, Node]:

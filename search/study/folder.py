@@ -138,7 +138,8 @@ def _belongs_to_another(folder: Path, what: str) -> StudyError:
 
 def _numbers(folder: Path) -> list[int]:
     """The numbers of the trials that have published files in it."""
-    found = [(TRIAL.fullmatch(path.name), path) for path in (folder.iterdir() if folder.is_dir() else ())]
+    paths = [path for path in (folder.iterdir() if folder.is_dir() else ()) if path.is_dir()]
+    found = [(TRIAL.fullmatch(path.name), path) for path in paths]
     return [
         int(match[1])
         for match, path in found

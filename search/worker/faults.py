@@ -8,7 +8,7 @@ import errno
 from collections.abc import Iterator
 from typing import Literal
 
-from search.errors import BrokenDevice, first_line
+from search.errors import BrokenDevice, first_line, text_of
 from search.runtime.devices import Device
 from search.runtime.kernel import error_in_new_process, kernel_error
 
@@ -103,7 +103,7 @@ def kind_of(error: BaseException) -> Kind | None:
     """What the messages of an exception and of those that caused it mean; None: nothing of the kind."""
     for each in _chain(error):
         names = [NAMES[kind.__name__] for kind in type(each).__mro__ if kind.__name__ in NAMES]
-        if kind := kind_in(str(each)) or next(iter(names), None):
+        if kind := kind_in(text_of(each)) or next(iter(names), None):
             return kind
     return None
 
@@ -116,7 +116,7 @@ def kind_in(message: str) -> Kind | None:
 def is_disk_error(error: BaseException) -> bool:
     """Whether this machine's disk is at fault, by an error or by what caused it."""
     return any(
-        getattr(each, "errno", None) in DISK_ERRORS or any(text in str(each) for text in DISK_TEXTS)
+        getattr(each, "errno", None) in DISK_ERRORS or any(text in text_of(each) for text in DISK_TEXTS)
         for each in _chain(error)
     )
 

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 @contextmanager
 def trial_log(folder: Path) -> Iterator[None]:
     """Sends what is logged in this block to the trial's log as well."""
-    handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+    handler = logging.FileHandler(folder / LOG, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logging.getLogger().addHandler(handler)
     try:

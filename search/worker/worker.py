@@ -71,8 +71,8 @@ class Worker:
     ) -> None:
         self.id = uuid.uuid4().hex
         self.study = study
-        self.folder = runs / study.name
-        self.data = data
+        self.folder = runs.absolute() / study.name  # the objective may change the working folder
+        self.data = data and data.absolute()
         self.devices = devices
         self.device = devices[0]
         self.leases = Leases(study.engine, study.id, self.id, Process.current())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from search.mseg.data.faults import FileFault, FileFaults
 from search.mseg.data.fitting import Fitting, Size
 from search.mseg.data.labels import IGNORED, Labels
 from search.mseg.data.layout import ImageFiles
-from search.mseg.data.masks import read_mask
+from search.mseg.data.masks import mask_colours, read_mask
 from search.mseg.data.pictures import Noted, formats, read_photo
 
 AHEAD = 64
@@ -34,16 +35,20 @@ def decode(
         targets: size of `targets`, the masks to be scored against; `native`: each mask's own; None: none.
 
     Yields:
-        images (3, H, W) RGB, masks (H, W), notes (1,), which are flags of `Noted`, size (2,) int32, the
-        mask's own, and targets (He, We) where asked for; all others uint8.
+        images (3, H, W) RGB, masks (H, W), notes (1,) uint16, which are flags of `Noted`, size (2,) int32,
+        the mask's own, and targets (He, We) where asked for; all others uint8.
 
     Raises:
         FileFaults: files that cannot be read, are no masks, or have a value that is no class.
     """
 
+    palette = None
+    with suppress(FileFault):  # reported when its turn comes
+        palette = mask_colours(pairs[0].mask)
+
     def read(pair: ImageFiles) -> Arrays:
         image, photo_notes = read_photo(pair.image)
-        mask, mask_notes = read_mask(pair.mask, labels)
+        mask, mask_notes = read_mask(pair.mask, labels, palette)
         if image.size != mask.size:
             turned = " as it is shown, turned by its EXIF orientation" if Noted.TURNED & photo_notes else ""
             sentence = f"{_size(mask)}, its image {_size(image)}{turned}; make them the same"
@@ -53,7 +58,7 @@ def decode(
         row: dict[str, NDArray[Any]] = {
             "images": fitting.image(image),
             "masks": fitted,
-            "notes": np.array([notes], np.uint8),
+            "notes": np.array([notes], np.uint16),
             "size": np.array([mask.height, mask.width], np.int32),
         }
         if targets is not None:

@@ -6,7 +6,7 @@ ignore: 255                         the value, or [r, g, b], of pixels without a
 colours: [[128, 64, 128], ...]      of each class: in RGB masks, and in pictures
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -15,16 +15,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
-from search.document.node import Node
+from search.document.node import Node, show
 from search.document.reading import read_document
-from search.errors import DataError, SpaceError
+from search.errors import DataError, SpaceError, unknown_name
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
 from search.mseg.data.labels import MOST_CLASSES, Colour, Labels
+
+Number = Annotated[int, Strict()]
 
 NAMES = ("dataset.yaml", "dataset.yml")
 """Of the file, in lower case."""
@@ -40,7 +43,7 @@ def _is_within(value: object, most: int) -> bool:
 def _colour(value: Any) -> Any:
     sequence = isinstance(value, list | tuple)
     if not sequence or len(value) != 3 or not all(_is_within(part, 255) for part in value):
-        raise ValueError(f"{value} is no colour; write [red, green, blue], 0 to 255 each")
+        raise ValueError(f"{show(value)} is no colour; write [red, green, blue], 0 to 255 each")
     return tuple(value)
 
 
@@ -48,7 +51,9 @@ def _value_or_colour(value: Any) -> Any:
     if value is None or _is_within(value, MOST_VALUE):
         return value
     if not isinstance(value, list | tuple):
-        raise ValueError(f"{value} is neither a value, 0 to {MOST_VALUE}, nor a colour, [red, green, blue]")
+        raise ValueError(
+            f"{show(value)} is neither a value, 0 to {MOST_VALUE}, nor a colour, [red, green, blue]"
+        )
     return _colour(value)
 
 
@@ -76,7 +81,7 @@ class DatasetDescription(BaseModel):
         description="names of the classes from class 0, what augmentation fills with",
         json_schema_extra={"uniqueItems": True},
     )
-    mirror_pairs: tuple[Annotated[tuple[int, int], WithJsonSchema(PAIR)], ...] | None = Field(
+    mirror_pairs: tuple[Annotated[tuple[Number, Number], WithJsonSchema(PAIR)], ...] | None = Field(
         None, description="pairs of classes that change places in a mirror image; [] says that none do"
     )
     ignore: Annotated[
@@ -95,15 +100,19 @@ class DatasetDescription(BaseModel):
     @model_validator(mode="after")
     def _pairs_are_of_classes(self) -> Self:
         count = len(self.classes)
-        if len(set(self.classes)) < count:
-            raise ValueError("two classes have one name")
+        for index, name in enumerate(self.classes):
+            if not name.strip() or not name.isprintable():
+                raise ValueError(f"classes has {name!r} for class {index}; write a line of text")
+            if name in self.classes[:index]:
+                raise ValueError(f"classes has {name!r} twice; rename one")
         paired = [number for pair in self.mirror_pairs or () for number in pair]
         if self.ignore in paired:
             raise ValueError(f"mirror_pairs has {self.ignore}, which is ignored; remove the pair")
-        if any(not 0 <= number < count for number in paired):
-            raise ValueError(f"mirror_pairs has a number outside 0 to {count - 1}")
-        if len(set(paired)) < len(paired):
-            raise ValueError("a class is twice in mirror_pairs")
+        for index, number in enumerate(paired):
+            if not 0 <= number < count:
+                raise ValueError(f"mirror_pairs has {number}, and the classes are 0 to {count - 1}")
+            if number in paired[:index]:
+                raise ValueError(f"mirror_pairs has class {number} twice; remove one")
         return self
 
     @model_validator(mode="after")
@@ -127,6 +136,14 @@ class DatasetDescription(BaseModel):
         return self
 
 
+WRITTEN = {
+    "classes": f"list the names of the classes, 2 to {MOST_CLASSES}, as in classes: [background, face]",
+    "mirror_pairs": "list pairs of class numbers, as in mirror_pairs: [[4, 5], [6, 7]]",
+    "ignore": "give a value or a colour, as in ignore: 255",
+    "colours": "list a colour for each class, as in colours: [[0, 0, 0], [255, 0, 0]]",
+}
+"""How each entry is written."""
+
 ASSUMED = DatasetDescription(classes=CLASSES, mirror_pairs=MIRROR_PAIRS)
 """Of a folder without dataset.yaml."""
 
@@ -149,11 +166,31 @@ def read_description(path: Path) -> DatasetDescription:
         raise DataError(str(error)) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        what = first["msg"].removeprefix("Value error, ")
+        what = _sentence({**first})
         # What is wrong between settings begins with the name of one.
         place = _place(document, first["loc"] or (what.split()[0],))
-        raise DataError(f"{place}: {where + ': ' if where else ''}{what}") from error
+        raise DataError(f"{place}: {what}") from error
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """What pydantic found, with the value and the remedy."""
+    path, value, text = error["loc"], error["input"], error["msg"].removeprefix("Value error, ")
+    where = ".".join(map(str, path))
+    if error["type"] == "extra_forbidden":
+        return unknown_name("top level", where, WRITTEN)
+    if error["type"] == "missing":
+        return f"has no classes; {WRITTEN['classes']}"
+    if not path:
+        return text if error["type"] == "value_error" else f"holds {show(value)}; {WRITTEN['classes']}"
+    if error["type"] == "value_error":
+        return f"{where}: {text}"
+    should = (
+        text.removeprefix("Input ")
+        .removeprefix("Tuple ")
+        .replace("tuple", "list")
+        .replace(" after validation", "")
+    )
+    return f"{where}: {show(value)} {should}; {WRITTEN[str(path[0])]}"
 
 
 def _place(node: Node, path: Sequence[str | int]) -> str:

@@ -18,7 +18,7 @@ from search.mseg.data.fitting import Size, in_words
 from search.mseg.data.labels import Pixels
 from search.mseg.data.layout import TEST, DataFolder, ImageFiles, labelled_test, scan
 from search.mseg.data.masks import mask_colours
-from search.mseg.data.pictures import CHANGED, Noted
+from search.mseg.data.pictures import CHANGED, Noted, Notes
 from search.mseg.data.problems import files_problems, label_problems, leaks, pair_problems
 from search.mseg.data.targets import RaggedMasks, Targets
 from search.objective import LabelledTest
@@ -72,7 +72,7 @@ class Folder(Source):
         else:
             targets = torch.from_numpy(validated["masks" if scored is None else "targets"])
         shuffle = f"seed {config.split_seed}" + (", val folder" if files.val else "")
-        notes = np.concatenate([trained["notes"], validated["notes"]]).ravel()
+        notes = np.concatenate([trained["notes"], validated["notes"]]).ravel().astype(np.uint16)
         return SegmentationData(
             train=Split.of(trained, [each.name for each in train]),
             val=Split.of(validated, [each.name for each in val]),
@@ -93,6 +93,7 @@ class Folder(Source):
             },
             problems=(
                 *config.too_few(available),
+                *files.unread,
                 *leaks(train, val, known),
                 *files_problems([*train, *val], notes),
                 *label_problems(files, trained["masks"], notes),
@@ -194,7 +195,7 @@ def _identity(files: DataFolder, known: Known) -> dict[str, str]:
     }
 
 
-def _decoding(notes: Pixels) -> dict[str, str]:
+def _decoding(notes: Notes) -> dict[str, str]:
     """The part of a fingerprint that only data have which an earlier version read as other values.
 
     A study of such data must not be joined across versions; all other studies keep their fingerprint.

@@ -11,17 +11,24 @@ one the class whose colour it has. `search/mseg/data/description.py` says what d
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from search.errors import DataError
+from search.errors import DataError, listed
 from search.mseg.data.description import ASSUMED, DatasetDescription, described_in, read_description
 from search.mseg.data.faults import FileFault, FileFaults
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 MASK_SUFFIXES = (".png",)
+
+PICTURE_SUFFIXES = {
+    *IMAGE_SUFFIXES,
+    *[".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif", ".heic", ".jfif", ".npy"],
+}
+"""Of files that look like data, whether they are read or not."""
 
 TEST = "test"
 
@@ -42,6 +49,7 @@ class DataFolder:
     Attributes:
         train: sorted by file name. val: the same of `val`, None where there is no such folder.
         described: dataset.yaml, or dataset.yml; None where CelebAMask-HQ's classes are assumed.
+        unread: sentences about what looks like data and is not read.
     """
 
     root: Path
@@ -49,6 +57,7 @@ class DataFolder:
     val: tuple[ImageFiles, ...] | None
     dataset: DatasetDescription
     described: Path | None
+    unread: tuple[str, ...] = ()
 
 
 def scan(root: Path | None) -> DataFolder:
@@ -68,7 +77,32 @@ def scan(root: Path | None) -> DataFolder:
     val = _pairs(root / "val", faults) if (root / "val").exists() else None
     if faults:
         raise FileFaults(faults)
-    return DataFolder(root, train, val, dataset, described)
+    return DataFolder(root, train, val, dataset, described, tuple(_unread(root, val is not None)))
+
+
+def _unread(root: Path, has_val: bool) -> Iterator[str]:
+    """What looks like data and is not read: other formats, folders below, a split under another name."""
+    for part in ("train", "val") if has_val else ("train",):
+        for kind, suffixes in (("images", IMAGE_SUFFIXES), ("masks", MASK_SUFFIXES)):
+            directory = root / part / kind
+            others = [path for path in sorted(directory.iterdir()) if not path.name.startswith(".")]
+            unread = PICTURE_SUFFIXES - {*suffixes}
+            pictures = [path.name for path in others if path.suffix.lower() in unread]
+            folders = [path.name for path in others if not path.suffix and path.is_dir()]
+            if pictures:
+                yield (
+                    f"{directory}: {len(pictures)} pictures are not read ({listed(pictures)}): "
+                    f"{kind} are {', '.join(suffixes)} files"
+                )
+            if folders:
+                yield f"{directory}: folders in it are not read ({listed(folders)}); move their files up"
+    for path in sorted(root.iterdir()):
+        if path.name in ("train", "val", TEST):
+            continue
+        with suppress(OSError):  # a folder of somebody else's
+            if _holds(path / "images", IMAGE_SUFFIXES) and _holds(path / "masks", MASK_SUFFIXES):
+                val = "" if has_val else "; a validation set is called val"
+                yield f"{path}: its images and masks are not read{val}"
 
 
 def labelled_test(root: Path) -> tuple[ImageFiles, ...]:
@@ -118,13 +152,24 @@ def stem_of(path: PurePath) -> str:
     return unicodedata.normalize("NFC", path.stem)
 
 
+def is_text(name: str) -> bool:
+    """Whether a file's name can be written into a line of a file."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8
+        return False
+    return not any(unicodedata.category(letter) == "Cc" for letter in name)
+
+
 def _by_stem(directory: Path, suffixes: Sequence[str], faults: list[FileFault]) -> dict[str, Path]:
     by_stem: dict[str, Path] = {}
     try:
         for path in sorted(directory.iterdir()):
             if path.suffix.lower() in suffixes and not path.name.startswith("."):
                 stem = stem_of(path)
-                if stem in by_stem:
+                if not is_text(path.name):
+                    faults.append(FileFault(path, "name", "its name is no line of UTF-8 text; rename it"))
+                elif stem in by_stem:
                     sentence = f"{by_stem[stem].name} has the same name; remove one of them"
                     faults.append(FileFault(path, "same name", sentence))
                 else:

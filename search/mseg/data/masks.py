@@ -21,8 +21,13 @@ EDGES = 50
 """Pixels on edges that such a share needs."""
 
 
-def read_mask(path: Path, labels: Labels) -> tuple[Image.Image, Noted]:
+def read_mask(
+    path: Path, labels: Labels, palette: NDArray[np.uint8] | None = None
+) -> tuple[Image.Image, Noted]:
     """A mask as an image of mode L whose values are the classes, and IGNORED.
+
+    Args:
+        palette: the colours (n, 3) of the indices in another mask.
 
     Raises:
         FileFault: it cannot be read, is no mask, or has a value or colour that is no class.
@@ -39,6 +44,8 @@ def read_mask(path: Path, labels: Labels) -> tuple[Image.Image, Noted]:
         notes |= Noted.EMPTY
     if _blurred(values, ignored):
         notes |= Noted.BLURRED
+    if palette is not None and _differs(opened.image, palette):
+        notes |= Noted.OTHER_PALETTE
     return Image.fromarray(values), notes
 
 
@@ -55,8 +62,22 @@ def _open_mask(path: Path) -> Opened:
 
 def mask_colours(path: Path) -> NDArray[np.uint8] | None:
     """The colours (n, 3) of a mask's palette; None if it has none. Raises FileFault as `read_mask`."""
-    palette = open_picture(path).image.getpalette("RGB")
-    return None if palette is None else np.array(palette, np.uint8).reshape(-1, 3)
+    return _palette(open_picture(path).image)
+
+
+def _palette(image: Image.Image) -> NDArray[np.uint8] | None:
+    colours = image.getpalette("RGB")
+    return None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
+
+
+def _differs(image: Image.Image, palette: NDArray[np.uint8]) -> bool:
+    """Whether an index that occurs has another colour in the image's own palette than in `palette`."""
+    own = _palette(image)
+    if own is None:
+        return False
+    found = np.flatnonzero(image.histogram())
+    found = found[found < min(len(own), len(palette))]
+    return bool((own[found] != palette[found]).any())
 
 
 def raw_mask(path: Path) -> NDArray[np.integer]:
@@ -135,6 +156,11 @@ def _unlisted(colours: NDArray[np.integer], labels: Labels) -> str:
     """What is wrong with a mask that has these colours (n, 3), which dataset.yaml does not list."""
     kinds, counts = np.unique(colours, axis=0, return_counts=True)
     most = kinds[counts.argmax()].astype(int)
+    if tuple(most[::-1].tolist()) in labels.colours:
+        return (
+            f"the colour {most.tolist()} in {counts.max()} pixels is one of dataset.yaml with red and blue "
+            "exchanged, as OpenCV orders them; exchange them in the masks or in dataset.yaml"
+        )
     distances = np.abs(np.array(labels.colours) - most).sum(1)
     nearest = labels.colours[int(distances.argmin())]
     others = f" and {len(kinds) - 1} more" if len(kinds) > 1 else ""

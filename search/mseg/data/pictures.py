@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from search.mseg.data.faults import FileFault
@@ -42,7 +43,11 @@ class Noted(IntFlag):
     EMPTY = 32
     BLURRED = 64
     PARTLY_IGNORED = 128
+    OTHER_PALETTE = 256
 
+
+Notes = NDArray[np.uint16]
+"""Flags of `Noted`; versions before OTHER_PALETTE have cached them as uint8."""
 
 CHANGED = {
     Noted.TURNED: "turned by EXIF",

@@ -17,7 +17,7 @@ from search.errors import listed
 from search.mseg.data.contents import Content
 from search.mseg.data.labels import IGNORED
 from search.mseg.data.layout import DataFolder, ImageFiles
-from search.mseg.data.pictures import Noted
+from search.mseg.data.pictures import Noted, Notes
 
 Shares = NDArray[np.float64]
 
@@ -42,9 +42,7 @@ def leaks(
     return [f"{len(leaked)} of {len(val)} validation images are training images too, {leaked[0]} for one"]
 
 
-def files_problems(
-    files: Sequence[ImageFiles], notes: NDArray[np.uint8], *, named: bool = True
-) -> list[str]:
+def files_problems(files: Sequence[ImageFiles], notes: Notes, *, named: bool = True) -> list[str]:
     """Says which files were read in a way that may not be meant.
 
     Args:
@@ -73,6 +71,11 @@ FILES_PROBLEMS = {
         "masks have classes in between at their edges",
         ": they look interpolated, or saved as JPEG once; export them again without smoothing",
     ),
+    Noted.OTHER_PALETTE: (
+        "masks give an index another colour than the first mask does",
+        ": a tool may have renumbered their classes; where it has, list `colours` in dataset.yaml and save "
+        "the masks in RGB",
+    ),
     Noted.EMPTY: (
         "masks hold class 0 only",
         ": correct them unless nothing is to be seen there",
@@ -81,7 +84,7 @@ FILES_PROBLEMS = {
 """The text before and after the names of the files."""
 
 
-def label_problems(folder: DataFolder, masks: NDArray[np.uint8], notes: NDArray[np.uint8]) -> list[str]:
+def label_problems(folder: DataFolder, masks: NDArray[np.uint8], notes: Notes) -> list[str]:
     """Says where the classes that occur are not the classes that there are."""
     classes = folder.dataset.classes
     occurring = _occurring(masks, len(classes))

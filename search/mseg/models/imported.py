@@ -56,7 +56,9 @@ class Imported(SegmentationModel):
                 f"{self.name} returns a {type(logits).__name__}, not one tensor {wanted}; switch "
                 "deep supervision off in model.arguments, or derive a class that returns its first output"
             )
-        if logits.dim() != 4 or logits.shape[:2] != (len(images), self.classes):
+        if not logits.is_floating_point():
+            raise _wrong(f"{self.name} returns {logits.dtype}; a loss needs logits, which are floats")
+        if logits.dim() != 4 or logits.shape[:2] != (len(images), self.classes) or not logits.numel():
             raise _wrong(
                 f"{self.name} returns {tuple(logits.shape)} for {tuple(images.shape)}, not {wanted}; "
                 "give model.classes_as the name of its argument for the number of classes"
@@ -106,7 +108,7 @@ def _construct(name: str, arguments: Mapping[str, Any], classes_as: str, classes
     _check_arguments(kind, name, arguments, classes_as)
     try:
         network = kind(**arguments, **{classes_as: classes})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _wrong(f"{name} cannot be built: {cause_of(error, 150)}; --debug shows where") from error
     weights = list(network.parameters())
     if any(is_lazy(weight) for weight in weights):

@@ -1,5 +1,6 @@
 """The models there are, and the section `model` of space.yaml."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
@@ -15,6 +16,12 @@ from search.mseg.models.unet import UNet
 from search.mseg.section import Section
 
 T = TypeVar("T")
+
+CHECKED_SIDE = 64
+"""Of the images (pixels) by which the values of an imported model are looked at."""
+
+CHECKED_PARAMETERS = 20_000_000
+"""Of an imported model at most, for that: larger ones take long to draw."""
 
 MODELS: dict[str, Callable[..., SegmentationModel]] = {
     "microsegformer": MicroSegFormer,
@@ -69,14 +76,36 @@ def check(config: ModelConfig, classes: int, size: int | Sequence[int]) -> None:
 
     try:
         _tried(config, classes, predict)
+        _check_values(config, classes)
     except SpaceError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         cause = cause_of(error, 150)
         raise SpaceError(
             f"model.name: images of {height} x {width} pixels fail with {cause}; --debug shows where",
             parameter="model.name",
         ) from error
+
+
+def _check_values(config: ModelConfig, classes: int) -> None:
+    """SpaceError for an imported model whose first logits, of small images, no loss can be derived by."""
+    if parameters(config, classes) > CHECKED_PARAMETERS:
+        return
+    with torch.random.fork_rng(devices=[]):
+        try:
+            logits = build(config, classes).coarse(torch.rand(2, 3, CHECKED_SIDE, CHECKED_SIDE))
+        except Exception:  # a model of one size only; `check` has found that it takes the study's
+            return
+    low, high = (each.item() for each in logits.detach().aminmax())
+    problem = None
+    if not (math.isfinite(low) and math.isfinite(high)):
+        problem = "gives values that are not finite; its weights or its layers are wrong"
+    elif not logits.requires_grad:
+        problem = "gives logits that no gradient leads back from; leave out no_grad and detach"
+    elif 0 <= low < high <= 1:
+        problem = "gives values from 0 to 1, as after a softmax; leave out its last activation"
+    if problem is not None:
+        raise SpaceError(f"model.name: {config.bound().keywords['name']} {problem}", parameter="model.name")
 
 
 @torch.no_grad()
@@ -85,6 +114,9 @@ def _tried(config: ModelConfig, classes: int, use: Callable[[SegmentationModel],
     try:
         with torch.device("meta"):
             return use(build(config, classes))
-    except Exception:  # a constructor or a layer that needs values; what else is wrong fails again
+    except (
+        Exception,
+        SystemExit,
+    ):  # a constructor or a layer that needs values; what else is wrong fails again
         with torch.random.fork_rng(devices=[]):
             return use(build(config, classes))

@@ -55,6 +55,27 @@ DOCUMENTS = {
         ["space.yaml:17:21", "by hand", "1.3 is not within 0.0 to 1.0"],
     ),
     "known incomplete": (edited("x: 0.3, ", ""), ["space.yaml:17:5", "by hand", "x: has no value"]),
+    "known called as a trial": (edited("by hand", "'12'"), ["17:6", "'12' is what a trial is called"]),
+    "known called best": (
+        edited("by hand", "Best"),
+        ["space.yaml:17:6", "'Best' is what a trial is called"],
+    ),
+    "known that read the same": (
+        edited("known:\n", "known:\n  - {name: By Hand, x: 0.4, kind: plain}\n"),
+        ["space.yaml:18:6", "'by hand' and 'By Hand' read the same; rename one"],
+    ),
+    "target in percent": (
+        edited("target: 0.9", "target: 71"),
+        ["5:3", "71 is not a score from 0 to 1"],
+    ),
+    "stop rule in percent": (
+        edited("trials: 3", "stop: {target: 84}"),
+        ["space.yaml:3:10: study.stop.target: 84 is not a score from 0 to 1; divide percentages by 100"],
+    ),
+    "objective that is a path": (
+        edited(": toy", ": ./toy.py"),
+        ["space.yaml:1:1: objective: './toy.py' is a path; name the module as `import` does"],
+    ),
     "belief about nothing": (
         edited("profiles:", "avoid: [{name: a, y: {above: 1}}]\nprofiles:"),
         ["space.yaml:18:19", "y: the space has no such name"],
@@ -181,6 +202,14 @@ FLAGS = {
         ["--storage", "postgresql://u:secret@127.0.0.1:1/d"],
         ["storage", "127.0.0.1", "refused", "--storage"],
     ),
+    "artifacts by an unset variable": (
+        ["--artifacts", ""],
+        ["--artifacts", "it is empty", "omit"],
+    ),
+    "device by an unset variable": (["--device", " "], ["--device", "it is empty"]),
+    "GPUs by an unset variable": (["--gpus", ""], ["--gpus", "it is empty"]),
+    "modules by an unset variable": (["--objective", ""], ["--objective", "it is empty"]),
+    "nothing to run at the end": (["--on-end", ""], ["--on-end", "it is empty"]),
     "artifacts is a file": (
         ["--artifacts", "space.yaml"],
         ["--artifacts", "space.yaml", "a folder or s3:"],
@@ -382,7 +411,7 @@ DAMAGES = {
     half_an_image: ["2.jpg"],
     colours_for_classes: ["2.png"],
     text_for_an_image: ["2.jpg"],
-    classes_of_one_name: ["dataset.yaml", "two classes"],
+    classes_of_one_name: ["dataset.yaml", "'face' twice"],
     pairs_of_no_class: ["dataset.yaml", "mirror_pairs"],
 }
 
@@ -417,6 +446,7 @@ SETTINGS = {
     "data.image_size=100": ["100", "a multiple of 8, 32 to 8192"],
     "data.image_size=[64, 64, 64]": ["[64, 64, 64]", "[height, width]"],
     "data.image_size=[64, 60]": ["[64, 60]", "a multiple of 8"],
+    "data.image_size={low: 64, high: 128}": ["data.image_size: 65 should be a multiple of 8"],
     "data.fit=crop": ["data.fit", "'crop'", "'resize' or 'pad'"],
     "data.imagesize=96": ["data.imagesize", "image_size"],
     "data.source=foldre": ["data.source", "foldre", "folder"],
@@ -425,6 +455,8 @@ SETTINGS = {
     "model.dropout.high=1.5": ["model.dropout", "1.5"],
     "optimizer.learning_rate.high=-1": ["optimizer.learning_rate", "-1"],
     "optimizer.kind=adam": ["optimizer.kind", "adam", "adamw, muon, sgd"],
+    "study.direction=minimize": ["minimize would look for the worst val F per image; write maximize"],
+    "trainer.epochs=5000000000": ["trainer.epochs", "5000000000", "less than or equal to 1000000"],
     "study.score=val_iou": ["study.score", "val_iou", "val_fscore, val_miou"],
     "schedule.kind=cosin": ["schedule.kind", "cosin", "cosine"],
     "schedule.warmup_epochs=-1": ["schedule.warmup_epochs", "-1"],

@@ -34,7 +34,7 @@ Command = Callable[..., Answer]
 CURVE = "epoch,score,lr\n1,0.2,0.1\n2,,0.1\n3,0.6,0.05\n4,0.5,0.05\n"
 ROWS = (
     "name,score,best_epoch,epochs,x,kind,note\n"
-    "first,0.71,9,20,0.3,plain,\n"
+    "first,0.71,9.0,20.0,0.3,plain,\n"  # as pandas writes numbers where some are missing
     '"second, later",0.5,,,0.9,bent,"why: unknown"\n'
 )
 
@@ -161,6 +161,7 @@ def test_a_database_that_an_older_version_made(search_on_each: Search) -> None:
         scores=[0.2, None, 0.6, 0.5],
         metric="the study's score",
         columns={"score": [0.2, None, 0.6, 0.5], "lr": [0.1, 0.1, 0.05, 0.05]},
+        vocabulary=study.spec.vocabulary,
     )
     study.engine.dispose()
 
@@ -342,7 +343,8 @@ FILES: dict[str, tuple[str | bytes, list[str]]] = {
     "quote.csv": ('epoch,score\n1,"0.2\n', ["quote.csv", "not CSV"]),
     "bytes.csv": (b"\xff\xfe\x00", ["bytes.csv", "not UTF-8 text"]),
     "infinite.csv": (changed("0.71", "inf", ROWS), ["infinite.csv:2: score is 'inf'", "remove the row"]),
-    "epochs.csv": (changed("9,20", "9,-20", ROWS), ["epochs.csv:2: epochs is '-20'"]),
+    "epochs.csv": (changed("9.0,20.0", "9,-20", ROWS), ["epochs.csv:2: epochs is '-20'"]),
+    "after.csv": (changed("9.0,20.0", "9,8", ROWS), ["after.csv:2: best_epoch 9 is after", "8 epochs"]),
     "number.csv": (changed("first", "17", ROWS), ["'17' is what a trial is called", "--name"]),
     "unnamed.csv": (changed("first", "", ROWS), ["is no name for a run", "--name"]),
     "slash.csv": (changed("first", "a/b", ROWS), ["'a/b' is no name"]),
@@ -402,7 +404,7 @@ def test_a_folder_with_percentages_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError) as refusal:
         read_paths([folder])
     place = f"{folder / 'history.json'}: val_f_score at epoch 2"
-    assert str(refusal.value) == f"{place} is 21.4, not a score from 0 to 1; divide percentages by 100"
+    assert str(refusal.value) == f"{place}: 21.4 is not a score from 0 to 1; divide percentages by 100"
 
 
 CALLS = {

@@ -51,6 +51,36 @@ class Fussy(Wide):
         raise ValueError(f"no {features} features")
 
 
+class Soft(Wide):
+    def forward(self, x):
+        return super().forward(x).softmax(1)
+
+
+class Deaf(Wide):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+class Whole(Wide):
+    def forward(self, x):
+        return super().forward(x).round().long()
+
+
+class Lost(Wide):
+    def forward(self, x):
+        return super().forward(x) + float("nan")
+
+
+class Leaving(Wide):
+    def __init__(self, classes, features=4):
+        raise SystemExit(3)
+
+
+class Layered(Wide):
+    def __init__(self, classes, features):
+        super().__init__(classes, features[-1] + len(features))
+
+
 class Named(Wide):
     def __init__(self, out_channels, features=4):
         super().__init__(out_channels, features)
@@ -101,6 +131,15 @@ WRONG = {
     "name=nets_beside.Joined": ["model.name", "returns (1, 19, 8, 8)", "not (2, 19, h, w)"],
     "name=nets_beside.Broken": ["model.name", "images of 32 x 32 pixels fail", "RuntimeError"],
     "name=nets_beside.Fussy": ["model.name", "cannot be built: ValueError: no 6 features"],
+    "name=nets_beside.Soft": [
+        "model.name",
+        "gives values from 0 to 1, as after a softmax; leave out",
+    ],
+    "name=nets_beside.Deaf": ["model.name", "no gradient leads back from", "leave out no_grad and detach"],
+    "name=nets_beside.Whole": ["model.name", "returns torch.int64; a loss needs logits, which are floats"],
+    "name=nets_beside.Lost": ["model.name", "gives values that are not finite"],
+    "name=nets_beside.Leaving": ["model.name", "cannot be built: SystemExit: 3"],
+    "name=./nets_beside.Wide": ["model.name", "'./nets_beside' is a path; name the module"],
     "name=nets_beside.Fixed": ["model.arguments.features", "takes no such argument", "it takes classes"],
     "name=nets_beside.Named": ["model.classes_as", "takes no 'classes'", "out_channels"],
     "name=nets_beside.Bare": ["model.arguments.features", "takes no such argument"],
@@ -142,6 +181,11 @@ def test_a_file_beside_and_an_own_model_are_searched_in_one_study(study: Search,
         "arguments": {"features": 6},
         "classes_as": "classes",
     }
+
+
+def test_a_list_among_the_choices_reaches_the_network_as_a_list(study: Search, command: Command) -> None:
+    features = "model.arguments.features={choices: [[2, 4], [4, 8, 8]], when: {model.kind: import}}"
+    command("start", "--workers", "0", "--set", "model.name=nets_beside.Layered", "--set", features)
 
 
 def test_a_machine_imports_only_the_modules_it_allows(

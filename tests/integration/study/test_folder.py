@@ -95,6 +95,16 @@ def test_a_copied_database_has_the_same_folders(search: Search, command: Command
     assert sorted(path.name for path in search.runs.glob("trial-*")) == ["trial-0000", "trial-0001"]
 
 
+def test_a_file_of_a_users_own_is_no_trial(search: Search, command: Command) -> None:
+    search.runs.mkdir(parents=True)
+    (search.runs / "trial-0007").write_text("notes")
+    (search.runs / "trial-0008").symlink_to("nowhere")
+    trained(command)
+    (search.runs / OWNER).unlink()
+    command("status")
+    trained(command, trials=2)
+
+
 def test_an_older_folder_is_adopted_once(search: Search, command: Command) -> None:
     trained(command)
     (search.runs / OWNER).unlink()

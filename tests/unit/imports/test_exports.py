@@ -44,10 +44,10 @@ def test_steps_that_are_no_epochs_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("epoch,val_f_score\n1,0.2\n2,21.4\n", "night.csv:3: val_f_score is 21.4"),
-        ("name,val_f_score\na,68.9\n", "night.csv:2: val_f_score is 68.9"),
+        ("epoch,val_f_score\n1,0.2\n2,21.4\n", "night.csv:3: val_f_score: 21.4"),
+        ("name,val_f_score\na,68.9\n", "night.csv:2: val_f_score: 68.9"),
     ],
 )
 def test_percentages_are_refused_with_the_remedy(tmp_path: Path, text: str, place: str) -> None:
-    with pytest.raises(UserError, match=f"{place}, not a score from 0 to 1; divide percentages by 100"):
+    with pytest.raises(UserError, match=f"{place} is not a score from 0 to 1; divide percentages by 100"):
         read(tmp_path, text)

@@ -1,5 +1,6 @@
 """The data: split, decoding, faults, fingerprint; on small folders of drawn faces, and the real set."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -356,6 +357,40 @@ def test_files_that_were_read_in_a_way_that_may_not_be_meant_are_pointed_out(roo
     )
 
 
+def test_what_looks_like_data_and_is_not_read_is_pointed_out(root):
+    for number in range(4):
+        Image.new("RGB", (8, 8)).save(root / "train" / "images" / f"x{number}.tif")
+    (root / "train" / "masks" / "city").mkdir()
+    shutil.copytree(root / "train", root / "valid")
+    assert describe(SMALL, root).problems == (
+        f"{root / 'train' / 'images'}: 4 pictures are not read (x0.tif, x1.tif, x2.tif and 1 more): images "
+        "are .jpg, .jpeg, .png files",
+        f"{root / 'train' / 'masks'}: folders in it are not read (city); move their files up",
+        f"{root / 'valid'}: its images and masks are not read; a validation set is called val",
+    )
+
+
+def test_masks_whose_palettes_differ_are_pointed_out(root):
+    paths = sorted((root / "train" / "masks").iterdir())
+    image = Image.open(paths[7])
+    palette = np.array(image.getpalette()).reshape(-1, 3)
+    image.putpalette(palette[::-1].ravel().tolist())
+    image.save(paths[7])
+    Image.fromarray(np.asarray(Image.open(paths[8]))).save(paths[8])  # greyscale has no palette
+    (problem,) = describe(SMALL, root).problems
+    assert problem.startswith(
+        f"1 of 20 masks give an index another colour than the first mask does ({paths[7].stem})"
+    )
+
+
+@pytest.mark.parametrize("name", [b"a\nb.jpg", b"\xff.jpg"])
+def test_a_name_that_is_no_text_is_refused(root, name):
+    path = first(root, "images")
+    path.rename(path.with_name(os.fsdecode(name)))
+    with pytest.raises(DataError, match="its name is no line of UTF-8 text; rename it"):
+        describe(SMALL, root)
+
+
 def test_masks_that_count_from_one_are_pointed_out(root):
     (root / "dataset.yaml").write_text("classes: [a, b, c, d]\nmirror_pairs: []\n")
     for path in (root / "train" / "masks").iterdir():
@@ -594,7 +629,7 @@ def test_all_files_without_their_other_half_are_listed_at_once(tmp_path):
             "classes: !!python/tuple [a, b]\n",
             ":1:1: the tag tag:yaml.org,2002:python/tuple is not supported",
         ),
-        ("classes: [a, b]\nmirror_pair: []\n", ":2:1: mirror_pair: "),
+        ("classes: [a, b]\nmirror_pair: []\n", ":2:1: top level: 'mirror_pair' is not one of"),
         ("classes:\n\t- a\n", "; indent with spaces"),
     ],
 )
@@ -639,12 +674,16 @@ def test_a_dataset_yaml_that_cannot_be_read(root):
     [
         ("classes: [a", "YAML"),
         ("classes: {}", "classes"),
-        ("- 1", "dictionary"),
-        ("", "dictionary"),
-        ("mirror_pairs: [[1, 2]]", "classes"),
+        ("- 1", "holds [1]; list the names of the classes"),
+        ("", "holds null; list the names of the classes"),
+        ("nc: 2\nclasses: [a, b]", "'nc' is not one of classes, colours, ignore, mirror_pairs"),
+        ("classes: 19", "classes: 19 should be a valid list; list the names"),
+        ("classes: [a, null]", "classes.1: null should be a valid string; list the names"),
+        ("classes: [a, ' ']", "classes has ' ' for class 1; write a line of text"),
+        ("mirror_pairs: [[1, 2]]", "has no classes; list the names"),
         ("classes: [a]", "classes"),
-        ("classes: [a, a]", "two classes have one name"),
-        ("classes: [a, b]\nmirror_pairs: [[0, 2]]", "outside 0 to 1"),
+        ("classes: [a, a]", "classes has 'a' twice; rename one"),
+        ("classes: [a, b]\nmirror_pairs: [[0, 2]]", "mirror_pairs has 2, and the classes are 0 to 1"),
         ("classes: [a, b, c]\nmirror_pairs: [[0, 1], [1, 2]]", "twice"),
         ("classes: [a, b]\nmirror_pairs: [[0, 1, 1]]", "mirror_pairs.0"),
         ("classes: [a, b]\ncolours: []", "colours"),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import optuna
@@ -11,6 +11,7 @@ import pytest
 from search.document.node import Node
 from search.document.reading import parse_yaml
 from search.errors import SpaceError
+from search.spec.grid import configs, too_few_configs
 from search.spec.parameter import Parameter
 from search.spec.space import Space, read_space
 
@@ -366,7 +367,7 @@ def test_corners_are_valid_and_cover_every_end_and_choice() -> None:
     for params in corners:
         space.check(params)
     for parameter in space.parameters:
-        for value in parameter.choices or parameter.ends:
+        for value in parameter.choices or parameter.probes:
             assert any(params.get(parameter.name) == value for params in corners), (parameter.name, value)
     lowest, highest = corners[:2]
     assert (lowest["rate"], lowest["schedule.kind"], lowest["share"]) == (2e-4, "cosine", 0.0)
@@ -383,3 +384,10 @@ def test_a_space_survives_a_round_trip_through_its_document() -> None:
         "choices": [20, 30, 50],
         "when": {"schedule.kind": "restarts"},
     }
+
+
+def test_a_fine_grid_is_listed_value_by_value() -> None:
+    space = read("a: {low: 0.0, high: 1.0, step: 1.0e-9}\nb: {low: 0, high: 9007199254740992}\n")
+    first = list(islice(configs(space), 2))
+    assert first == [{"a": 0.0, "b": 0}, {"a": 0.0, "b": 1}]
+    assert "too few" not in (too_few_configs(space, 3) or "")

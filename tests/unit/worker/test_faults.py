@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.errors import BrokenDevice
+from search.errors import BrokenDevice, cause_of, first_line
 from search.runtime.devices import Device
 from search.worker import faults
 from search.worker.faults import Fault, Kind, fault_of, kind_of
@@ -144,3 +144,12 @@ def test_the_device_decides_where_the_message_does_not(
 def test_a_machine_without_a_gpu_is_not_to_blame(message: str, fault: Fault) -> None:
     """There is no device to ask, and an objective that uses one was not given it."""
     assert fault_of(RuntimeError(message), Device("cpu", "cpu")) == fault
+
+
+def test_an_error_without_a_message_that_can_be_read_is_a_bug_like_others() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise TypeError("no text")
+
+    assert kind_of(Mute()) is None and not faults.is_disk_error(Mute())
+    assert (first_line(Mute()), cause_of(Mute())) == ("Mute", "Mute: ")
