@@ -191,7 +191,7 @@ def _cautions(a: RecordedRun, b: RecordedRun) -> list[str]:
     if len(longer.scores) > FAR_LONGER * len(shorter.scores):
         cautions.append(
             f"{longer.name} has {len(longer.scores)} epochs and {shorter.name} {len(shorter.scores)}: the "
-            "best of so many more epochs is luckier, and the interval covers that only in part."
+            "best of that many more epochs is luckier, and the interval covers that only in part."
         )
     if list(a.scores) == list(b.scores):
         cautions.append(

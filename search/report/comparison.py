@@ -162,7 +162,7 @@ def _scores(comparison: Comparison) -> Table:
         ]
         for letter, side in (("a", comparison.a), ("b", comparison.b))
     ]
-    note = f"Scores are {literal(comparison.metric)}; a mean is the best of so many consecutive epochs."
+    note = f"Scores are {literal(comparison.metric)}; a mean is the best over that many consecutive epochs."
     return Table(head, rows, numeric=len(head) - 1, note=note)
 
 

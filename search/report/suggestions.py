@@ -143,7 +143,7 @@ def _confirm(data: ReportData) -> Suggestion | None:
     luck = data.predicted
     expected = "" if luck is None else f" {luck.curse:.4f} of the best value is expected to be luck."
     return Suggestion(
-        f"Train the best again on fresh seeds, beside {beside}.",
+        f"Retrain the best on fresh seeds, together with {beside}.",
         f"Every figure here is from one run with one seed.{expected}",
         command,
     )

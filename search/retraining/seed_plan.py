@@ -90,7 +90,7 @@ def plan_blocks(plan: SeedPlan) -> list[Block]:
             ],
         ),
         Paragraph(
-            f"With so many seeds a contender that is {gain} better is called better in {100 * POWER:.0f} % "
+            f"With these seeds a contender that is {gain} better is called better in {100 * POWER:.0f} % "
             f"of races of {compared}.{cost}"
         ),
         Paragraph(

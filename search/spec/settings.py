@@ -57,7 +57,7 @@ class StopRule:
 
     Attributes:
         target: once a trial's value is as good as this.
-        after: once so many trials in a row, 1 or more, have ended without a better one than before.
+        after: once this many trials in a row, 1 or more, have ended without a better one than before.
     """
 
     target: float | None = None

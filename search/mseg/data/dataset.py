@@ -61,7 +61,7 @@ class DataSettings(Section):
     train_limit: int | None = Field(
         None,
         ge=1,
-        description="train on at most the first so many images of the split, at least 1; null: on all",
+        description="use at most this many training images, the first of the split, at least 1; null: all",
     )
     val_share: float = Field(
         0.1, gt=0, lt=1, description="share of the images that validates if there is no `val` folder"

@@ -52,9 +52,9 @@ def _stopped(by: StoppedBy, trials: int, staged: bool) -> str:
     what = "first stage" if staged else "search"
     sentence = f"The {what} was {formatting.stopped(by)}; {trials - by.claimed} trials were not run. "
     if by.rule == "after":
-        return f"{sentence}Its best is as likely luck as that of a search of so many trials."
+        return f"{sentence}Its best is as likely luck as that of a search of that many trials."
     return (
-        f"{sentence}The first value that reaches a target is luckier than the best of so many trials, so "
+        f"{sentence}The first value that reaches a target is luckier than the best of that many trials, so "
         "the luck predicted from the curves is too small here. The expected gain does not count trials: it "
         "is shrunken by how much the values vary, and holds for such searches as well."
     )

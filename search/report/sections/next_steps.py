@@ -19,5 +19,5 @@ def next_steps(data: ReportData, folder: Path) -> ReportSection:
     root = data.best.data
     commands = result_commands(data.spec.objective, data.study, Path(root) if root else None)
     if commands:
-        blocks += [Paragraph("Use the best trial: masks of images, and what is handed in."), Code(commands)]
+        blocks += [Paragraph("Use the best trial: masks of images, and the submission."), Code(commands)]
     return ReportSection("What to try next", blocks)

@@ -84,7 +84,7 @@ def test_two_folders_are_compared_with_their_claims(
     assert [(stage["first"], stage["last"]) for stage in staged["b"]][1:4:2] == [(6, 30), (91, 120)]
     assert staged["b"][1]["score"] == pytest.approx(np.mean(scores[1][5:30]))
     assert not list(search.folder.rglob("*.db")), "two folders need no database"
-    assert "a mean is the best of so many consecutive epochs" in command("compare", "a", "b").out
+    assert "a mean is the best over that many consecutive epochs" in command("compare", "a", "b").out
 
 
 def test_scores_by_image_of_both_best_epochs_widen_the_interval(

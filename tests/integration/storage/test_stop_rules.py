@@ -164,7 +164,7 @@ def test_a_search_says_what_ended_it_and_goes_on_by_another_rule(search: Search,
     assert said in " ".join(command("status").out.split()) and "8 not run" in command("status").out
     assert command("status", "--json").json["budget"]["stopped"]["trial"] == 0
     bullets = in_short(collect_report_data(study, search.folder / "runs"))[1]
-    assert "luckier than the best of so many trials" in str(bullets) and "8 trials were not run" in str(
+    assert "luckier than the best of that many trials" in str(bullets) and "8 trials were not run" in str(
         bullets
     )
     again = command("start", "--workers", "1")

@@ -121,7 +121,7 @@ def test_what_ended_a_search_early_is_said_and_what_it_means() -> None:
 
     text = told(StoppedBy("target", 0.64, 2, 0.65, 4))
     assert "The search was stopped by its rule: trial 2 has 0.6500, and 0.64 was the target; 6 tr" in text
-    assert "luckier than the best of so many trials" in text and "stage" not in text
+    assert "luckier than the best of that many trials" in text and "stage" not in text
     text = told(StoppedBy("after", 3, 2, 0.65, 4), stages=(SearchStage(trials=10), SearchStage(keep=2)))
     assert "4 of 10 trials of the first stage were started" in text
     assert "The first stage was stopped by its rule: 3 trials in a row" in text
@@ -291,7 +291,7 @@ def test_what_to_try_next_follows_from_what_was_done(tmp_path: Path) -> None:
     assert (
         "Finish the search. 1" not in text and "Finish the search. 3 of its 10 trials are finished." in text
     )
-    assert "Train the best again on fresh seeds, beside the baseline." in text
+    assert "Retrain the best on fresh seeds, together with the baseline." in text
     assert "0.0040 of the best value is expected to be luck." in text
     assert "Use the best trial" in text and "Find out which change" not in text, "one parameter differs"
 
