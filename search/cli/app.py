@@ -50,6 +50,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+"""A file where a folder is due, or a folder where a file is."""
+
 LONGEST_PATH = 200  # characters of a path in a message
 COMMANDS = (
     start,
@@ -139,9 +142,10 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
         return 0
     except OSError as error:
         place = f"{str(error.filename)[:LONGEST_PATH]}: " if error.filename is not None else "output: "
-        _say_error(printable(f"{place}{error.strerror or error}; --debug shows where"), debug)
+        remedy = "move it away; " if error.errno in IN_THE_WAY else ""
+        _say_error(printable(f"{place}{error.strerror or error}; {remedy}--debug shows where"), debug)
         _discard_output()
-        return 2 if error.errno == errno.ENAMETOOLONG else 1
+        return 2 if remedy or error.errno == errno.ENAMETOOLONG else 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except SystemExit as ended:

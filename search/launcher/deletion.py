@@ -87,11 +87,11 @@ class Written:
                 if path.name.startswith(WORK) and path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path, ignore_errors=True)
                 elif path.name in self.names or (path.name.startswith(".") and WORK in path.name):
-                    path.unlink()
+                    _remove_file(path)
             _remove_if_empty(trial)
         for pattern in ("workers/*.log", "report/report.*", "report/space.yaml", "report/figures/*.png"):
             for path in self.folder.glob(pattern):
-                path.unlink()
+                _remove_file(path)
         for name in ("workers", "report/figures", "report"):
             _remove_if_empty(self.folder / name)
         lists = [self.folder / OWNER, self.folder / PUBLISHED]
@@ -109,9 +109,15 @@ def _written(study: Study, runs: Path) -> Written:
     examples = vocabulary_of(study.spec.objective).examples_file
     names = {CONFIG, HISTORY, PICTURE, LOG, MARK, examples, *CHECKPOINTS}
     with suppress(FileNotFoundError):  # an older version kept no list
-        names |= set((folder / PUBLISHED).read_text().splitlines())
+        published = (folder / PUBLISHED).read_text(encoding="utf-8", errors="surrogateescape")
+        names |= set(published.splitlines())
     numbers = [row.number for row in reads.trial_rows(study.engine, study.id)]
     return Written(folder, numbers, names, pages.artifact_ids(study.engine, study.id))
+
+
+def _remove_file(path: Path) -> None:
+    with suppress(IsADirectoryError, PermissionError):  # a folder of the user's own, left like all of those
+        path.unlink()
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -60,6 +60,9 @@ def claim_folder(study: Study, runs: Path) -> Path:
     folder = runs / study.name
     before = read_owner(folder)
     _check(study, folder, before)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if TRIAL.fullmatch(path.name) and not path.is_dir():
+            raise StudyError(f"--runs: {path} is no folder, but a trial's is called so; move it away")
     owner = Owner(studies.token(study.engine, study.id).hex, location(study.url))
     if before is None or before.token != owner.token:
         folder.mkdir(parents=True, exist_ok=True)

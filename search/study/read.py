@@ -25,6 +25,13 @@ STATES: Mapping[str, State] = {
     "FAIL": "failed",
 }
 
+OURS: Mapping[str, Any] = {
+    **dict.fromkeys(("reason", "reason_text", "control"), str),
+    **dict.fromkeys(("best_epoch", "reason_epoch", "control_epoch", "repeat_of", "seed"), int),
+    **dict.fromkeys(("mean", "best_score", "parameters", "forward_ms"), int | float),
+}
+"""User attributes of a trial that this program writes, with their types."""
+
 SILENT_SECONDS = 600.0
 """A worker without a sign of life for so long is no longer shown."""
 
@@ -101,7 +108,10 @@ def _seeds(study: Study) -> list[int]:
 def _record(
     study: Study, row: TrialRow, curve: Mapping[int, float | None] | None, seeds: Sequence[int]
 ) -> Record:
-    attributes = row.attributes
+    # Others write attributes, too, and may call theirs as ours are called.
+    attributes = {
+        name: value for name, value in row.attributes.items() if isinstance(value, OURS.get(name, object))
+    }
     known = study.spec.known[row.slot].name if row.slot < len(study.spec.known) else None
     value = attributes.get("mean", row.value)
     last = row.value if row.state == "PRUNED" else None
@@ -139,9 +149,9 @@ def _record(
 
 
 def _reason(attributes: Mapping[str, Any]) -> Reason | None:
-    if "reason" not in attributes:
+    if not {"reason", "reason_text"} <= attributes.keys():
         return None
-    return Reason(attributes["reason"], attributes["reason_text"], attributes["reason_epoch"])
+    return Reason(attributes["reason"], attributes["reason_text"], attributes.get("reason_epoch"))
 
 
 def _control(attributes: Mapping[str, Any]) -> Reason | None:

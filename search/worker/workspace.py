@@ -137,7 +137,8 @@ class Workspace:
 
     def _list_published(self) -> None:
         """Adds the names of this trial's files to the study's list: what is not in it is a user's own."""
-        with (self.published.parent / PUBLISHED).open("a+") as file:
+        listed = self.published.parent / PUBLISHED
+        with listed.open("a+", encoding="utf-8", errors="surrogateescape") as file:
             file.seek(0)
             new = {path.name for path in _files(self.work)} - set(file.read().splitlines())
             file.writelines(f"{name}\n" for name in sorted(new))

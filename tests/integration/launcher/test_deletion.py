@@ -79,6 +79,7 @@ def test_a_users_own_files_stay_and_are_named(search: Search, command: Command) 
         search.runs / "trial-0000-good" / "last.pt",
         search.runs / "report" / "figures" / "mine.svg",
         search.runs / "trial-0099" / "last.pt",  # a trial that the study does not have
+        search.runs / "report" / "report.md" / "mine.txt",
     ]
     for path in mine:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -95,14 +95,18 @@ def test_a_copied_database_has_the_same_folders(search: Search, command: Command
     assert sorted(path.name for path in search.runs.glob("trial-*")) == ["trial-0000", "trial-0001"]
 
 
-def test_a_file_of_a_users_own_is_no_trial(search: Search, command: Command) -> None:
+def test_a_file_where_a_trials_folder_is_due_is_named(search: Search, command: Command) -> None:
+    search.create()
     search.runs.mkdir(parents=True)
-    (search.runs / "trial-0007").write_text("notes")
-    (search.runs / "trial-0008").symlink_to("nowhere")
+    path = search.runs / "trial-0007"
+    for make in (lambda: path.write_text("notes"), lambda: path.symlink_to("nowhere")):
+        make()
+        for arguments in (["worker"], ["start", "--workers", "1"]):
+            line = refused(command, search.folder, *arguments)
+            assert "trial-0007 is no folder, but a trial's is called so; move it away" in line
+        path.unlink()
+    (search.runs / ".published").write_bytes(b"\xff\n")  # a list that somebody else has written into
     trained(command)
-    (search.runs / OWNER).unlink()
-    command("status")
-    trained(command, trials=2)
 
 
 def test_an_older_folder_is_adopted_once(search: Search, command: Command) -> None:

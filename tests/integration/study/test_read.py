@@ -3,7 +3,7 @@
 from lease_workers import claimed, keep_alive, worker
 from service import Search
 
-from search.study.read import read_snapshot
+from search.study.read import read_records, read_snapshot
 from storage.leases import Status
 
 
@@ -23,3 +23,21 @@ def test_a_dead_worker_is_silent_and_its_trial_is_its_successors(search: Search)
     shown = {each.host: each for each in read_snapshot(study).workers}
     assert (shown["dead"].state, shown["dead"].trial, shown["dead"].score) == ("silent", None, None)
     assert (shown["successor"].state, shown["successor"].trial) == ("training", 0)
+
+
+def test_attributes_of_others_are_not_taken_for_ours(search: Search) -> None:
+    study = search.create(trials=1)
+    owner = worker(study.engine, study.id, "owner")
+    lease = claimed(owner)
+    theirs = {
+        "reason": "tired",
+        "control": 5,
+        "best_epoch": "last",
+        "mean": "high",
+        "parameters": [1],
+        "seed": "a",
+    }
+    owner.add_attributes(lease, theirs)
+    (record,) = read_records(study)
+    assert (record.reason, record.control, record.best_epoch, record.value) == (None, None, None, None)
+    assert record.seed == 7

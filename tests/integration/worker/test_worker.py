@@ -617,6 +617,22 @@ def test_a_file_system_without_hard_links_is_copied_on(
     assert (search.runs / "trial-0000" / "last.pt").is_file()
 
 
+def test_an_objective_may_change_the_working_folder(
+    search: Search, command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(config: Any, run: Run) -> Iterator[EpochResult]:
+        os.chdir(search.folder.parent)
+        yield from trained(config, run)
+
+    trained = toy.train
+    here = ("--storage", "sqlite:///here.db", "--artifacts", "shared")
+    command("start", "--workers", "0", "--trials", "2", *here)
+    monkeypatch.setattr("toy.train", train)
+    command("worker", *here)
+    assert sorted(path.name for path in search.runs.glob("trial-*")) == ["trial-0000", "trial-0001"]
+    assert not {"here.db", "runs", "shared"} & {path.name for path in search.folder.parent.iterdir()}
+
+
 @pytest.mark.parametrize("error", [SystemExit(0), SystemExit(3), KeyboardInterrupt()])
 def test_an_objective_that_exits_fails_its_trial_only(search: Search, error: BaseException) -> None:
     def train(config: Any, run: Run) -> Iterator[EpochResult]:
