@@ -81,7 +81,7 @@ def simulate(family: Family, autocorrelation: float, rng: np.random.Generator) -
     if family.patience:
         runs = [stopped(run, family.patience) for run in runs]
     found = compare(runs[0].tolist(), runs[1].tolist())
-    if found.a is None or found.b is None or found.low is None or found.high is None:
+    if found.a is None or found.b is None or found.difference is None:
         raise ValueError("a simulated run is too short")
     levels = [
         float(moving_means(each[: len(run)], found.window).max())
@@ -92,7 +92,7 @@ def simulate(family: Family, autocorrelation: float, rng: np.random.Generator) -
     return Outcome(
         called=called,
         wrong=called and (family.difference == 0 or found.verdict == "a better"),
-        covered=found.low <= truth <= found.high,
+        covered=found.difference.low <= truth <= found.difference.high,
         reported=abs(float(runs[1].max() - runs[0].max())) >= REPORTED,
         luck=found.a.luck - (found.a.mean - levels[0]),
     )

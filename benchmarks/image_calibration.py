@@ -82,15 +82,15 @@ def row(family: tuple[float, float, float, float], seeds: int, images: int, pair
             (dict(zip(names, b, strict=True)), dict(zip(names, a, strict=True)))
             for a, b in zip(*scores, strict=True)
         ]
-        interval = over_seeds.low, over_seeds.high
-        both = image_difference("b", over_seeds.value, interval, by_image)
-        if both is None:
+        found = image_difference("b", over_seeds, by_image)
+        if found is None:
             raise ValueError("two images are the fewest")
+        both = found.over_both
         a, b = trainings(rng, family, *sample, 400).mean(axis=(1, 2))
-        held["seeds"].append(interval[0] <= truth <= interval[1])
-        held["same"].append(interval[0] <= b - a <= interval[1])
+        held["seeds"].append(over_seeds.low <= truth <= over_seeds.high)
+        held["same"].append(over_seeds.low <= b - a <= over_seeds.high)
         held["both"].append(both.low <= truth <= both.high)
-        wider.append((both.high - both.low) / (interval[1] - interval[0]))
+        wider.append((both.high - both.low) / (over_seeds.high - over_seeds.low))
     return " | ".join([*map(percentage, held.values()), f"{median(wider):.2f}"])
 
 

@@ -6,7 +6,7 @@ A missing or non-finite number is a dash, never `nan`.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from search.records import Budget, StoppedBy
 from search.scoring import Direction
@@ -20,6 +20,11 @@ Curve = Sequence[float | None]
 def score(value: float | None) -> str:
     """A score or a difference of scores: four decimals."""
     return DASH if value is None or not math.isfinite(value) else f"{value:z.4f}"
+
+
+def interval(low: float, high: float, sign: Literal["+", ""] = "+") -> str:
+    """The ends of an interval: `-0.0021 to +0.0103`; of scores rather than differences without a sign."""
+    return f"{low:{sign}z.4f} to {high:{sign}z.4f}"
 
 
 def rate(value: float | None) -> str:

@@ -71,6 +71,11 @@ class Record:
         return f"trial {self.number}" + (f" ({self.known})" if self.known else "")
 
     @property
+    def scores(self) -> list[float]:
+        """The finite scores in order."""
+        return [score for score in self.curve if score is not None]
+
+    @property
     def is_candidate(self) -> bool:
         """Whether it may be its study's best.
 

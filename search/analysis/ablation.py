@@ -9,7 +9,7 @@ import numpy as np
 from search import formatting
 from search.analysis.changes import Change
 from search.analysis.effects import Effects, PairEffect
-from search.analysis.paired_seeds import Estimate, interval
+from search.analysis.paired_seeds import Estimate
 from search.analysis.racing import REFERENCE, RaceDecision, Results, RetrainingAnswer, decisions
 from search.records import finite
 from search.scoring import Direction, sign_of
@@ -67,16 +67,16 @@ class Ablation(RetrainingAnswer):
                         "name": config.name,
                         "number": config.number,
                         "params": dict(config.params),
-                        "mean": interval(mean),
+                        "mean": mean and mean.to_json(),
                     }
                     for letter, config, mean in zip("ab", (self.a, self.b), self.means, strict=True)
                 },
-                "total": interval(self.total),
+                "total": self.total and self.total.to_json(),
                 "effects": [
                     {
                         "change": effect.text,
                         "seeds": effect.seeds,
-                        "effect": interval(effect.effect),
+                        "effect": effect.effect and effect.effect.to_json(),
                         "verdict": effect.verdict,
                     }
                     for effect in self.effects
@@ -84,12 +84,12 @@ class Ablation(RetrainingAnswer):
                 "pairs": [
                     {
                         "changes": [self.texts[change] for change in pair.changes],
-                        "both": interval(pair.both),
-                        "interaction": interval(pair.interaction),
+                        "both": pair.both and pair.both.to_json(),
+                        "interaction": pair.interaction and pair.interaction.to_json(),
                     }
                     for pair in self.pairs
                 ],
-                "unexplained": interval(self.unexplained),
+                "unexplained": self.unexplained and self.unexplained.to_json(),
             }
         )
 

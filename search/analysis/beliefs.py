@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from search import formatting
 from search.analysis import noise
 from search.analysis.noise import Evidence
 from search.analysis.ranks import holm, rank_sum
 from search.records import Record
-from search.render.document import literal
 from search.scoring import Direction, sign_of
 from search.spec.known import Belief, KnownConfig
 from search.spec.settings import SamplerSettings
@@ -49,15 +47,13 @@ class BeliefResult:
     """A belief and how the records judge it.
 
     Attributes:
-        conditions: which configs it advises against, in words.
         inside, outside: number of such trials, and of others that have these parameters.
         inside_median, outside_median: of the values of the complete ones.
         better: the share of pairs in which the one that was advised against is better.
         p: adjusted; None if one side is empty.
     """
 
-    name: str
-    conditions: str
+    belief: Belief
     inside: int
     outside: int
     inside_median: float | None
@@ -81,10 +77,8 @@ def known_config_results(
     for config in known:
         record = by_name.get(config.name)
         evidence = None
-        if record and baseline and record.number != baseline.number:
-            a, b = ([score for score in each.curve if score is not None] for each in (baseline, record))
-            if a and b:
-                evidence = noise.compare(a, b, direction)
+        if record and baseline and record.number != baseline.number and baseline.scores and record.scores:
+            evidence = noise.compare(baseline.scores, record.scores, direction)
         results.append(KnownConfigResult(config.name, record, evidence))
     return results
 
@@ -126,8 +120,7 @@ def belief_results(
     adjusted = iter(holm([test.p for *_, test in tests if test]))
     return [
         BeliefResult(
-            name=belief.name,
-            conditions=in_words(belief.conditions),
+            belief=belief,
             inside=len(inside),
             outside=len(outside),
             inside_median=_median(inside),
@@ -148,17 +141,6 @@ def applies(conditions: Mapping[str, Mapping[str, Any]], params: Mapping[str, An
         for name, comparisons in conditions.items()
         for word, operand in comparisons.items()
     )
-
-
-def in_words(conditions: Mapping[str, Mapping[str, Any]]) -> str:
-    """`loss.dice_weight above 1.5 and model.dropout below 0.1`."""
-    parts = []
-    for name, comparisons in conditions.items():
-        for word, operand in comparisons.items():
-            values = operand if word == "one_of" else [operand]
-            text = " or ".join(literal(formatting.parameter(value)) for value in values)
-            parts.append(f"{literal(name)} {'' if word in ('one_of', 'equals') else f'{word} '}{text}")
-    return " and ".join(parts)
 
 
 def _holds(word: str, operand: Any, value: Any) -> bool:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.analysis.looks import Floats
 
@@ -85,51 +86,87 @@ def _draws(scores: Floats, overlap: float) -> Iterator[tuple[Floats, Floats]]:
     rng = np.random.default_rng(0)  # the same scores have the same probabilities
     has = np.isfinite(scores)
     seen = np.where(has, scores, 0.0)
-    values, contenders = has.sum(axis=1) + (overlap > 0), len(scores) - 1
+    counts, contenders = has.sum(axis=1) + (overlap > 0), len(scores) - 1
     ratios, noise = np.ones((CHAINS, len(scores))), np.full(CHAINS, 0.5)  # variances: by config, in common
-    width, unit = rng.choice(WIDTHS, CHAINS), np.eye(contenders)
+    width = rng.choice(WIDTHS, CHAINS)
     for step in range(WARMUP + STEPS):
         variances = noise[:, None] * ratios
-        weights = has / variances[:, :, None]  # (CHAINS, configs, seeds), as are residuals
-        totals = weights.sum(axis=1)
-        measured = _sums(weights, totals)
-        level = (weights * seen).sum(axis=1) / totals
-        pull = (weights * (seen - level[:, None])).sum(axis=2)[:, 1:]
-        gain_variance = (width**2 * noise)[:, None]
-        offsets = overlap * variances
-        prior = np.linalg.inv(unit * (gain_variance + offsets[:, 1:])[:, None] + offsets[:, :1, None])
-        covariance = np.asarray(np.linalg.inv(measured + prior), dtype=np.float64)  # of gain and offset
-        center = _times(covariance, pull)
+        gain_variance, offset_variances = (width**2 * noise)[:, None], overlap * variances
+        weights = has / variances[:, :, None]  # (CHAINS, configs, seeds)
+        prior = _prior_precision(gain_variance, offset_variances)
+        center, covariance = _gain_and_offset(weights, seen, prior)
         if step >= WARMUP:
-            shrunk = gain_variance[:, :, None] * prior
-            known = shrunk @ (unit - covariance @ prior)  # share of the variance that the scores take away
-            spread = np.sqrt(gain_variance * (1 - np.diagonal(known, axis1=1, axis2=2)))
-            yield _times(shrunk, center), spread
+            yield _gain_alone(center, covariance, prior, gain_variance)
         root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
         together = center + _times(root, rng.standard_normal(center.shape))
-        gain = np.sqrt(gain_variance) * rng.standard_normal(center.shape)
-        offset = np.sqrt(offsets) * rng.standard_normal(offsets.shape)
-        off = _times(prior, together - (gain + offset[:, 1:] - offset[:, :1]))
-        gain += gain_variance * off
-        offset += offsets * np.hstack([-off.sum(axis=1, keepdims=True), off])
-        rest = seen - np.pad(together, ((0, 0), (1, 0)))[:, :, None]
-        level = (weights * rest).sum(axis=1) / totals + rng.standard_normal(totals.shape) / np.sqrt(totals)
-        squares = (has * (rest - level[:, None]) ** 2).sum(axis=2)
+        gain, offset = _told_apart(rng, together, prior, gain_variance, offset_variances)
+        squares = _squared_noise(rng, weights, has, seen, together)
         squares += offset**2 / overlap if overlap else 0.0
-        ratios = (FREEDOM + squares / noise[:, None]) / rng.chisquare(FREEDOM + values, ratios.shape)
+        ratios = (FREEDOM + squares / noise[:, None]) / rng.chisquare(FREEDOM + counts, ratios.shape)
         gains = (gain**2).sum(axis=1)
         left = (squares / ratios).sum(axis=1) + gains / width**2
-        noise = left / rng.chisquare(values.sum() + contenders, CHAINS)
-        fits = -gains[:, None] / (2 * noise[:, None] * WIDTHS**2) - contenders * np.log(WIDTHS)
-        fits += np.log(WIDTHS / (1 + WIDTHS**2))  # half-Cauchy, on widths that are even on a log scale
-        width = WIDTHS[(fits + rng.gumbel(size=fits.shape)).argmax(axis=1)]
+        noise = left / rng.chisquare(counts.sum() + contenders, CHAINS)
+        width = _width(rng, gains, noise, contenders)
 
 
-def _sums(weights: Floats, totals: Floats) -> Floats:
-    """What the scores say about gains: precisions, (CHAINS, contenders, contenders), for any level."""
+def _prior_precision(gain_variance: Floats, offset_variances: Floats) -> Floats:
+    """Of each contender's gain and offset less the baseline's offset, (CHAINS, contenders, contenders)."""
+    own = gain_variance + offset_variances[:, 1:]
+    return np.asarray(np.linalg.inv(np.eye(own.shape[1]) * own[:, None] + offset_variances[:, :1, None]))
+
+
+def _gain_and_offset(weights: Floats, seen: Floats, prior: Floats) -> tuple[Floats, Floats]:
+    """Mean and covariance of gain and offset together, given the scores, whatever the levels are."""
+    totals = weights.sum(axis=1)
     own = weights.sum(axis=2)[:, 1:]
     cross = (weights / totals[:, None]) @ weights.transpose(0, 2, 1)
-    return np.asarray(np.eye(own.shape[1]) * own[:, None] - cross[:, 1:, 1:])
+    measured = np.eye(own.shape[1]) * own[:, None] - cross[:, 1:, 1:]
+    covariance = np.asarray(np.linalg.inv(measured + prior), dtype=np.float64)
+    level = (weights * seen).sum(axis=1) / totals
+    pull = (weights * (seen - level[:, None])).sum(axis=2)[:, 1:]
+    return _times(covariance, pull), covariance
+
+
+def _gain_alone(
+    center: Floats, covariance: Floats, prior: Floats, gain_variance: Floats
+) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of the gain, given those of gain and offset together."""
+    shrunk = gain_variance[:, :, None] * prior
+    known = shrunk @ (np.eye(center.shape[1]) - covariance @ prior)  # share that the scores take away
+    return _times(shrunk, center), np.sqrt(gain_variance * (1 - np.diagonal(known, axis1=1, axis2=2)))
+
+
+def _told_apart(
+    rng: np.random.Generator,
+    together: Floats,
+    prior: Floats,
+    gain_variance: Floats,
+    offset_variances: Floats,
+) -> tuple[Floats, Floats]:
+    """A draw of gains and offsets, given their sum: one from the prior, moved by what its sum lacks."""
+    gain = np.sqrt(gain_variance) * rng.standard_normal(together.shape)
+    offset = np.sqrt(offset_variances) * rng.standard_normal(offset_variances.shape)
+    lacking = _times(prior, together - (gain + offset[:, 1:] - offset[:, :1]))
+    gain += gain_variance * lacking
+    offset += offset_variances * np.hstack([-lacking.sum(axis=1, keepdims=True), lacking])
+    return gain, offset
+
+
+def _squared_noise(
+    rng: np.random.Generator, weights: Floats, has: NDArray[np.bool_], seen: Floats, together: Floats
+) -> Floats:
+    """Sums of squares of each config's noise, (CHAINS, configs), with a draw of the levels."""
+    totals = weights.sum(axis=1)
+    rest = seen - np.pad(together, ((0, 0), (1, 0)))[:, :, None]
+    level = (weights * rest).sum(axis=1) / totals + rng.standard_normal(totals.shape) / np.sqrt(totals)
+    return np.asarray((has * (rest - level[:, None]) ** 2).sum(axis=2))
+
+
+def _width(rng: np.random.Generator, gains: Floats, noise: Floats, contenders: int) -> Floats:
+    """A draw of the width of the gains, (CHAINS,), given the sums of their squares."""
+    fits = -gains[:, None] / (2 * noise[:, None] * WIDTHS**2) - contenders * np.log(WIDTHS)
+    fits += np.log(WIDTHS / (1 + WIDTHS**2))  # half-Cauchy, on widths that are even on a log scale
+    return np.asarray(WIDTHS[(fits + rng.gumbel(size=fits.shape)).argmax(axis=1)])
 
 
 def _times(matrices: Floats, vectors: Floats) -> Floats:

@@ -111,6 +111,7 @@ def compare(
     notes += _cautions(a, b)
     changed, equal = differences(a.leaves, b.leaves)
     evidence = noise.compare(list(a.finite.values()), list(b.finite.values()), a.direction)
+    difference = evidence.difference
     return Comparison(
         a=_side(a, ends),
         b=_side(b, ends),
@@ -122,16 +123,11 @@ def compare(
         evidence=evidence,
         claims=[check_claim(claim, a.leaves, b.leaves, a.vocabulary) for claim in claims],
         notes=notes,
-        over_images=_over_images(evidence, a, b),
+        over_images=None
+        if difference is None
+        else image_difference(f"{b.name} less {a.name}", difference, [(b.images, a.images)]),
         staged=ends is not None,
     )
-
-
-def _over_images(evidence: Evidence, a: RecordedRun, b: RecordedRun) -> ImageDifference | None:
-    value, low, high = evidence.difference, evidence.low, evidence.high
-    if value is None or low is None or high is None:
-        return None
-    return image_difference(f"{b.name} less {a.name}", value, (low, high), [(b.images, a.images)])
 
 
 def differences(

@@ -12,7 +12,7 @@ from search.analysis.called_gain import gain_given_call
 from search.analysis.chances import Chances, chances
 from search.analysis.looks import Looks
 from search.analysis.paired_race import PairedScores, contender_pairs, looks_of
-from search.analysis.paired_seeds import Blocks, Estimate, Floats, interval, nominal_level
+from search.analysis.paired_seeds import Blocks, Estimate, Floats, nominal_level
 from search.analysis.racing import REFERENCE, Decisions, Results, RetrainingAnswer, Side
 from search.analysis.winners_curse import FEWEST, expected_curse
 from search.records import finite
@@ -52,13 +52,13 @@ class ConfigResult:
             "params": dict(self.config.params),
             "value": self.config.value,
             "seeds": self.seeds,
-            "mean": interval(self.mean),
-            "difference": interval(self.difference),
+            "mean": self.mean and self.mean.to_json(),
+            "difference": self.difference and self.difference.to_json(),
             "verdict": self.verdict,
             "settled_after": self.settled_after,
             "chance": self.chances and self.chances.better,
             "chances": self.chances and asdict(self.chances),
-            "given_call": interval(self.given_call),
+            "given_call": self.given_call and self.given_call.to_json(),
             "futile_after": self.futile_after,
         }
 
@@ -74,7 +74,7 @@ class ContenderComparison:
     def to_json(self) -> dict[str, Any]:
         return {
             "contenders": list(self.names),
-            "difference": interval(self.difference),
+            "difference": self.difference.to_json(),
             "verdict": self.verdict,
         }
 
@@ -153,7 +153,7 @@ class Confirmation(RetrainingAnswer):
                 "curse": {
                     "predicted": self.predicted and asdict(self.predicted),
                     "expected": self.expected,
-                    "measured": interval(self.curse),
+                    "measured": self.curse and self.curse.to_json(),
                     "shared": self.shared_offset,
                 },
             }

@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.analysis.interval import Interval
+
 LEVEL = 0.95
 
 Images = Mapping[str, float]
@@ -38,33 +40,31 @@ class ImageDifference:
     """A difference that is to hold for other seeds and for other images of the same kind.
 
     Attributes:
-        name: of what is compared. value: the difference on these seeds and images.
-        over_seeds: its 95 % interval for other seeds on the same images; for two single runs, for the same
+        name: of what is compared.
+        over_seeds: the difference for other seeds on the same images; for two single runs, for the same
             trainings.
-        low, high: its 95 % interval for other seeds and other images.
+        over_both: for other seeds and other images.
         seeds: trainings whose scores by image were kept. images: their number.
     """
 
     name: str
-    value: float
-    over_seeds: tuple[float, float]
-    low: float
-    high: float
+    over_seeds: Interval
+    over_both: Interval
     seeds: int
     images: int
 
     def to_json(self) -> dict[str, Any]:
-        interval = {"value": self.value, "low": self.low, "high": self.high}
-        return {"name": self.name, "seeds": self.seeds, "images": self.images, "difference": interval}
+        difference = self.over_both.to_json()
+        return {"name": self.name, "seeds": self.seeds, "images": self.images, "difference": difference}
 
 
 def image_difference(
-    name: str, value: float, over_seeds: tuple[float, float], pairs: Sequence[tuple[Images, Images]]
+    name: str, over_seeds: Interval, pairs: Sequence[tuple[Images, Images]]
 ) -> ImageDifference | None:
     """The difference over images, too; None without two images that all trainings have scored.
 
     Args:
-        value: the reference subtracted. over_seeds: its interval.
+        over_seeds: the difference from the reference.
         pairs: the scores of one config and of the reference, trained with the same seed.
     """
     kept = [pair for pair in pairs if pair[0] and pair[0].keys() == pair[1].keys()]
@@ -73,14 +73,15 @@ def image_difference(
         return None
     names = list(kept[0][0])
     differences = np.array([[ours[image] - theirs[image] for image in names] for ours, theirs in kept])
-    low, high = over_seeds
-    margin = image_margin(differences)
+    value, margin = over_seeds.value, image_margin(differences)
     return ImageDifference(
         name=name,
-        value=value,
         over_seeds=over_seeds,
-        low=value - math.hypot(value - low, margin),
-        high=value + math.hypot(high - value, margin),
+        over_both=Interval(
+            value,
+            value - math.hypot(value - over_seeds.low, margin),
+            value + math.hypot(over_seeds.high - value, margin),
+        ),
         seeds=len(kept),
         images=len(names),
     )

@@ -38,24 +38,25 @@ class BetterPruned:
 
 
 def better_pruned(
-    controls: Sequence[Record], complete: Sequence[Record], pruned: int, direction: Direction
+    controls: Sequence[Record], kept: Sequence[float], pruned: int, direction: Direction
 ) -> BetterPruned | None:
     """None without a control, or without another complete trial.
 
     Args:
-        controls: those that ended.
+        controls: those that ended. kept: the values of the complete trials that are none.
         pruned: the number of trials that the rule ended.
     """
-    kept = [record.value for record in complete if not record.control and record.value is not None]
     if not controls or not kept:
         return None
-    best = max(kept) if direction == "maximize" else min(kept)
-    better = sum(
-        record.state == "complete" and (formatting.gain(record.value, best, direction) or 0.0) > 0
-        for record in controls
-    )
+    better = count_better(controls, max(kept) if direction == "maximize" else min(kept), direction)
     most = largest_count(better, len(controls), len(controls) + pruned)
     return BetterPruned(better, better * pruned / len(controls), most - better)
+
+
+def count_better(controls: Sequence[Record], bar: float, direction: Direction) -> int:
+    """How many controls ended with a value better than `bar`."""
+    values = (record.value for record in controls if record.state == "complete")
+    return sum((formatting.gain(value, bar, direction) or 0.0) > 0 for value in values)
 
 
 def largest_count(found: int, drawn: int, population: int) -> int:

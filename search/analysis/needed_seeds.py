@@ -10,6 +10,7 @@ do the same to both. The interval of the noise is that of a variance (chi-square
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -134,18 +135,9 @@ def _squares(scores: Floats) -> list[tuple[float, int]]:
 
 def _needed(gain: float, contenders: int, first: int) -> int | None:
     """The fewest seeds that find `gain`, in units of the noise; more seeds find no less."""
-    enough, too_few = first, first - 1
-    while _power(gain, contenders, first, enough) < POWER:
-        if enough >= MOST:
-            return None
-        enough, too_few = min(2 * enough, MOST), enough
-    while enough - too_few > 1:
-        middle = (enough + too_few) // 2
-        if _power(gain, contenders, first, middle) >= POWER:
-            enough = middle
-        else:
-            too_few = middle
-    return enough
+    counts = range(first, MOST + 1)
+    found = bisect_left(counts, POWER, key=lambda last: _power(gain, contenders, first, last))
+    return counts[found] if found < len(counts) else None
 
 
 def _power(gain: float, contenders: int, first: int, last: int) -> float:

@@ -35,6 +35,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from search.analysis.interval import Interval
 from search.scoring import Direction, sign_of
 
 Verdict = Literal["a better", "b better", "not distinguishable"]
@@ -95,7 +96,7 @@ class Evidence:
     Attributes:
         window: epochs of the means.
         a, b: None if a run is too short to know its noise; then nothing is known about the difference.
-        difference: b less a, less half of the difference in luck. low, high: its 95 % interval.
+        difference: b less a, less half of the difference in luck.
         seeds: runs with fresh seeds that each config needs at least to detect a difference of this size
             with 80 % power; None if no number would do, or nothing is known.
     """
@@ -103,9 +104,7 @@ class Evidence:
     window: int
     a: Level | None
     b: Level | None
-    difference: float | None
-    low: float | None
-    high: float | None
+    difference: Interval | None
     verdict: Verdict
     seeds: int | None
 
@@ -115,7 +114,7 @@ def compare(a: Sequence[float], b: Sequence[float], direction: Direction = "maxi
     window = max(1, min(WINDOW, min(len(a), len(b)) // 4))
     level_a, level_b = level(a, window, direction), level(b, window, direction)
     if level_a is None or level_b is None:
-        return Evidence(window, level_a, level_b, None, None, None, "not distinguishable", None)
+        return Evidence(window, level_a, level_b, None, "not distinguishable", None)
     sign = sign_of(direction)
     luck = sign * (level_b.luck - level_a.luck)
     difference = level_b.mean - level_a.mean - luck / 2
@@ -124,10 +123,9 @@ def compare(a: Sequence[float], b: Sequence[float], direction: Direction = "maxi
     verdict: Verdict = "not distinguishable"
     if abs(difference) > _z(DECLARED) * error:
         verdict = "b better" if sign * difference > 0 else "a better"
+    interval = Interval(difference, difference - half, difference + half)
     seeds = seeds_needed(difference, error / math.sqrt(2))
-    return Evidence(
-        window, level_a, level_b, difference, difference - half, difference + half, verdict, seeds
-    )
+    return Evidence(window, level_a, level_b, interval, verdict, seeds)
 
 
 def seeds_needed(difference: float, deviation: float) -> int | None:

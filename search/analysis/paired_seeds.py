@@ -35,6 +35,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from search.analysis.interval import Interval
+
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95  # of the interval of a mean
@@ -43,27 +45,16 @@ DRAWS = 40_000  # simulated races; the level is kept with a margin of four stand
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure and its uncertainty.
+class Estimate(Interval):
+    """A figure whose interval allows for the looks of a race.
 
     Attributes:
-        low, high: its 95 % interval, which allows for the looks of a race.
         p: two-sided, of the true figure being zero.
         above: the chance that the true figure is above zero, given nothing but the scores.
     """
 
-    value: float
-    low: float
-    high: float
     p: float
     above: float
-
-
-def interval(estimate: Estimate | None) -> dict[str, float] | None:
-    """An estimate as it appears in JSON."""
-    if estimate is None:
-        return None
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
 class Blocks:

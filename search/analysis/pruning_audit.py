@@ -26,7 +26,7 @@ from statistics import NormalDist, fmean, median
 from typing import Any
 
 from search import formatting
-from search.analysis.lost_to_pruning import BetterPruned, better_pruned
+from search.analysis.lost_to_pruning import BetterPruned, better_pruned, count_better
 from search.analysis.ranks import spearman
 from search.records import Record, finite
 from search.scoring import Direction
@@ -116,6 +116,7 @@ def audit(records: Sequence[Record], direction: Direction, smooth: int) -> Pruni
         if record.state == "pruned" and record.reason is not None and record.reason.code == "pruned"
     ]
     controls = [record for record in records if record.control and record.state in ("complete", "pruned")]
+    kept = [each.value for each in complete if not each.control and each.value is not None]
     verdicts = [record.epochs for record in pruned] + [_verdict(record) for record in controls]
     decided_at = round(median(verdicts)) if verdicts else None
     cost = _EpochSeconds(records)
@@ -126,9 +127,9 @@ def audit(records: Sequence[Record], direction: Direction, smooth: int) -> Pruni
         saved_at_most=cost.of([(record, _horizon(record) - record.epochs) for record in pruned]),
         controls=len(controls),
         control=cost.of([(record, record.epochs - _verdict(record)) for record in controls]),
-        false_kills=_false_kills(controls, complete, direction),
-        lead=_lead(complete, direction),
-        better=better_pruned(controls, complete, len(pruned), direction),
+        false_kills=_false_kills(controls, kept, direction),
+        lead=_lead(controls, kept, direction),
+        better=better_pruned(controls, kept, len(pruned), direction),
         decided_at=decided_at,
         ranks=_ranks(complete, decided_at, smooth),
     )
@@ -232,26 +233,16 @@ def _verdict(record: Record) -> int:
     return record.control.epoch or record.epochs if record.control else record.epochs
 
 
-def _false_kills(
-    controls: Sequence[Record], complete: Sequence[Record], direction: Direction
-) -> Rate | None:
-    kept = [record.value for record in complete if not record.control and record.value is not None]
+def _false_kills(controls: Sequence[Record], kept: Sequence[float], direction: Direction) -> Rate | None:
     if not controls or not kept:
         return None
-    bar = median(kept)
-    better = [
-        record
-        for record in controls
-        if record.state == "complete" and (formatting.gain(record.value, bar, direction) or 0.0) > 0
-    ]
-    return wilson(len(better), len(controls))
+    return wilson(count_better(controls, median(kept), direction), len(controls))
 
 
-def _lead(complete: Sequence[Record], direction: Direction) -> float | None:
+def _lead(controls: Sequence[Record], kept: Sequence[float], direction: Direction) -> float | None:
     best = max if direction == "maximize" else min
-    controls = [record.value for record in complete if record.control and record.value is not None]
-    others = [record.value for record in complete if not record.control and record.value is not None]
-    return formatting.gain(best(controls), best(others), direction) if controls and others else None
+    values = [each.value for each in controls if each.is_candidate and each.value is not None]
+    return formatting.gain(best(values), best(kept), direction) if values and kept else None
 
 
 def _of_controls(result: PruningAudit) -> str:

@@ -66,8 +66,7 @@ class ReplayAnswer:
 
     def to_json(self) -> dict[str, Any]:
         """The verdict's part of `search replay --json`."""
-        evidence = self.evidence
-        known = evidence is not None and evidence.difference is not None
+        difference = self.evidence and self.evidence.difference
         return finite(
             {
                 "verdict": self.verdict,
@@ -76,9 +75,7 @@ class ReplayAnswer:
                 "largest_difference": self.largest,
                 "value": self.value,
                 "replayed": self.replayed,
-                "difference": {"value": evidence.difference, "low": evidence.low, "high": evidence.high}
-                if evidence is not None and known
-                else None,
+                "difference": difference and difference.to_json(),
                 "differences": [asdict(each) for each in self.differences],
             }
         )

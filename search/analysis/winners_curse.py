@@ -125,8 +125,7 @@ def predict(records: Sequence[Record], smooth: int, direction: Direction) -> Pre
     if len(complete) < FEWEST:
         return None
     better = complete[: len(complete) // 2]  # those that competed to be the best
-    curves = [[score for score in record.curve if score is not None] for record in better]
-    levels = [level(curve, smooth, direction) for curve in curves if len(curve) >= smooth]
+    levels = [level(each.scores, smooth, direction) for each in better if len(each.scores) >= smooth]
     errors = [each.error for each in levels if each is not None]
     noise = math.sqrt(math.fsum(error**2 for error in errors) / len(errors)) if errors else 0.0
     if noise <= 1e-9:  # one epoch is like the next: there is no luck to predict

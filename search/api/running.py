@@ -10,11 +10,10 @@ from search.errors import UserError
 from search.launcher.at_end import AtEnd, announce, read_at_end
 from search.launcher.creation import StartOptions, open_or_create
 from search.launcher.start import divide_cores, exit_code, outcome, started_stage
-from search.launcher.supervisor import Supervisor
+from search.launcher.supervisor import LocalWorkers, Supervisor
 from search.records import Snapshot
-from search.runtime.devices import Device, find_devices
+from search.runtime.devices import find_devices
 from search.runtime.signals import Interrupt
-from search.study.folder import claim_folder
 from search.study.open import open_study
 from search.study.read import read_snapshot
 from search.study.resolve import storage_url
@@ -84,7 +83,9 @@ def start(
     study, notes = open_or_create(options)
     if workers is None and not read_snapshot(study).budget.used_up:
         devices = divide_cores(devices, study)
-    return RunningSearch(study, devices, options, at_end, notes)
+    return RunningSearch(
+        study, LocalWorkers(devices, folder, options.data, options.artifacts), at_end, notes
+    )
 
 
 class RunningSearch(Closing, Iterator[Snapshot]):
@@ -98,24 +99,17 @@ class RunningSearch(Closing, Iterator[Snapshot]):
         notes: sentences on what was decided as the study was created or joined.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        devices: Sequence[Device],
-        options: StartOptions,
-        at_end: AtEnd,
-        notes: Sequence[str],
-    ) -> None:
+    def __init__(self, study: Study, workers: LocalWorkers, at_end: AtEnd, notes: Sequence[str]) -> None:
         self.notes = tuple(notes)
         self._search = study
-        self._options = options
+        self._workers = workers
         self._at_end = at_end
-        self._snapshots = self._follow(study, devices)
+        self._snapshots = self._follow()
 
     @property
     def study(self) -> OpenStudy:
         return OpenStudy(
-            open_study(self._search.url, self._search.name, read_only=True), self._options.runs
+            open_study(self._search.url, self._search.name, read_only=True), self._workers.runs
         )
 
     @own_errors()
@@ -132,25 +126,20 @@ class RunningSearch(Closing, Iterator[Snapshot]):
         """Has the workers leave; returns when they have. Does nothing the second time."""
         self._snapshots.close()
 
-    def _follow(self, study: Study, devices: Sequence[Device]) -> Generator[Snapshot, None, None]:
+    def _follow(self) -> Generator[Snapshot, None, None]:
         """The search and its later stages; what is to happen at the end of the study happens here, too."""
+        stage: Study | None = self._search
         try:
-            yield from self._stages(study, devices)
-        finally:  # also where bugs have stopped it
-            announce(study, self._at_end)
-
-    def _stages(self, study: Study, devices: Sequence[Device]) -> Generator[Snapshot, None, None]:
-        options = self._options
-        stage: Study | None = study
-        while stage is not None:
-            snapshot = read_snapshot(stage)
-            if snapshot.budget.used_up:
-                yield snapshot
-                code = exit_code(snapshot)
-            else:
-                claim_folder(stage, options.runs)
-                supervisor = Supervisor(stage, devices, options.runs, options.data, options.artifacts)
-                for snapshot in supervisor.supervise(Interrupt()):
+            while stage is not None:
+                snapshot = read_snapshot(stage)
+                if snapshot.budget.used_up:
                     yield snapshot
-                code = outcome(snapshot, supervisor, len(devices))
-            stage = started_stage(stage, options.data) if code == 0 else None
+                    code = exit_code(snapshot)
+                else:
+                    supervisor = Supervisor(stage, self._workers)
+                    for snapshot in supervisor.supervise(Interrupt()):
+                        yield snapshot
+                    code = outcome(snapshot, supervisor, len(self._workers.devices))
+                stage = started_stage(stage, self._workers.data) if code == 0 else None
+        finally:  # also where bugs have stopped it
+            announce(self._search, self._at_end)

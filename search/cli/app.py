@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from search.api.places import own_errors
 from search.cli import options as flag
 from search.cli.ablate import ablate
 from search.cli.best import best
@@ -125,18 +126,16 @@ def _foreign_storage() -> Path | None:
 
 def guarded(command: Callable[[], Any], debug: bool = False) -> int:
     """The command's exit code; an expected error is printed as one line, with `debug` as a traceback."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from storage.errors import StorageError
-
     try:
-        code = int(command() or 0)
+        with own_errors():
+            code = int(command() or 0)
         if sys.stdout is not None:  # closed by whoever started this
             sys.stdout.flush()  # here and not at the interpreter's end, where nobody catches an error
         return code
-    except (SearchError, StorageError, TyperException, SQLAlchemyError) as error:
-        _say_error(_sentence(error), debug)
-        return 2 if isinstance(error, StorageError) else int(getattr(error, "exit_code", 1))
+    except (SearchError, TyperException) as error:
+        usage = isinstance(error, TyperException)
+        _say_error(usage_error(error) if usage else printable(str(error)), debug)
+        return int(getattr(error, "exit_code", 1))
     except BrokenPipeError:
         _discard_output()  # the reader of our stdout has gone (`| head`), which is no failure
         return 0
@@ -154,16 +153,6 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
             raise
         _discard_output()
         return 0
-
-
-def _sentence(error: Exception) -> str:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    if isinstance(error, TyperException):
-        return usage_error(error)
-    if isinstance(error, SQLAlchemyError):
-        return f"storage: {str(error).splitlines()[0]}"
-    return printable(str(error))
 
 
 def _say_error(sentence: str, debug: bool) -> None:

@@ -1,6 +1,5 @@
 """`search replay`: train a trial once more, and say whether it came out the same."""
 
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,16 +36,15 @@ def replay(
     """
     from search.runtime.signals import interruptible
 
-    with interruptible() as interrupt:
+    with interruptible() as interrupt, ExitStack() as stack:
         with interrupt.at_once(), paused_collector():
-            from search.loading import describe, load_objective
             from search.render.terminal import RichBlocks, show
             from search.runtime.devices import find_devices
-            from search.training.folder import claimed, seed_folder
-            from search.training.replay import answered, recorded_of, request_of_replay
-            from search.training.request import check_params, request_of_trial
-            from search.training.run import SeedTraining, Trainer, on_threads
-            from search.ui.live import view
+            from search.training.folder import claimed
+            from search.training.replay import judged, recorded_of, request_of_replay
+            from search.training.request import request_of_trial
+            from search.training.run import Trainer, on_threads
+            from search.ui.live import follow
 
             opened = resolve_study(storage_url(storage, runs), study, read_only=True)
             request, record = request_of_trial(opened, number)
@@ -55,25 +53,18 @@ def replay(
             first = find_devices(gpus, None, device)[0]
             first = on_threads(first, (recorded or {}).get("provenance.threads"))
             first.confine()
-            module = load_objective(request.objective)
-            built = check_params(request, module)
-            description = describe(module, built, data)
-        with ExitStack() as stack:
             folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="search-replay-")))
-            (seed,) = request.seeds(None)
-            training = SeedTraining(seed, seed_folder(folder, seed))
-            trainer = Trainer(request, module, built, first, data, f"replay of trial {number}", folder)
-            stack.enter_context(claimed(folder, request))
-            with view(sys.stderr) as live:
-                for snapshot in trainer.run([training], interrupt):
-                    live.update(snapshot)
-            if not interrupt:
-                result = answered(opened, record, request, training, recorded, description, out)
-                if as_json:
-                    write_json(result.to_json())
-                else:
-                    show(RichBlocks(result.blocks()))
-                return 1 if result.answer.verdict == "not reproduced" else 0
+            title = f"replay of trial {number}"
+            trainer = Trainer(request, request.seeds(None), first, data, folder, title)
+        with claimed(folder, request):
+            follow(trainer.run(interrupt))
+        if not interrupt:
+            result = judged(opened, record, trainer, recorded, out)
+            if as_json:
+                write_json(result.to_json())
+            else:
+                show(RichBlocks(result.blocks()))
+            return 1 if result.answer.verdict == "not reproduced" else 0
         if out is not None:
             say(f"the same command continues in {out}")
     return interrupt.code

@@ -33,6 +33,7 @@ def retrain(
     """
     from search.launcher.at_end import announce, read_at_end
     from search.launcher.start import divide_cores, run
+    from search.launcher.supervisor import LocalWorkers
     from search.render.terminal import RichBlocks, show
     from search.retraining.answer_page import answer_blocks, answer_of, publish
     from search.runtime.devices import find_devices
@@ -50,7 +51,7 @@ def retrain(
         if workers is None:
             devices = divide_cores(devices, retraining)
         try:
-            code = run(retraining, devices, runs, data, artifacts)[1]
+            code = run(retraining, LocalWorkers(devices, runs, data, artifacts))[1]
         finally:  # also where bugs have stopped it
             with interruptible() as interrupt, interrupt.at_once():
                 announce(retraining, at_end)

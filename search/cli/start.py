@@ -66,6 +66,7 @@ def start(
         from search.launcher.at_end import announce, read_at_end
         from search.launcher.creation import StartOptions, open_or_create
         from search.launcher.start import divide_cores, run_stages
+        from search.launcher.supervisor import LocalWorkers
         from search.render.terminal import RichBlocks, show
         from search.results.next_commands import result_commands
         from search.results.winner import fresh_verdict
@@ -108,7 +109,7 @@ def start(
             if interrupt:
                 return interrupt.code
     try:
-        snapshot, code = run_stages(opened, devices, runs, data, artifacts)
+        snapshot, code = run_stages(opened, LocalWorkers(devices, runs, data, artifacts))
     finally:  # also where bugs have stopped it
         with interruptible() as interrupt, interrupt.at_once():
             announce(opened, at_end)

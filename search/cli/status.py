@@ -1,6 +1,6 @@
 """`search status`: how far a study is."""
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,8 @@ from search.render.output import write_json
 from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
-    from search.render.document import Block
+    from search.records import Snapshot
+    from search.runtime.signals import Interrupt
     from search.study.study import Study
 
 
@@ -29,55 +30,46 @@ def status(
 
     opened = resolve_study(storage_url(storage, runs), study, read_only=True)
     if watch:
-        return follow(opened)
+        from search.runtime.signals import interruptible
+        from search.ui.live import follow
+
+        with interruptible() as interrupt:
+            follow(_snapshots(opened, interrupt))
+        return interrupt.code if interrupt else 0
     snapshot = read_snapshot(opened, curves_of=("RUNNING", "COMPLETE"))
     pruning = audit([*snapshot.finished, *snapshot.running], snapshot.direction, snapshot.smooth)
     imported = read_imported(opened)
-    # What is retrained takes NumPy and Optuna to read, which cost a second.
-    has_stages = bool(opened.spec.study.stages)
+    stages: list[Any] = []
+    if opened.spec.study.stages:  # what is retrained takes NumPy and Optuna to read, which cost a second
+        from search.retraining.stage_blocks import stage_blocks
+        from search.retraining.stages import read_stages
+
+        stages = [each.to_json() for each in read_stages(opened)] if as_json else stage_blocks(opened)
     if as_json:
         beside = {
             "pruning": pruning.to_json(),
             "imported": [run.to_json() for run in imported],
-            "stages": _stages(opened) if has_stages else [],
+            "stages": stages,
         }
         write_json({**snapshot.to_json(), **beside})
     else:
         from search.render.terminal import show
         from search.ui.status import status_page
 
-        show(status_page(snapshot, pruning, imported, _about_stages(opened) if has_stages else []))
+        show(status_page(snapshot, pruning, imported, stages))
     return 0
 
 
-def _stages(search: "Study") -> list[dict[str, Any]]:
-    from search.retraining.stages import read_stages
-
-    return [stage.to_json() for stage in read_stages(search)]
-
-
-def _about_stages(search: "Study") -> "list[Block]":
-    from search.retraining.stage_blocks import stage_blocks
-
-    return stage_blocks(search)
-
-
-def follow(study: "Study") -> int:
-    """Shows a study that others work on, until its budget is used up or Ctrl-C."""
-    from search.runtime.signals import interruptible
+def _snapshots(study: "Study", interrupt: "Interrupt") -> "Iterator[Snapshot]":
+    """A study that others work on, about once a second until its budget is used up or a signal came."""
     from search.study.read import read_snapshot, unanswered
-    from search.ui.live import view
     from storage.errors import DATABASE_ERRORS
 
     snapshot = read_snapshot(study)
-    with interruptible() as interrupt, view(sys.stderr) as live:
-        while True:
-            live.update(snapshot)
-            if snapshot.budget.used_up:
-                return 0
-            if interrupt.wait(1.0):
-                return interrupt.code
-            try:
-                snapshot = read_snapshot(study)
-            except DATABASE_ERRORS as error:
-                snapshot = unanswered(snapshot, error)
+    yield snapshot
+    while not snapshot.budget.used_up and not interrupt.wait(1.0):
+        try:
+            snapshot = read_snapshot(study)
+        except DATABASE_ERRORS as error:
+            snapshot = unanswered(snapshot, error)
+        yield snapshot

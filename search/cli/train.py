@@ -1,8 +1,7 @@
 """`search train`: train one config without a study."""
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +10,10 @@ from search.errors import UserError
 from search.render.output import say, write_json
 from search.runtime.collector import paused_collector
 from search.study.resolve import resolve_study, storage_url
+
+if TYPE_CHECKING:
+    from search.study.study import Study
+    from search.training.request import TrainingRequest
 
 Out = Annotated[Path, flag.path_option("--out", "Folder for what it writes; continues there.")]
 Config = Annotated[
@@ -57,59 +60,35 @@ def train(
     """
     from search.runtime.signals import interruptible
 
+    if config is not None and trial is not None:
+        raise UserError("train: --config and --trial name two configs; omit one")
     with interruptible() as interrupt:
         with interrupt.at_once(), paused_collector():
-            from search.loading import describe, load_objective
             from search.render.terminal import RichBlocks, show
             from search.runtime.devices import find_devices
             from search.study.fingerprint import data_differences
-            from search.training.folder import claimed, seed_folder
-            from search.training.request import (
-                check_params,
-                request_of_file,
-                request_of_trial,
-                until_best_epoch,
-            )
+            from search.training.folder import claimed
             from search.training.result import TrainedSeeds
-            from search.training.run import SeedTraining, Trainer
-            from search.ui.live import view
+            from search.training.run import Trainer
+            from search.ui.live import follow
 
-            if config is not None and trial is not None:
-                raise UserError("train: --config and --trial name two configs; omit one")
-            if config is None and study is None:
-                raise UserError("train: no config; give --config FILE, or --study NAME with --trial N")
             opened = None
-            if config is not None:
-                request = request_of_file(config)
-                if all_data and epochs is None:
-                    raise UserError(
-                        "--all-data: nothing is left to choose an epoch by, and a file has no best one; "
-                        "give --epochs"
-                    )
-            else:
-                opened = resolve_study(storage_url(storage, runs), study or "", read_only=True)
-                request, record = request_of_trial(opened, trial)
-                if all_data and epochs is None:
-                    request = until_best_epoch(request, record)
-            if all_data:
-                request = request.on_all_data()
-            if epochs is not None:
-                request = request.over(epochs)
+            if config is None and study is not None:
+                opened = resolve_study(storage_url(storage, runs), study, read_only=True)
+            source = config or opened
+            if source is None:
+                raise UserError("train: no config; give --config FILE, or --study NAME with --trial N")
+            request = _request(source, trial, epochs, all_data=all_data)
             first = find_devices(gpus, None, device)[0]
             first.confine()
-            module = load_objective(request.objective)
-            built = check_params(request, module)
-            description = describe(module, built, data)
+            trainer = Trainer(request, request.seeds(seeds), first, data, out, f"train {out.name}")
             if request.left_out:
                 say(f"{request.source}: left out: {request.left_out}")
-            for name, here, there in data_differences(opened, description) if opened else ():
+            for name, here, there in data_differences(opened, trainer.description) if opened else ():
                 say(f"--data: {name} is {here} here; the study has {there}")
-            trainings = [SeedTraining(seed, seed_folder(out, seed)) for seed in request.seeds(seeds)]
-            trainer = Trainer(request, module, built, first, data, f"train {out.name}", out)
-        with claimed(out, request), view(sys.stderr) as live:
-            for snapshot in trainer.run(trainings, interrupt):
-                live.update(snapshot)
-        result = TrainedSeeds(request=request, out=out, trainings=trainings)
+        with claimed(out, request):
+            follow(trainer.run(interrupt))
+        result = TrainedSeeds(request=request, out=out, trainings=trainer.trainings)
         if as_json:
             write_json(result.to_json())
         elif not interrupt:
@@ -118,3 +97,25 @@ def train(
             return 0 if result.ended else 1
         say(f"the same command continues in {out}")
     return interrupt.code
+
+
+def _request(
+    source: "Path | Study", trial: int | None, epochs: int | None, *, all_data: bool
+) -> "TrainingRequest":
+    """What to train: the settings in a file, or those of a study's trial, with what the flags change."""
+    from search.training.request import request_of_file, request_of_trial, until_best_epoch
+
+    if isinstance(source, Path):
+        request = request_of_file(source)
+        if all_data and epochs is None:
+            raise UserError(
+                "--all-data: nothing is left to choose an epoch by, and a file has no best one; "
+                "give --epochs"
+            )
+    else:
+        request, record = request_of_trial(source, trial)
+        if all_data and epochs is None:
+            request = until_best_epoch(request, record)
+    if all_data:
+        request = request.on_all_data()
+    return request if epochs is None else request.over(epochs)

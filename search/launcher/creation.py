@@ -36,8 +36,7 @@ from storage.artifacts import check_place
 
 LOCAL = Path("space.yaml")
 QUICK = "quick"
-UPDATABLE = tuple(f"study.{name}" for name in ("sampler", "pruner", "target", "stop", "trials"))
-UPDATABLE += ("report.stages",)
+UPDATABLE = ("study.sampler", "study.pruner", "study.target", "study.stop", "study.trials", "report.stages")
 """What changes how a study searches and is reported, not what its scores mean."""
 NO_HOURS = "--gpu-hours: does not go with stages; each has its number of trainings instead"
 LISTED = 4

@@ -1,22 +1,20 @@
 """Work on a study that is open: choose this machine's workers, run them, show progress."""
 
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from search.errors import MachineError, SearchError
-from search.launcher.supervisor import Supervisor
+from search.launcher.supervisor import LocalWorkers, Supervisor
 from search.records import Snapshot
 from search.render.output import say
 from search.retraining.stages import next_stage
 from search.runtime.devices import Device, on_cores
 from search.runtime.signals import Interrupt, interruptible
 from search.runtime.threads import cores, cpu_workers
-from search.study.folder import claim_folder
 from search.study.read import read_snapshot
 from search.study.study import Study
-from search.ui.live import view
+from search.ui.live import follow
 from search.worker.retry import retry_until_answered
 from storage import studies
 
@@ -31,21 +29,17 @@ def divide_cores(devices: Sequence[Device], study: Study) -> Sequence[Device]:
     return on_cores(count)
 
 
-def run(
-    study: Study, devices: Sequence[Device], runs: Path, data: Path | None, artifacts: str | None
-) -> tuple[Snapshot, int]:
+def run(study: Study, workers: LocalWorkers) -> tuple[Snapshot, int]:
     """Works on the study until its budget is used up; returns its end and an exit code."""
     snapshot = read_snapshot(study)
     if snapshot.budget.used_up:
         return snapshot, exit_code(snapshot)
-    claim_folder(study, runs)
-    with interruptible() as interrupt, view(sys.stderr) as live:
-        supervisor = Supervisor(study, devices, runs, data, artifacts)
-        for snapshot in supervisor.supervise(interrupt):
-            live.update(snapshot)
+    supervisor = Supervisor(study, workers)
+    with interruptible() as interrupt:
+        snapshot = follow(supervisor.supervise(interrupt)) or snapshot
     if interrupt:
         return snapshot, interrupt.code
-    return snapshot, outcome(snapshot, supervisor, len(devices))
+    return snapshot, outcome(snapshot, supervisor, len(workers.devices))
 
 
 def outcome(snapshot: Snapshot, supervisor: Supervisor, workers: int) -> int:
@@ -64,18 +58,16 @@ def outcome(snapshot: Snapshot, supervisor: Supervisor, workers: int) -> int:
     return 0 if nobody_is_left else exit_code(snapshot)
 
 
-def run_stages(
-    study: Study, devices: Sequence[Device], runs: Path, data: Path | None, artifacts: str | None
-) -> tuple[Snapshot, int]:
+def run_stages(study: Study, workers: LocalWorkers) -> tuple[Snapshot, int]:
     """As `run`, and then the later stages of the search, one after the other.
 
     Returns:
         The end of the stage that was worked on last, and its exit code.
     """
-    snapshot, code = run(study, devices, runs, data, artifacts)
-    while code == 0 and (later := started_stage(study, data)) is not None:
+    snapshot, code = run(study, workers)
+    while code == 0 and (later := started_stage(study, workers.data)) is not None:
         study = later
-        snapshot, code = run(study, devices, runs, data, artifacts)
+        snapshot, code = run(study, workers)
     return snapshot, code
 
 

@@ -18,6 +18,7 @@ from search.errors import SearchError, UserError
 from search.records import Snapshot
 from search.runtime.devices import BROKEN_DEVICE, NO_DEVICE, Device
 from search.runtime.signals import Interrupt, pass_on
+from search.study.folder import claim_folder
 from search.study.read import read_snapshot, unanswered
 from search.study.resolve import environment_for
 from search.study.study import Study
@@ -33,6 +34,16 @@ BACKOFF_SECONDS = (1.0, 60.0)  # before a crashed worker is started again: first
 MAX_CRASHES = 6
 STEADY_SECONDS = 60.0
 ENDED = (0, NO_DEVICE, BROKEN_DEVICE)  # not started again
+
+
+@dataclass(frozen=True)
+class LocalWorkers:
+    """The workers of this machine: a device for each, and the folders and the store that they share."""
+
+    devices: Sequence[Device]
+    runs: Path
+    data: Path | None
+    artifacts: str | None
 
 
 @dataclass
@@ -61,17 +72,12 @@ class Supervisor:
         broken: of each worker whose device does not work.
     """
 
-    def __init__(
-        self, study: Study, devices: Sequence[Device], runs: Path, data: Path | None, artifacts: str | None
-    ) -> None:
+    def __init__(self, study: Study, workers: LocalWorkers) -> None:
         self._study = study
-        self._runs = runs
-        self._data = data
-        self._artifacts = artifacts
-        self._logs = runs / study.name / "workers"
+        self._workers = workers
+        self._logs = claim_folder(study, workers.runs) / "workers"
         self._logs.mkdir(parents=True, exist_ok=True)
         self._children: list[WorkerProcess] = []
-        self._devices = list(devices)
         self._last: Snapshot | None = None
         self.failure: SearchError | None = None
         self.turned_away: list[str] = []
@@ -84,7 +90,9 @@ class Supervisor:
             SearchError: a worker reports wrong input, or crashes again and again.
         """
         try:
-            self._children = [self._start(index, device) for index, device in enumerate(self._devices)]
+            self._children = [
+                self._start(index, device) for index, device in enumerate(self._workers.devices)
+            ]
             shown = -SNAPSHOT_SECONDS
             while self._watch(interrupt):
                 if time.monotonic() - shown >= SNAPSHOT_SECONDS:
@@ -106,12 +114,12 @@ class Supervisor:
         name = device.label if device.share == 1 else f"{device.label} {index}"
         log = self._logs / f"{name.replace(' ', '-').lower()}.log"
         command = [sys.executable, "-P", "-m", "search", "worker", "--study", self._study.name]
-        command += ["--runs", str(self._runs), "--gpus", "auto", "--device", device.name]
+        command += ["--runs", str(self._workers.runs), "--gpus", "auto", "--device", device.name]
         command += ["--label", device.label, "--share", str(device.share), "--tied"]
-        if self._data is not None:
-            command += ["--data", str(self._data)]
-        if self._artifacts is not None:
-            command += ["--artifacts", self._artifacts]
+        if self._workers.data is not None:
+            command += ["--data", str(self._workers.data)]
+        if self._workers.artifacts is not None:
+            command += ["--artifacts", self._workers.artifacts]
         environment = {**environment_for(self._study.url), **device.environment}
         with log.open("ab") as output:
             process = subprocess.Popen(

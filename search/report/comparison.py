@@ -60,14 +60,12 @@ def verdict(evidence: Evidence, names: Names) -> Headline:
         "not distinguishable": "Not distinguishable by these runs",
     }[evidence.verdict]
     status: Status = "open" if evidence.verdict == "not distinguishable" else "good"
-    if evidence.difference is None or evidence.low is None or evidence.high is None:
+    difference = evidence.difference
+    if difference is None:
         return Headline(text, "open", "they are too short to know their noise")
-    return Headline(
-        text,
-        status,
-        f"{b.lower()} − {a.lower()} {evidence.difference:+.4f}, 95 % interval {evidence.low:+.4f} to "
-        f"{evidence.high:+.4f}",
-    )
+    interval = formatting.interval(difference.low, difference.high)
+    detail = f"{b.lower()} − {a.lower()} {difference.value:+.4f}, 95 % interval {interval}"
+    return Headline(text, status, detail)
 
 
 def gain_headline(gain: ExpectedGain, baseline: str) -> Headline:
@@ -80,14 +78,15 @@ def gain_headline(gain: ExpectedGain, baseline: str) -> Headline:
     return Headline(
         f"{text} once the luck of the best of {gain.trials} trials is taken off",
         "good" if gain.verdict == "better" else "open",
-        f"a gain of {gain.value:+.4f} is expected with other seeds, 95 % interval {gain.low:+.4f} to "
-        f"{gain.high:+.4f}",
+        f"a gain of {gain.value:+.4f} is expected with other seeds, 95 % interval "
+        f"{formatting.interval(gain.low, gain.high)}",
     )
 
 
 def reasons(evidence: Evidence, names: Names) -> Iterator[str]:
     """What the verdict rests on, and how far it goes."""
-    if evidence.a is None or evidence.b is None:
+    difference = evidence.difference
+    if evidence.a is None or evidence.b is None or difference is None:
         return
     noise = _both(evidence.a.noise, evidence.b.noise, names)
     luck = _both(evidence.a.luck, evidence.b.luck, names)
@@ -95,7 +94,7 @@ def reasons(evidence: Evidence, names: Names) -> Iterator[str]:
         f"By the best mean of {evidence.window} epochs. One epoch's score varies around its trend by "
         f"{noise}, as a standard deviation; picking the best mean adds about {luck} of luck."
     )
-    if evidence.verdict == "not distinguishable" and (evidence.low or 0.0) * (evidence.high or 0.0) > 0:
+    if evidence.verdict == "not distinguishable" and difference.low * difference.high > 0:
         yield (
             "In 1 of 20 pairs of equal runs, one looks better by this much; a run is declared better only "
             "where that happens in 1 of 100."

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from search.analysis.noise import Evidence
 from search.analysis.training import peak
 from search.records import finite
 from search.render import html, markdown
@@ -70,15 +71,19 @@ def _numbers(data: ReportData) -> dict[str, Any]:
         "study": data.study,
         "best": _trial_numbers(data.best, data.smooth),
         "baseline": None if data.baseline is None else _trial_numbers(data.baseline, data.smooth),
-        "difference": None
-        if evidence is None
-        else {"value": evidence.difference, "low": evidence.low, "high": evidence.high},
+        "difference": evidence and _difference(evidence),
         "verdict": None if evidence is None else evidence.verdict,
         "gain": None if data.gain is None else data.gain.to_json(),
         "fresh_seeds": [race.to_json() for race in data.confirmations],
         "target": data.snapshot.target,
         "test": None if data.test is None else data.test.to_json(),
     }
+
+
+def _difference(evidence: Evidence) -> dict[str, float | None]:
+    """With the keys of an interval even where the runs are too short to know one."""
+    known = evidence.difference
+    return dict.fromkeys(("value", "low", "high")) if known is None else {**known.to_json()}
 
 
 def _trial_numbers(trial: ReportedTrial, smooth: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from search.formatting import score
+from search.formatting import interval, score
 
 WHAT = {
     "README.md": "this page",
@@ -69,13 +69,13 @@ def _scores(metrics: Mapping[str, Any] | None) -> Iterator[str]:
     if mean is not None:
         yield (
             f"The config was trained again on {fresh['seeds']} fresh seeds: mean {score(mean['value'])}, "
-            f"95 % interval {score(mean['low'])} to {score(mean['high'])}. These weights are "
+            f"95 % interval {interval(mean['low'], mean['high'], '')}. These weights are "
             f"from {'one' if raced else 'none'} of these runs."
         )
     if difference is not None:
         yield (
             f"Compared with {fresh['against']} on the same seeds: {difference['value']:+.4f}, 95 % "
-            f"interval {difference['low']:+.4f} to {difference['high']:+.4f}; {fresh['verdict']}."
+            f"interval {interval(difference['low'], difference['high'])}; {fresh['verdict']}."
         )
 
 

@@ -1,6 +1,7 @@
 """The answers of `search confirm` and `search ablate` as blocks: for terminal, report and dashboard."""
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from search import formatting
 from search.analysis.ablation import Ablation, Effect
@@ -76,7 +77,7 @@ def predicted(prediction: Prediction) -> str:
     seeds = prediction.seeds or 1
     share = "share one seed" if seeds == 1 else f"take turns with {seeds} seeds"
     if prediction.low is not None and prediction.high is not None:
-        interval = f", 95 % interval {prediction.low:+z.4f} to {prediction.high:+z.4f}"
+        interval = f", 95 % interval {formatting.interval(prediction.low, prediction.high)}"
         allows = (
             f" The trials {share}: the interval allows for what that gives to all of them alike, which no "
             "choice can show."
@@ -291,10 +292,10 @@ def _percent(chance: float) -> str:
 
 
 def _estimate(estimate: Estimate) -> str:
-    return f"{estimate.value:+z.4f}, 95 % interval {estimate.low:+z.4f} to {estimate.high:+z.4f}"
+    return f"{estimate.value:+z.4f}, 95 % interval {formatting.interval(estimate.low, estimate.high)}"
 
 
-def _cells(estimate: Estimate | None, sign: str) -> list[str]:
+def _cells(estimate: Estimate | None, sign: Literal["+", ""]) -> list[str]:
     if estimate is None:
         return [formatting.DASH, formatting.DASH]
-    return [f"{estimate.value:{sign}.4f}", f"{estimate.low:{sign}.4f} to {estimate.high:{sign}.4f}"]
+    return [f"{estimate.value:{sign}z.4f}", formatting.interval(estimate.low, estimate.high, sign)]

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from search import formatting
 from search.analysis.image_intervals import ImageDifference
+from search.analysis.interval import Interval
 from search.render.document import Block, Paragraph, Table, literal
 
 SEEDS_ONLY = (
@@ -21,9 +23,9 @@ def image_blocks(differences: Sequence[ImageDifference]) -> list[Block]:
         [
             literal(each.name),
             str(each.seeds),
-            f"{each.value:+z.4f}",
-            _interval(*each.over_seeds),
-            _interval(each.low, each.high),
+            f"{each.over_seeds.value:+z.4f}",
+            _span(each.over_seeds),
+            _span(each.over_both),
         ]
         for each in differences
     ]
@@ -38,9 +40,9 @@ def compared_images(difference: ImageDifference) -> str:
     """What two single runs say about other images, in sentences."""
     return (
         f"That is on these {difference.images} validation images. For images like them, by the weights of "
-        f"these two runs: 95 % interval {_interval(difference.low, difference.high)}."
+        f"these two runs: 95 % interval {_span(difference.over_both)}."
     )
 
 
-def _interval(low: float, high: float) -> str:
-    return f"{low:+z.4f} to {high:+z.4f}"
+def _span(interval: Interval) -> str:
+    return formatting.interval(interval.low, interval.high)

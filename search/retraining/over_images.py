@@ -66,4 +66,4 @@ def _difference(
         for (of, block), images in by_cell.items()
         if of == config and (REFERENCE, block) in by_cell
     ]
-    return image_difference(name, estimate.value, (estimate.low, estimate.high), pairs)
+    return image_difference(name, estimate, pairs)

@@ -11,7 +11,6 @@
   each with another seed. That is recorded (`repeat_of`), and such a trial is never the best.
 """
 
-import hashlib
 from copy import copy
 from dataclasses import dataclass
 from itertools import islice
@@ -33,6 +32,7 @@ from search.samplers.feasibility import Constraints, Feasibility, unconstrained
 from search.samplers.registry import build_sampler
 from search.spec.grid import point
 from search.spec.registry import options_located
+from search.spec.settings import hashed_seed
 from search.spec.spec import Spec
 from search.study.optuna_view import distributions
 from search.study.study import Study
@@ -137,7 +137,7 @@ def renumbered(trial: FrozenTrial, shift: int) -> FrozenTrial:
 
 def repeat_seed(seed: int, repeat: int) -> int:
     """The seed (0 to 2**32 - 1) of a config's second, third, ... run: `repeat` is 1, 2, ..."""
-    return int.from_bytes(hashlib.sha256(f"{seed} repeat {repeat}".encode()).digest()[:4])
+    return hashed_seed(f"{seed} repeat {repeat}")
 
 
 def rehearse(spec: Spec) -> None:

@@ -1,8 +1,8 @@
 """What a sampler is built for: one draw for one slot of the budget."""
 
-import hashlib
 from dataclasses import dataclass
 
+from search.spec.settings import hashed_seed
 from search.spec.spec import Spec
 
 
@@ -26,6 +26,5 @@ class SlotDraw:
 
 
 def slot_seed(seed: int, slot: int, redraw: int = 0) -> int:
-    """A 32-bit seed that another slot, or a study with another seed, has only by chance."""
-    name = f"{seed}:{slot}:{redraw}" if redraw else f"{seed}:{slot}"
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
+    """The seed (0 to 2**32 - 1) of a draw for a slot of a study with `seed`."""
+    return hashed_seed(f"{seed}:{slot}:{redraw}" if redraw else f"{seed}:{slot}")

@@ -40,8 +40,7 @@ def options_located(spec: Spec, section: Section) -> Iterator[None]:
         raise
     except Exception as error:
         name = f"study.{section}"
-        message = " ".join(str(error).split()).split("() ")[
-            -1
-        ]  # TypeError begins with the constructor's name
+        # A TypeError begins with the constructor's name.
+        message = " ".join(str(error).split()).split("() ")[-1]
         message = message or f"an option is refused ({type(error).__name__})"
         raise SpaceError(f"{spec.place(name)}: {name}: {message}", parameter=name) from error

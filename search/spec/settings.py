@@ -98,9 +98,7 @@ class StudySettings:
     def seed_of(self, slot: int) -> int:
         """The seed (0 to 2**32 - 1) of the training in a slot of the budget; the first is the sampler's."""
         turn = slot % self.seeds
-        if turn == 0:
-            return self.sampler.seed
-        return int.from_bytes(sha256(f"{self.sampler.seed} turn {turn}".encode()).digest()[:4])
+        return hashed_seed(f"{self.sampler.seed} turn {turn}") if turn else self.sampler.seed
 
     def to_document(self) -> dict[str, Any]:
         """As space.yaml writes it, with every default written out."""
@@ -131,6 +129,11 @@ class ReportSettings:
     def to_document(self) -> dict[str, Any]:
         """As space.yaml writes it, with every default written out."""
         return {"stages": None if self.stages is None else list(self.stages)}
+
+
+def hashed_seed(text: str) -> int:
+    """A seed (0 to 2**32 - 1) that another text has only by chance."""
+    return int.from_bytes(sha256(text.encode()).digest()[:4])
 
 
 def read_study(node: Node) -> StudySettings:

@@ -5,11 +5,12 @@ seeds, so that the luck of a seed cancels in their differences. No two plans hav
 has the study's own: those chose the contenders.
 """
 
-import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from search.spec.settings import hashed_seed
 
 Kind = Literal["confirm", "ablate", "stage"]
 
@@ -203,8 +204,7 @@ class Plan:
         seeds: list[int] = []
         attempt = 0
         while len(seeds) <= block:
-            digest = hashlib.sha256(f"{draw} {attempt}".encode()).digest()
-            seed = int.from_bytes(digest[:4])
+            seed = hashed_seed(f"{draw} {attempt}")
             attempt += 1
             if seed != self.seed and seed not in seeds:
                 seeds.append(seed)

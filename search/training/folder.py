@@ -22,11 +22,6 @@ DOCUMENT = "training.json"
 LOCK = ".lock"
 
 
-def seed_folder(out: Path, seed: int) -> Path:
-    """Where the training with `seed` is."""
-    return out / f"seed-{seed}"
-
-
 @contextmanager
 def claimed(out: Path, request: TrainingRequest) -> Iterator[None]:
     """`out` is this process's and this request's in this block; made if it is missing.

@@ -10,7 +10,6 @@ from typing import Any
 from search import formatting
 from search.analysis.replay import DATA, Difference, ReplayAnswer, differences_of, replayed
 from search.errors import UserError
-from search.objective import Description
 from search.recorded_run import CONFIG, read_leaves, without_labels
 from search.records import Record
 from search.render.document import Block, Cell, Headline, Marked, Paragraph, Status, Table, literal
@@ -18,7 +17,7 @@ from search.study.fingerprint import data_differences
 from search.study.folder import trial_name
 from search.study.study import Study
 from search.training.request import TrainingRequest
-from search.training.run import SeedTraining
+from search.training.run import SeedTraining, Trainer
 
 STATUS: Mapping[str, Status] = {"identical": "good", "within noise": "good", "not reproduced": "bad"}
 
@@ -98,16 +97,19 @@ def request_of_replay(request: TrainingRequest, record: Record) -> TrainingReque
     return replace(request, last=len(record.curve))
 
 
-def answered(
+def judged(
     study: Study,
     record: Record,
-    request: TrainingRequest,
-    training: SeedTraining,
+    trainer: Trainer,
     recorded: Mapping[str, Any] | None,
-    description: Description | None,
     folder: Path | None,
 ) -> Replay:
-    """The verdict on a repetition that has ended."""
+    """The verdict on a repetition that has ended.
+
+    Args:
+        trainer: what trained it, with one seed. recorded, folder: as in `Replay`.
+    """
+    request, (training,) = trainer.request, trainer.trainings
     vocabulary = request.vocabulary
     now: Mapping[str, Any] = {}
     with suppress(UserError):
@@ -124,7 +126,7 @@ def answered(
     named = {each.name for each in differences}
     differences += [
         Difference("data", f"{DATA}{name}", there, here)
-        for name, here, there in data_differences(study, description)
+        for name, here, there in data_differences(study, trainer.description)
         if f"{DATA}{name}" not in named
     ]
     scores: Sequence[float | None] = [score if math.isfinite(score) else None for score in training.curve]
@@ -148,15 +150,15 @@ def _detail(answer: ReplayAnswer) -> str:
     if answer.value is not None and answer.replayed is not None:
         value, replayed = formatting.score(answer.value), formatting.score(answer.replayed)
         text += f"; value {value}, now {replayed}"
-    evidence = answer.evidence
-    if evidence is not None and evidence.difference is not None:
-        text += (
-            f"; the levels differ by {evidence.difference:+.4f}, 95 % interval of the runs' noise "
-            f"{evidence.low:+.4f} to {evidence.high:+.4f}"
-        )
-    elif evidence is not None:
-        text += "; too short to know their noise"
-    return text
+    if answer.evidence is None:
+        return text
+    difference = answer.evidence.difference
+    if difference is None:
+        return f"{text}; too short to know their noise"
+    interval = formatting.interval(difference.low, difference.high)
+    return (
+        f"{text}; the levels differ by {difference.value:+.4f}, 95 % interval of the runs' noise {interval}"
+    )
 
 
 def _shown(value: Any) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from search.analysis.noise import level
-from search.errors import SpaceError, StudyError, UserError, no_trial, none_complete
+from search.errors import StudyError, UserError, no_trial, none_complete
 from search.imports.known_config import leaf_of
-from search.loading import STOCK, configure, vocabulary_of
+from search.loading import STOCK, vocabulary_of
 from search.objective import Vocabulary
 from search.recorded_run import RecordedRun, read_leaves, without_labels
 from search.records import Record
@@ -130,9 +130,8 @@ def until_best_epoch(request: TrainingRequest, record: Record) -> TrainingReques
 
 def doubt(record: Record, direction: Direction) -> str:
     """How much a trial's best epoch may be a matter of luck, in a sentence or two."""
-    scores = [score for score in record.curve if score is not None]
     text = f"epoch {record.best_epoch} was the best of {record.epochs} in one run with one seed"
-    known = level(scores, min(WINDOW, max(1, len(scores) // 4)), direction)
+    known = level(record.scores, min(WINDOW, max(1, len(record.scores) // 4)), direction)
     if known is None or record.best_score is None:
         return f"{text}, too short to know its noise."
     sign = sign_of(direction)
@@ -199,11 +198,3 @@ def _mapped(leaves: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[dict[str
     }
     used = {*found.values(), *vocabulary.former}
     return params, [leaf for leaf in settings if leaf not in used]
-
-
-def check_params(request: TrainingRequest, objective: Any) -> Any:
-    """The objective's config of a request; SpaceError names the source where a setting is wrong."""
-    try:
-        return configure(objective, request.params)
-    except SpaceError as error:
-        raise SpaceError(f"{request.source}: {error}", parameter=error.parameter) from error

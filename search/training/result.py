@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from search import formatting
-from search.analysis.paired_seeds import Blocks, Estimate, interval
+from search.analysis.paired_seeds import Blocks, Estimate
 from search.records import finite
 from search.render.document import Block, Headline, Paragraph, Table, literal
 from search.scoring import best_mean, epoch_of_best
@@ -67,7 +67,7 @@ class TrainedSeeds:
                 "rests_on": request.rests_on,
                 "score": self.meaning,
                 "seeds": [self._seed(each) for each in self.trainings],
-                "mean": interval(self.mean),
+                "mean": self.mean and self.mean.to_json(),
             }
         )
 

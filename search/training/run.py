@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from search.errors import BrokenDevice, MachineError, SearchError, first_line
-from search.loading import train
+from search.errors import BrokenDevice, MachineError, SearchError, SpaceError, first_line
+from search.loading import configure, describe, load_objective, train
 from search.objective import EpochResult, Run
 from search.objective.files import write_whole
 from search.objective.image_scores import write_image_scores
@@ -79,41 +79,58 @@ def _number(score: float | None) -> float:
     return math.nan if score is None else score
 
 
-@dataclass(frozen=True)
 class Trainer:
-    """Trains a request on one device.
+    """Trains a request on one device, once for each seed, in `place`/seed-42 and so on.
 
     Attributes:
-        objective: the module. config: what it made of the request's settings.
-        name: what the live view calls the whole.
+        description: what the objective says about the data.
+        trainings: one for each seed.
     """
 
-    request: TrainingRequest
-    objective: Any
-    config: Any
-    device: Device
-    data: Path | None
-    name: str
-    place: Path
+    def __init__(
+        self,
+        request: TrainingRequest,
+        seeds: Sequence[int],
+        device: Device,
+        data: Path | None,
+        place: Path,
+        name: str,
+    ) -> None:
+        """Checks settings and data; nothing is written.
 
-    def run(self, trainings: Sequence[SeedTraining], interrupt: Interrupt) -> Iterator[Snapshot]:
-        """Trains them in order until all have ended or a signal came; a snapshot after each epoch.
+        Args:
+            name: what the live view calls the whole.
+
+        Raises:
+            SpaceError: a setting is wrong. DataError: the data are.
+        """
+        self.request, self.device, self.data, self.place, self.name = request, device, data, place, name
+        self._objective = load_objective(request.objective)
+        try:
+            self._config = configure(self._objective, request.params)
+        except SpaceError as error:
+            raise SpaceError(f"{request.source}: {error}", parameter=error.parameter) from error
+        self.description = describe(self._objective, self._config, data)
+        self.trainings = [SeedTraining(seed, place / f"seed-{seed}") for seed in seeds]
+
+    def run(self, interrupt: Interrupt) -> Iterator[Snapshot]:
+        """Trains seed by seed until all have ended or a signal came; a snapshot after each epoch.
 
         Raises:
             SearchError: the objective fails, memory or disk is full; in one line.
         """
-        for index, training in enumerate(trainings):
+        for index, training in enumerate(self.trainings):
             training.read()
             if training.end not in ENDED:
                 training.end = "running"
-                yield self._snapshot(trainings, index)
+                yield self._snapshot(index)
                 for _ in self._epochs(training, interrupt):
                     training.write()
-                    yield self._snapshot(trainings, index)
+                    yield self._snapshot(index)
                 training.write()
             if interrupt:
                 return
-            yield self._snapshot(trainings, index + 1)
+            yield self._snapshot(index + 1)
 
     def _epochs(self, training: SeedTraining, interrupt: Interrupt) -> Iterator[EpochResult]:
         request = self.request
@@ -130,7 +147,7 @@ class Trainer:
         begun = time.monotonic()
         try:
             training.folder.mkdir(parents=True, exist_ok=True)
-            with closing(train(self.objective, self.config, run)) as results:
+            with closing(train(self._objective, self._config, run)) as results:
                 for result in results:
                     training.last = result
                     training.epochs = min(result.epochs, request.last or result.epochs)
@@ -168,9 +185,9 @@ class Trainer:
             return broken
         return SearchError(f"training fails with {type(error).__name__}: {cause}; --debug shows where")
 
-    def _snapshot(self, trainings: Sequence[SeedTraining], done: int) -> Snapshot:
+    def _snapshot(self, done: int) -> Snapshot:
         """All trainings as the live view shows trials; `done` of them have ended."""
-        records = [self._record(training) for training in trainings[: done + 1]]
+        records = [self._record(training) for training in self.trainings[: done + 1]]
         ended, running = records[:done], records[done:]
         failed = sum(record.state == "failed" for record in ended)
         return Snapshot(
@@ -180,14 +197,14 @@ class Trainer:
             direction=self.request.direction,
             smooth=self.request.smooth,
             target=None,
-            budget=Budget(len(trainings), len(records), len(ended) - failed, 0, failed, len(running)),
+            budget=Budget(len(self.trainings), len(records), len(ended) - failed, 0, failed, len(running)),
             best=next(iter(candidates(ended, self.request.direction)), None),
             best_known=None,
             running=running,
             finished=ended,
             epochs_run=0,
             epochs_saved=0,
-            workers=[self._worker(training) for training in trainings[done : done + 1]],
+            workers=[self._worker(training) for training in self.trainings[done : done + 1]],
             notes=["a trial's number is the seed of its training"],
         )
 

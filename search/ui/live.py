@@ -5,8 +5,9 @@ the alternate screen, and leaves the study's three lines behind. The plain view 
 happened between two snapshots, so that a log file holds one line per event however often it looks.
 """
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Self, TextIO
 
@@ -87,10 +88,16 @@ class PlainView:
         print(f"{self._now():%H:%M:%S}  {formatting.one_line(line)}", file=self._stream, flush=True)
 
 
-View = LiveView | PlainView
-
-
-def view(stderr: TextIO) -> View:
+def view(stderr: TextIO) -> LiveView | PlainView:
     """The live view if `stderr` is a terminal that can move its cursor, else the plain one."""
     console = Console(file=stderr, highlight=False)
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(stderr)
+
+
+def follow(snapshots: Iterable[Snapshot]) -> Snapshot | None:
+    """Shows the snapshots on stderr as they come; returns the last one, None if there was none."""
+    snapshot = None
+    with view(sys.stderr) as live:
+        for snapshot in snapshots:
+            live.update(snapshot)
+    return snapshot

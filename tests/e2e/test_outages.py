@@ -143,8 +143,8 @@ def test_a_start_between_two_stages_waits_for_the_database(
         return really(*arguments)
 
     monkeypatch.setattr(module, name, answer)
-    workers = supervisor.Supervisor(study, [], search.folder / "runs", None, None)
-    (snapshot,) = workers.supervise(Interrupt())
+    nobody = supervisor.LocalWorkers([], search.folder / "runs", None, None)
+    (snapshot,) = supervisor.Supervisor(study, nobody).supervise(Interrupt())
     assert snapshot.study == "toy"
     assert start.started_stage(study, None) is None and not errors
 

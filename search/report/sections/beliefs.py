@@ -1,6 +1,8 @@
 """The section that checks known configs and beliefs against the records."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from search import formatting
 from search.analysis.beliefs import BeliefResult, KnownConfigResult, belief_results, known_config_results
@@ -69,16 +71,17 @@ def _known_cells(result: KnownConfigResult, has_baseline: bool) -> list[str]:
 
 
 def _evidence_cells(evidence: Evidence) -> list[str]:
-    if evidence.difference is None or evidence.low is None or evidence.high is None:
+    difference = evidence.difference
+    if difference is None:
         return [DASH, DASH, "undetermined (n = 1 each, too short)"]
     word = {"b better": "better", "a better": "worse", "not distinguishable": "not distinguishable"}
-    interval = f"{evidence.low:+.4f} to {evidence.high:+.4f}"
-    return [f"{evidence.difference:+.4f}", interval, f"{word[evidence.verdict]} (n = 1 each)"]
+    interval = formatting.interval(difference.low, difference.high)
+    return [f"{difference.value:+.4f}", interval, f"{word[evidence.verdict]} (n = 1 each)"]
 
 
 def _belief_cells(result: BeliefResult) -> list[str]:
     return [
-        f"{literal(result.name)} ({literal(result.conditions)})",
+        f"{literal(result.belief.name)} ({in_words(result.belief.conditions)})",
         str(result.inside),
         str(result.outside),
         formatting.score(result.inside_median),
@@ -87,3 +90,14 @@ def _belief_cells(result: BeliefResult) -> list[str]:
         DASH if result.p is None else f"{result.p:.3f}",
         f"{result.verdict} (n = {result.inside + result.outside})",
     ]
+
+
+def in_words(conditions: Mapping[str, Mapping[str, Any]]) -> str:
+    """`loss.dice_weight above 1.5 and model.dropout below 0.1`."""
+    parts = []
+    for name, comparisons in conditions.items():
+        for word, operand in comparisons.items():
+            values = operand if word == "one_of" else [operand]
+            text = " or ".join(literal(formatting.parameter(value)) for value in values)
+            parts.append(f"{literal(name)} {'' if word in ('one_of', 'equals') else f'{word} '}{text}")
+    return " and ".join(parts)

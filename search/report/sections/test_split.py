@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from search import formatting
 from search.analysis.split_scores import ImageMean, SplitRead, SplitScores, TrialScores
@@ -83,7 +84,7 @@ def _score_cells(role: str, trial: ReportedTrial, scores: TrialScores | None) ->
     mean = scores.mean
     interval = formatting.DASH
     if mean.low is not None and mean.high is not None:
-        interval = f"{mean.low:.4f} to {mean.high:.4f}"
+        interval = formatting.interval(mean.low, mean.high, "")
     return [name, formatting.score(mean.value), interval, *validated, code(scores.weights[:SHOWN])]
 
 
@@ -129,7 +130,7 @@ def _read_cells(read: SplitRead) -> list[str]:
     return [str(read.number), read.date, trials, code(read.split), result]
 
 
-def _interval(mean: ImageMean, sign: str) -> str:
+def _interval(mean: ImageMean, sign: Literal["+", ""]) -> str:
     if mean.low is None or mean.high is None:
         return ""
-    return f", 95 % interval {mean.low:{sign}.4f} to {mean.high:{sign}.4f}"
+    return f", 95 % interval {formatting.interval(mean.low, mean.high, sign)}"

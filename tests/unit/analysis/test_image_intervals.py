@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import t
 
 from search.analysis.image_intervals import ImageDifference, image_difference, image_margin
+from search.analysis.interval import Interval
 from search.analysis.noise import Floats
 
 
@@ -19,7 +20,7 @@ def difference(matrix: Floats, low: float, high: float) -> ImageDifference | Non
         )
         for row in matrix
     ]
-    return image_difference("b", float(matrix.mean()), (low, high), pairs)
+    return image_difference("b", Interval(float(matrix.mean()), low, high), pairs)
 
 
 def test_the_margin_is_that_of_a_two_way_analysis_of_variance() -> None:
@@ -39,10 +40,11 @@ def test_margins_are_added_by_their_squares_and_images_alike_add_nothing() -> No
     margin = t.ppf(0.975, 3) * of_image.std(ddof=1) / 2
     found = difference(np.stack([of_image, of_image + 0.02]), -0.01, 0.04)
     assert found is not None and (found.seeds, found.images) == (2, 4)
-    assert found.low == pytest.approx(found.value - math.hypot(found.value + 0.01, margin))
-    assert found.high == pytest.approx(found.value + math.hypot(0.04 - found.value, margin))
+    value, both = found.over_seeds.value, found.over_both
+    assert both.low == pytest.approx(value - math.hypot(value + 0.01, margin))
+    assert both.high == pytest.approx(value + math.hypot(0.04 - value, margin))
     alike = difference(np.array([[0.01, 0.01], [0.02, 0.02]]), 0.0, 0.03)
-    assert alike is not None and (alike.low, alike.high) == pytest.approx((0.0, 0.03))
+    assert alike is not None and (alike.over_both.low, alike.over_both.high) == pytest.approx((0.0, 0.03))
 
 
 def test_one_seed_cannot_tell_noise_from_images_so_all_of_it_counts() -> None:
@@ -52,11 +54,12 @@ def test_one_seed_cannot_tell_noise_from_images_so_all_of_it_counts() -> None:
 
 def test_only_trainings_that_scored_the_same_images_count() -> None:
     ours, theirs = {"1": 0.5, "2": 0.6}, {"1": 0.4, "2": 0.7}
-    found = image_difference("b", 0.0, (-1, 1), [(ours, theirs), ({}, theirs), (ours, {"1": 0.4})])
+    over_seeds = Interval(0.0, -1.0, 1.0)
+    found = image_difference("b", over_seeds, [(ours, theirs), ({}, theirs), (ours, {"1": 0.4})])
     assert found is not None and (found.seeds, found.images) == (1, 2)
-    assert image_difference("b", 0.0, (-1, 1), [(ours, {"3": 0.1, "2": 0.1})]) is None
-    assert image_difference("b", 0.0, (-1, 1), [({"1": 0.5}, {"1": 0.4})]) is None
-    assert image_difference("b", 0.0, (-1, 1), []) is None
+    assert image_difference("b", over_seeds, [(ours, {"3": 0.1, "2": 0.1})]) is None
+    assert image_difference("b", over_seeds, [({"1": 0.5}, {"1": 0.4})]) is None
+    assert image_difference("b", over_seeds, []) is None
 
 
 def test_the_interval_holds_for_new_images_where_that_over_seeds_does_not() -> None:
@@ -72,5 +75,5 @@ def test_the_interval_holds_for_new_images_where_that_over_seeds_does_not() -> N
         half = t.ppf(0.975, 5) * of_seeds.std(ddof=1) / math.sqrt(6)
         found = difference(matrix, of_seeds.mean() - half, of_seeds.mean() + half)
         seeds_only += abs(of_seeds.mean()) <= half
-        both += found is not None and found.low <= 0 <= found.high
+        both += found is not None and found.over_both.low <= 0 <= found.over_both.high
     assert seeds_only < 150 and both >= 180

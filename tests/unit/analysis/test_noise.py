@@ -8,6 +8,7 @@ from simulation.noise import autoregressive
 
 from search.analysis import noise as evidence
 from search.analysis.noise import (
+    Evidence,
     compare,
     level,
     mean_error,
@@ -22,6 +23,10 @@ def run(seed: int, top: float = 0.66, epochs: int = 120, phi: float = 0.15) -> l
     rise = top - 0.6 * np.exp(-np.arange(1, epochs + 1) / 15)
     noise = autoregressive(np.random.default_rng(seed), phi, (1, epochs))[0]
     return [float(score) for score in rise + 0.017 * noise]
+
+
+def holds(found: Evidence, truth: float) -> bool:
+    return found.difference is not None and found.difference.low <= truth <= found.difference.high
 
 
 def reference(y: np.ndarray, design: np.ndarray) -> list[tuple[float, np.ndarray, float, float]]:
@@ -86,9 +91,11 @@ def test_the_same_answer_each_time_and_the_other_way_round() -> None:
     a, b = run(1), run(2, top=0.7)
     found, mirrored = compare(a, b), compare(b, a)
     assert found == compare(a, b) and (found.verdict, mirrored.verdict) == ("b better", "a better")
-    assert mirrored.difference == pytest.approx(-(found.difference or 0))
+    assert found.difference and mirrored.difference
+    assert mirrored.difference.value == pytest.approx(-found.difference.value)
     worse = compare([-score for score in a], [-score for score in b], "minimize")
-    assert worse.verdict == "b better" and worse.difference == pytest.approx(-(found.difference or 0))
+    assert worse.verdict == "b better" and worse.difference
+    assert worse.difference.value == pytest.approx(-found.difference.value)
 
 
 def test_what_cannot_be_known_is_not_said() -> None:
@@ -96,12 +103,14 @@ def test_what_cannot_be_known_is_not_said() -> None:
     assert compare([0.1], [0.9]).difference is None
     assert level(run(1)[:7], 1) is None
     same = compare(run(1), run(1))
-    assert (same.difference, same.verdict, same.seeds) == (0.0, "not distinguishable", None)
+    assert same.difference and same.difference.value == 0.0
+    assert (same.verdict, same.seeds) == ("not distinguishable", None)
 
 
 def test_curves_without_noise_are_told_apart_at_once() -> None:
     flat = compare([0.5] * 30, [0.6] * 30)
-    assert flat.verdict == "b better" and flat.difference == pytest.approx(0.1)
+    assert flat.verdict == "b better" and flat.difference
+    assert flat.difference.value == pytest.approx(0.1)
     assert compare([0.5] * 30, [0.5] * 30).verdict == "not distinguishable"
 
 
@@ -110,10 +119,9 @@ def test_equal_runs_are_seldom_called_different(count: int) -> None:
     """At most one in twenty; at length in benchmarks/compare_calibration.py."""
     pairs = [compare(run(2 * seed), run(2 * seed + 1, epochs=110)) for seed in range(count)]
     assert sum(pair.verdict != "not distinguishable" for pair in pairs) <= 0.05 * count
-    covered = sum((pair.low or 1) <= 0 <= (pair.high or -1) for pair in pairs)
-    assert covered >= 0.9 * count
+    assert sum(holds(pair, 0.0) for pair in pairs) >= 0.9 * count
     known = [compare(run(2 * seed), run(2 * seed + 1, top=0.69)) for seed in range(count)]
-    assert sum((pair.low or 1) <= 0.03 <= (pair.high or -1) for pair in known) >= 0.9 * count
+    assert sum(holds(pair, 0.03) for pair in known) >= 0.9 * count
     assert sum(pair.verdict == "b better" for pair in known) >= 0.9 * count
 
 
@@ -126,7 +134,7 @@ def test_ten_epochs_do_not_tell_strong_autocorrelation_from_a_trend() -> None:
         a, b = rise + 0.017 * autoregressive(rng, 0.5, (2, 10))
         found.append(compare(a.tolist(), b.tolist()))
     assert sum(pair.verdict != "not distinguishable" for pair in found) <= 6
-    assert sum((pair.low or 1) <= 0 <= (pair.high or -1) for pair in found) >= 108
+    assert sum(holds(pair, 0.0) for pair in found) >= 108
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.3, 0.6])

@@ -10,6 +10,7 @@ from snapshots import EMPTY, RECORD
 
 from search.analysis.expected_gain import ExpectedGain
 from search.analysis.importance import Importance, Share
+from search.analysis.interval import Interval
 from search.analysis.noise import Evidence, compare
 from search.analysis.promotion import PromotedConfig, Promotion, StageCorrelation, promotion
 from search.analysis.split_scores import SplitRead, SplitScores, TrialScores
@@ -233,7 +234,7 @@ def test_two_runs_are_told_apart_beyond_their_noise_and_too_short_ones_never() -
     assert not list(reasons(compare(low[:4], low[:4]), names))
     noise, seeds = reasons(better, names)
     assert noise.startswith("By the best mean of 9 epochs.") and seeds.startswith("One run each")
-    between = Evidence(9, better.a, better.b, 0.02, 0.001, 0.039, "not distinguishable", None)
+    between = Evidence(9, better.a, better.b, Interval(0.02, 0.001, 0.039), "not distinguishable", None)
     assert any(
         "a run is declared better only where that happens in 1 of 100" in r for r in reasons(between, names)
     )

@@ -10,6 +10,7 @@ import pytest
 from search.analysis.ablation import ablation
 from search.analysis.confirmation import Confirmation, confirmation
 from search.analysis.image_intervals import ImageDifference
+from search.analysis.interval import Interval
 from search.analysis.needed_seeds import noise_of, seed_plan
 from search.analysis.racing import Results
 from search.render import markdown
@@ -151,9 +152,8 @@ def test_splits_of_their_own_are_said_with_what_they_do_to_the_error() -> None:
 
 
 def test_two_runs_say_what_their_weights_give_on_other_images() -> None:
-    found = ImageDifference(
-        name="b", value=0.02, over_seeds=(0.01, 0.03), low=-0.01, high=0.05, seeds=1, images=40
-    )
+    over_seeds, over_both = Interval(0.02, 0.01, 0.03), Interval(0.02, -0.01, 0.05)
+    found = ImageDifference(name="b", over_seeds=over_seeds, over_both=over_both, seeds=1, images=40)
     assert compared_images(found) == (
         "That is on these 40 validation images. For images like them, by the weights of these two runs: "
         "95 % interval -0.0100 to +0.0500."
