@@ -11,7 +11,7 @@ from search.analysis.noise import Evidence
 from search.analysis.training import peak
 from search.records import finite
 from search.render import html, markdown
-from search.render.document import Document
+from search.render.document import Document, ReportSection
 from search.report import curve_figures, figures
 from search.report.report_data import ReportData, ReportedTrial
 from search.report.sections import SECTIONS
@@ -51,8 +51,13 @@ def write_report(data: ReportData, folder: Path) -> WrittenReport:
     # A new study can start from this document; a profile's changes are already in it.
     space = {name: value for name, value in data.spec.document.items() if name != "profile"}
     (folder / DOCUMENT).write_text(yaml.safe_dump(space, sort_keys=False, allow_unicode=True))
-    sections = (section for make in SECTIONS if (section := make(data, folder)) is not None)
-    document = Document(f"Report on the study {data.study}", in_short(data), list(sections))
+    examples = data.best.run.vocabulary.example_words[1].capitalize()
+    sections = [
+        ReportSection(title.format(examples=examples), blocks)
+        for title, section in SECTIONS.items()
+        if (blocks := list(section(data, folder)))
+    ]
+    document = Document(f"Report on the study {data.study}", in_short(data), sections)
     (folder / MARKDOWN).write_text(markdown.render(document), encoding="utf-8")
     (folder / HTML).write_text(html.render(document, folder), encoding="utf-8")
     return WrittenReport(folder, document, _numbers(data))

@@ -1,13 +1,13 @@
-"""The sections of a report, a file each.
+"""The sections of a report, a file each, and their titles.
 
-A section is a function of the data and the report's folder, below which it draws its figures; None if it
-has nothing to say in this study.
+A section is a function of the data and the report's folder, below which it draws its figures. It yields its
+blocks; none if it has nothing to say in this study.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from search.render.document import ReportSection
+from search.render.document import Block
 from search.report.report_data import ReportData
 from search.report.sections.all_trials import all_trials
 from search.report.sections.beliefs import beliefs
@@ -24,30 +24,29 @@ from search.report.sections.performance import performance
 from search.report.sections.pruning import pruning
 from search.report.sections.reproduction import reproduction
 from search.report.sections.search_history import search_history
-from search.report.sections.search_stages import search_stages
 from search.report.sections.size import size
 from search.report.sections.stages import stages
 from search.report.sections.test_split import test_split
 
-SECTIONS: Sequence[Callable[[ReportData, Path], ReportSection | None]] = (
-    performance,
-    search_stages,
-    fresh_seeds,
-    test_split,
-    config_changes,
-    stages,
-    degradation,
-    gap,
-    search_history,
-    pruning,
-    importance,
-    size,
-    classes,
-    examples,
-    beliefs,
-    next_steps,
-    reproduction,
-    all_trials,
-    imported,
-)
-"""In the order of the report."""
+SECTIONS: Mapping[str, Callable[[ReportData, Path], Iterable[Block]]] = {
+    "Performance summary": performance,
+    "Stages of the search": lambda data, folder: data.stages,
+    "On fresh seeds": fresh_seeds,
+    "On the test split": test_split,
+    "Key configuration changes": config_changes,
+    "Training dynamics by stage": stages,
+    "Degradation after the best": degradation,
+    "Gap by learning rate": gap,
+    "The search": search_history,
+    "What pruning saved and lost": pruning,
+    "What mattered": importance,
+    "Score and size": size,
+    "Classes": classes,
+    "{examples}": examples,
+    "Known configs and beliefs": beliefs,
+    "What to try next": next_steps,
+    "Seeds, versions, data, commands": reproduction,
+    "All trials": all_trials,
+    "Imported runs": imported,
+}
+"""By title, in the order of the report. `{examples}` is what the objective calls its examples."""

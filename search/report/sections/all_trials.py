@@ -1,10 +1,11 @@
 """The section that lists every trial."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from search import formatting
 from search.records import Record
-from search.render.document import ReportSection, Table, literal
+from search.render.document import Block, Table, literal
 from search.report.report_data import ReportData
 
 MOST_TRIALS = 200
@@ -18,7 +19,7 @@ REASONS = {
 }
 
 
-def all_trials(data: ReportData, folder: Path) -> ReportSection:
+def all_trials(data: ReportData, folder: Path) -> Iterator[Block]:
     """A row for every trial."""
     rows = [
         [
@@ -34,7 +35,7 @@ def all_trials(data: ReportData, folder: Path) -> ReportSection:
     left_out = len(data.records) - len(rows)
     note = f"{left_out} more: `search trials --study {data.study}`." if left_out > 0 else ""
     head = ["trial", "known config", "state", "value", "best epoch", "epochs"]
-    return ReportSection("All trials", [Table(head, rows, numeric=3, note=note)])
+    yield Table(head, rows, numeric=3, note=note)
 
 
 def _state(record: Record) -> str:

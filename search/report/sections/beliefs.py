@@ -1,13 +1,13 @@
 """The section that checks known configs and beliefs against the records."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from search import formatting
 from search.analysis.beliefs import BeliefResult, KnownConfigResult, belief_results, known_config_results
 from search.analysis.noise import Evidence
-from search.render.document import Block, Paragraph, ReportSection, Table, literal
+from search.render.document import Block, Paragraph, Table, literal
 from search.report.report_data import ReportData
 
 DASH = formatting.DASH
@@ -25,24 +25,22 @@ BELIEF_METHOD = (
 )
 
 
-def beliefs(data: ReportData, folder: Path) -> ReportSection:
+def beliefs(data: ReportData, folder: Path) -> Iterator[Block]:
     """A row for every known config and every belief."""
     snapshot, spec = data.snapshot, data.spec
     baseline = data.baseline.record if data.baseline else None
     known = known_config_results(spec.known, data.records, baseline, snapshot.direction)
     believed = belief_results(spec.avoid, data.blind, spec.space.constants, snapshot.direction)
-    blocks: list[Block] = []
     if known:
         head = ["known config", "trial", "value", "from the baseline", "95 % interval", "verdict"]
         rows = [_known_cells(result, baseline is not None) for result in known]
-        blocks += [Table(head, rows), Paragraph(KNOWN_METHOD)]
+        yield from (Table(head, rows), Paragraph(KNOWN_METHOD))
     if believed:
         head = ["advised against", "such trials", "others", "median", "of others", "better", "p", "verdict"]
-        table = Table(head, list(map(_belief_cells, believed)))
-        blocks += [table, Paragraph(_tested(data)), Paragraph(BELIEF_METHOD)]
-    if not blocks:
-        blocks.append(Paragraph("The study has neither known configs nor beliefs."))
-    return ReportSection("Known configs and beliefs", blocks)
+        yield Table(head, list(map(_belief_cells, believed)))
+        yield from (Paragraph(_tested(data)), Paragraph(BELIEF_METHOD))
+    if not known and not believed:
+        yield Paragraph("The study has neither known configs nor beliefs.")
 
 
 def _tested(data: ReportData) -> str:

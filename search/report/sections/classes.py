@@ -1,26 +1,26 @@
 """The section about scores by class: which classes are higher or lower in the best, beyond noise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search import formatting
 from search.analysis.classes import LEVEL, ClassChange, class_changes
 from search.analysis.training import peak
-from search.render.document import Cell, Figure, Marked, Paragraph, ReportSection, Table, literal
+from search.render.document import Block, Cell, Figure, Marked, Paragraph, Table, literal
 from search.report import figures
 from search.report.report_data import ReportData
 
-TITLE = "Classes"
 
-
-def classes(data: ReportData, folder: Path) -> ReportSection:
+def classes(data: ReportData, folder: Path) -> Iterator[Block]:
     """Every class before and after."""
     if data.baseline is None or data.is_own_baseline:
-        return ReportSection(TITLE, [Paragraph("There are no two runs to compare by class.")])
+        yield Paragraph("There are no two runs to compare by class.")
+        return
     before, after = ((trial.run, peak(trial.run, data.smooth)) for trial in (data.baseline, data.best))
     changes = class_changes(before, after, data.best.classes)
     if not changes:
-        return ReportSection(TITLE, [Paragraph("Scores by class were not recorded for both runs.")])
+        yield Paragraph("Scores by class were not recorded for both runs.")
+        return
     words = data.best.run.vocabulary.class_score_words
     path = figures.FOLDER / "classes.png"
     figures.classes(folder / path, changes, words)
@@ -32,21 +32,11 @@ def classes(data: ReportData, folder: Path) -> ReportSection:
         "seed would change is not included."
     )
     head = ["class", "baseline", "best", "points", "± of noise", ""]
-    return ReportSection(
-        TITLE,
-        [
-            Paragraph(
-                f"Lower beyond noise: {_listed(lower)}. Higher beyond noise: {_listed(higher[::-1])}."
-            ),
-            Figure(
-                path,
-                f"{words[0].upper()}{words[1:]} by class in the baseline and the best",
-                "Red: lower beyond noise; blue: higher.",
-            ),
-            Table(head, list(map(_cells, changes)), numeric=5),
-            Paragraph(method),
-        ],
-    )
+    yield Paragraph(f"Lower beyond noise: {_listed(lower)}. Higher beyond noise: {_listed(higher[::-1])}.")
+    shows = f"{words[0].upper()}{words[1:]} by class in the baseline and the best"
+    yield Figure(path, shows, "Red: lower beyond noise; blue: higher.")
+    yield Table(head, list(map(_cells, changes)), numeric=5)
+    yield Paragraph(method)
 
 
 def _cells(change: ClassChange) -> list[Cell]:

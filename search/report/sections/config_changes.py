@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search import formatting
-from search.render.document import Paragraph, ReportSection, Table, code, literal
+from search.render.document import Block, Paragraph, Table, code, literal
 from search.report.comparison import changed_settings, equal_settings
 from search.report.report_data import ReportData
-
-TITLE = "Key configuration changes"
 
 CODE = "code"
 """The name under which `config.yaml` has the version of the code that trained."""
@@ -17,28 +15,24 @@ SHOWN_EQUAL = 12
 """Equal settings that are listed; those that matter most come first."""
 
 
-def config_changes(data: ReportData, folder: Path) -> ReportSection:
+def config_changes(data: ReportData, folder: Path) -> Iterator[Block]:
     """Settings that differ, and settings that are the same in both."""
     if data.comparison is None:
         params = data.best.record.params
         rows = [[code(name), literal(formatting.parameter(value))] for name, value in params.items()]
-        none = Paragraph("There are no two configs to compare. What was searched, in the best trial:")
-        return ReportSection(TITLE, [none, Table(["setting", "best"], rows, numeric=1)])
+        yield Paragraph("There are no two configs to compare. What was searched, in the best trial:")
+        yield Table(["setting", "best"], rows, numeric=1)
+        return
     count = len(data.comparison.changed)
     meaning = f"{count} settings differ at once: two runs cannot tell which of them made a difference."
     if count == 0:
         meaning = "The two are runs of one config."
     elif count == 1:
         meaning = "The difference in score comes from this setting, from noise, or from both."
-    return ReportSection(
-        TITLE,
-        [
-            changed_settings(data.comparison, ("baseline", "best")),
-            Paragraph(meaning),
-            equal_settings(data.comparison, SHOWN_EQUAL),
-            *map(Paragraph, _besides_settings(data)),
-        ],
-    )
+    yield changed_settings(data.comparison, ("baseline", "best"))
+    yield Paragraph(meaning)
+    yield equal_settings(data.comparison, SHOWN_EQUAL)
+    yield from map(Paragraph, _besides_settings(data))
 
 
 def _besides_settings(data: ReportData) -> Iterator[str]:

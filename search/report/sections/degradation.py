@@ -1,14 +1,15 @@
 """The section about what the two lost after their best."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from search import formatting
 from search.analysis.training import Decline, decline
-from search.render.document import Paragraph, ReportSection, Table
+from search.render.document import Block, Paragraph, Table
 from search.report.report_data import ReportData
 
 
-def degradation(data: ReportData, folder: Path) -> ReportSection:
+def degradation(data: ReportData, folder: Path) -> Iterator[Block]:
     """The drop from the best mean to the last, and how much of it luck alone explains."""
     rows = [[role, *_cells(decline(trial.run, data.smooth))] for role, trial in data.roles]
     head = ["", "best mean", "last mean", "epochs after", "drop, points", "by luck alone"]
@@ -17,9 +18,8 @@ def degradation(data: ReportData, folder: Path) -> ReportSection:
         "positive means it got worse. The best is picked, so even a run that loses nothing shows a drop; "
         "the last column is the drop expected from that alone, given the run's noise."
     )
-    return ReportSection(
-        "Degradation after the best", [Table(head, rows, numeric=5), Paragraph(definition)]
-    )
+    yield Table(head, rows, numeric=5)
+    yield Paragraph(definition)
 
 
 def _cells(drop: Decline) -> list[str]:

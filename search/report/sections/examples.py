@@ -1,42 +1,41 @@
 """The section about the validation examples that changed most, side by side."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from search import formatting
-from search.render.document import Block, Figure, Paragraph, ReportSection, Table, code, literal
+from search.render.document import Block, Figure, Paragraph, Table, code, literal
 from search.report import figures
 from search.report.examples import example_changes
 from search.report.report_data import ReportData
 
 
-def examples(data: ReportData, folder: Path) -> ReportSection:
+def examples(data: ReportData, folder: Path) -> Iterator[Block]:
     """The examples that lost most and gained most between the baseline and the best."""
     vocabulary = data.best.run.vocabulary
     one, several = vocabulary.example_words
     words = vocabulary.class_score_words
-    title = several.capitalize()
     if data.baseline is None or data.is_own_baseline:
-        return ReportSection(title, [Paragraph(f"There are no two runs to compare by {one}.")])
+        yield Paragraph(f"There are no two runs to compare by {one}.")
+        return
     changes = example_changes(data.baseline.folder, data.best.folder, vocabulary)
     if changes is None:
         where = f" ({code(vocabulary.examples_file)})" if vocabulary.examples_file else ""
-        text = f"The two have not kept the same validation {several}{where} on this machine."
-        return ReportSection(title, [Paragraph(text)])
-    text = (
+        yield Paragraph(f"The two have not kept the same validation {several}{where} on this machine.")
+        return
+    yield Paragraph(
         f"Of the {changes.count} validation {several} that were kept, {changes.better} have a higher "
         f"{words} in the best than in the baseline, and {changes.worse} a lower one. The largest changes, "
         "losses first:"
     )
-    blocks: list[Block] = [Paragraph(text)]
     if changes.pairs:
         path = figures.FOLDER / f"{Path(vocabulary.examples_file or several).stem}.png"
         figures.examples(folder / path, changes.pairs)
         shows = f"The {several} that changed most: image, truth, baseline and best"
         caption = f"With the {words} of the {one}. Each run is shown at its best epoch."
-        blocks.append(Figure(path, shows, caption))
+        yield Figure(path, shows, caption)
         rows = [
             [literal(pair.name), formatting.score(pair.before), formatting.score(pair.after)]
             for pair in changes.pairs
         ]
-        blocks.append(Table([one, "baseline", "best"], rows, numeric=2))
-    return ReportSection(title, blocks)
+        yield Table([one, "baseline", "best"], rows, numeric=2)

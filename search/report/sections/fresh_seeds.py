@@ -1,8 +1,9 @@
 """The section about fresh seeds: the answers of races and of `search ablate` so far."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from search.render.document import Block, Paragraph, ReportSection
+from search.render.document import Block, Paragraph
 from search.report.report_data import ReportData
 from search.retraining.answers import ablation_blocks, confirmation_blocks, predicted
 
@@ -12,17 +13,17 @@ NOTHING = (
 )
 
 
-def fresh_seeds(data: ReportData, folder: Path) -> ReportSection:
+def fresh_seeds(data: ReportData, folder: Path) -> Iterator[Block]:
     """Whether the best is better than the baseline when both are trained again."""
-    blocks: list[Block] = list(map(Paragraph, races(data)))
+    yield from map(Paragraph, races(data))
     for race in data.confirmations:
-        blocks += confirmation_blocks(race)
+        yield from confirmation_blocks(race)
     if not any(race.winner for race in data.confirmations):
-        blocks += [] if data.predicted is None else [Paragraph(predicted(data.predicted))]
-        blocks.append(Paragraph(NOTHING))
+        if data.predicted is not None:
+            yield Paragraph(predicted(data.predicted))
+        yield Paragraph(NOTHING)
     for answer in data.ablations:
-        blocks += ablation_blocks(answer)
-    return ReportSection("On fresh seeds", blocks)
+        yield from ablation_blocks(answer)
 
 
 def races(data: ReportData) -> list[str]:

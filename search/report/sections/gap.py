@@ -1,38 +1,37 @@
 """The section about the gap between training and validation score by learning rate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search import formatting
 from search.analysis.training import Band, gap_by_rate
-from search.render.document import Block, Figure, Paragraph, ReportSection, Table
+from search.render.document import Block, Figure, Paragraph, Table
 from search.report import curve_figures, figures
 from search.report.report_data import ReportData
-
-TITLE = "Gap by learning rate"
 
 CONFOUNDED = 0.5
 """Rank correlation between learning rate and epoch from which the two are called confounded."""
 
 
-def gap(data: ReportData, folder: Path) -> ReportSection:
+def gap(data: ReportData, folder: Path) -> Iterator[Block]:
     """The gap in bands of the learning rate, and whether rate and epoch can be told apart."""
     by_role = [(role, trial, *gap_by_rate(trial.run)) for role, trial in reversed(data.roles)]
     if not any(bands for _, _, bands, _ in by_role):
-        return ReportSection(TITLE, [Paragraph("Training scores and learning rates were not recorded.")])
-    blocks: list[Block] = []
+        yield Paragraph("Training scores and learning rates were not recorded.")
+        return
+    drawn = False
     for role, trial, bands, correlation in by_role:
         if not bands:
-            blocks.append(Paragraph(f"{role}: the columns for it were not recorded."))
+            yield Paragraph(f"{role}: the columns for it were not recorded.")
             continue
-        if not any(isinstance(block, Figure) for block in blocks):
+        if not drawn:
             path = figures.FOLDER / "gap.png"
             curve_figures.gap(folder / path, trial.run)
             caption = f"{role}: a dot per epoch, coloured by epoch."
-            blocks.append(Figure(path, "Gap by learning rate and by epoch", caption))
-        blocks += [_table(role, bands), Paragraph(_confounding(role, correlation))]
-    blocks.append(Paragraph("gap = 100 × (training score − validation score) of the same epoch."))
-    return ReportSection(TITLE, blocks)
+            yield Figure(path, "Gap by learning rate and by epoch", caption)
+            drawn = True
+        yield from (_table(role, bands), Paragraph(_confounding(role, correlation)))
+    yield Paragraph("gap = 100 × (training score − validation score) of the same epoch.")
 
 
 def _table(role: str, bands: Sequence[Band]) -> Table:

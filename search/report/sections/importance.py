@@ -1,20 +1,19 @@
 """The section about how much each parameter matters, with intervals and the level of chance."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from search.render.document import Figure, Paragraph, ReportSection, Table, code
+from search.render.document import Block, Figure, Paragraph, Table, code
 from search.report import figures
 from search.report.report_data import ReportData
 
-TITLE = "What mattered"
 
-
-def importance(data: ReportData, folder: Path) -> ReportSection:
+def importance(data: ReportData, folder: Path) -> Iterator[Block]:
     """Each parameter's share of importance, and whether it is above what chance alone gives."""
     estimate = data.importance
     if estimate is None:
-        text = f"{len(data.complete)} complete trials are too few to estimate importances."
-        return ReportSection(TITLE, [Paragraph(text)])
+        yield Paragraph(f"{len(data.complete)} complete trials are too few to estimate importances.")
+        return
     path = figures.FOLDER / "importance.png"
     figures.importance(folder / path, estimate)
     rows = [
@@ -39,12 +38,7 @@ def importance(data: ReportData, folder: Path) -> ReportSection:
         f"{estimate.shufflings} shufflings of the values over the trials. Pruned trials are not included, "
         "and the sampler chose where to look."
     )
-    return ReportSection(
-        TITLE,
-        [
-            Paragraph(answer),
-            Figure(path, "Importance of each parameter", "Dots: estimates; bars: 95 % intervals."),
-            Table(["parameter", "trials", "share", "95 % interval", ""], rows, numeric=4),
-            Paragraph(method),
-        ],
-    )
+    yield Paragraph(answer)
+    yield Figure(path, "Importance of each parameter", "Dots: estimates; bars: 95 % intervals.")
+    yield Table(["parameter", "trials", "share", "95 % interval", ""], rows, numeric=4)
+    yield Paragraph(method)

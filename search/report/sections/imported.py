@@ -1,10 +1,11 @@
 """The section about imported runs, beside the best trial by each metric that it has."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from search import formatting
 from search.imports.listing import imported_table
-from search.render.document import Paragraph, ReportSection, literal
+from search.render.document import Block, Paragraph, literal
 from search.report.report_data import ReportData
 from search.scoring import best_mean, epoch_of_best
 
@@ -14,13 +15,11 @@ TEXT = (
 )
 
 
-def imported(data: ReportData, folder: Path) -> ReportSection | None:
-    """None if nothing was imported."""
-    if not data.imported:
-        return None
-    return ReportSection(
-        "Imported runs", [Paragraph(TEXT), imported_table(data.imported, before=_best_rows(data))]
-    )
+def imported(data: ReportData, folder: Path) -> Iterator[Block]:
+    """A row for each; nothing if nothing was imported."""
+    if data.imported:
+        yield Paragraph(TEXT)
+        yield imported_table(data.imported, before=_best_rows(data))
 
 
 def _best_rows(data: ReportData) -> list[list[str]]:

@@ -1,10 +1,11 @@
 """The section that sets the best and the baseline side by side, figure by figure."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from search import formatting
 from search.analysis.training import Peak, peak
-from search.render.document import Block, Paragraph, ReportSection, Table, literal
+from search.render.document import Block, Paragraph, Table, literal
 from search.report.comparison import gain_headline
 from search.report.report_data import NOT_RECORDED, ReportData, ReportedTrial
 
@@ -25,7 +26,7 @@ LABELS = (
 TOO_FEW = "The trials are too few to tell a gain from the luck of the best; fresh seeds can."
 
 
-def performance(data: ReportData, folder: Path) -> ReportSection:
+def performance(data: ReportData, folder: Path) -> Iterator[Block]:
     """The figures of both, and whether their difference is more than noise."""
     columns = [_figures(data, trial, peak(trial.run, data.smooth)) for _, trial in data.roles]
     rows = [
@@ -33,13 +34,12 @@ def performance(data: ReportData, folder: Path) -> ReportSection:
     ]
     missing = [label for label, *cells in rows if set(cells) == {NOT_RECORDED}]
     head = ["", *(f"{role.lower()}: {literal(trial.name)}" for role, trial in data.roles)]
-    known = [row for row in rows if row[0] not in missing]
-    blocks: list[Block] = [Table(head, known, numeric=len(columns)), *_evidence(data)]
+    yield Table(head, [row for row in rows if row[0] not in missing], numeric=len(columns))
+    yield from _evidence(data)
     problems = dict.fromkeys(literal(trial.missing) for _, trial in data.roles if trial.missing)
     if missing:
         problems[f"Not recorded: {', '.join(missing)}"] = None
-    blocks += [Paragraph(f"{problem}.") for problem in problems]
-    return ReportSection("Performance summary", blocks)
+    yield from (Paragraph(f"{problem}.") for problem in problems)
 
 
 def distance_to_target(data: ReportData, value: float | None) -> str | None:

@@ -3,11 +3,12 @@ commands."""
 
 import platform
 import shlex
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 from search import formatting
-from search.render.document import Block, Code, Paragraph, ReportSection, Table, code, literal
+from search.render.document import Block, Code, Paragraph, Table, code, literal
 from search.report.report_data import NOT_RECORDED, ReportData
 
 DOCUMENT = "space.yaml"
@@ -16,19 +17,17 @@ DOCUMENT = "space.yaml"
 PACKAGES = ("mseg-search", "optuna", "matplotlib")
 
 
-def reproduction(data: ReportData, folder: Path) -> ReportSection:
+def reproduction(data: ReportData, folder: Path) -> Iterator[Block]:
     """The facts of the study, how the two were trained, and commands."""
-    again = start_command(data, folder).format(name=f"{data.study}-again")
-    note = (
+    yield Table(["", ""], _facts(data))
+    yield from _provenance(data)
+    yield Paragraph(
         f"The study's own document is {code(folder / DOCUMENT)}. Whether a trial comes out the same again, "
         "`search replay` tells. If several workers run, which configs are drawn depends also on the order "
         "in which trials end."
     )
-    commands = [f"{again} --trials {data.snapshot.budget.trials}", f"search report --study {data.study}"]
-    return ReportSection(
-        "Seeds, versions, data, commands",
-        [Table(["", ""], _facts(data)), *_provenance(data), Paragraph(note), Code(commands)],
-    )
+    again = start_command(data, folder).format(name=f"{data.study}-again")
+    yield Code([f"{again} --trials {data.snapshot.budget.trials}", f"search report --study {data.study}"])
 
 
 def start_command(data: ReportData, folder: Path) -> str:

@@ -1,9 +1,10 @@
 """The section about the search as a whole: every trial, and where good values lie."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from search.render.document import Block, Bullets, Figure, Paragraph, ReportSection
+from search.render.document import Block, Bullets, Figure, Paragraph
 from search.report import figures
 from search.report.report_data import ReportData
 
@@ -19,20 +20,18 @@ REASONS = {
 }
 
 
-def search_history(data: ReportData, folder: Path) -> ReportSection:
+def search_history(data: ReportData, folder: Path) -> Iterator[Block]:
     """Every trial in order, why trials ended early, and values over the range of each parameter."""
     snapshot = data.snapshot
     history = figures.FOLDER / "search.png"
     figures.search(folder / history, data.records, snapshot.direction, snapshot.target)
-    blocks: list[Block] = [
-        Figure(history, "Value of every trial", "Every trial in the order of the search."),
-        Paragraph(
-            f"{snapshot.epochs_run} epochs were trained; pruning saved at most {snapshot.epochs_saved}."
-        ),
-    ]
+    yield Figure(history, "Value of every trial", "Every trial in the order of the search.")
+    yield Paragraph(
+        f"{snapshot.epochs_run} epochs were trained; pruning saved at most {snapshot.epochs_saved}."
+    )
     reasons = Counter(record.reason.code for record in data.records if record.reason)
     if reasons:
-        blocks.append(Bullets([f"{count} {REASONS[reason]}." for reason, count in reasons.most_common()]))
+        yield Bullets([f"{count} {REASONS[reason]}." for reason, count in reasons.most_common()])
     parameters = list(data.spec.space.parameters)
     if data.importance:
         order = [share.name for share in data.importance.shares]
@@ -44,5 +43,4 @@ def search_history(data: ReportData, folder: Path) -> ReportSection:
         "Complete trials over the whole range of each parameter; the best is red. The sampler concentrates "
         "on regions where it found good values, so an empty region was tried less, not found to be bad."
     )
-    blocks.append(Figure(by_parameter, "Value by parameter", caption))
-    return ReportSection("The search", blocks)
+    yield Figure(by_parameter, "Value by parameter", caption)

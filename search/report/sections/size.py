@@ -1,19 +1,20 @@
 """The section that sets scores against the sizes of the models, where these differ."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from search import formatting
 from search.analysis.pareto import pareto_front
-from search.render.document import Figure, Paragraph, ReportSection, Table
+from search.render.document import Block, Figure, Paragraph, Table
 from search.report import figures
 from search.report.report_data import ReportData
 
 
-def size(data: ReportData, folder: Path) -> ReportSection | None:
-    """Score against parameters with the best trial of each size; None if all models have one size."""
+def size(data: ReportData, folder: Path) -> Iterator[Block]:
+    """Score against parameters with the best trial of each size; nothing if all models have one size."""
     sized = [record for record in data.complete if record.parameters is not None]
     if len({record.parameters for record in sized}) < 2:
-        return None
+        return
     front = pareto_front(sized, data.snapshot.direction)
     path = figures.FOLDER / "size.png"
     figures.size(folder / path, sized, front)
@@ -40,12 +41,6 @@ def size(data: ReportData, folder: Path) -> ReportSection | None:
             f"smaller than its {formatting.count(largest.parameters)} parameters."
         )
     caption = "Filled and joined: trials that no trial of at most their size surpasses."
-    header = ["trial", "value", "parameters", "ms for one example"]
-    return ReportSection(
-        "Score and size",
-        [
-            Paragraph(answer),
-            Figure(path, "Value of each trial by its number of parameters", caption),
-            Table(header, rows, numeric=4),
-        ],
-    )
+    yield Paragraph(answer)
+    yield Figure(path, "Value of each trial by its number of parameters", caption)
+    yield Table(["trial", "value", "parameters", "ms for one example"], rows, numeric=4)

@@ -1,16 +1,17 @@
 """The section about how the two trained, stage by stage."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from search.analysis.comparison import compare
 from search.analysis.stages import FAST, STEADY, WINDOW
-from search.render.document import Block, Figure, Paragraph, ReportSection
+from search.render.document import Block, Figure, Paragraph
 from search.report import curve_figures, figures
 from search.report.comparison import stage_table
 from search.report.report_data import ReportData
 
 
-def stages(data: ReportData, folder: Path) -> ReportSection:
+def stages(data: ReportData, folder: Path) -> Iterator[Block]:
     """The two curves, and means over the stages of each."""
     comparison = data.comparison or compare(data.best.run, data.best.run, ends=data.ends)
     runs = {role: trial.run for role, trial in data.roles}
@@ -19,19 +20,16 @@ def stages(data: ReportData, folder: Path) -> ReportSection:
     curve_figures.curves(
         folder / path, runs["Best"], runs.get("Baseline"), data.smooth, comparison.b.stages
     )
-    blocks: list[Block] = [
-        Figure(
-            path,
-            "Validation score by epoch of the best trial and the baseline",
-            f"Thick: mean of {data.smooth} scores; thin: single epochs; the dot is the best epoch. Shading "
-            "marks every other stage of the best.",
-        )
-    ]
+    yield Figure(
+        path,
+        "Validation score by epoch of the best trial and the baseline",
+        f"Thick: mean of {data.smooth} scores; thin: single epochs; the dot is the best epoch. Shading "
+        "marks every other stage of the best.",
+    )
     has_stages = any(side.stages for side in sides)
     if has_stages:
-        blocks.append(stage_table(sides, [role.lower() for role in runs]))
-    blocks.append(Paragraph(_rule(data, has_stages)))
-    return ReportSection("Training dynamics by stage", blocks)
+        yield stage_table(sides, [role.lower() for role in runs])
+    yield Paragraph(_rule(data, has_stages))
 
 
 def _rule(data: ReportData, has_stages: bool) -> str:

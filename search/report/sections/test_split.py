@@ -6,7 +6,7 @@ from typing import Literal
 
 from search import formatting
 from search.analysis.split_scores import ImageMean, SplitRead, SplitScores, TrialScores
-from search.render.document import Block, Bullets, Paragraph, ReportSection, Table, code, literal
+from search.render.document import Block, Bullets, Paragraph, Table, code, literal
 from search.report.report_data import ReportData, ReportedTrial
 
 SHOWN = 12  # digits of a file's hash
@@ -20,15 +20,11 @@ METHOD = (
 )
 
 
-def test_split(data: ReportData, folder: Path) -> ReportSection | None:
-    """None if the test split was never read."""
-    test = data.test
-    if test is None:
-        return None
-    bullets = Bullets([*test_sentences(data), *test.problems])
-    return ReportSection(
-        "On the test split", [bullets, *_scores(data, test), *_classes(test), *_reads(test)]
-    )
+def test_split(data: ReportData, folder: Path) -> Iterator[Block]:
+    """Scores, intervals and reads; nothing if the test split was never read."""
+    if (test := data.test) is not None:
+        yield Bullets([*test_sentences(data), *test.problems])
+        yield from (*_scores(data, test), *_classes(test), *_reads(test))
 
 
 def test_sentences(data: ReportData) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -89,9 +89,9 @@ def fill(search: Search, number: int, **columns: list[Any]) -> Path:
     return folder
 
 
-def said(*sections: blocks.ReportSection) -> str:
+def said(*sections: Iterable[blocks.Block]) -> str:
     """Sections as Markdown."""
-    return markdown.render(blocks.Document("", [], sections))
+    return markdown.render(blocks.Document("", [*itertools.chain(*sections)]))
 
 
 def written(search: Search, **wanted: Any) -> WrittenReport:

@@ -148,8 +148,7 @@ def read_of(material: ReportData) -> SplitScores:
 
 
 def said(material: ReportData) -> str:
-    section = split_section(material, Path())
-    return markdown.render(Document("", [], [section] if section else []))
+    return markdown.render(Document("", list(split_section(material, Path()))))
 
 
 def by_hand(search: Search, *numbers: int) -> list[np.ndarray]:

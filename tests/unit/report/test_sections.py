@@ -1,5 +1,6 @@
 """What the sections of a report say, and when: each sentence in its case, and not in the other."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from search.loading import STOCK, vocabulary_of
 from search.recorded_run import RecordedRun
 from search.records import Reason, StoppedBy
 from search.render import markdown
-from search.render.document import Document, ReportSection
+from search.render.document import Block, Document
 from search.report.collect import baseline_of
 from search.report.comparison import gain_headline, reasons, verdict
 from search.report.report_data import ReportData, ReportedTrial
@@ -63,9 +64,8 @@ def data_of(**changes: Any) -> ReportData:
     return ReportData(**{**parts, "best": best, "baseline": baseline, **changes})
 
 
-def said(section: ReportSection | None) -> str:
-    assert section is not None
-    return markdown.render(Document("", [], [section]))
+def said(section: Iterable[Block]) -> str:
+    return markdown.render(Document("", list(section)))
 
 
 def test_what_differs_besides_the_settings_is_warned_of(tmp_path: Path) -> None:
