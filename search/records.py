@@ -51,13 +51,13 @@ class Record:
     best_score: float | None
     best_epoch: int | None
     params: Mapping[str, Any]
-    known: str | None
+    known: str | None = None
     seed: int | None
     epochs: int
     curve: Sequence[float | None]
     reason: Reason | None
-    worker: str | None
-    attempts: int
+    worker: str | None = None
+    attempts: int = 1
     seconds: float | None
     horizon: int | None = None
     control: Reason | None = None
@@ -222,16 +222,16 @@ class Snapshot:
 
     study: str
     storage: str
-    profile: str | None
+    profile: str | None = None
     direction: Direction
     smooth: int
-    target: float | None
+    target: float | None = None
     budget: Budget
     best: Record | None
-    best_known: Record | None
+    best_known: Record | None = None
     running: Sequence[Record]
-    epochs_run: int
-    epochs_saved: int
+    epochs_run: int = 0
+    epochs_saved: int = 0
     workers: Sequence[WorkerView]
     finished: Sequence[Record] = ()
     stop: str | None = None

@@ -1,7 +1,7 @@
 """What scores mean: which way is better, the best epoch, means over epochs, a curve's value."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 Direction = Literal["maximize", "minimize"]
@@ -24,6 +24,12 @@ def trailing_means(scores: Sequence[float], window: int) -> list[float]:
         math.fsum(scores[max(0, end - window) : end]) / min(window, end)
         for end in range(1, len(scores) + 1)
     ]
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of the values that there are; None where there is none."""
+    present = [value for value in values if value is not None]
+    return math.fsum(present) / len(present) if present else None
 
 
 def best_mean(scores: Sequence[float], window: int, direction: Direction = "maximize") -> float | None:

@@ -16,8 +16,9 @@ from typing import Literal
 from scipy.special import stdtrit
 
 from search.analysis.noise import mean_error
-from search.analysis.training import Peak, mean_over
+from search.analysis.training import Peak
 from search.recorded_run import RecordedRun
+from search.scoring import mean_of
 
 LEVEL = 0.05
 
@@ -58,12 +59,11 @@ def class_changes(
     Args:
         names: of the classes, in the order of the column; numbers stand in for missing ones.
     """
-    columns = [_by_class(run) for run, _ in (before, after)]
-    count = min(map(len, columns))
+    sides = [(_by_class(run), peak) for run, peak in (before, after)]
+    count = min(len(classes) for classes, _ in sides)
     rows = []
     for index in range(count):
-        sides = [_class_mean(columns[side][index], peak) for side, (_, peak) in enumerate((before, after))]
-        old, new = sides
+        old, new = (_class_mean(classes[index], peak) for classes, peak in sides)
         if old is None or new is None:
             continue
         difference, error = new.mean - old.mean, None
@@ -90,7 +90,7 @@ def _by_class(run: RecordedRun) -> list[list[float | None]]:
 
 def _class_mean(scores: list[float | None], peak: Peak) -> _ClassMean | None:
     """Over the epochs of the best mean; None if the class has no score there."""
-    mean = mean_over(scores, peak.first, peak.last)
+    mean = mean_of(scores[peak.first - 1 : peak.last])
     if mean is None:
         return None
     known = [score for score in scores if score is not None]

@@ -17,7 +17,7 @@ from search.analysis.racing import REFERENCE, Decisions, Results, RetrainingAnsw
 from search.analysis.winners_curse import FEWEST, expected_curse
 from search.records import finite
 from search.scoring import Direction, sign_of
-from search.study.plan import Plan, PlannedConfig, Prediction
+from search.study.plan import Plan, PlannedConfig
 
 Verdict = Literal["better", "worse", "same", "not settled"]
 
@@ -123,10 +123,6 @@ class Confirmation(RetrainingAnswer):
             return None
         return sign_of(self.direction) * (value - mean.value)
 
-    @property
-    def predicted(self) -> Prediction | None:
-        return self.plan.predicted
-
     def to_json(self) -> dict[str, Any]:
         """The object of `search confirm --json`."""
         winner = self.winner
@@ -151,7 +147,7 @@ class Confirmation(RetrainingAnswer):
                     "chance": winner.chances and winner.chances.better,
                 },
                 "curse": {
-                    "predicted": self.predicted and asdict(self.predicted),
+                    "predicted": self.plan.predicted and asdict(self.plan.predicted),
                     "expected": self.expected,
                     "measured": self.curse and self.curse.to_json(),
                     "shared": self.shared_offset,

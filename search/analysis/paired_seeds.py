@@ -41,6 +41,7 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.95  # of the interval of a mean
 RACED = 0.96  # of the interval of a difference, at one look; about 0.95 over a race
+FALSE_POSITIVES = 0.05  # of races of equal configs, in which any is declared different at any look
 DRAWS = 40_000  # simulated races; the level is kept with a margin of four standard errors
 
 
@@ -162,13 +163,12 @@ def estimate(value: float, error: float, freedom: float, level: float) -> Estima
 
 
 @lru_cache(maxsize=64)
-def nominal_level(contenders: int, first: int, last: int, level: float = 0.05) -> float:
-    """The two-sided level of one look at one contender such that races of equal configs keep `level`.
+def nominal_level(contenders: int, first: int, last: int) -> float:
+    """The two-sided level of one look at one contender with which a race keeps to `FALSE_POSITIVES`.
 
     Args:
         contenders: how many are compared with one reference, at least 1.
         first, last: seeds at the first look (at least 2) and at the last; there is one after each.
-        level: share of races of equal configs in which any is declared different at any look.
     """
     from scipy.special import stdtr
 
@@ -178,7 +178,7 @@ def nominal_level(contenders: int, first: int, last: int, level: float = 0.05) -
     for seeds in range(first, last + 1):
         t, freedom = balanced_t(scores[:, :, :seeds])
         lowest = np.minimum(lowest, 2 * stdtr(freedom, -np.abs(t).max(axis=1)))
-    share = level - 4 * math.sqrt(level * (1 - level) / DRAWS)
+    share = FALSE_POSITIVES - 4 * math.sqrt(FALSE_POSITIVES * (1 - FALSE_POSITIVES) / DRAWS)
     return float(np.quantile(lowest, share, method="lower"))
 
 

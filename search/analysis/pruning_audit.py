@@ -29,7 +29,7 @@ from search import formatting
 from search.analysis.lost_to_pruning import BetterPruned, better_pruned, count_better
 from search.analysis.ranks import spearman
 from search.records import Record, finite
-from search.scoring import Direction
+from search.scoring import Direction, mean_of
 
 LEVEL = 0.95
 SHARES = (0.1, 0.25, 0.5)
@@ -276,10 +276,7 @@ def _ranks(complete: Sequence[Record], decided_at: int | None, smooth: int) -> l
 
 def _smoothed(record: Record, epoch: int, smooth: int) -> float | None:
     """The mean of the last `smooth` scores at `epoch`; None if the curve does not reach it."""
-    if len(record.curve) < epoch:
-        return None
-    window = [score for score in record.curve[max(0, epoch - smooth) : epoch] if score is not None]
-    return fmean(window) if window else None
+    return mean_of(record.curve[max(0, epoch - smooth) : epoch]) if len(record.curve) >= epoch else None
 
 
 def _hours(cost: EpochCost) -> str:

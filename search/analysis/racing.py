@@ -93,18 +93,17 @@ class RetrainingAnswer:
         }
 
 
-def decisions(scores: Floats, first: int, last: int, level: float = 0.05) -> Decisions:
+def decisions(scores: Floats, first: int, last: int) -> Decisions:
     """The decisions where the noise is pooled over all configs: of ablations, and of older races.
 
     Each is made at the first look that allowed one. Races have `search.analysis.paired_race` now.
 
     Args:
         scores: (configs, seeds), NaN where there is none; of finished rounds only.
-        level: false-positive rate of the whole race: share of races of equal configs with any decision.
     """
     configs, seeds = scores.shape
     made: Decisions = [None] * configs
-    nominal = nominal_level(configs - 1, first, last, level)
+    nominal = nominal_level(configs - 1, first, last)
     for seen in range(first, seeds + 1):
         blocks = Blocks(scores[:, :seen])
         for config in range(1, configs):

@@ -12,7 +12,7 @@ several, which is why reads are counted.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +30,7 @@ class ImageMean:
     high: float | None
 
     def to_json(self) -> dict[str, float | None]:
-        return {"value": self.value, "low": self.low, "high": self.high}
+        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,14 +88,7 @@ class SplitRead:
         return datetime.fromtimestamp(self.begun, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "begun": self.date,
-            "host": self.host,
-            "split": self.split,
-            "trials": list(self.trials),
-            "ended": self.ended,
-        }
+        return {**asdict(self), "begun": self.date}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,10 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import fsum
 
 from search.errors import UserError
-from search.scoring import trailing_means
+from search.scoring import mean_of, trailing_means
 from search.spec.settings import STAGES, are_stage_ends
 
 WINDOW = 5  # epochs of the mean that decides the boundaries
@@ -61,10 +60,10 @@ def stages(
                 name=name,
                 first=before + 1,
                 last=here.stop,
-                score=_mean(scores[here]),
-                train_score=_mean(train_scores[here]),
-                gap=_mean(gaps),
-                lr=_mean(lr[here]),
+                score=mean_of(scores[here]),
+                train_score=mean_of(train_scores[here]),
+                gap=mean_of(gaps),
+                lr=mean_of(lr[here]),
             )
         )
     return cut
@@ -94,8 +93,3 @@ def boundaries(scores: Curve, warmup: int) -> list[int]:
     )
     ends = [warmup, fast, steady, 2 * top - steady]
     return [max(ends[: index + 1]) for index in range(4)]
-
-
-def _mean(values: Curve) -> float | None:
-    present = [value for value in values if value is not None]
-    return fsum(present) / len(present) if present else None

@@ -3,7 +3,6 @@
 Pure functions of a recorded run. Points are hundredths of the score.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -138,12 +137,6 @@ def gap_by_rate(run: RecordedRun) -> tuple[list[Band], float | None]:
         for part in groups
     ]
     return bands, spearman(rates.tolist(), epochs.tolist()) if different > 1 else None
-
-
-def mean_over(column: Sequence[float | None], first: int, last: int) -> float | None:
-    """The mean of a column over epochs `first` to `last`; None if it has no value there."""
-    present = [value for value in column[first - 1 : last] if value is not None]
-    return fmean(present) if present else None
 
 
 def _best_window(run: RecordedRun, smooth: int) -> tuple[int, int, float]:

@@ -1,11 +1,9 @@
-"""What the parts of the API share: where things are, what a `with` block closes, which errors there are."""
+"""What the parts of the API share: where things are, and which errors there are."""
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 from search.errors import SearchError, UserError
 
@@ -21,19 +19,6 @@ def place(given: PathLike | None, variable: str) -> Path | None:
 def runs_folder(given: PathLike | None) -> Path:
     """The folder that trials write to, as --runs means it."""
     return place(given, "SEARCH_RUNS") or Path("runs")
-
-
-class Closing(ABC):
-    """What the end of a `with` block closes."""
-
-    @abstractmethod
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from search.api.places import Closing, PathLike, own_errors, place, runs_folder
+from search.api.places import PathLike, own_errors, place, runs_folder
 from search.api.study import OpenStudy
 from search.errors import UserError
 from search.launcher.at_end import AtEnd, announce, read_at_end
@@ -88,7 +89,7 @@ def start(
     )
 
 
-class RunningSearch(Closing, Iterator[Snapshot]):
+class RunningSearch(AbstractContextManager["RunningSearch"], Iterator[Snapshot]):
     """A search on this machine: an iterator of its snapshots, about one a second.
 
     The iterator ends with the budget. `close`, the end of a `with` block, or an exception in the loop has
@@ -125,6 +126,9 @@ class RunningSearch(Closing, Iterator[Snapshot]):
     def close(self) -> None:
         """Has the workers leave; returns when they have. Does nothing the second time."""
         self._snapshots.close()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def _follow(self) -> Generator[Snapshot, None, None]:
         """The search and its later stages; what is to happen at the end of the study happens here, too."""

@@ -1,10 +1,11 @@
 """A study that is open for reading."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.api.places import Closing, PathLike, own_errors, runs_folder
+from search.api.places import PathLike, own_errors, runs_folder
 from search.errors import SearchError, UserError, no_trial, unknown_name
 from search.records import Record, Snapshot
 from search.study.read import read_record, read_records, read_snapshot
@@ -38,7 +39,7 @@ def open_study(name: str, storage: str | None = None, *, runs: PathLike | None =
     return OpenStudy(resolve_study(storage_url(storage, folder), name, read_only=True), folder)
 
 
-class OpenStudy(Closing):
+class OpenStudy(AbstractContextManager["OpenStudy"]):
     """A study and what can be asked about it; every call reads the database as it is then.
 
     `close`, or the end of a `with` block, closes the connections.
@@ -259,6 +260,9 @@ class OpenStudy(Closing):
     def close(self) -> None:
         """Closes the connections to the database."""
         self._study.engine.dispose()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def _missing(what: str, package: str) -> UserError:

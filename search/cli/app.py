@@ -133,8 +133,8 @@ def guarded(command: Callable[[], Any], debug: bool = False) -> int:
             sys.stdout.flush()  # here and not at the interpreter's end, where nobody catches an error
         return code
     except (SearchError, TyperException) as error:
-        usage = isinstance(error, TyperException)
-        _say_error(usage_error(error) if usage else printable(str(error)), debug)
+        sentence = usage_error(error) if isinstance(error, TyperException) else printable(str(error))
+        _say_error(sentence, debug)
         return int(getattr(error, "exit_code", 1))
     except BrokenPipeError:
         _discard_output()  # the reader of our stdout has gone (`| head`), which is no failure

@@ -26,7 +26,7 @@ from typing import Any
 
 from search.errors import SearchError, cause_of
 from search.loading import configure, load_objective, train, vocabulary_of
-from search.objective import EpochResult, Run
+from search.objective import NOTHING, EpochResult, Run
 from search.records import Snapshot
 from search.spec.spec import Spec
 from search.worker.cleanup import CHECKPOINTS, KEPT
@@ -215,10 +215,9 @@ def expected_saving(spec: Spec, study: Snapshot | None) -> ExpectedSaving:
 
 def measure(spec: Spec, data: Path | None, device: str) -> TrainingCost:
     """Trains three epochs on `device`; raises SearchError where the objective does not train."""
-    objective = load_objective(spec.objective)
     with tempfile.TemporaryDirectory(prefix="search-plan-") as folder:
-        cold = _train(spec, objective, Path(folder) / "trial-0000", data, device, epochs=2)
-        warm = _train(spec, objective, Path(folder) / "trial-0001", data, device, epochs=1)
+        cold = _train(spec, Path(folder) / "trial-0000", data, device, epochs=2)
+        warm = _train(spec, Path(folder) / "trial-0001", data, device, epochs=1)
         files = (path for path in (Path(folder) / "trial-0000").rglob("*") if path.is_file())
         sizes = {path.name: path.stat().st_size for path in files}
     if not cold or not warm:
@@ -239,14 +238,13 @@ def measure(spec: Spec, data: Path | None, device: str) -> TrainingCost:
 
 def measure_faster(spec: Spec, data: Path | None, device: str, cost: TrainingCost) -> list[FasterSetting]:
     """Trains three epochs with each setting that the objective says may be faster and that is not on."""
-    objective = load_objective(spec.objective)
     found = []
     for name, value in vocabulary_of(spec.objective).faster.items():
         if spec.example().get(name) == value:
             continue
         with tempfile.TemporaryDirectory(prefix="search-plan-") as folder:
             trial = Path(folder) / "trial-0000"
-            laps = [lap for lap, _ in _train(spec, objective, trial, data, device, 3, {name: value})]
+            laps = [lap for lap, _ in _train(spec, trial, data, device, 3, {name: value})]
         if len(laps) < 2:  # trainings of one epoch gain nothing
             continue
         longer = max(0.0, laps[0] - laps[-1] - cost.trial_seconds)
@@ -259,25 +257,23 @@ def measure_faster(spec: Spec, data: Path | None, device: str, cost: TrainingCos
 
 def _train(
     spec: Spec,
-    objective: Any,
     folder: Path,
     data: Path | None,
     device: str,
     epochs: int,
-    changed: Mapping[str, Any] | None = None,
+    changed: Mapping[str, Any] = NOTHING,
 ) -> list[tuple[float, EpochResult]]:
     """The first epochs of the example config, each with its seconds."""
     folder.mkdir()
-    settings = spec.study
+    objective, settings = load_objective(spec.objective), spec.study
     run = Run(
         folder, device, settings.sampler.seed, data=data, smooth=settings.smooth, score=settings.score
     )
     laps = []
     begun = time.perf_counter()
     try:
-        with closing(
-            train(objective, configure(objective, {**spec.example(), **(changed or {})}), run)
-        ) as results:
+        config = configure(objective, {**spec.example(), **changed})
+        with closing(train(objective, config, run)) as results:
             for result in islice(results, epochs):
                 now = time.perf_counter()
                 laps.append((now - begun, result))

@@ -80,9 +80,9 @@ def pairs(values: Mapping[str, str | Text]) -> RenderableType:
     return grid
 
 
-def prose(text: str | Text, style: str = "") -> RenderableType:
+def prose(text: str | Text) -> RenderableType:
     """Running text, no wider than is easy to read."""
-    return Constrain(Text(text, style=style) if isinstance(text, str) else text, PROSE_WIDTH)
+    return Constrain(Text(text) if isinstance(text, str) else text, PROSE_WIDTH)
 
 
 def flow(items: Iterable[Text], width: int, indent: int = 0) -> list[Text]:

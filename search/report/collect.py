@@ -82,32 +82,25 @@ def _blind(study: Study, records: list[Record]) -> list[Record]:
 def read_trial(study: Study, record: Record, runs: Path) -> ReportedTrial:
     """A trial from the database, and from its folder if that is on this machine and agrees."""
     folder = runs / study.name / trial_name(record.number)
-    stored = stored_run(study, record)
+    run = stored_run(study, record)
+    trial = ReportedTrial(record=record, run=run, folder=folder, metric=run.metric)
     try:
         if folder.is_dir() and not any((folder / name).exists() for name in (CONFIG, HISTORY)):
             raise UserError(f"the trials' folders have no {CONFIG} and no {HISTORY}")
-        files = read_run(folder, vocabulary=stored.vocabulary)
+        files = read_run(folder, vocabulary=run.vocabulary)
     except UserError as error:
-        return ReportedTrial(
-            record=record,
-            run=stored,
-            folder=folder,
-            missing=str(error),
-            metric=stored.metric,
-            provenance={},
-        )
+        return replace(trial, missing=str(error))
     leaves = files.leaves
     provenance = {name: value for name, value in leaves.items() if name.startswith(PROVENANCE)}
-    missing = _difference(stored, files)
-    return ReportedTrial(
-        record=record,
-        run=stored if missing else replace(stored, columns=files.columns, images=files.images),
-        folder=folder,
+    missing = _difference(run, files)
+    return replace(
+        trial,
+        run=run if missing else replace(run, columns=files.columns, images=files.images),
         missing=missing,
         metric=files.metric,
         provenance={name.removeprefix(PROVENANCE): value for name, value in provenance.items()},
-        data=leaves.get(stored.vocabulary.data_setting),
-        classes=[str(name) for name in leaves.get(stored.vocabulary.classes_setting) or ()],
+        data=leaves.get(run.vocabulary.data_setting),
+        classes=[str(name) for name in leaves.get(run.vocabulary.classes_setting) or ()],
     )
 
 

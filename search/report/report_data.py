@@ -1,7 +1,7 @@
 """What a report is written from: records, and what the folders of two trials hold. Plain values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from search.analysis.confirmation import Confirmation
 from search.analysis.expected_gain import ExpectedGain, expected_gain
 from search.analysis.importance import Importance
 from search.analysis.split_scores import SplitScores
+from search.objective import NOTHING
 from search.recorded_run import RecordedRun
 from search.records import ImportedRun, Record, Snapshot
 from search.render.document import Block
@@ -40,7 +41,7 @@ class ReportedTrial:
     folder: Path
     missing: str | None = None
     metric: str
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     data: str | None = None
     classes: Sequence[str] = ()
 

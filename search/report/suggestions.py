@@ -71,14 +71,11 @@ def range_hits(
         for upper in (False, True):
             if not upper and 0 <= parameter.low <= (parameter.step or parameter.integer):
                 continue
-            near = [_is_near(parameter, record, upper) for record in best]
-            present = [each for each in near if each is not None]
-            everyone = [_is_near(parameter, record, upper) for record in complete]
-            if near and near[0] and sum(present) >= max(2, len(present) / 2):
-                trials = [each for each in everyone if each is not None]
-                hits.append(
-                    RangeHit(parameter, upper, sum(present), len(present), sum(trials), len(trials))
-                )
+            near = _near(parameter, best, upper)
+            leads = any(_near(parameter, best[:1], upper))
+            if leads and sum(near) >= max(2, len(near) / 2):
+                everyone = _near(parameter, complete, upper)
+                hits.append(RangeHit(parameter, upper, sum(near), len(near), sum(everyone), len(everyone)))
     return hits
 
 
@@ -190,12 +187,11 @@ def best_first(data: ReportData) -> list[Record]:
     return candidates(data.records, data.snapshot.direction)
 
 
-def _is_near(parameter: Parameter, record: Record, upper: bool) -> bool | None:
-    """Whether a trial is near an end; None if it lacks the parameter."""
-    if parameter.name not in record.params:
-        return None
-    at = position(parameter, record.params[parameter.name])
-    return at >= 1 - NEAR if upper else at <= NEAR
+def _near(parameter: Parameter, records: Sequence[Record], upper: bool) -> list[bool]:
+    """Of each trial that has the parameter, whether it is near that end."""
+    values = [each.params[parameter.name] for each in records if parameter.name in each.params]
+    places = [position(parameter, value) for value in values]
+    return [place >= 1 - NEAR if upper else place <= NEAR for place in places]
 
 
 def _new_study(start: str, study: str, suffix: str, overrides: Sequence[str]) -> str:

@@ -53,7 +53,8 @@ def export(weights: ChosenWeights, out: Path, command: str) -> dict[str, Any]:
                 "objective": weights.name,
                 "model": dict(model.facts),
                 "metrics": metrics_of(weights),
-                "params": weights.params or {name: recorded[name] for name in _settings(recorded)},
+                "params": weights.params
+                or {name: value for name, value in recorded.items() if not name.startswith(PROVENANCE)},
                 "provenance": _provenance(weights, recorded, command),
             }
         )
@@ -141,10 +142,6 @@ def _recorded(weights: ChosenWeights) -> dict[str, Any]:
         return read_leaves(path) if path.is_file() else {}
     except UserError:
         return {}
-
-
-def _settings(recorded: Mapping[str, Any]) -> list[str]:
-    return [name for name in recorded if not name.startswith(PROVENANCE)]
 
 
 def _provenance(weights: ChosenWeights, recorded: Mapping[str, Any], command: str) -> dict[str, Any]:

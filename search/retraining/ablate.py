@@ -89,7 +89,6 @@ def choose(
         last=seeds,
         trials=request.trials,
         seed=study.spec.study.sampler.seed,
-        split=None,
         asked={"a": a.name, "b": b.name, "seeds": seeds},
         changes=changes,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from search import formatting
-from search.analysis.ablation import Ablation, Effect
+from search.analysis.ablation import Ablation
 from search.analysis.confirmation import ConfigResult, Confirmation
 from search.analysis.looks import FUTILE
 from search.analysis.paired_seeds import Estimate
@@ -222,8 +222,8 @@ def _luck(answer: Confirmation) -> Iterator[str]:
                 f"{shared:+z.4f}: roughly what the search's seed gave to all. The rest, "
                 f"{curse.value - shared:+z.4f}, came from picking the best."
             )
-    if answer.predicted is not None:
-        yield predicted(answer.predicted)
+    if answer.plan.predicted is not None:
+        yield predicted(answer.plan.predicted)
     if answer.noise is not None:
         yield f"Over fresh seeds a value varies by {formatting.score(answer.noise)}."
 
@@ -245,17 +245,14 @@ def ablation_blocks(answer: Ablation) -> list[Block]:
 
 def _effect_rows(answer: Ablation) -> Iterator[Sequence[Cell]]:
     for effect in answer.effects:
-        yield [f"{literal(effect.text)} alone", str(effect.seeds), *_effect_cells(effect)]
+        verdict = Marked(effect.verdict, EFFECTS[effect.verdict])
+        yield [f"{literal(effect.text)} alone", str(effect.seeds), *_cells(effect.effect, "+"), verdict]
     for pair in answer.pairs:
         one, other = (literal(answer.texts[change]) for change in pair.changes)
         yield [f"{one} and {other}, both", "", *_cells(pair.both, "+"), ""]
         yield ["… beyond the sum of each alone", "", *_cells(pair.interaction, "+"), ""]
     if answer.left is not None:
         yield ["unexplained", "", *_cells(answer.left, "+"), ""]
-
-
-def _effect_cells(effect: Effect) -> list[Cell]:
-    return [*_cells(effect.effect, "+"), Marked(effect.verdict, EFFECTS[effect.verdict])]
 
 
 def _effect_sentences(answer: Ablation, a: str) -> Iterator[str]:

@@ -81,7 +81,7 @@ def promotion_sentences(each: Promotion, stage: int) -> Iterator[str]:
         drawn = (
             f"{rate.trials} of the {each.left} configs that stage {stage} left behind went on as controls"
         )
-        ahead = "none of them is" if rate.count == 0 else f"{rate.count} of them {_is(rate.count)}"
+        ahead = f"{rate.count or 'none'} of them {'is' if rate.count < 2 else 'are'}"
         yield (
             f"{drawn}: {ahead} better than everything that was kept. So {100 * rate.low:.0f} to "
             f"{100 * rate.high:.0f} % of those left behind may be (95 % interval). The best control is "
@@ -104,7 +104,3 @@ def _verdict(each: Promotion, stage: int) -> str:
 
 def _value(config: PromotedConfig) -> str:
     return f"{literal(config.name)} ({formatting.score(config.after)})"
-
-
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"

@@ -7,7 +7,7 @@ has the study's own: those chose the contenders.
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from search.spec.settings import hashed_seed
@@ -112,10 +112,10 @@ class Plan:
     configs: Sequence[PlannedConfig]
     first: int
     last: int
-    trials: int | None
     seed: int
-    split: str | None
-    asked: Mapping[str, Any]
+    trials: int | None = None
+    split: str | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
     changes: Sequence[Mapping[str, tuple[Any, Any]]] = ()
     predicted: Prediction | None = None
     values: Sequence[float] = ()

@@ -63,7 +63,9 @@ class SeedTraining:
         with suppress(FileNotFoundError):
             kept = json.loads(self._kept.read_text())
             self.end, self.epochs = kept["end"], kept["epochs"]
-            self.scores = dict(enumerate(map(_number, kept["scores"]), 1))
+            self.scores = {
+                epoch: math.nan if score is None else score for epoch, score in enumerate(kept["scores"], 1)
+            }
 
     def write(self) -> None:
         """Keeps what is known; a NaN is null."""
@@ -73,10 +75,6 @@ class SeedTraining:
     @property
     def _kept(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.json")
-
-
-def _number(score: float | None) -> float:
-    return math.nan if score is None else score
 
 
 class Trainer:
@@ -193,17 +191,12 @@ class Trainer:
         return Snapshot(
             study=self.name,
             storage=str(self.place),
-            profile=None,
             direction=self.request.direction,
             smooth=self.request.smooth,
-            target=None,
             budget=Budget(len(self.trainings), len(records), len(ended) - failed, 0, failed, len(running)),
             best=next(iter(candidates(ended, self.request.direction)), None),
-            best_known=None,
             running=running,
             finished=ended,
-            epochs_run=0,
-            epochs_saved=0,
             workers=[self._worker(training) for training in self.trainings[done : done + 1]],
             notes=["a trial's number is the seed of its training"],
         )
@@ -221,13 +214,10 @@ class Trainer:
             best_score=None if best is None else finite[best],
             best_epoch=best,
             params={},
-            known=None,
             seed=training.seed,
             epochs=training.epoch,
             curve=curve,
             reason=Reason("diverged", "the score became infinite or NaN", None) if failed else None,
-            worker=None,
-            attempts=1,
             seconds=training.seconds,
             horizon=training.epochs or None,
         )
