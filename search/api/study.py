@@ -192,11 +192,11 @@ class OpenStudy(AbstractContextManager["OpenStudy"]):
         Raises:
             UserError: `images` has none, or `out` holds something else.
         """
-        from search.results.masks import claim_folder, images_in, predict_images
+        from search.results.masks import claim_masks, images_in, predict_images
 
         predictor = self.predictor(trial, device=device, flip=flip, artifacts=artifacts)
         found, folder = images_in(Path(images), predictor.suffixes), Path(out)
-        claim_folder(folder, predictor, flip, f"study {self.name}")
+        claim_masks(folder, predictor, flip, f"study {self.name}")
         return list(predict_images(predictor, found, folder, overlay=overlay))
 
     def history_figure(self) -> "Figure":

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,7 @@ def export(
     Weights, code that needs PyTorch alone, and a model card.
     """
     from search.results.export import export
-    from search.results.masks import written
+    from search.results.masks import whole_file
     from storage.url import without_passwords
 
     if onnx is not None and not onnx.absolute().parent.is_dir():
@@ -41,14 +42,12 @@ def export(
     if onnx is not None and onnx.is_dir():
         raise UserError(f"--onnx: {onnx} is a folder; name a file")
     command = without_passwords(shlex.join(["search", *sys.argv[1:]]))  # the card may be published
-    with chosen(study, trial, model, storage, runs, artifacts, objective) as weights:
+    with ExitStack() as stack:
+        weights = stack.enter_context(chosen(study, trial, model, storage, runs, artifacts, objective))
         if onnx is not None:
             write_onnx = weights.part("export_onnx", "--onnx")
-            with written(onnx) as beside:
-                write_onnx(weights.config, weights.path, beside)
-                document = export(weights, out, command)
-        else:
-            document = export(weights, out, command)
+            write_onnx(weights.config, weights.path, stack.enter_context(whole_file(onnx)))
+        document = export(weights, out, command)
     if as_json:
         write_json({"out": str(out), "onnx": None if onnx is None else str(onnx), **document})
     else:

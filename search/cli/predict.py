@@ -43,7 +43,7 @@ def predict(
 
     The same command continues where it stopped.
     """
-    from search.results.masks import claim_folder, images_in, means, predict_images, write_scores
+    from search.results.masks import claim_masks, images_in, means, predict_images, write_scores
     from search.runtime.devices import find_devices
     from search.runtime.signals import interruptible
     from search.ui.progress import bar
@@ -62,7 +62,7 @@ def predict(
             build = weights.part("predictor", "predict")
             predictor = build(weights.config, weights.path, place.name, flip)
             found = images_in(images, predictor.suffixes)
-        claim_folder(out, predictor, flip, weights.title)
+        claim_masks(out, predictor, flip, weights.title)
         work = predict_images(predictor, found, out, overlay=overlay, truth=truth)
         with bar("predicting") as report:
             for result in work:

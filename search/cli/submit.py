@@ -38,7 +38,7 @@ def submit(
 
     The masks are made on the CPU, by the code that is handed in.
     """
-    from search.results.masks import written
+    from search.results.masks import whole_file
     from search.runtime.signals import interruptible
     from search.ui.progress import bar
 
@@ -61,7 +61,7 @@ def submit(
         interruptible() as interrupt,
         interrupt.at_once(),
         chosen(study, trial, model, storage, runs, artifacts, objective) as weights,
-        written(out) as beside,
+        whole_file(out) as beside,
         bar("predicting") as report,
     ):
         write = weights.part("write_submission", "submit")

@@ -18,7 +18,7 @@ from search.launcher.estimate import (
     measure_faster,
     trainings_of_stages,
 )
-from search.launcher.preview import Preview, check_place, preview
+from search.launcher.preview import Preview, check_picture, preview
 from search.launcher.profile import Trace, trace
 from search.loading import constraints_of, load_objective
 from search.objective import Description
@@ -32,7 +32,7 @@ from search.study.read import read_snapshot
 
 
 @dataclass(frozen=True)
-class Report:
+class Preflight:
     """Document, data and device as a search would find them."""
 
     spec: Spec
@@ -72,7 +72,7 @@ def preflight(
     plan_for: Sequence[int] | None = None,
     like: Snapshot | None = None,
     preview_to: Path | None = None,
-) -> Report:
+) -> Preflight:
     """Reads everything a search would read; raises what a search would raise.
 
     Args:
@@ -82,7 +82,7 @@ def preflight(
         preview_to: draw training images before and after augmentation into this PNG file.
     """
     if preview_to is not None:
-        check_place(preview_to)
+        check_picture(preview_to)
     spec, _, _ = choose(options)
     description = probe(spec, options.data)
     drawn = preview(spec, options.data, preview_to) if preview_to else None
@@ -105,7 +105,7 @@ def preflight(
         plan = BudgetEstimate(measured, saving, trials, len(spec.known), plan_for, faster)
     constraints = constraints_of(load_objective(spec.objective), description)
     feasible = feasible_share(spec, constraints) if constraints(spec.example()) else None
-    return Report(spec, description, device.label, traced, plan, drawn, feasible, stages)
+    return Preflight(spec, description, device.label, traced, plan, drawn, feasible, stages)
 
 
 def study_like(url: str, name: str) -> Snapshot | None:
@@ -116,7 +116,7 @@ def study_like(url: str, name: str) -> Snapshot | None:
     return None
 
 
-def check_table(report: Report) -> RenderableType:
+def check_table(report: Preflight) -> RenderableType:
     """What `search check` shows on a terminal: a row for each thing it found."""
     table = Table.grid(padding=(0, 2))
     for row in _rows(report):
@@ -124,7 +124,7 @@ def check_table(report: Report) -> RenderableType:
     return table
 
 
-def _rows(report: Report) -> Iterator[tuple[str, str]]:
+def _rows(report: Preflight) -> Iterator[tuple[str, str]]:
     spec, data = report.spec, report.description
     yield "objective", spec.objective
     if spec.profile:

@@ -29,7 +29,7 @@ class Preview:
         return {"file": str(self.file), "searched": dict(self.searched)}
 
 
-def check_place(file: Path) -> None:
+def check_picture(file: Path) -> None:
     """UserError where no PNG file can be written, before any data are read."""
     if file.suffix.lower() != ".png":
         raise UserError(f"{FLAG}: {file} does not end in .png; give the name of a PNG file")

@@ -4,9 +4,9 @@ Three renderers draw them: `terminal`, `markdown`, `html`. Texts are literal exc
 backticks is code; names chosen by somebody else go through `literal` or `code` first.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from search import formatting
@@ -107,11 +107,16 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture beside the report: its path from there, what it shows, and what to see in it."""
+    """A picture beside the report: its path from there, what it shows, and what to see in it.
+
+    Attributes:
+        draw: draws it into the file that it is given.
+    """
 
     path: PurePosixPath
     shows: str
     caption: str
+    draw: Callable[[Path], object]
 
 
 Block = Headline | Paragraph | Bullets | Table | Settings | Code | Figure

@@ -69,6 +69,7 @@ class ReportData:
         imported: runs that were not trained here, by name.
         test: what `search report --final` has read of the test split; None if it has read nothing.
         ends: where the first four stages of a training end; None if each run's own rule decides.
+        folder: where the report is written.
         stages: of the search, and what each says about the one before; empty for a search without stages.
     """
 
@@ -89,6 +90,7 @@ class ReportData:
     test: SplitScores | None = None
     ends: Sequence[int] | None = None
     stages: Sequence[Block] = ()
+    folder: Path = Path("report")
 
     @property
     def study(self) -> str:

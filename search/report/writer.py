@@ -1,7 +1,7 @@
 """A report from its sections to its files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class WrittenReport:
 def write_report(data: ReportData, folder: Path) -> WrittenReport:
     """Writes the report on `data` into `folder`, over an older one."""
     folder.mkdir(parents=True, exist_ok=True)
+    data = replace(data, folder=folder)
     # A new study can start from this document; a profile's changes are already in it.
     space = {name: value for name, value in data.spec.document.items() if name != "profile"}
     (folder / DOCUMENT).write_text(yaml.safe_dump(space, sort_keys=False, allow_unicode=True))
@@ -55,9 +56,11 @@ def write_report(data: ReportData, folder: Path) -> WrittenReport:
     sections = [
         ReportSection(title.format(examples=examples), blocks)
         for title, section in SECTIONS.items()
-        if (blocks := list(section(data, folder)))
+        if (blocks := list(section(data)))
     ]
     document = Document(f"Report on the study {data.study}", in_short(data), sections)
+    for figure in document.figures:
+        figure.draw(folder / figure.path)
     (folder / MARKDOWN).write_text(markdown.render(document), encoding="utf-8")
     (folder / HTML).write_text(html.render(document, folder), encoding="utf-8")
     return WrittenReport(folder, document, _numbers(data))

@@ -67,7 +67,7 @@ def images_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return found
 
 
-def claim_folder(out: Path, predictor: MaskPredictor, flip: bool, title: str) -> None:
+def claim_masks(out: Path, predictor: MaskPredictor, flip: bool, title: str) -> None:
     """Makes `out` the folder of these masks.
 
     Raises:
@@ -90,7 +90,7 @@ def claim_folder(out: Path, predictor: MaskPredictor, flip: bool, title: str) ->
     if out.exists() and any(out.iterdir()):
         raise UserError(f"--out: {out} holds something else; name a new or an empty folder")
     out.mkdir(parents=True, exist_ok=True)
-    with written(path) as beside:
+    with whole_file(path) as beside:
         beside.write_text(json.dumps({**wanted, "title": title}, indent=1))
 
 
@@ -114,10 +114,10 @@ def predict_images(
         kept, scores = mask.exists(), {}
         try:
             if not kept:
-                with written(mask) as beside:
+                with whole_file(mask) as beside:
                     predictor.predict(image, beside)
             if overlay and not picture.exists():
-                with written(picture) as beside:
+                with whole_file(picture) as beside:
                     predictor.draw(image, mask, beside)
             if truth is not None:
                 scores = dict(predictor.score(mask, truth / mask.name))
@@ -136,7 +136,7 @@ def write_scores(out: Path, results: Sequence[PredictedImage]) -> Path:
     for each in scored:
         cells = [f"{score:.6f}" if math.isfinite(score) else "" for score in each.scores.values()]
         table.writerow([each.image.name, *cells])
-    with written(out / SCORES) as beside:
+    with whole_file(out / SCORES) as beside:
         beside.write_text(text.getvalue())
     return out / SCORES
 
@@ -152,7 +152,7 @@ def means(results: Sequence[PredictedImage]) -> dict[str, float]:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
+def whole_file(path: Path) -> Iterator[Path]:
     """A name to write a file under; it becomes `path` at the end of this block, or nothing remains."""
     beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
     try:

@@ -1,11 +1,9 @@
 """The sections of a report, a file each, and their titles.
 
-A section is a function of the data and the report's folder, below which it draws its figures. It yields its
-blocks; none if it has nothing to say in this study.
+A section is a function of the data. It yields its blocks; none if it has nothing to say in this study.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from search.render.document import Block
 from search.report.report_data import ReportData
@@ -28,9 +26,9 @@ from search.report.sections.size import size
 from search.report.sections.stages import stages
 from search.report.sections.test_split import test_split
 
-SECTIONS: Mapping[str, Callable[[ReportData, Path], Iterable[Block]]] = {
+SECTIONS: Mapping[str, Callable[[ReportData], Iterable[Block]]] = {
     "Performance summary": performance,
-    "Stages of the search": lambda data, folder: data.stages,
+    "Stages of the search": lambda data: data.stages,
     "On fresh seeds": fresh_seeds,
     "On the test split": test_split,
     "Key configuration changes": config_changes,

@@ -1,7 +1,6 @@
 """The section that lists every trial."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from search import formatting
 from search.records import Record
@@ -19,7 +18,7 @@ REASONS = {
 }
 
 
-def all_trials(data: ReportData, folder: Path) -> Iterator[Block]:
+def all_trials(data: ReportData) -> Iterator[Block]:
     """A row for every trial."""
     rows = [
         [

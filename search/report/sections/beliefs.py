@@ -1,7 +1,6 @@
 """The section that checks known configs and beliefs against the records."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from search import formatting
@@ -25,7 +24,7 @@ BELIEF_METHOD = (
 )
 
 
-def beliefs(data: ReportData, folder: Path) -> Iterator[Block]:
+def beliefs(data: ReportData) -> Iterator[Block]:
     """A row for every known config and every belief."""
     snapshot, spec = data.snapshot, data.spec
     baseline = data.baseline.record if data.baseline else None

@@ -1,7 +1,7 @@
 """The section about scores by class: which classes are higher or lower in the best, beyond noise."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from functools import partial
 
 from search import formatting
 from search.analysis.classes import LEVEL, ClassChange, class_changes
@@ -11,7 +11,7 @@ from search.report import figures
 from search.report.report_data import ReportData
 
 
-def classes(data: ReportData, folder: Path) -> Iterator[Block]:
+def classes(data: ReportData) -> Iterator[Block]:
     """Every class before and after."""
     if data.baseline is None or data.is_own_baseline:
         yield Paragraph("There are no two runs to compare by class.")
@@ -22,8 +22,6 @@ def classes(data: ReportData, folder: Path) -> Iterator[Block]:
         yield Paragraph("Scores by class were not recorded for both runs.")
         return
     words = data.best.run.vocabulary.class_score_words
-    path = figures.FOLDER / "classes.png"
-    figures.classes(folder / path, changes, words)
     lower, higher = ([row.name for row in changes if row.verdict == word] for word in ("lower", "higher"))
     method = (
         f"Each {words} is a mean over the epochs of its run's best mean. The noise is one standard error "
@@ -34,7 +32,9 @@ def classes(data: ReportData, folder: Path) -> Iterator[Block]:
     head = ["class", "baseline", "best", "points", "± of noise", ""]
     yield Paragraph(f"Lower beyond noise: {_listed(lower)}. Higher beyond noise: {_listed(higher[::-1])}.")
     shows = f"{words[0].upper()}{words[1:]} by class in the baseline and the best"
-    yield Figure(path, shows, "Red: lower beyond noise; blue: higher.")
+    draw = partial(figures.classes, rows=changes, words=words)
+    path = figures.FOLDER / "classes.png"
+    yield Figure(path, shows, "Red: lower beyond noise; blue: higher.", draw)
     yield Table(head, list(map(_cells, changes)), numeric=5)
     yield Paragraph(method)
 

@@ -1,7 +1,6 @@
 """The section about what differs between the two configs, and what does not."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from search import formatting
 from search.render.document import Block, Paragraph, Table, code, literal
@@ -15,7 +14,7 @@ SHOWN_EQUAL = 12
 """Equal settings that are listed; those that matter most come first."""
 
 
-def config_changes(data: ReportData, folder: Path) -> Iterator[Block]:
+def config_changes(data: ReportData) -> Iterator[Block]:
     """Settings that differ, and settings that are the same in both."""
     if data.comparison is None:
         params = data.best.record.params

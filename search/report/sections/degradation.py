@@ -1,7 +1,6 @@
 """The section about what the two lost after their best."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from search import formatting
 from search.analysis.training import Decline, decline
@@ -9,7 +8,7 @@ from search.render.document import Block, Paragraph, Table
 from search.report.report_data import ReportData
 
 
-def degradation(data: ReportData, folder: Path) -> Iterator[Block]:
+def degradation(data: ReportData) -> Iterator[Block]:
     """The drop from the best mean to the last, and how much of it luck alone explains."""
     rows = [[role, *_cells(decline(trial.run, data.smooth))] for role, trial in data.roles]
     head = ["", "best mean", "last mean", "epochs after", "drop, points", "by luck alone"]

@@ -1,6 +1,7 @@
 """The section about the validation examples that changed most, side by side."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from search import formatting
@@ -10,7 +11,7 @@ from search.report.examples import example_changes
 from search.report.report_data import ReportData
 
 
-def examples(data: ReportData, folder: Path) -> Iterator[Block]:
+def examples(data: ReportData) -> Iterator[Block]:
     """The examples that lost most and gained most between the baseline and the best."""
     vocabulary = data.best.run.vocabulary
     one, several = vocabulary.example_words
@@ -30,10 +31,9 @@ def examples(data: ReportData, folder: Path) -> Iterator[Block]:
     )
     if changes.pairs:
         path = figures.FOLDER / f"{Path(vocabulary.examples_file or several).stem}.png"
-        figures.examples(folder / path, changes.pairs)
         shows = f"The {several} that changed most: image, truth, baseline and best"
         caption = f"With the {words} of the {one}. Each run is shown at its best epoch."
-        yield Figure(path, shows, caption)
+        yield Figure(path, shows, caption, partial(figures.examples, pairs=changes.pairs))
         rows = [
             [literal(pair.name), formatting.score(pair.before), formatting.score(pair.after)]
             for pair in changes.pairs

@@ -1,7 +1,6 @@
 """The section about fresh seeds: the answers of races and of `search ablate` so far."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from search.render.document import Block, Paragraph
 from search.report.report_data import ReportData
@@ -13,7 +12,7 @@ NOTHING = (
 )
 
 
-def fresh_seeds(data: ReportData, folder: Path) -> Iterator[Block]:
+def fresh_seeds(data: ReportData) -> Iterator[Block]:
     """Whether the best is better than the baseline when both are trained again."""
     yield from map(Paragraph, races(data))
     for race in data.confirmations:

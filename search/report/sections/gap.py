@@ -1,7 +1,7 @@
 """The section about the gap between training and validation score by learning rate."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from functools import partial
 
 from search import formatting
 from search.analysis.training import Band, gap_by_rate
@@ -13,7 +13,7 @@ CONFOUNDED = 0.5
 """Rank correlation between learning rate and epoch from which the two are called confounded."""
 
 
-def gap(data: ReportData, folder: Path) -> Iterator[Block]:
+def gap(data: ReportData) -> Iterator[Block]:
     """The gap in bands of the learning rate, and whether rate and epoch can be told apart."""
     by_role = [(role, trial, *gap_by_rate(trial.run)) for role, trial in reversed(data.roles)]
     if not any(bands for _, _, bands, _ in by_role):
@@ -25,10 +25,9 @@ def gap(data: ReportData, folder: Path) -> Iterator[Block]:
             yield Paragraph(f"{role}: the columns for it were not recorded.")
             continue
         if not drawn:
-            path = figures.FOLDER / "gap.png"
-            curve_figures.gap(folder / path, trial.run)
+            path, draw = figures.FOLDER / "gap.png", partial(curve_figures.gap, run=trial.run)
             caption = f"{role}: a dot per epoch, coloured by epoch."
-            yield Figure(path, "Gap by learning rate and by epoch", caption)
+            yield Figure(path, "Gap by learning rate and by epoch", caption, draw)
             drawn = True
         yield from (_table(role, bands), Paragraph(_confounding(role, correlation)))
     yield Paragraph("gap = 100 × (training score − validation score) of the same epoch.")

@@ -1,21 +1,19 @@
 """The section about how much each parameter matters, with intervals and the level of chance."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 from search.render.document import Block, Figure, Paragraph, Table, code
 from search.report import figures
 from search.report.report_data import ReportData
 
 
-def importance(data: ReportData, folder: Path) -> Iterator[Block]:
+def importance(data: ReportData) -> Iterator[Block]:
     """Each parameter's share of importance, and whether it is above what chance alone gives."""
     estimate = data.importance
     if estimate is None:
         yield Paragraph(f"{len(data.complete)} complete trials are too few to estimate importances.")
         return
-    path = figures.FOLDER / "importance.png"
-    figures.importance(folder / path, estimate)
     rows = [
         [
             code(share.name),
@@ -39,6 +37,11 @@ def importance(data: ReportData, folder: Path) -> Iterator[Block]:
         "and the sampler chose where to look."
     )
     yield Paragraph(answer)
-    yield Figure(path, "Importance of each parameter", "Dots: estimates; bars: 95 % intervals.")
+    yield Figure(
+        figures.FOLDER / "importance.png",
+        "Importance of each parameter",
+        "Dots: estimates; bars: 95 % intervals.",
+        partial(figures.importance, importances=estimate),
+    )
     yield Table(["parameter", "trials", "share", "95 % interval", ""], rows, numeric=4)
     yield Paragraph(method)

@@ -1,7 +1,6 @@
 """The section about imported runs, beside the best trial by each metric that it has."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from search import formatting
 from search.imports.listing import imported_table
@@ -15,7 +14,7 @@ TEXT = (
 )
 
 
-def imported(data: ReportData, folder: Path) -> Iterator[Block]:
+def imported(data: ReportData) -> Iterator[Block]:
     """A row for each; nothing if nothing was imported."""
     if data.imported:
         yield Paragraph(TEXT)

@@ -10,9 +10,9 @@ from search.report.suggestions import suggestions
 from search.results.next_commands import result_commands
 
 
-def next_steps(data: ReportData, folder: Path) -> Iterator[Block]:
+def next_steps(data: ReportData) -> Iterator[Block]:
     """Suggestions for the study as it is now."""
-    found = suggestions(data, start_command(data, folder))
+    found = suggestions(data, start_command(data))
     for suggestion in found:
         yield from (Paragraph(f"{suggestion.action} {suggestion.evidence}"), Code([suggestion.command]))
     if not found:

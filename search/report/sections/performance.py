@@ -1,7 +1,6 @@
 """The section that sets the best and the baseline side by side, figure by figure."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from search import formatting
 from search.analysis.training import Peak, peak
@@ -26,7 +25,7 @@ LABELS = (
 TOO_FEW = "The trials are too few to tell a gain from the luck of the best; fresh seeds can."
 
 
-def performance(data: ReportData, folder: Path) -> Iterator[Block]:
+def performance(data: ReportData) -> Iterator[Block]:
     """The figures of both, and whether their difference is more than noise."""
     columns = [_figures(data, trial, peak(trial.run, data.smooth)) for _, trial in data.roles]
     rows = [

@@ -1,14 +1,13 @@
 """The section about what ending trials early saved, and what it lost."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from search.analysis.pruning_audit import audit, sentences
 from search.render.document import Block, Bullets, Paragraph, Table, literal
 from search.report.report_data import ReportData
 
 
-def pruning(data: ReportData, folder: Path) -> Iterator[Block]:
+def pruning(data: ReportData) -> Iterator[Block]:
     """The pruning audit."""
     pruning_audit = audit(data.records, data.snapshot.direction, data.smooth)
     items = [f"{literal(sentence[0].upper() + sentence[1:])}." for sentence in sentences(pruning_audit)]

@@ -17,24 +17,24 @@ DOCUMENT = "space.yaml"
 PACKAGES = ("mseg-search", "optuna", "matplotlib")
 
 
-def reproduction(data: ReportData, folder: Path) -> Iterator[Block]:
+def reproduction(data: ReportData) -> Iterator[Block]:
     """The facts of the study, how the two were trained, and commands."""
     yield Table(["", ""], _facts(data))
     yield from _provenance(data)
     yield Paragraph(
-        f"The study's own document is {code(folder / DOCUMENT)}. Whether a trial comes out the same again, "
-        "`search replay` tells. If several workers run, which configs are drawn depends also on the order "
-        "in which trials end."
+        f"The study's own document is {code(data.folder / DOCUMENT)}. Whether a trial comes out the same "
+        "again, `search replay` tells. If several workers run, which configs are drawn depends also on the "
+        "order in which trials end."
     )
-    again = start_command(data, folder).format(name=f"{data.study}-again")
+    again = start_command(data).format(name=f"{data.study}-again")
     yield Code([f"{again} --trials {data.snapshot.budget.trials}", f"search report --study {data.study}"])
 
 
-def start_command(data: ReportData, folder: Path) -> str:
+def start_command(data: ReportData) -> str:
     """The command that makes a study `{name}` with the same document and data."""
     root = data.best.data
     flag = f" --data {shlex.quote(root)}" if root and Path(root).is_absolute() else ""
-    document = shlex.quote(str(folder / DOCUMENT)).replace("{", "{{").replace("}", "}}")
+    document = shlex.quote(str(data.folder / DOCUMENT)).replace("{", "{{").replace("}", "}}")
     return f"search start --study {{name}} --space {document}{flag}".replace("{{name}}", "{name}")
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 from search.render.document import Block, Bullets, Figure, Paragraph
 from search.report import figures
@@ -20,12 +20,15 @@ REASONS = {
 }
 
 
-def search_history(data: ReportData, folder: Path) -> Iterator[Block]:
+def search_history(data: ReportData) -> Iterator[Block]:
     """Every trial in order, why trials ended early, and values over the range of each parameter."""
     snapshot = data.snapshot
-    history = figures.FOLDER / "search.png"
-    figures.search(folder / history, data.records, snapshot.direction, snapshot.target)
-    yield Figure(history, "Value of every trial", "Every trial in the order of the search.")
+    yield Figure(
+        figures.FOLDER / "search.png",
+        "Value of every trial",
+        "Every trial in the order of the search.",
+        partial(figures.search, records=data.records, direction=snapshot.direction, target=snapshot.target),
+    )
     yield Paragraph(
         f"{snapshot.epochs_run} epochs were trained; pruning saved at most {snapshot.epochs_saved}."
     )
@@ -36,11 +39,10 @@ def search_history(data: ReportData, folder: Path) -> Iterator[Block]:
     if data.importance:
         order = [share.name for share in data.importance.shares]
         parameters.sort(key=lambda parameter: order.index(parameter.name))
-    by_parameter = figures.FOLDER / "parameters.png"
-    best = data.best.record.number
-    figures.parameters(folder / by_parameter, parameters[:MOST_PARAMETERS], data.complete, best)
+    path, space = figures.FOLDER / "parameters.png", parameters[:MOST_PARAMETERS]
+    draw = partial(figures.parameters, space=space, complete=data.complete, best=data.best.record.number)
     caption = (
         "Complete trials over the whole range of each parameter; the best is red. The sampler concentrates "
         "on regions where it found good values, so an empty region was tried less, not found to be bad."
     )
-    yield Figure(by_parameter, "Value by parameter", caption)
+    yield Figure(path, "Value by parameter", caption, draw)

@@ -1,7 +1,7 @@
 """The section that sets scores against the sizes of the models, where these differ."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 from search import formatting
 from search.analysis.pareto import pareto_front
@@ -10,14 +10,13 @@ from search.report import figures
 from search.report.report_data import ReportData
 
 
-def size(data: ReportData, folder: Path) -> Iterator[Block]:
+def size(data: ReportData) -> Iterator[Block]:
     """Score against parameters with the best trial of each size; nothing if all models have one size."""
     sized = [record for record in data.complete if record.parameters is not None]
     if len({record.parameters for record in sized}) < 2:
         return
     front = pareto_front(sized, data.snapshot.direction)
-    path = figures.FOLDER / "size.png"
-    figures.size(folder / path, sized, front)
+    path, draw = figures.FOLDER / "size.png", partial(figures.size, sized=sized, front=front)
     rows = [
         [
             str(record.number),
@@ -42,5 +41,5 @@ def size(data: ReportData, folder: Path) -> Iterator[Block]:
         )
     caption = "Filled and joined: trials that no trial of at most their size surpasses."
     yield Paragraph(answer)
-    yield Figure(path, "Value of each trial by its number of parameters", caption)
+    yield Figure(path, "Value of each trial by its number of parameters", caption, draw)
     yield Table(["trial", "value", "parameters", "ms for one example"], rows, numeric=4)

@@ -1,7 +1,7 @@
 """The section about how the two trained, stage by stage."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 from search.analysis.comparison import compare
 from search.analysis.stages import FAST, STEADY, WINDOW
@@ -11,20 +11,23 @@ from search.report.comparison import stage_table
 from search.report.report_data import ReportData
 
 
-def stages(data: ReportData, folder: Path) -> Iterator[Block]:
+def stages(data: ReportData) -> Iterator[Block]:
     """The two curves, and means over the stages of each."""
     comparison = data.comparison or compare(data.best.run, data.best.run, ends=data.ends)
     runs = {role: trial.run for role, trial in data.roles}
     sides = [comparison.a, comparison.b][-len(runs) :]
-    path = figures.FOLDER / "curves.png"
-    curve_figures.curves(
-        folder / path, runs["Best"], runs.get("Baseline"), data.smooth, comparison.b.stages
-    )
     yield Figure(
-        path,
+        figures.FOLDER / "curves.png",
         "Validation score by epoch of the best trial and the baseline",
         f"Thick: mean of {data.smooth} scores; thin: single epochs; the dot is the best epoch. Shading "
         "marks every other stage of the best.",
+        partial(
+            curve_figures.curves,
+            best=runs["Best"],
+            baseline=runs.get("Baseline"),
+            smooth=data.smooth,
+            stages=comparison.b.stages,
+        ),
     )
     has_stages = any(side.stages for side in sides)
     if has_stages:

@@ -1,7 +1,6 @@
 """The section about the test split: what `search report --final` has read of it, and how often."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 from search import formatting
@@ -20,7 +19,7 @@ METHOD = (
 )
 
 
-def test_split(data: ReportData, folder: Path) -> Iterator[Block]:
+def test_split(data: ReportData) -> Iterator[Block]:
     """Scores, intervals and reads; nothing if the test split was never read."""
     if (test := data.test) is not None:
         yield Bullets([*test_sentences(data), *test.problems])

@@ -687,7 +687,7 @@ def test_the_report_shows_what_confirm_found(copied: Search) -> None:
     assert study is not None
     material = collect_report_data(study, copied.folder / "runs")
     assert material.confirmations == [] and material.deleted_races == 0
-    before = said(fresh_seeds(material, copied.runs), next_steps(material, copied.runs))
+    before = said(fresh_seeds(material), next_steps(material))
     assert "Nothing has been trained again with other seeds" in before
     assert "search confirm --study toy --top 3 --against 0" in before
     configs = [
@@ -709,7 +709,7 @@ def test_the_report_shows_what_confirm_found(copied: Search) -> None:
     results = Results(scores=scores, planned=6, running=0, lost=0, rounds=3)
     found = confirmation("toy-confirm", plan, results, "maximize", ended=True)
     material = replace(material, confirmations=[found])
-    text = said(fresh_seeds(material, copied.runs), next_steps(material, copied.runs))
+    text = said(fresh_seeds(material), next_steps(material))
     assert "**On 3 fresh seeds trial 1 is better than by hand**: +0.4900" in text
     assert "The search's value of trial 1 less its mean over fresh seeds: +0.0300" in text
     assert "| trial 1 | 0.8300 | 3 | 0.8000 |" in text
@@ -723,10 +723,10 @@ def test_the_report_shows_what_confirm_found(copied: Search) -> None:
     more = [trial(number, value) for number, value in enumerate(values)]
     gain = replace(material, records=more).gain
     assert gain is not None and gain.value > 0.2, "far above the baseline"
-    judged = said(performance(replace(material, records=more), copied.runs))
+    judged = said(performance(replace(material, records=more)))
     assert "is better than the baseline once the luck of the best of 9 trials is taken off" in judged
     again = confirmation("toy-again", replace(plan, last=3), results, "maximize", ended=True)
-    text = said(fresh_seeds(replace(material, confirmations=[found, again], deleted_races=1), copied.runs))
+    text = said(fresh_seeds(replace(material, confirmations=[found, again], deleted_races=1)))
     assert "3 races were run on trials of this study, 1 of them deleted since." in text
     assert text.count("**On 3 fresh seeds trial 1 is better than by hand**") == 2, "each of them is shown"
     study.engine.dispose()
@@ -737,13 +737,13 @@ def test_the_report_shows_what_ablate_found(copied: Search) -> None:
     assert study is not None
     made, _ = ablate.prepared(study, ablate.AblateRequest(a="0", b="1", seeds=2), copied.runs.parent)
     material = collect_report_data(study, copied.folder / "runs")
-    text = said(fresh_seeds(material, copied.runs))
+    text = said(fresh_seeds(material))
     assert "From trial 0 (by hand) to trial 1, all changes together" in text
     (asked,) = material.ablations
     scores = np.array([[0.30, 0.32], [0.80, 0.82], [0.50, 0.52], [0.40, 0.42]])[: len(asked.plan.configs)]
     results = Results(scores=scores, planned=len(scores) * 2, running=0, lost=0, rounds=2)
     found = ablation("toy-ablate-0-1", asked.plan, results, "maximize", ended=True)
-    text = said(fresh_seeds(replace(material, ablations=[found]), copied.runs))
+    text = said(fresh_seeds(replace(material, ablations=[found])))
     assert found.total is not None and f"all changes together**: {found.total.value:+.4f}" in text
     for effect in found.effects:
         assert effect.effect is not None

@@ -148,7 +148,7 @@ def read_of(material: ReportData) -> SplitScores:
 
 
 def said(material: ReportData) -> str:
-    return markdown.render(Document("", list(split_section(material, Path()))))
+    return markdown.render(Document("", list(split_section(material))))
 
 
 def by_hand(search: Search, *numbers: int) -> list[np.ndarray]:

@@ -68,34 +68,34 @@ def said(section: Iterable[Block]) -> str:
     return markdown.render(Document("", list(section)))
 
 
-def test_what_differs_besides_the_settings_is_warned_of(tmp_path: Path) -> None:
+def test_what_differs_besides_the_settings_is_warned_of() -> None:
     data = data_of()
-    one = said(config_changes(data, tmp_path))
+    one = said(config_changes(data))
     assert "comes from this setting, from noise, or from both" in one
     assert "Which version of the code trained them was not recorded for both" in one
     known = {"code": "0.1.0 abc", "torch": "2.13.0"}
     alike = {side: replace(getattr(data, side), provenance=known) for side in ("baseline", "best")}
-    text = said(config_changes(replace(data, **alike), tmp_path))
+    text = said(config_changes(replace(data, **alike)))
     assert "was not recorded" not in text and "differs, too" not in text
     later = replace(alike["best"], provenance={**known, "code": "0.1.0 def"})
-    text = said(config_changes(replace(data, **alike | {"best": later}), tmp_path))
+    text = said(config_changes(replace(data, **alike | {"best": later})))
     assert "How they were trained differs, too: `code`; the values are below." in text
 
 
-def test_how_many_settings_differ_decides_what_is_said_of_them(tmp_path: Path) -> None:
+def test_how_many_settings_differ_decides_what_is_said_of_them() -> None:
     same = replace(data_of(), best=reported(2, {"lr": 0.1}))
-    assert "The two are runs of one config." in said(config_changes(same, tmp_path))
+    assert "The two are runs of one config." in said(config_changes(same))
     two = replace(data_of(), best=reported(2, {"lr": 0.2, "wd": 0.1}))
-    text = said(config_changes(two, tmp_path))
+    text = said(config_changes(two))
     assert "2 settings differ at once: two runs cannot tell which of them made a difference." in text
 
 
-def test_without_a_second_run_nothing_is_compared(tmp_path: Path) -> None:
+def test_without_a_second_run_nothing_is_compared() -> None:
     for alone in (data_of(baseline=None), data_of(baseline=data_of().best)):
-        assert "There are no two configs to compare." in said(config_changes(alone, tmp_path))
-        assert "There are no two runs to compare by class." in said(classes(alone, tmp_path))
-        assert "There are no two runs to compare by image." in said(examples(alone, tmp_path))
-    text = said(examples(data_of(), tmp_path))
+        assert "There are no two configs to compare." in said(config_changes(alone))
+        assert "There are no two runs to compare by class." in said(classes(alone))
+        assert "There are no two runs to compare by image." in said(examples(alone))
+    text = said(examples(data_of()))
     assert "have not kept the same validation images" in text
 
 
@@ -129,7 +129,7 @@ def test_what_ended_a_search_early_is_said_and_what_it_means() -> None:
     assert "Its best is as likely luck" in text and "The best of the first stage is trial 2" in text
 
 
-def test_scores_by_class_are_called_what_they_are_whatever_the_study_is_scored_by(tmp_path: Path) -> None:
+def test_scores_by_class_are_called_what_they_are_whatever_the_study_is_scored_by() -> None:
     def by_class(score: float) -> RecordedRun:
         columns = {"val_f_per_class": [[score, 0.5]] * len(CURVE)}
         return RecordedRun(
@@ -141,14 +141,14 @@ def test_scores_by_class_are_called_what_they_are_whatever_the_study_is_scored_b
         )
 
     one, other = (replace(reported(number, {}), run=by_class(0.1 * number)) for number in (2, 3))
-    text = said(classes(data_of(baseline=one, best=other), tmp_path))
+    text = said(classes(data_of(baseline=one, best=other)))
     assert "F by class in the baseline and the best" in text and "Each F is a mean over the epochs" in text
 
 
-def test_a_rate_that_moves_with_the_epochs_is_called_confounded(tmp_path: Path) -> None:
+def test_a_rate_that_moves_with_the_epochs_is_called_confounded() -> None:
     def told(rates: list[float]) -> str:
         columns = {"train_f_score": [0.7] * len(CURVE), "lr": rates}
-        return said(gap(data_of(baseline=None, best=reported(2, {}, columns)), tmp_path))
+        return said(gap(data_of(baseline=None, best=reported(2, {}, columns))))
 
     falling = [1.0 / epoch for epoch in range(1, 11)]
     assert "learning rate and epoch -1.00. The two are confounded: this run cannot tell" in told(falling)
@@ -157,26 +157,26 @@ def test_a_rate_that_moves_with_the_epochs_is_called_confounded(tmp_path: Path) 
     assert "the learning rate never changed, so nothing can be said" in told([0.1] * 10)
     assert "a dot per epoch" in told(apart)
     one = data_of(best=reported(2, {}, {"train_f_score": [0.7] * len(CURVE), "lr": apart}))
-    assert "Baseline: the columns for it were not recorded." in said(gap(one, tmp_path))
+    assert "Baseline: the columns for it were not recorded." in said(gap(one))
 
 
-def test_importances_are_named_only_above_chance(tmp_path: Path) -> None:
+def test_importances_are_named_only_above_chance() -> None:
     shares = [Share("lr", 0.7, 0.5, 0.9, 40), Share("wd", 0.3, 0.1, 0.5, 40)]
     found = Importance(shares, trials=40, top=14, chance=0.6, resamples=200, shufflings=200)
-    text = said(importance(data_of(importance=found), tmp_path))
+    text = said(importance(data_of(importance=found)))
     assert "Above chance: `lr`." in text and "of which the best 14 count as good" in text
     none = replace(found, chance=0.8)
-    assert "No parameter is above chance" in said(importance(data_of(importance=none), tmp_path))
-    beyond = said(importance(data_of(importance=replace(found, chance=1.2)), tmp_path))
+    assert "No parameter is above chance" in said(importance(data_of(importance=none)))
+    beyond = said(importance(data_of(importance=replace(found, chance=1.2))))
     assert "Level of chance, 1.20, which is more than was found: " in beyond
-    assert "3 complete trials are too few" in said(importance(data_of(), tmp_path))
+    assert "3 complete trials are too few" in said(importance(data_of()))
 
 
-def test_why_trials_ended_early_is_counted(tmp_path: Path) -> None:
+def test_why_trials_ended_early_is_counted() -> None:
     codes = ["pruned", "pruned", "early_stop", "diverged", "oom", "bug"]
     ended = [replace(RECORD, number=n, reason=Reason(code, "", 3)) for n, code in enumerate(codes, 3)]
     data = data_of(records=[*data_of().records, *ended])
-    text = said(search_history(data, tmp_path))
+    text = said(search_history(data))
     assert "2 ended by the pruner: " in text
     for word in (
         "stopped early by themselves",
@@ -186,40 +186,40 @@ def test_why_trials_ended_early_is_counted(tmp_path: Path) -> None:
     ):
         assert f"1 {word}" in text
     assert "40 epochs were trained; pruning saved at most 12." in text
-    assert "No trial was ended by the pruner." in said(pruning(data_of(), tmp_path))
+    assert "No trial was ended by the pruner." in said(pruning(data_of()))
     many = data_of(records=[replace(RECORD, number=n) for n in range(203)])
-    assert "3 more: `search trials --study mseg`." in said(all_trials(many, tmp_path))
+    assert "3 more: `search trials --study mseg`." in said(all_trials(many))
 
 
-def test_stages_of_a_training_are_by_rule_or_as_asked(tmp_path: Path) -> None:
-    assert "the mean of 5 scores first reaches 85% of its best" in said(stages(data_of(), tmp_path))
-    asked = said(stages(data_of(ends=(1, 2, 3, 4)), tmp_path))
+def test_stages_of_a_training_are_by_rule_or_as_asked() -> None:
+    assert "the mean of 5 scores first reaches 85% of its best" in said(stages(data_of()))
+    asked = said(stages(data_of(ends=(1, 2, 3, 4))))
     assert "Stages end after epochs 1, 2, 3, 4, as requested." in asked
     stored = replace(SPEC, report=ReportSettings(stages=(1, 2, 3, 4)))
-    text = said(stages(data_of(ends=(1, 2, 3, 4), spec=stored), tmp_path))
+    text = said(stages(data_of(ends=(1, 2, 3, 4), spec=stored)))
     assert "as the study's report.stages says" in text
     losses = RecordedRun(name="loss", leaves={}, scores=CURVE, direction="minimize")
     lower = replace(data_of().best, run=losses)
     assert "Stages are defined for scores above zero where higher is better" in said(
-        stages(data_of(best=lower, baseline=None), tmp_path)
+        stages(data_of(best=lower, baseline=None))
     )
     short = replace(data_of().best, run=replace(lower.run, scores=CURVE[:4], direction="maximize"))
-    assert "too short to know" in said(degradation(data_of(best=short), tmp_path))
+    assert "too short to know" in said(degradation(data_of(best=short)))
 
 
-def test_a_known_config_has_a_verdict_only_with_its_noise(tmp_path: Path) -> None:
+def test_a_known_config_has_a_verdict_only_with_its_noise() -> None:
     names = [each.name for each in SPEC.known]
     short = replace(RECORD, number=1, known=names[1], curve=[0.5, 0.6], value=0.6)
     alone = replace(RECORD, number=5, known=names[2], state="failed", value=None, curve=[None])
     data = data_of(records=[replace(data_of().records[0], known=names[0]), short, alone])
-    text = said(beliefs(data, tmp_path))
+    text = said(beliefs(data))
     assert "the baseline" in text and "undetermined (n = 1 each, too short)" in text
     assert "undetermined (n = 1)" in text and "not started" in text and "undetermined (n = 0)" in text
     assert "Tested on the 0 of 3 trials" in text and "No test holds for the others" in text
     blind = replace(data, blind=data.records)
-    assert "No test holds for the others" not in said(beliefs(blind, tmp_path))
+    assert "No test holds for the others" not in said(beliefs(blind))
     nothing = replace(data, spec=replace(SPEC, known=(), avoid=()))
-    assert "neither known configs nor beliefs" in said(beliefs(nothing, tmp_path))
+    assert "neither known configs nor beliefs" in said(beliefs(nothing))
 
 
 def test_two_runs_are_told_apart_beyond_their_noise_and_too_short_ones_never() -> None:
@@ -287,8 +287,8 @@ def test_a_stage_is_judged_by_its_controls_and_the_order() -> None:
     assert len(told([])) == 1, "without controls there is no verdict"
 
 
-def test_what_to_try_next_follows_from_what_was_done(tmp_path: Path) -> None:
-    text = said(next_steps(data_of(predicted=Prediction(curse=0.004, noise=0.005, trials=20)), tmp_path))
+def test_what_to_try_next_follows_from_what_was_done() -> None:
+    text = said(next_steps(data_of(predicted=Prediction(curse=0.004, noise=0.005, trials=20))))
     assert (
         "Finish the search. 1" not in text and "Finish the search. 3 of its 10 trials are finished." in text
     )
