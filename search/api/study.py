@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.api.places import PathLike, own_errors, runs_folder
-from search.errors import SearchError, UserError, no_trial, unknown_name
+from search.errors import SearchError, UserError, unknown_name
 from search.records import Record, Snapshot
 from search.study.read import read_record, read_records, read_snapshot
 from search.study.resolve import resolve_study, storage_url
@@ -67,10 +67,7 @@ class OpenStudy(AbstractContextManager["OpenStudy"]):
     @own_errors()
     def trial(self, number: int) -> Record:
         """One trial with its curve; UserError if there is none of that number."""
-        record = read_record(self._study, number)
-        if record is None:
-            raise no_trial("trial", number, self.name)
-        return record
+        return read_record(self._study, number, "trial")
 
     @property
     def best(self) -> Record:

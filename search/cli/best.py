@@ -28,7 +28,7 @@ def best(
     snapshot = read_snapshot(opened)
     found = best_of(opened, snapshot)
     if as_json:
-        write_json((read_record(opened, found.number) or found).to_json())
+        write_json(read_record(opened, found.number, "best").to_json())
     else:
         folder = _folder(opened, runs, found.number)
         show(best_summary(found, snapshot, folder, fresh_verdict(opened)))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from search.cli import options as flag
-from search.errors import UserError, no_trial
+from search.errors import UserError
 from search.render.output import say, write_json
 from search.study.resolve import resolve_study, storage_url
 
@@ -71,9 +71,7 @@ def report(
     opened = resolve_study(url, study, read_only=True)
     folder = folder_of(opened, runs) / "report"
     if trial is not None:
-        record = read_record(opened, trial)
-        if record is None:
-            raise no_trial("--trial", trial, opened.name)
+        record = read_record(opened, trial, "--trial")
         if record.value is None:
             raise UserError(f"--trial: trial {trial} ({record.state}) has no score yet")
         figure = draw_trial(read_trial(opened, record, runs), opened.spec.study.smooth, folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from search.document.node import show
-from search.errors import UserError, no_trial
+from search.errors import UserError
 from search.recorded_run import CONFIG, HISTORY, OWN, RecordedRun, is_folder, read_run
 from search.spec.known import BEST, same_name
 
@@ -82,9 +82,7 @@ def _trial(study: "Study", name: str, runs: Path, *, from_files: bool) -> Record
     from search.study.trial_images import trial_images
 
     also = f", no folder with {CONFIG} and {HISTORY}, no imported run"
-    record = read_record(study, trial_number(study, name, "compare", also))
-    if record is None:
-        raise no_trial("compare", name, study.name)
+    record = read_record(study, trial_number(study, name, "compare", also), "compare")
     unfinished = None if record.state == "complete" else record.state
     if from_files:
         folder = folder_of(study, runs) / trial_name(record.number)

@@ -8,7 +8,6 @@ from search.errors import UserError
 from search.mirrors.trial import Mirror, mirrored
 from search.study.read import read_records
 from search.study.study import Study
-from storage import studies
 
 MIRRORS: Mapping[str, str] = {"tensorboard": "TensorBoard", "mlflow": "MLflow", "wandb": "Wandb"}
 """The class of each tracker: of a place and a study's name. It is in the module of the flag's name."""
@@ -34,6 +33,5 @@ def open_mirror(tracker: str, place: str, study: str) -> Mirror:
 
 def mirror_once(study: Study, runs: Path, mirrors: list[Mirror]) -> int:
     """Adds to each mirror what it lacks; returns the number of epochs that were new, over all of them."""
-    token = studies.token(study.engine, study.id).hex
-    trials = list(mirrored(study, token, runs, read_records(study)))
+    trials = list(mirrored(study, runs, read_records(study)))
     return sum(mirror.add(trial) for mirror in mirrors for trial in trials)

@@ -59,11 +59,11 @@ class Mirror(Protocol):
         """Adds what the tracker lacks of a trial; returns the number of scores that were new."""
 
 
-def mirrored(study: Study, token: str, runs: Path, records: list[Record]) -> Iterator[MirroredTrial]:
+def mirrored(study: Study, runs: Path, records: list[Record]) -> Iterator[MirroredTrial]:
     """The trials by number.
 
     Args:
-        token: the study's; runs: where this machine has the folders of trials, if it has them.
+        runs: where this machine has the folders of trials, if it has them.
     """
     vocabulary = study.spec.vocabulary
     for record in records:
@@ -79,7 +79,7 @@ def mirrored(study: Study, token: str, runs: Path, records: list[Record]) -> Ite
         }
         yield MirroredTrial(
             name=trial_name(record.number),
-            key=f"{token}-{record.number}",
+            key=f"{study.token.hex}-{record.number}",
             params={**record.params, "seed": record.seed},
             series={SCORE: _by_epoch(record.curve), **_recorded(folder, vocabulary)},
             results={name: float(value) for name, value in results.items() if value is not None},

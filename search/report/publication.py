@@ -3,7 +3,7 @@
 from search.render import markdown
 from search.report.writer import WrittenReport
 from search.study.study import Study
-from storage import pages, studies
+from storage import pages
 from storage.artifacts import open_store
 from storage.pages import Artifact, Page
 
@@ -14,10 +14,10 @@ def publish(study: Study, written: WrittenReport, place: str) -> None:
     Raises:
         StorageError: there is no such store, or no such database.
     """
-    store, token = open_store(place), studies.token(study.engine, study.id)
+    store = open_store(place)
     page = written.paths[-1]
     figures = {figure: written.folder / figure.path for figure in written.document.figures}
-    artifacts = {path: Artifact.of_study(token, path.name) for path in (page, *figures.values())}
+    artifacts = {path: Artifact.of_study(study.token, path.name) for path in (page, *figures.values())}
     for path, artifact in artifacts.items():
         with path.open("rb") as file:
             store.write(artifact.id, file)

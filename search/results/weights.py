@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from search.errors import UserError, no_trial
+from search.errors import UserError
 from search.loading import STOCK, configure, load_objective
 from search.objective import WEIGHTS
 from search.records import Record
@@ -16,7 +16,6 @@ from search.study.folder import folder_of, trial_name
 from search.study.read import read_record, trained_params
 from search.study.study import Study
 from search.worker.cleanup import KEPT
-from storage import studies
 from storage.artifacts import fetch, open_store
 from storage.pages import Artifact
 
@@ -103,9 +102,7 @@ def trial_weights(
     if number is None:
         study = default_study(study)
         number, why = default_trial(study)
-    record = read_record(study, number)
-    if record is None:
-        raise no_trial("--trial", number, study.name)
+    record = read_record(study, number, "--trial")
     if not record.epochs:
         raise UserError(f"--trial: trial {number} of study {study.name!r} has trained no epoch yet")
     params = trained_params(study, record)
@@ -149,6 +146,6 @@ def find_weights(
 
 def _fetch(study: Study, number: int, artifacts: str, path: Path) -> bool:
     """Copies a trial's weights from a store; False if it has none."""
-    artifact = Artifact.of(studies.token(study.engine, study.id), number, WEIGHTS)
+    artifact = Artifact.of(study.token, number, WEIGHTS)
     with path.open("wb") as file:
         return fetch(open_store(artifacts), artifact.id, file)

@@ -154,8 +154,8 @@ def create(
     create_study(study.url, name, retrains, fingerprint, trials=0)
     retraining = open_study(study.url, name)
     if retraining.row.trials == 0:
-        token = studies.token(retraining.engine, retraining.id).hex
-        draw = f"{studies.token(study.engine, study.id).hex} {plan.kind} {token}"
+        token = retraining.token.hex
+        draw = f"{study.token.hex} {plan.kind} {token}"
         if plan.stage is None:
             plans.count(study.engine, study.id, token, plan.kind)
         plans.create(retraining.engine, retraining.id, replace(plan, draw=draw).to_json())
@@ -265,5 +265,5 @@ def retraining_studies(study: Study) -> dict[Kind, list[Study]]:
 def deleted_races(study: Study, races: Sequence[Study]) -> int:
     """How many confirmations of this study have been deleted; `races` are those that have not."""
     counted = plans.counted(study.engine, study.id)
-    tokens = {studies.token(each.engine, each.id).hex for each in races} if counted else set()
+    tokens = {each.token.hex for each in races} if counted else set()
     return sum(kind == "confirm" and token not in tokens for token, kind in counted.items())

@@ -63,7 +63,7 @@ def claim_folder(study: Study, runs: Path) -> Path:
     for path in folder.iterdir() if folder.is_dir() else ():
         if TRIAL.fullmatch(path.name) and not path.is_dir():
             raise StudyError(f"--runs: {path} is no folder, but a trial's is called so; move it away")
-    owner = Owner(studies.token(study.engine, study.id).hex, location(study.url))
+    owner = Owner(study.token.hex, location(study.url))
     if before is None or before.token != owner.token:
         folder.mkdir(parents=True, exist_ok=True)
         _mark(folder, owner, replace=before is not None)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from search.errors import no_trial
 from search.records import Budget, Reason, Record, Snapshot, State, StoppedBy, WorkerView, candidates
 from search.scoring import best_mean, epoch_of_best
 from search.study.study import Study
@@ -47,9 +48,19 @@ def read_records(study: Study, number: int | None = None) -> list[Record]:
     return [_record(study, row, curves[row.trial_id], seeds) for row in rows]
 
 
-def read_record(study: Study, number: int) -> Record | None:
-    """The trial `number` with its curve; None where there is none."""
-    return next(iter(read_records(study, number)), None)
+def read_record(study: Study, number: int, source: str) -> Record:
+    """The trial `number` with its curve.
+
+    Args:
+        source: the command or flag that named it, for the message.
+
+    Raises:
+        UserError: there is none.
+    """
+    records = read_records(study, number)
+    if not records:
+        raise no_trial(source, number, study.name)
+    return records[0]
 
 
 def trained_params(study: Study, record: Record) -> dict[str, Any]:

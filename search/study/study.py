@@ -6,6 +6,7 @@ Importing this file does not import Optuna: `search status` reads a study withou
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from sqlalchemy import Engine
 
@@ -58,6 +59,11 @@ class Study:
         if planned is None:
             raise StudyError(f"study {self.name!r} has no plan for slot {slot}")
         return self.plan.planned(planned.config, planned.block, planned.seed)
+
+    @cached_property
+    def token(self) -> UUID:
+        """A random name of this very study, with which its keys in a store begin; read once."""
+        return studies.token(self.engine, self.id)
 
     @cached_property
     def origin(self) -> Origin | None:

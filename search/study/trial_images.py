@@ -6,7 +6,6 @@ from pathlib import Path
 from search.objective.image_scores import IMAGES, KeptImages, read_image_scores
 from search.study.folder import trial_name
 from search.study.study import Study
-from storage import studies
 from storage.artifacts import fetch, open_store
 from storage.pages import Artifact
 
@@ -29,7 +28,7 @@ def trial_images(
             return dict(kept.images)
     if artifacts is not None:
         content = io.BytesIO()
-        artifact = Artifact.of(studies.token(study.engine, study.id), number, IMAGES)
+        artifact = Artifact.of(study.token, number, IMAGES)
         if fetch(open_store(artifacts), artifact.id, content):
             kept = read_image_scores(content.getvalue())
             return dict(kept.images) if kept and _is_of(kept, best) else {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search.analysis.noise import level
-from search.errors import StudyError, UserError, no_trial, none_complete
+from search.errors import StudyError, UserError, none_complete
 from search.imports.known_config import leaf_of
 from search.loading import STOCK, vocabulary_of
 from search.objective import Vocabulary
@@ -99,9 +99,7 @@ def request_of_trial(study: Study, number: int | None) -> tuple[TrainingRequest,
         if best is None:
             raise none_complete(study.name)
         number = best.number
-    record = read_record(study, number)
-    if record is None:
-        raise no_trial("--trial", number, study.name)
+    record = read_record(study, number, "--trial")
     if not record.params and study.spec.space.parameters:
         raise StudyError(f"--trial: trial {number} of study {study.name!r} has no parameters yet")
     settings = study.spec.study

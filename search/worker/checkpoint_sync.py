@@ -17,7 +17,6 @@ import logging
 import queue
 import threading
 import time
-import uuid
 from collections.abc import Callable, Collection
 from concurrent import futures
 from concurrent.futures import Future
@@ -30,7 +29,7 @@ from search.objective import WEIGHTS
 from search.runtime.threads import thread_variables
 from search.study.study import Study
 from search.worker.workspace import Workspace
-from storage import pages, studies
+from storage import pages
 from storage.artifacts import error_name, open_store
 from storage.checkpoints import GENERATIONS, Checkpoints
 from storage.claims import Lease
@@ -69,13 +68,8 @@ class CheckpointSync:
         self._spent = self._last = 0.0  # CPU seconds of all uploads, and of the last one
 
     @cached_property
-    def token(self) -> uuid.UUID:
-        """The study's token, which its keys in the store begin with; read from the database once."""
-        return studies.token(self.study.engine, self.study.id)
-
-    @cached_property
     def _checkpoints(self) -> Checkpoints:
-        return Checkpoints(self.store, f"{self.study.name}-{self.token.hex[:8]}")
+        return Checkpoints(self.store, f"{self.study.name}-{self.study.token.hex[:8]}")
 
     # -- checkpoints -----------------------------------------------------------------------------
 
@@ -149,7 +143,7 @@ class CheckpointSync:
 
         def write() -> None:
             for path in files:
-                artifact = Artifact.of(self.token, number, path.name)
+                artifact = Artifact.of(self.study.token, number, path.name)
                 with path.open("rb") as file:
                     self.store.write(artifact.id, file)
                 taken.append(artifact)

@@ -129,7 +129,7 @@ class Worker:
         self.constraints = constraints_of(self.objective, description)
         if (error := kernel_error(self.device.name)) is not None:
             raise broken(self.device, first_line(error)) from error
-        self._retry(lambda: (self.pruner, self.sync.token))  # read now, needed when the database is away
+        self._retry(lambda: (self.pruner, self.study.token))  # read now, needed when the database is away
 
     def _claim(self) -> Lease | None:
         """The next trial to train; waits while others may still lose one. None when it is time to leave."""
@@ -157,7 +157,7 @@ class Worker:
     def train(self, lease: Lease) -> None:
         """One trial, from its claim to its end."""
         self.heartbeat.hold(lease)
-        trial = OwnedTrial(lease, Workspace(self.folder, lease.number, self.id, self.sync.token.hex))
+        trial = OwnedTrial(lease, Workspace(self.folder, lease.number, self.id, self.study.token.hex))
         try:
             for result in trial.workspace.open(lease.left_by, begun=lease.attempt > 1):
                 trial.add(result)
