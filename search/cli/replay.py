@@ -41,7 +41,7 @@ def replay(
             from search.render.terminal import RichBlocks, show
             from search.runtime.devices import find_devices
             from search.training.folder import claimed
-            from search.training.replay import judged, recorded_of, request_of_replay
+            from search.training.replay import judge, recorded_of, request_of_replay
             from search.training.request import request_of_trial
             from search.training.run import Trainer, on_threads
             from search.ui.live import follow
@@ -59,7 +59,7 @@ def replay(
         with claimed(folder, request):
             follow(trainer.run(interrupt))
         if not interrupt:
-            result = judged(opened, record, trainer, recorded, out)
+            result = judge(opened, record, trainer, recorded, out)
             if as_json:
                 write_json(result.to_json())
             else:

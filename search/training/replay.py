@@ -97,7 +97,7 @@ def request_of_replay(request: TrainingRequest, record: Record) -> TrainingReque
     return replace(request, last=len(record.curve))
 
 
-def judged(
+def judge(
     study: Study,
     record: Record,
     trainer: Trainer,

@@ -102,7 +102,11 @@ class Trainer:
         Raises:
             SpaceError: a setting is wrong. DataError: the data are.
         """
-        self.request, self.device, self.data, self.place, self.name = request, device, data, place, name
+        self.request = request
+        self.device = device
+        self.data = data
+        self.place = place
+        self.name = name
         self._objective = load_objective(request.objective)
         try:
             self._config = configure(self._objective, request.params)
