@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from io import StringIO
@@ -15,9 +16,8 @@ from snapshots import EMPTY, PARAMS, RECORD, RUNNING, WORKER, pictured, text, wo
 from search import formatting
 from search.records import Budget, Reason, Record, Snapshot, WorkerView
 from search.render.terminal import show
-from search.ui import forecast
+from search.ui import forecast, live
 from search.ui.best import best_summary, closing
-from search.ui.live import LiveView, PlainView, view
 from search.ui.overview import Overview
 from search.ui.trials import trial_detail, trials_table
 
@@ -325,21 +325,23 @@ def test_no_color_turns_colours_off(monkeypatch):
 
 
 def test_the_terminal_decides_which_view(monkeypatch):
-    assert isinstance(view(StringIO()), PlainView)
+    shown = []
+    monkeypatch.setattr(live, "show_picture", lambda snapshots, console: shown.append("picture"))
+    monkeypatch.setattr(live, "write_lines", lambda snapshots, stream: shown.append("lines"))
+    live.follow([], StringIO())
     leader, follower = pty.openpty()
     with os.fdopen(leader, "rb"), os.fdopen(follower, "w") as terminal:
-        monkeypatch.setenv("TERM", "xterm-256color")
-        assert isinstance(view(terminal), LiveView)
-        monkeypatch.setenv("TERM", "dumb")
-        assert isinstance(view(terminal), PlainView)
+        for name in ("xterm-256color", "dumb"):
+            monkeypatch.setenv("TERM", name)
+            live.follow([], terminal)
+    assert shown == ["lines", "picture", "lines"]
 
 
 def test_the_live_view_draws_at_most_four_times_a_second_and_tidies_up():
     stream, ticks = StringIO(), iter([0.0, 0.1, 0.2, 0.3])
     console = Console(file=stream, width=100, height=30, force_terminal=True, color_system=None)
-    with LiveView(console, clock=lambda: next(ticks)) as live:
-        for trial in (10, 11, 12, 13):
-            live.update(pictured(running=[running(trial)], workers=[worker(trial=trial)]))
+    trials = [pictured(running=[running(n)], workers=[worker(trial=n)]) for n in (10, 11, 12, 13)]
+    assert live.show_picture(trials, console, clock=lambda: next(ticks)) is trials[-1]
     seen = stream.getvalue()
     assert re.findall(r"cuda:0 +(\d+)", seen) == ["10", "13"]
     assert "\x1b[?1049h" not in seen
@@ -359,14 +361,17 @@ class Clock:
 def lines_of(snapshots: list[Snapshot], step: float = 1.0) -> list[list[str]]:
     """The lines that each snapshot adds, without their time."""
     stream, clock, added = StringIO(), Clock(), []
-    plain = PlainView(stream, clock, now=lambda: datetime(2026, 1, 2, 3, 4, 5))
-    for state in snapshots:
-        before = len(stream.getvalue())
-        plain.update(state)
-        lines = stream.getvalue()[before:].splitlines()
-        assert all(line.startswith("03:04:05  ") for line in lines)
-        added.append([line[10:] for line in lines])
-        clock.seconds += step
+
+    def one_by_one() -> Iterator[Snapshot]:
+        for state in snapshots:
+            before = len(stream.getvalue())
+            yield state
+            lines = stream.getvalue()[before:].splitlines()
+            assert all(line.startswith("03:04:05  ") for line in lines)
+            added.append([line[10:] for line in lines])
+            clock.seconds += step
+
+    live.write_lines(one_by_one(), stream, clock, now=lambda: datetime(2026, 1, 2, 3, 4, 5))
     return added
 
 
@@ -432,9 +437,7 @@ def test_plain_progress_comes_every_half_minute_and_only_where_it_changed():
 
 def test_plain_view_ends_with_how_far_it_came():
     stream = StringIO()
-    with PlainView(stream) as plain:
-        plain.update(snapshot())
-        plain.update(snapshot(budget=Budget(10, 10, 9, 1, 0, 0)))
+    live.write_lines([snapshot(), snapshot(budget=Budget(10, 10, 9, 1, 0, 0))], stream)
     assert "10 of 10 trials finished; 9 complete" in stream.getvalue().splitlines()[-1]
 
 
