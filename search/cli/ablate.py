@@ -20,7 +20,12 @@ def ablate(
     trials: flag.Trainings = None,
     name: Annotated[
         str | None,
-        typer.Option("--as", metavar="NAME", help="The study that retrains; by default STUDY-ablate-A-B."),
+        typer.Option(
+            "--as",
+            callback=flag.filled,
+            metavar="NAME",
+            help="The study that retrains; by default STUDY-ablate-A-B.",
+        ),
     ] = None,
     data: flag.Data = None,
     storage: flag.Storage = None,

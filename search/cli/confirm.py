@@ -26,6 +26,7 @@ def confirm(
         str | None,
         typer.Option(
             "--against",
+            callback=flag.filled,
             metavar="CONFIG",
             help="The baseline: a trial's number or a known config; by default the best known config.",
         ),
@@ -65,7 +66,12 @@ def confirm(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--as", metavar="NAME", help="The study that retrains; by default STUDY-confirm."),
+        typer.Option(
+            "--as",
+            callback=flag.filled,
+            metavar="NAME",
+            help="The study that retrains; by default STUDY-confirm.",
+        ),
     ] = None,
     data: flag.Data = None,
     storage: flag.Storage = None,

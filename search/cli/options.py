@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from search.errors import UserError
+from search.study.resolve import check_replaced
 
 
 def path_of(text: str | Path) -> Path:
@@ -21,6 +22,7 @@ def path_of(text: str | Path) -> Path:
     given = str(text)
     if not given.strip():
         raise UserError("a path is empty; name a folder or a file, as in --runs runs --data photos")
+    check_replaced(given)
     if "://" in given:
         raise UserError("a URL stands where a path is due; only --storage and --artifacts take URLs")
     try:

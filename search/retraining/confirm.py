@@ -15,6 +15,7 @@ from search.analysis.confirmation import Confirmation, confirmation
 from search.errors import SpaceError, UserError
 from search.loading import configure, load_objective
 from search.retraining.contenders import (
+    check_margin,
     config_named,
     default_baseline,
     margin_of,
@@ -82,6 +83,7 @@ def prepared(
         UserError: the request does not fit the study.
     """
     check_searches(study)
+    check_margin(study.spec, "--margin", request.margin)
     name = request.name or f"{study.name}{SUFFIX}"
     other = with_constants(study.spec, request.overrides) if request.overrides else None
     rule, trials = request.rule, request.trials

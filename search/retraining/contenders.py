@@ -73,6 +73,13 @@ def margin_of(spec: Spec) -> float | None:
     return vocabulary_of(spec.objective, spec.study.score).smallest_difference
 
 
+def check_margin(spec: Spec, flag: str, given: float | None) -> None:
+    """Raises UserError for a difference that no two scores of the study can have."""
+    low, high = vocabulary_of(spec.objective, spec.study.score).score_range
+    if given is not None and given >= high - low:
+        raise UserError(f"{flag}: {given:g} is no difference between scores from {low:g} to {high:g}")
+
+
 def split_parameter(constants: Mapping[str, Any]) -> str:
     """The constant with the seed of the train/val split; UserError if there is none."""
     for name in constants:

@@ -12,7 +12,7 @@ from search.errors import UserError
 from search.records import Record
 from search.render.document import Block, Headline, Paragraph, Table, literal
 from search.retraining.confirm import TOP, ConfirmRequest
-from search.retraining.contenders import margin_of
+from search.retraining.contenders import check_margin, margin_of
 from search.retraining.stages import made_stages
 from search.retraining.study import check_searches, read_results, retraining_studies
 from search.study.plan import FIRST, SEEDS
@@ -33,6 +33,7 @@ def planned_seeds(study: Study, request: ConfirmRequest, gain: float | None) -> 
     check_searches(study)
     if request.splits:
         raise UserError("--splits: --plan knows how seeds vary on one split, not how splits do; omit one")
+    check_margin(study.spec, "--smallest-gain", gain)
     gain = gain or request.margin or margin_of(study.spec)
     if gain is None:
         raise UserError(

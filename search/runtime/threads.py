@@ -35,7 +35,7 @@ def thread_variables(workers: int) -> dict[str, str]:
     OMP_NUM_THREADS stays where it is set: whoever starts containers side by side knows how many there
     are, and no container can see the others.
     """
-    given = os.environ.get("OMP_NUM_THREADS", "")
+    given = os.environ.get("OMP_NUM_THREADS", "").strip()
     threads = given or str(max(1, cores() // workers))
     return {
         "OMP_NUM_THREADS": threads,

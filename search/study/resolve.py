@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import re
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,13 @@ URL, FILE = "SEARCH_STORAGE", "SEARCH_STORAGE_FILE"
 LOOK_SECONDS = 2.0  # between two looks for a study that does not exist yet
 
 
+def check_replaced(text: str) -> None:
+    """Raises UserError where a variable stands for itself: quotes, and files of variables, leave it so."""
+    for name in re.findall(r"\$\{?(\w+)", text):
+        if name in os.environ:
+            raise UserError(f"{text[:200]}: ${name} was not replaced by its value; write that out")
+
+
 def storage_url(given: str | None, runs: Path) -> str:
     """The flag, SEARCH_STORAGE, the content of SEARCH_STORAGE_FILE, or the SQLite file under `runs`.
 
@@ -32,6 +40,8 @@ def storage_url(given: str | None, runs: Path) -> str:
     if url is None and "?" in str(runs):  # the rest of the path would be options of the URL
         raise UserError(f"--runs: {runs}: a path with a ? cannot hold the SQLite file; rename it")
     url = url or DEFAULT_STORAGE.format(runs=runs)
+    if url.startswith("sqlite:"):  # in a server's URL a $ may be of a password
+        check_replaced(url)
     parse(url)
     return url
 

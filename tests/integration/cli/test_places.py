@@ -112,6 +112,14 @@ def test_a_tilde_is_the_home_folder(
     assert not (search.folder / "~").exists()
 
 
+@pytest.mark.parametrize("place", ["$HOME/x", "~/${HOME}/x"])
+def test_a_variable_that_nobody_has_replaced_is_named(search: Search, command: Command, place: str) -> None:
+    for flags in (["--runs", place], ["--data", place], ["--storage", f"sqlite:///{place}.db"]):
+        line = refused(command, search.folder, "start", "--workers", "0", *flags)
+        assert "$HOME was not replaced by its value; write that out" in line
+    command("start", "--workers", "0", "--runs", "$no_such_variable")
+
+
 PASSWORDS_ELSEWHERE = [
     ["start", "--study", URL],
     ["start", "--runs", URL],
@@ -152,6 +160,7 @@ def test_a_url_in_a_wrong_place_is_not_repeated(
         ("worker", "SEARCH_WAIT", "10m"),
         ("start --workers 1", "OMP_NUM_THREADS", "four"),
         ("worker", "OMP_NUM_THREADS", "-1"),
+        ("worker", "OMP_NUM_THREADS", "0"),
     ],
 )
 def test_a_variable_that_is_no_number(
