@@ -82,28 +82,25 @@ class Looks:
     overlap: float = 0.0
     contenders: int = 1
 
-    @property
+    @cached_property
     def levels(self) -> Floats:
         """Two-sided, of being called different, by look."""
-        return self._levels[0]
+        return nominal_levels(self.first, self.last, self.level, self.overlap, self.contenders)
 
     @cached_property
-    def _levels(self) -> tuple[Floats, Floats]:
-        """Two-sided levels by look: of being called different, and the same."""
-        different, same = (
-            nominal_levels(self.first, self.last, level, self.overlap, self.contenders)
-            for level in (self.level, 2 * (SAME if self.contenders == 1 else SAME_COMMON))
-        )
-        return different, same
+    def _same_levels(self) -> Floats:
+        """Two-sided, of being called the same, by look."""
+        level = 2 * (SAME if self.contenders == 1 else SAME_COMMON)
+        return nominal_levels(self.first, self.last, level, self.overlap, self.contenders)
 
     def outcomes(self, mean: Floats, error: Floats, freedom: int, look: int) -> NDArray[np.int64]:
         """What a look after `look` seeds says of differences with these means and standard errors."""
-        different, same = (critical_t(levels[look - self.first], freedom) for levels in self._levels)
-        called = is_beyond(mean, error, different)
+        called = is_beyond(mean, error, critical_t(self.levels[look - self.first], freedom))
         found = np.where(called, np.sign(mean).astype(np.int64), OPEN)
         if self.margin is None:
             return found
         # Within the margin, one-sided at half of the two-sided level, is two-sided from the nearer end.
+        same = critical_t(self._same_levels[look - self.first], freedom)
         inside = np.abs(mean) < self.margin
         alike = inside & is_beyond(self.margin - np.abs(mean), error, same)
         return np.where(~called & alike, ALIKE, found)
@@ -224,8 +221,9 @@ def nominal_levels(first: int, last: int, level: float, overlap: float, contende
     noise = simulated(rng, DRAWS, last, overlap, contenders)
     levels, uncalled = [], np.ones(noise[..., 0].size, dtype=bool)
     for look, mean, error, freedom in running(noise, first, overlap):
-        p = 2 * stdtr(freedom, -np.abs(mean) / error)
-        spend = int(level * (look / last) ** SPENDING * len(p)) - int((~uncalled).sum())
-        levels.append(float(np.partition(p[uncalled], spend)[spend - 1]) if spend > 0 else 0.0)
-        uncalled &= p > levels[-1]
+        t = -np.abs(mean) / error
+        spend = int(level * (look / last) ** SPENDING * len(t)) - int((~uncalled).sum())
+        bound = np.partition(t[uncalled], spend)[spend - 1] if spend > 0 else -np.inf
+        levels.append(2 * float(stdtr(freedom, bound)))
+        uncalled &= t > bound
     return np.array(levels)

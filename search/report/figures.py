@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from PIL import Image
@@ -63,10 +65,11 @@ def figure_file(path: Path | None, height: float, *, photographs: bool = False) 
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})  # the same records give the same bytes
-        if not photographs:
-            with Image.open(path) as drawn:
-                drawn.convert("RGB").quantize(method=Image.Quantize.MEDIANCUT).save(path)
+        figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # `savefig` would lay it out twice
+        drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        (drawn if photographs else drawn.quantize(method=Image.Quantize.MEDIANCUT)).save(path)
 
 
 def search(

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
-STORM = "--database sqlite --workers 3 --epochs 6 --seconds 0.1 --lease 3 --patience 600"
+STORM = "--database sqlite --epochs 6 --seconds 0.1 --lease 3 --patience 600"
 
 
 @pytest.mark.parametrize(
-    ("trials", "kills", "terms"),
-    [(6, 3, 1), pytest.param(9, 6, 2, marks=pytest.mark.nightly)],
+    ("workers", "trials", "kills", "terms"),
+    [(2, 5, 2, 1), pytest.param(3, 9, 6, 2, marks=pytest.mark.nightly)],
 )
-def test_a_storm_of_kills_breaks_no_promise(tmp_path: Path, trials: int, kills: int, terms: int) -> None:
-    size = f"--trials {trials} --kills {kills} --terms {terms} --stops 1"
+def test_a_storm_of_kills_breaks_no_promise(
+    tmp_path: Path, workers: int, trials: int, kills: int, terms: int
+) -> None:
+    size = f"--workers {workers} --trials {trials} --kills {kills} --terms {terms} --stops 1"
     command = [sys.executable, CHAOS, "--seed", "3", "--keep", tmp_path, *STORM.split(), *size.split()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=700)
     assert done.returncode == 0, done.stdout + done.stderr

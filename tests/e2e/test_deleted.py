@@ -30,6 +30,7 @@ def test_workers_of_a_deleted_study_leave_and_its_name_is_free(
         command("delete", "--files")
         assert not search.runs.exists()
     assert "no study 'toy'" in command("status", code=2).err
-    command("start", "--trials", "4", "--workers", "1", "--set", "epochs=2")
+    command("start", "--trials", "4", "--workers", "0", "--set", "epochs=2")
+    command("worker")
     budget = command("status", "--json").json["budget"]
     assert (budget["trials"], budget["complete"]) == (4, 4)

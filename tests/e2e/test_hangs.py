@@ -5,7 +5,8 @@ from service import Search
 
 def test_a_hung_trial_is_taken_over(search: Search) -> None:
     search.environment["SEARCH_HANG_SECONDS"] = "1"
-    search.run("start", "--trials", "1", "--set", "trouble=hang once", "--set", "seconds=0.05")
+    flags = ["--set", "trouble=hang once", "--set", "seconds=0.05"]
+    search.run("start", "--trials", "1", "--workers", "1", *flags)
     (record,) = search.finished(1)
     assert record.attempts == 2
     log = (search.runs / "trial-0000" / "log.txt").read_text()

@@ -19,6 +19,7 @@ from service import Search
 from toy_studies import steal
 from trainings import assert_same_run
 
+from search import mseg
 from search.objective import EpochResult, Run
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
@@ -99,28 +100,21 @@ def test_without_a_store_another_machine_restarts_the_trial_and_says_so(search: 
 
 
 def test_a_change_of_machines_leaves_no_trace_in_the_weights(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The first machine is a process that is killed; the others are this one."""
+    """In this process; `test_kills.py` kills one that trains."""
     caplog.set_level(logging.INFO)
     torch.set_num_threads(1)
     search, straight = (
         Search(tmp_path / name, f"sqlite:///{tmp_path / name}.db", MSEG) for name in ("moved", "straight")
     )
-    store = ["--artifacts", str(search.folder / "store")]
-    try:
-        search.environment |= {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
-        found = search.create()
-        first = host(search, "here", *store)
-        search.wait(lambda: stored(search))
-        first.kill()
-        first.wait()
-        there = Worker(
-            found, search.folder / "there", None, [Device("cpu", "cpu")], str(search.folder / "store")
-        )
-        assert there.run(Interrupt()) == 0
-    finally:
-        search.close()
+    interrupt, found = Interrupt(), search.create()
+    first, second = worker(search, found, "here"), worker(search, found, "there")
+    with monkeypatch.context() as patch:
+        patch.setattr(mseg, "train", leaving(interrupt, after=1, train=mseg.train))
+        assert first.run(interrupt) == 143
+    assert stored(search) == 1
+    assert second.run(Interrupt()) == 0
     (record,) = search.records()
     assert (record.state, record.attempts) == ("complete", 2)
     moved = search.folder / "there/toy/trial-0000"
@@ -143,16 +137,18 @@ def worker(search: Search, study: Study, name: str, train: Any = None) -> Worker
     return found
 
 
-def leaving(interrupt: Interrupt, after: int) -> Callable[[Any, Run], Iterator[EpochResult]]:
-    """The toy, whose worker gets a SIGTERM after an epoch."""
+def leaving(
+    interrupt: Interrupt, after: int, train: Any = toy.train
+) -> Callable[[Any, Run], Iterator[EpochResult]]:
+    """Trains like this, and the worker gets a SIGTERM after an epoch."""
 
-    def train(config: Any, run: Run) -> Iterator[EpochResult]:
-        for result in toy.train(config, run):
+    def trained(config: Any, run: Run) -> Iterator[EpochResult]:
+        for result in train(config, run):
             if result.epoch == after:
                 interrupt.signal = signal.SIGTERM
             yield result
 
-    return train
+    return trained
 
 
 @pytest.fixture

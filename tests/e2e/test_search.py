@@ -54,7 +54,7 @@ def test_a_search_uses_its_budget_and_ends(search: Search, command: Command) -> 
     assert set(search.trained().values()) == {1}
     again = command("start")
     assert again.out == first.out, "the budget is used up: nothing but the result"
-    command("start", "--trials", "4")
+    command("start", "--trials", "4", "--workers", "1")
     assert search.finished(4)[:3] == records
 
 
@@ -85,7 +85,7 @@ def test_a_killed_supervisor_leaves_no_worker_behind(search: Search, command: Co
     before = search.records()
     interrupted = [record for record in before if record.state == "running"]
     assert interrupted and {record.worker for record in interrupted} == {None}, "not given back"
-    command("start", "--workers", "2")
+    command("worker")
     after = search.finished(4, epochs=5)
     expected = attempts_after(before)
     assert [record.attempts for record in after] == [expected.get(number, 1) for number in range(4)]
@@ -102,7 +102,7 @@ def test_after_a_power_cut_the_same_command_goes_on(search: Search, command: Com
         os.kill(pid, signal.SIGKILL)
     process.wait()
     before = search.records()
-    command("start", "--workers", "2")
+    command("start", "--workers", "1")
     after = search.finished(3, epochs=5)
     expected = attempts_after(before)
     assert 2 in expected.values(), "no trial was running"
@@ -149,15 +149,14 @@ def test_a_trial_that_kills_its_workers_does_not_take_the_search_with_it(search:
 
 
 def test_ctrl_c_gives_the_trial_back(search: Search, command: Command) -> None:
-    start = ["start", "--workers", "1", "--trials", "2", *pauses(0.3, 5)]
-    process = search.spawn(*start)
+    process = search.spawn("start", "--workers", "1", "--trials", "2", *pauses(0.3, 5))
     search.wait_for_epoch(0, 2)
     process.send_signal(signal.SIGINT)
     search.ends(process, 130)
     (record,) = search.records()
     assert (record.state, record.worker) == ("running", None), "it trained on to the end"
     assert search.pids() == []
-    command(*start)
+    command("worker")
     first, second = search.finished(2, epochs=5)
     assert (first.attempts, second.attempts) == (2, 1)
     assert first.curve[: len(record.curve)] == record.curve
@@ -170,7 +169,8 @@ def test_a_signal_while_the_study_is_created_loses_nothing(search: Search, comma
     search.wait(lambda: runs(process.pid) and (search.folder.parent / "study.db").exists())
     process.send_signal(signal.SIGINT)
     search.ends(process, 130)
-    command("start", "--trials", "1")
+    command("start", "--trials", "1", "--workers", "0")
+    command("worker")
     search.finished(1)
 
 
@@ -194,6 +194,7 @@ def test_a_second_signal_ends_it_at_once(search: Search) -> None:
     process.send_signal(signal.SIGINT)
     time.sleep(1.0)
     assert process.poll() is None, "it left without its worker"
+    assert runs(worker), "it left without having ended its batch"
     process.send_signal(signal.SIGINT)
     search.ends(process, 130)
     os.kill(worker, signal.SIGTERM)  # it has heard the first; its own second
@@ -326,17 +327,20 @@ def test_three_bugs_end_the_search_in_one_line(search: Search) -> None:
 # -- the documents ---------------------------------------------------------------------------------
 
 
-def test_the_objective_of_the_docs_runs_as_it_stands_there(search: Search) -> None:
+def test_the_objective_of_the_docs_runs_as_it_stands_there(
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text()
     for name in ("parabola.py", "parabola.yaml"):
         found = re.search(rf"```\w+\n# {re.escape(name)}\n(.*?)```", text, re.DOTALL)
         assert found, name
         (search.folder / name).write_text(found.group(1))
     search.environment["PYTHONPATH"] = ""
+    monkeypatch.setenv("SEARCH_STUDY", "parabola")
     search.environment["SEARCH_STUDY"] = "parabola"
-    search.run("start", "--space", "parabola.yaml", "--trials", "12")
-    trials = search.run("trials", "--json").json
+    search.run("start", "--space", "parabola.yaml", "--trials", "12", "--workers", "1")
+    trials = command("trials", "--json").json
     assert len(trials) == 12
     assert {trial["state"] for trial in trials} <= {"complete", "pruned"}
-    best = search.run("best", "--json").json
+    best = command("best", "--json").json
     assert best["epochs"] == 20 and best["value"] > 0.9

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from service import Search, runs
+from service import Search
 
 from search.runtime.signals import Interrupt, Interrupted, interruptible
 
@@ -30,13 +30,6 @@ def train(config, run):
         yield EpochResult(epoch=epoch, epochs=60, score=config["x"])
 """
 
-STUBBORN = """
-import time
-
-def train(config, run):
-    time.sleep(300)
-"""
-
 
 def use(search: Search, name: str, objective: str) -> None:
     """Makes this module the search's objective."""
@@ -52,12 +45,11 @@ def leaves(process: subprocess.Popen[bytes], number: signal.Signals, code: int) 
     assert process.wait(60) == code
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_worker_gives_its_trial_back(search: Search, number: signal.Signals) -> None:
+def test_a_worker_gives_its_trial_back(search: Search) -> None:
     search.create("seconds=0.4", "epochs=600", trials=2)
     worker = search.spawn("worker")
     search.wait_for_epoch(0, 1)
-    leaves(worker, number, 143)
+    leaves(worker, signal.SIGHUP, 143)
     (record,) = search.records()
     assert (record.state, record.worker) == ("running", None)
     assert search.pids() == []
@@ -95,17 +87,6 @@ def test_a_batch_system_may_signal_parent_and_children_at_once(search: Search) -
     leaves(process, signal.SIGUSR1, 143)
     assert {(record.state, record.worker) for record in search.records()} == {("running", None)}
     assert search.said.count("was given back") == 2
-
-
-def test_the_second_signal_ends_it_at_once(search: Search) -> None:
-    use(search, "stubborn", STUBBORN)
-    search.run("start", "--workers", "0")
-    worker = search.spawn("worker")
-    search.wait(lambda: [record for record in search.records() if record.params])
-    worker.send_signal(signal.SIGUSR1)
-    time.sleep(0.5)
-    assert runs(worker.pid), "it left without having ended its batch"
-    leaves(worker, signal.SIGTERM, 143)
 
 
 def test_a_signal_that_nohup_ignores_stays_ignored() -> None:

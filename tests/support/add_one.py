@@ -18,7 +18,7 @@ class ProjectCopy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for package in ("search", "storage"):
-            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / package, folder / package)
         for file in ("space.yaml", "tests/support/toy.py"):
             shutil.copy(ROOT / file, folder)
 

@@ -297,7 +297,7 @@ class Search:
             if found := look():
                 return found
             assert time.monotonic() < end, f"did not happen in {seconds:.0f} s\n{self.said}"
-            time.sleep(max(0.1, 4 * (time.thread_time() - begun)))  # leaves the processor to who is watched
+            time.sleep(max(0.1, 6 * (time.thread_time() - begun)))  # leaves the processor to who is watched
 
     def wait_for_epoch(self, number: int, epoch: int) -> None:
         """Until trial `number` has reported `epoch`."""

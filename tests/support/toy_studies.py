@@ -1,6 +1,7 @@
 """Studies of the toy objective: in stages, and disturbed."""
 
 import toy
+from service import Search
 from sqlalchemy import update
 
 from search.records import Record
@@ -41,6 +42,14 @@ def steal(study: Study) -> None:
 def pauses(seconds: float, epochs: int) -> list[str]:
     """Flags for trials that last long enough to be disturbed."""
     return ["--set", f"seconds={seconds}", "--set", f"epochs={epochs}"]
+
+
+def uninterrupted(search: Search, trials: int, epochs: int) -> None:
+    """Whether the search ended as if nothing had happened: no trial given up, no epoch trained twice."""
+    records = search.finished(trials, epochs=epochs)
+    assert {record.attempts for record in records} == {1}
+    assert all(right(record) for record in records)
+    assert set(search.trained().values()) == {1}, "an epoch was trained again"
 
 
 def right(record: Record) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from old_databases import copy_of_v1
 from service import STUDY, TESTS, Search
-from toy_studies import pauses, right
+from toy_studies import right
 
 import search as api
 from search.errors import StudyError
@@ -104,22 +104,44 @@ def test_a_study_that_retrains_has_no_best(study: api.OpenStudy) -> None:
     assert issubclass(StudyError, api.UserError)
 
 
+WAITING = """
+import time
+from pathlib import Path
+import toy
+from toy import configure, describe
+
+def train(config, run):
+    for result in toy.train(config, run):
+        yield result
+        while result.epoch == 2 and not Path("left").exists():
+            if run.should_stop():
+                return
+            time.sleep(0.01)
+"""
+"""The toy, which waits after its second epoch until there is a file `left`, or until it is to stop."""
+
+
 def test_a_search_is_followed_left_and_gone_on_with(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (search.folder / "waiting.py").write_text(WAITING)
+    document = search.folder / "space.yaml"
+    document.write_text(document.read_text().replace("objective: toy", "objective: waiting"))
     monkeypatch.chdir(search.folder)
     monkeypatch.setenv("SEARCH_TOY_LOG", str(search.folder))
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", f"{TESTS}{os.pathsep}{search.folder}")
+    monkeypatch.syspath_prepend(search.folder)
     monkeypatch.setenv("SEARCH_ON_END", "cat > ended.json")
     options = {"gpus": "none", "workers": 1, "runs": search.folder / "runs"}
-    with api.start(STUDY, search.url, overrides=pauses(0.1, 4)[1::2], trials=2, **options) as running:
+    with api.start(STUDY, search.url, trials=2, **options) as running:
         for snapshot in running:
             if snapshot.epochs_run >= 2:
                 break
     assert snapshot.study == running.study.name == STUDY
-    left = search.records()
+    (record,) = search.records()
     assert not (search.folder / "ended.json").exists()
-    assert left and not search.pids(), "the worker has left, its trial is there"
+    assert record.epochs == 2 and not search.pids(), "the worker has left, its trial is there"
+    (search.folder / "left").touch()
     last = list(api.start(STUDY, search.url, **options))[-1]
     assert last.budget.used_up and last.budget.complete == 2
     assert "2 of 2 trials" in json.loads((search.folder / "ended.json").read_text())["text"]

@@ -260,24 +260,26 @@ def test_dollars_in_a_name_are_dollars_in_a_figure(search: Search, command: Comm
     document = (search.folder / "space.yaml").read_text()
     document = document.replace("by hand", r"'$\frac{'").replace("[plain, bent]", r"[plain, bent, '$x_{']")
     (search.folder / "space.yaml").write_text(document)
-    command("start", "--workers", "1", "--device", "cpu")
+    search.create()
+    command("worker")
     command("report")
     command("report", "--trial", "0")
 
 
-@pytest.mark.parametrize("flags", [["--objective", "search.mseg"], []])
 def test_a_worker_imports_no_objective_but_the_one_it_may(
-    search: Search, command: Command, flags: list[str], monkeypatch: pytest.MonkeyPatch
+    search: Search, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not flags:
-        monkeypatch.setenv("SEARCH_OBJECTIVE", "search.mseg")
+    flags = ("--objective", "search.mseg")
     answer = command("start", "--workers", "0", *flags, code=2)
     assert "toy is not search.mseg" in answer.err and len(answer.err.splitlines()) == 1
+    monkeypatch.setenv("SEARCH_OBJECTIVE", "search.mseg")
+    assert command("start", "--workers", "0", code=2) == answer
     with monkeypatch.context() as elsewhere:
         elsewhere.delenv("SEARCH_OBJECTIVE")
         search.create()
-    answer = command("worker", *flags, code=2)
-    assert "toy is not search.mseg" in answer.err.splitlines()[-1] and "Traceback" not in answer.err
+    for arguments in ((), flags):
+        answer = command("worker", *arguments, code=2)
+        assert "toy is not search.mseg" in answer.err.splitlines()[-1] and "Traceback" not in answer.err
     assert not (search.folder / "epochs.log").exists()
     command("start", "--trials", "1", "--workers", "1", "--objective", "toy")
     assert (search.folder / "epochs.log").exists()

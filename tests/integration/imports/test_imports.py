@@ -141,17 +141,20 @@ def test_a_run_is_removed(study: Search, command: Command) -> None:
     assert command("import", "--remove", "hand", "--remove", "second, later").out == ""
 
 
-def test_a_database_that_an_older_version_made(search_on_each: Search) -> None:
+def test_a_database_that_an_older_version_made(
+    search_on_each: Search, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the table: status and compare work, and the first import makes it. Curves come back whole."""
     search = search_on_each
     study = search.create()
     engine = connect(search.url)
     forget_versions(search.url, "search_imports")
     assert read_imported(study) == [] and read_imported_run(study, "night") is None
-    assert search.run("status", "--json").json["imported"] == []
+    monkeypatch.setenv("SEARCH_STORAGE", search.url)
+    assert command("status", "--json").json["imported"] == []
     (search.folder / "night.csv").write_text(CURVE)
     (search.folder / "night.yaml").write_text("x: .inf\ny: [1, zwei, 3.0]\n")
-    search.run("import", "night.csv")
+    command("import", "night.csv")
     assert inspect(engine).has_table("search_imports")
     engine.dispose()
     run = read_imported_run(study, "night")

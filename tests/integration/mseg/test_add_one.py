@@ -244,7 +244,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
     """What came of the training with each addition; files of each run are in its `folder`."""
     copy = tmp_path_factory.mktemp("copy")
     for package in ("search", "storage"):
-        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / package, copy / package)
     shutil.copy(ROOT / "space.yaml", copy)
     for addition in ADDITIONS.values():
         path = copy / "search" / "mseg" / addition.file

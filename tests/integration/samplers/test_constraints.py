@@ -267,16 +267,16 @@ def test_workers_that_draw_at_once_share_what_was_refused(search_on_each: Search
 def test_workers_that_are_killed_leave_a_budget_that_is_exact(search_on_postgres: Search) -> None:
     search = search_on_postgres
     (search.folder / "space.yaml").write_text(CAPPED.replace("epochs: 1", "epochs: 3\n  seconds: 0.1"))
-    start = search.spawn("start", "--space", "space.yaml", "--trials", "10", "--workers", "2")
+    start = search.spawn("start", "--space", "space.yaml", "--trials", "7", "--workers", "2")
     search.wait(lambda: len(search.records()) >= 4)
     os.kill(search.pids()[0], signal.SIGKILL)
     search.ends(start)
-    records = search.finished(10, epochs=3)
+    records = search.finished(7, epochs=3)
     assert all(record.params["x"] <= 0.3 for record in records)
     study = open_study(search.url, STUDY)
     checked = study.samples.checked().values()
     study.engine.dispose()
-    assert sum(config.feasible for config in checked) == 10 < len(checked)
+    assert sum(config.feasible for config in checked) == 7 < len(checked)
 
 
 def test_a_study_that_finds_nothing_feasible_ends_with_one_line_and_gives_its_trial_back(

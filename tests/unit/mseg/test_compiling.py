@@ -22,6 +22,7 @@ from search.objective import Run
 
 CPU = torch.device("cpu")
 NARROW = {f"width_{stage}": 8 for stage in (1, 2, 3, 4)} | {"decoder_width": 8}
+NARROW |= {f"blocks_{stage}": 1 for stage in (2, 3, 4)}
 
 
 def traced(monkeypatch: pytest.MonkeyPatch, backend: Any = "eager") -> None:
@@ -44,9 +45,9 @@ def gradients(model: SegmentationModel, forward: Any) -> tuple[torch.Tensor, lis
 
 def test_models_of_every_dropout_rate_share_one_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
     traced(monkeypatch)
-    for trial in range(4):
+    for trial in range(3):
         torch.manual_seed(trial)
-        model = MODELS["microsegformer"](19, dropout=0.2 * trial, **NARROW).train()
+        model = MODELS["microsegformer"](19, dropout=0.3 * trial, **NARROW).train()
         forward = CompiledModel(model, CPU)
         plain = copy.deepcopy(model)
         logits, found = gradients(model, forward)
@@ -78,7 +79,10 @@ def test_a_compiler_that_fails_is_said_once_and_training_goes_on(
         raise RuntimeError("no such instruction")
 
     traced(monkeypatch, broken)
-    results = list(train(small(trainer__compile=True, trainer__epochs=2), Run(tmp_path)))
+    config = small(
+        trainer__compile=True, trainer__epochs=2, model__kind="unet", model__width=8, model__depth=1
+    )
+    results = list(train(config, Run(tmp_path)))
     assert [result.finite for result in results] == [True, True]
     (warning,) = [each.message for each in caplog.records if "compile" in each.message]
     assert warning.startswith(f"trainer.compile: {BackendCompilerFailed.__name__} ")
