@@ -232,7 +232,7 @@ def test_two_starts_on_an_empty_database_share_the_work(
             assert budget["running"] <= 2 * workers
             states.append(Counter(budget))
             owners |= {worker.id for worker in snapshot.workers}
-        time.sleep(0.1)
+        time.sleep(0.25)
     for process in processes:
         search.ends(process)
     assert len(states) > 5 and any(state["running"] > 1 for state in states), "nothing was seen of it"
