@@ -24,5 +24,8 @@ def render(document: Document, folder: Path) -> str:
 
 def _inline(text: str) -> Markup:
     return Markup("").join(
-        Markup("<code>{}</code>").format(part) if is_code else escape(part) for part, is_code in spans(text)
+        Markup("<code>{}</code>").format(part)
+        if is_code
+        else escape(part.replace(" %", "\N{NO-BREAK SPACE}%"))
+        for part, is_code in spans(text)
     )
