@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import math
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -187,7 +188,16 @@ def constraints_of(
     function = getattr(objective, "constraints", None)
     if function is None:
         return lambda params: ()
-    return lambda params: tuple(function(configure(objective, params), description))
+
+    def checked(params: Params) -> Sequence[Constraint]:
+        given = function(configure(objective, params), description)
+        for each in given if isinstance(given, Sequence) else [given]:
+            if not isinstance(each, Constraint) or not math.isfinite(_number(each.name, each.violation)):
+                text = f"objective: constraints returned {_short(each)}; it must be a finite Constraint"
+                raise SpaceError(text, parameter="objective")
+        return tuple(given)
+
+    return checked
 
 
 def check_score(name: str, score: str | None) -> None:
@@ -205,7 +215,11 @@ def check_score(name: str, score: str | None) -> None:
 def describe(objective: Any, config: Any, data: Path | None) -> Description | None:
     """What the objective says about its data; None if it says nothing."""
     function = getattr(objective, "describe", None)
-    return function(config, data) if function else None
+    description = function(config, data) if function else None
+    if description is not None and not isinstance(description, Description):
+        text = f"objective: describe returned {_short(description)}; it must be a Description"
+        raise SpaceError(text, parameter="objective")
+    return description
 
 
 @lru_cache

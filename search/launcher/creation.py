@@ -280,7 +280,7 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
     """
     check_search(spec)
     stages = [spec, *(spec.stage(index) for index in range(1, len(spec.study.stages)))]
-    try:
+    with spec.locating():
         objective = load_objective(spec.objective)
         check_score(spec.objective, spec.study.score)
         configs = [
@@ -292,5 +292,3 @@ def probe(spec: Spec, data: Path | None) -> Description | None:
         check_each(objective, configs, description)
         check_feasible(spec, constraints_of(objective, description))
         return description
-    except SpaceError as error:
-        raise spec.located(error) from error

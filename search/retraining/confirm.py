@@ -12,7 +12,7 @@ from typing import Any
 
 from search.analysis import winners_curse
 from search.analysis.confirmation import Confirmation, confirmation
-from search.errors import SpaceError, UserError
+from search.errors import UserError
 from search.loading import configure, load_objective
 from search.retraining.contenders import (
     check_margin,
@@ -95,11 +95,9 @@ def with_constants(spec: Spec, overrides: Sequence[str]) -> Spec:
     """The document with other constants; SpaceError where the objective refuses a config with them."""
     other = spec.with_constants(overrides)
     objective = load_objective(other.objective)
-    try:
+    with other.locating():
         for params in other.space.corners():
             configure(objective, params)
-    except SpaceError as error:
-        raise other.located(error) from error
     return other
 
 

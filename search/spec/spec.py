@@ -8,14 +8,14 @@ space: known configs, beliefs and conditional parameters that no longer fit are 
 `Spec.notes`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from search.document.node import Node, show
-from search.errors import SpaceError, did_you_mean, unknown_name
+from search.errors import SearchError, SpaceError, cause_of, did_you_mean, unknown_name
 from search.loading import vocabulary_of
 from search.objective import Value, Vocabulary
 from search.spec.known import Belief, KnownConfig, check_known_names, read_beliefs, read_known
@@ -136,6 +136,19 @@ class Spec:
     def located(self, error: SpaceError) -> SpaceError:
         """`error`, raised with only the parameter's name known, with the place in front."""
         return self._node(error.parameter).error(str(error), error.parameter) if error.parameter else error
+
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """In this block the objective is tried: its errors get a place, its mistakes are one line, too."""
+        try:
+            yield
+        except SpaceError as error:
+            raise self.located(error) from error
+        except (SearchError, OSError):
+            raise
+        except (Exception, SystemExit) as error:
+            text = f"objective: {self.objective} fails with {cause_of(error, 150)}; --debug shows where"
+            raise self.located(SpaceError(text, parameter="objective")) from error
 
     def _checked(self) -> "Spec":
         """This Spec. Not asked of a stored one: studies with longer ranges and any names must open."""

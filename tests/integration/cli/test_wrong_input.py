@@ -317,6 +317,9 @@ def test_a_file_with_the_url_that_is_not_there(
     assert "SEARCH_STORAGE_FILE: /run/secrets/url" in line and "name a file" in line
 
 
+TRAIN = "def train(config, run):\n    yield\n\n\n"
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -324,9 +327,23 @@ def test_a_file_with_the_url_that_is_not_there(
         ("from search.objective import EpochResults\n", "ImportError"),
         ("import nothing_like_this\n", "'nothing_like_this', which is not installed"),
         ("1 / 0\n", "ZeroDivisionError: division by zero"),
+        (
+            f"{TRAIN}configure = lambda params: params['lr']\n",
+            "fails with KeyError: 'lr'; --debug",
+        ),
+        (f"{TRAIN}configure = lambda params: exit(2)\n", "fails with SystemExit: 2"),
+        (
+            f"{TRAIN}describe = lambda config, data: 3\n",
+            "describe returned 3 (int); it must be",
+        ),
+        (
+            f"{TRAIN}constraints = lambda config, _: [3]\n",
+            "constraints returned 3 (int); it must",
+        ),
+        (f"{TRAIN}constraints = lambda config, _: None\n", "constraints returned None (NoneType)"),
     ],
 )
-def test_an_objective_that_cannot_be_imported(
+def test_an_objective_that_cannot_be_asked(
     search: Search, command: Command, monkeypatch: pytest.MonkeyPatch, source: str, said: str
 ) -> None:
     monkeypatch.setattr("sys.dont_write_bytecode", True)
@@ -334,7 +351,7 @@ def test_an_objective_that_cannot_be_imported(
     (search.folder / f"{name}.py").write_text(source)
     (search.folder / "space.yaml").write_text(edited(": toy", f": {name}"))
     line = refused(command, search.folder, "start")
-    assert name in line and said in line
+    assert line.startswith("space.yaml:1:1: objective: ") and said in line
 
 
 def test_a_users_own_package_storage_is_named(search: Search, tmp_path: Path) -> None:
