@@ -342,7 +342,7 @@ def test_status_of_a_full_study_is_cheap(search_on_postgres: Search) -> None:
 
 
 def fill(study: Study, trials: int, epochs: int) -> None:
-    """Finished trials as the service leaves them, without the seconds that training them takes."""
+    """Finished trials as the service leaves them in PostgreSQL, without the seconds that training takes."""
     owner = Leases(study.engine, study.id, "filler", Process.current())
     owner.join("cpu")
     with study.engine.begin() as connection:
@@ -405,18 +405,11 @@ def fill(study: Study, trials: int, epochs: int) -> None:
                 for key, value in attributes.items()
             ],
         )
-        connection.execute(
-            insert(tables.intermediates),
-            [
-                {
-                    "trial_id": number + 1,
-                    "step": epoch,
-                    "intermediate_value": epoch / 100,
-                    "intermediate_value_type": "FINITE",
-                }
-                for number in range(trials)
-                for epoch in range(1, epochs + 1)
-            ],
+        connection.exec_driver_sql(
+            "INSERT INTO trial_intermediate_values "
+            "(trial_id, step, intermediate_value, intermediate_value_type) "
+            "SELECT trial_id, step, step / 100.0, 'FINITE' "
+            f"FROM trials, generate_series(1, {epochs}) AS step"
         )
 
 
@@ -551,7 +544,8 @@ def test_the_same_data_are_taken(search: Search) -> None:
 def test_a_quick_twin_is_found(search: Search, command: Command) -> None:
     document = DOCUMENT.replace("short:", "quick:")
     (search.folder / "space.yaml").write_text(document)
-    said = command("start", "--trials", "1")
+    said = command("start", "--trials", "1", "--workers", "0")
+    command("worker", "--study", "toy-quick")
     assert "no data given: running the quick profile on drawn faces as study 'toy-quick'" in said.err
     assert "search start --study toy --data FOLDER" in said.err
     for name in ("status", "trials", "best"):

@@ -2,12 +2,13 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_nvml import GPUS, fake_gpus
 from lease_workers import SECONDS, keep_alive, new_study, pass_time, worker
-from service import Search
+from service import Answer, Search
 from sqlalchemy import Engine
 
 from storage import tables
@@ -130,7 +131,7 @@ def working(search: Search) -> dict[str, list[int]]:
 
 def test_three_workers_race_for_two_gpus(search: Search, tmp_path: Path) -> None:
     with_gpus(search, tmp_path, TWO)
-    search.create("seconds=0.2", "epochs=10000", trials=20)
+    search.create("seconds=1.0", "epochs=10000", trials=20)
     racing = [search.spawn("worker") for _ in range(3)]
     search.wait(lambda: any(process.poll() == 0 for process in racing))
     first = search.wait(lambda: len(found := working(search)) == 2 and found)
@@ -146,13 +147,15 @@ def test_three_workers_race_for_two_gpus(search: Search, tmp_path: Path) -> None
     assert second.keys() == {"GPU 0", "GPU 1"}
 
 
-def test_workers_of_one_start_share_a_gpu_on_purpose(search: Search, tmp_path: Path) -> None:
+def test_workers_of_one_start_share_a_gpu_on_purpose(
+    search: Search, command: Callable[..., Answer], tmp_path: Path
+) -> None:
     with_gpus(search, tmp_path, {"GPU-aaaa": []})
-    search.create("seconds=0.2", "epochs=10000", trials=20)
+    search.create("seconds=1.0", "epochs=10000", trials=20)
     process = search.spawn("start", "--workers", "2")
     pids = search.wait(lambda: len(found := working(search).get("GPU 0", [])) == 2 and found)
     for pid in pids:
         assert "CUDA_VISIBLE_DEVICES=GPU-aaaa" in Path(f"/proc/{pid}/environ").read_text().split("\0")
     assert search.run("start").err.count("no GPU is free: GPU ") == 1, "its worker is turned away"
-    search.run("stop", "--now")
+    command("stop", "--now")
     search.ends(process, 1)  # no trial is complete
