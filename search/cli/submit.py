@@ -39,11 +39,11 @@ def submit(
     The masks are made on the CPU, by the code that is handed in.
     """
     from search.results.masks import whole_file
+    from search.results.next_commands import folder_of_test_images
     from search.runtime.signals import interruptible
     from search.ui.progress import bar
 
-    if images is None and data is not None and (data / "test" / "images").is_dir():
-        images = data / "test" / "images"
+    images = images or folder_of_test_images(data)
     if checked is not None:
         if out is not None or model is not None or trial is not None:
             raise UserError("--check: only checks a zip; omit --out, --model and --trial")

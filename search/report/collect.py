@@ -106,7 +106,7 @@ def read_trial(study: Study, record: Record, runs: Path) -> ReportedTrial:
 
 def _difference(stored: RecordedRun, files: RecordedRun) -> str | None:
     """Why the folder's columns are not used: its scores are not those that were reported."""
-    path = f"{files.folder}/history.json"
+    path = f"{files.folder}/{HISTORY}"
     if len(stored.scores) != len(files.scores):
         return f"{path}: has {len(files.scores)} epochs and the database {len(stored.scores)}; not used"
     column = files.vocabulary.score_column

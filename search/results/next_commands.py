@@ -8,7 +8,11 @@ from pathlib import Path
 from search.errors import SpaceError
 from search.loading import load_objective
 
-TEST_IMAGES = Path("test", "images")
+
+def folder_of_test_images(data: Path | None) -> Path | None:
+    """The folder of test images in a data folder; None where there is none."""
+    images = None if data is None else data / "test" / "images"
+    return images if images is not None and images.is_dir() else None
 
 
 def result_commands(objective: str, study: str, data: Path | None) -> list[str]:
@@ -22,7 +26,7 @@ def result_commands(objective: str, study: str, data: Path | None) -> list[str]:
             module = load_objective(objective)
     except SpaceError:
         return []
-    images = None if data is None or not (data / TEST_IMAGES).is_dir() else data / TEST_IMAGES
+    images = folder_of_test_images(data)
     flags = f"--study {study} --images {'IMAGES' if images is None else shlex.quote(str(images))}"
     commands = []
     if callable(getattr(module, "predictor", None)):

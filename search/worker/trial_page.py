@@ -12,6 +12,7 @@ from typing import Any
 from search import formatting
 from search.objective import PICTURE, WEIGHTS
 from search.objective.image_scores import IMAGES
+from search.recorded_run import CONFIG, HISTORY
 from search.render import curve_svg, markdown
 from search.render.document import literal
 from search.worker.checkpoint_sync import CheckpointSync
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 CURVE = "curve.svg"
 SHOWN = (CURVE, PICTURE)  # in the note itself
-FILES = (*SHOWN, "history.json", "config.yaml", IMAGES)
+FILES = (*SHOWN, HISTORY, CONFIG, IMAGES)
 
 
 def build_page(
