@@ -154,7 +154,7 @@ def _table(table: Table, width: int) -> rich_table.Table:
 
 
 def _widths(columns: Sequence[Sequence[Text]], room: int) -> list[int]:
-    """As wide as the cells. To fit into `room`, columns wrap where that costs the fewest lines.
+    """As wide as the cells. To fit into `room`, columns wrap where that costs the table the fewest lines.
 
     Words are broken only if there is no other way.
     """
@@ -162,18 +162,25 @@ def _widths(columns: Sequence[Sequence[Text]], room: int) -> list[int]:
     words = [
         max(1, *(cell_len(word) for cell in column for word in cell.plain.split())) for column in columns
     ]
-    lines = [_lines(column, wide - 1) for column, wide in zip(columns, widths, strict=True)]
+    now = [_lines(column, wide) for column, wide in zip(columns, widths, strict=True)]
+    narrower = [_lines(column, wide - 1) for column, wide in zip(columns, widths, strict=True)]
+
+    def cost(column: int) -> tuple[int, int]:
+        heights = [*now[:column], narrower[column], *now[column + 1 :]]
+        return sum(map(max, zip(*heights, strict=True))), -widths[column]
+
     for least in (words, [1] * len(words)):
         while sum(widths) > room and (wider := [i for i, wide in enumerate(widths) if wide > least[i]]):
-            narrowed = min(wider, key=lambda i: (lines[i], -widths[i]))
-            widths[narrowed] -= 1
-            lines[narrowed] = _lines(columns[narrowed], widths[narrowed] - 1)
+            column = min(wider, key=cost)
+            widths[column] -= 1
+            now[column] = narrower[column]
+            narrower[column] = _lines(columns[column], widths[column] - 1)
     return widths
 
 
-def _lines(column: Sequence[Text], width: int) -> int:
-    """The lines of the column's highest cell."""
-    return max(len(wrap(cell.plain, max(1, width), break_on_hyphens=False)) for cell in column)
+def _lines(column: Sequence[Text], width: int) -> list[int]:
+    """How many lines each cell of a column takes."""
+    return [len(wrap(cell.plain, max(1, width), break_on_hyphens=False)) for cell in column]
 
 
 def _cell(cell: Cell) -> Text:
