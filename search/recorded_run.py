@@ -146,14 +146,22 @@ def read_leaves(path: Path) -> dict[str, Any]:
     if not isinstance(root, dict) or not root:
         problem = "is empty" if not root else f"holds {show(root)}, not sections"
         raise UserError(f"{path}: {problem}; give the {CONFIG} that the run wrote")
-    return flat(root)
+    try:
+        return flat(root)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; keep one") from error
 
 
 def flat(sections: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """`{"loss": {"dice_weight": 1.5}}` -> `{"loss.dice_weight": 1.5}`; a list is one value."""
+    """`{"loss": {"dice_weight": 1.5}}` -> `{"loss.dice_weight": 1.5}`; a list is one value.
+
+    Raises ValueError for a name that is given with dots and nested.
+    """
     leaves: dict[str, Any] = {}
     for name, value in sections.items():
         inside = flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+        for leaf in inside.keys() & leaves.keys():
+            raise ValueError(f"{leaf!r} is given twice")
         leaves.update(inside)
     return leaves
 
@@ -162,7 +170,8 @@ def read_columns(path: Path, score: str) -> dict[str, Column]:
     """The lists of a `history.json` by name, all equally long; that of `score` has one score or more."""
     try:
         # The only constants are NaN and infinities, which a diverged loss is recorded as.
-        columns = json.loads(read_text(path), parse_constant=lambda _: None)
+        text = read_text(path)
+        columns = json.loads(text, parse_constant=lambda _: None, object_pairs_hook=_named_once)
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}:{error.colno}"
         raise UserError(f"{where}: not JSON, or cut off: {error.msg}; copy the whole file") from error
@@ -185,7 +194,19 @@ def read_columns(path: Path, score: str) -> dict[str, Column]:
             )
     if not any(value is not None for value in columns[score]):
         raise UserError(f"{path}: {score} holds no score; a run needs one epoch or more")
+    if columns.get("epoch") not in (None, [*range(epochs)], [*range(1, epochs + 1)]):
+        raise UserError(
+            f"{path}: epoch is {show(columns['epoch'])}; each epoch needs a value, null if none"
+        )
     return columns
+
+
+def _named_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError for a name that is given twice."""
+    for index, (name, _) in enumerate(pairs):
+        if any(name == other for other, _ in pairs[:index]):
+            raise ValueError(f"{name!r} is given twice")
+    return dict(pairs)
 
 
 def _check(path: Path, name: str, column: Any, *, may_be_lists: bool) -> None:

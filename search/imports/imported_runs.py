@@ -54,7 +54,7 @@ def read_paths(
                 f"{each.source}: {show(title)} is no name for a run; use up to {LONGEST} printable "
                 "characters without a /, or give one with --name"
             )
-        if title.isdigit() or title == BEST:
+        if title.isdigit() or same_name(title, BEST):
             raise UserError(
                 f"{each.source}: {title!r} is what a trial is called; give another name with --name"
             )

@@ -76,11 +76,15 @@ def _read_stage(node: Node, index: int, last: int) -> SearchStage:
         raise node.error(f"{name}: has no keep, the number of configs that go on to it; write keep: 8")
     if "seeds" in entries and "controls" in entries:
         raise entries["controls"].error(f"{name}: a confirmation (seeds) has no controls; omit one")
+    constants = [(key, item) for key, item in _leaves(entries) if key not in WORDS]
+    for index, (key, item) in enumerate(constants):
+        if any(key == other for other, _ in constants[:index]):
+            raise item.error(f"{name}: {key} is given twice; keep one")
     stage = SearchStage(
         trials=_integer(name, "trials", entries),
         keep=_integer(name, "keep", entries),
         seeds=_integer(name, "seeds", entries),
-        constants={key: read_value(key, item) for key, item in _leaves(entries) if key not in WORDS},
+        constants={key: read_value(key, item) for key, item in constants},
     )
     if "controls" not in entries:
         return stage

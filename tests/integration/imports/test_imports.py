@@ -382,6 +382,17 @@ FOLDERS: dict[str, tuple[str | None, str | None, list[str]]] = {
     "unequal": (CONFIG, json.dumps(history_with(lr=[1])), ["lr has 1 epochs and val_f_score has 10"]),
     "text": (CONFIG, json.dumps(history_with(lr=["a"] * 10)), ["lr at epoch 1 is 'a'"]),
     "only nan": (CONFIG, '{"val_f_score": [NaN]}', ["holds no score"]),
+    "name twice": (
+        CONFIG,
+        '{"val_f_score": [0.1], "val_f_score": [0.9]}',
+        ["'val_f_score' is given twice"],
+    ),
+    "every second": (
+        CONFIG,
+        json.dumps(history_with(epoch=[1, 3, 5, 7, 9, 11, 13, 15, 17, 19])),
+        ["epoch is [1, 3"],
+    ),
+    "with dots and nested": ("a.b: 1\na: {b: 2}\n", json.dumps(history_with()), ["'a.b' is given twice"]),
     "empty config": ("", json.dumps(history_with()), ["config.yaml: is empty"]),
     "bad yaml": ("a: [1\n", json.dumps(history_with()), ["config.yaml:2:1: not YAML"]),
 }

@@ -80,6 +80,7 @@ def test_a_document_without_stages_does_not_mention_them(tmp_path: Path) -> None
         ("[{siz: 3}, {keep: 2}]", "stage 1: siz: no such constant (did you mean 'size'?)"),
         ("[{mode: b}, {keep: 2}]", "stage 1: a condition in the space depends on one of its constants"),
         ("[{size: [[1]]}, {keep: 2}]", "size: "),
+        ("[{}, {keep: 2, a.b: 1, a: {b: 2}}]", "stage 2: a.b is given twice; keep one"),
     ],
 )
 def test_a_wrong_stage_is_refused_with_its_place(tmp_path: Path, stages: str, message: str) -> None:
