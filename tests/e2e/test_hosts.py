@@ -85,20 +85,6 @@ def test_another_machine_goes_on_with_the_trial_of_a_killed_worker(search_on_pos
     assert not list((search.folder / "store").glob("toy-*")), "the trial has ended: no checkpoint stays"
 
 
-def test_without_a_store_another_machine_restarts_the_trial_and_says_so(search: Search) -> None:
-    search.create("seconds=0.1", "epochs=6", "seconds=0.02", trials=1)
-    first = host(search, "here")
-    search.wait_for_epoch(0, 2)
-    first.kill()
-    first.wait()
-    second = host(search, "there")
-    search.ends(second)
-    assert first_epoch_of(search, second.pid) == 1
-    assert "not on this machine (an --artifacts store shared by all workers would have it)" in search.said
-    (record,) = search.records()
-    assert (record.state, len(record.curve)) == ("complete", 6)
-
-
 def test_a_change_of_machines_leaves_no_trace_in_the_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -186,6 +172,24 @@ def test_a_local_checkpoint_further_than_the_stored_one_is_continued(
     assert worker(logged, study, "here").run(Interrupt()) == 0
     assert "continues after epoch 4, from this machine" in caplog.text
     assert len(logged.trained()) == 6
+
+
+def test_without_a_store_another_machine_restarts_the_trial_and_says_so(
+    logged: Search, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = logged.create("epochs=6", "seconds=0.02", trials=1)
+    interrupt = Interrupt()
+    here, there = (
+        Worker(study, logged.folder / name, None, [Device("cpu", "cpu")]) for name in ("here", "there")
+    )
+    train = leaving(interrupt, after=2)
+    here.objective = SimpleNamespace(configure=toy.configure, describe=toy.describe, train=train)
+    assert here.run(interrupt) == 143
+    assert there.run(Interrupt()) == 0
+    assert "not on this machine (an --artifacts store shared by all workers would have it)" in caplog.text
+    assert [logged.trained()[0, epoch] for epoch in range(1, 7)] == [2, 2, 1, 1, 1, 1]
+    (record,) = logged.records()
+    assert (record.state, len(record.curve)) == ("complete", 6)
 
 
 def test_checkpoints_of_another_database_are_not_continued(logged: Search, tmp_path: Path) -> None:

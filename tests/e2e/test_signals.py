@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 from service import Search
@@ -53,17 +52,6 @@ def test_a_worker_gives_its_trial_back(search: Search) -> None:
     (record,) = search.records()
     assert (record.state, record.worker) == ("running", None)
     assert search.pids() == []
-
-
-def test_a_worker_that_waits_for_the_last_trial_of_another_leaves(search: Search) -> None:
-    search.create("seconds=0.4", "epochs=600", trials=1)
-    search.spawn("worker")
-    search.wait_for_epoch(0, 1)
-    worker = search.spawn("worker")
-    search.wait(lambda: len(search.pids()) == 2)
-    time.sleep(0.5)
-    leaves(worker, signal.SIGTERM, 143)
-    assert len(search.pids()) == 1 and search.records()[0].worker is not None
 
 
 def test_a_signal_during_the_imports_ends_the_worker(search: Search) -> None:

@@ -140,10 +140,10 @@ def test_a_curve_that_cannot_be_drawn_costs_no_trial(search: Search) -> None:
 def test_the_page_of_a_study_is_its_last_report(search_on_each: Search) -> None:
     study = run(search_on_each, [0.1, 0.3, 0.2], [0.4, 0.5, 0.6])
     runs = search_on_each.folder / "runs"
-    material = collect_report_data(study, runs)
+    written = write_report(collect_report_data(study, runs), search_on_each.runs / "report")
     store = open_store(str(runs / DEFAULT))
     for title in ("the first", "the second"):
-        written = write_report(material, search_on_each.runs / "report")
+        written.paths[-1].write_text(title)
         document = replace(written.document, title=title, lead=written.document.lead * 3)
         publish(study, replace(written, document=document), str(runs / DEFAULT))
         noted = optuna.load_study(study_name=STUDY, storage=study.optuna._storage)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -297,12 +298,17 @@ def test_asked_to_leave_it_gives_its_trial_back(search: Search) -> None:
 
 
 def test_it_waits_for_the_last_trial_of_others(search: Search) -> None:
-    """A budget that is claimed is not yet used up: the other may die."""
+    """A budget that is claimed is not yet used up: the other may die. It leaves when told."""
     study = search.create(trials=1)
     other = make(search, study).leases
     other.join("elsewhere")
     lease = other.claim()
     assert isinstance(lease, Lease)
+    told = Interrupt()
+    threading.Timer(0.2, told._handle, [signal.SIGTERM, None]).start()
+    assert make(search, study).run(told) == 143
+    (record,) = read_records(study)
+    assert (record.state, record.attempts) == ("running", 1) and record.worker is not None
     giver = threading.Timer(0.3, other.release, [lease])
     giver.start()
     assert make(search, study).run(Interrupt()) == 0
