@@ -7,7 +7,7 @@ import typer
 
 from search.cli import options as flag
 from search.cli.chosen import Model, Trial, chosen
-from search.errors import UserError
+from search.errors import UserError, listed
 from search.render.output import say, write_json
 
 Images = Annotated[Path, flag.path_option("--images", "Folder with the images.")]
@@ -43,7 +43,14 @@ def predict(
 
     The same command continues where it stopped.
     """
-    from search.results.masks import claim_masks, images_in, means, predict_images, write_scores
+    from search.results.masks import (
+        claim_masks,
+        images_in,
+        means,
+        others_in,
+        predict_images,
+        write_scores,
+    )
     from search.runtime.devices import find_devices
     from search.runtime.signals import interruptible
     from search.ui.progress import bar
@@ -61,8 +68,10 @@ def predict(
         with interrupt.at_once():
             build = weights.part("predictor", "predict")
             predictor = build(weights.config, weights.path, place.name, flip)
-            found = images_in(images, predictor.suffixes)
+            found, others = images_in(images, predictor.suffixes), others_in(images, predictor.suffixes)
         claim_masks(out, predictor, flip, weights.title)
+        if others:
+            say(f"{images}: passed over for their suffix: {listed(others)}")
         work = predict_images(predictor, found, out, overlay=overlay, truth=truth)
         with bar("predicting") as report:
             for result in work:

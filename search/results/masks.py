@@ -67,6 +67,12 @@ def images_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return found
 
 
+def others_in(folder: Path, suffixes: Sequence[str]) -> list[str]:
+    """Names of the files of a folder that are passed over for their suffix."""
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+    return [path.name for path in files if path.suffix.lower() not in suffixes]
+
+
 def claim_masks(out: Path, predictor: MaskPredictor, flip: bool, title: str) -> None:
     """Makes `out` the folder of these masks.
 
@@ -137,7 +143,7 @@ def write_scores(out: Path, results: Sequence[PredictedImage]) -> Path:
         cells = [f"{score:.6f}" if math.isfinite(score) else "" for score in each.scores.values()]
         table.writerow([each.image.name, *cells])
     with whole_file(out / SCORES) as beside:
-        beside.write_text(text.getvalue())
+        beside.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape")  # as names are
     return out / SCORES
 
 

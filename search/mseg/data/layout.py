@@ -91,7 +91,7 @@ def _unread(root: Path, has_val: bool) -> Iterator[str]:
             folders = [path.name for path in others if not path.suffix and path.is_dir()]
             if pictures:
                 yield (
-                    f"{directory}: {len(pictures)} pictures are not read ({listed(pictures)}): "
+                    f"{directory}: pictures that are not read: {listed(pictures)}; "
                     f"{kind} are {', '.join(suffixes)} files"
                 )
             if folders:

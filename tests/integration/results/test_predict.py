@@ -124,11 +124,13 @@ def test_an_overlay_colours_what_is_not_class_0(command: Command, model: Path, t
 def test_a_bad_image_is_named_and_passed_over(command: Command, model: Path, tmp_path: Path) -> None:
     folder = images(tmp_path / "images", ["a", "b"])
     (folder / "aa.jpg").write_bytes(b"no image")
+    (folder / "c.tif").touch()
     answer = command(
         "predict", "--model", str(model), "--images", str(folder), "--out", "out", "--json", code=1
     )
     assert [Path(each["image"]).name for each in answer.json["faults"]] == ["aa.jpg"]
     assert "aa.jpg: not an image" in answer.err
+    assert f"{folder}: passed over for their suffix: c.tif" in answer.err
     assert sorted(masks(Path("out"))) == ["a", "b"]
     assert not list(Path("out").glob(".*"))
 

@@ -363,8 +363,8 @@ def test_what_looks_like_data_and_is_not_read_is_pointed_out(root):
     (root / "train" / "masks" / "city").mkdir()
     shutil.copytree(root / "train", root / "valid")
     assert describe(SMALL, root).problems == (
-        f"{root / 'train' / 'images'}: 4 pictures are not read (x0.tif, x1.tif, x2.tif and 1 more): images "
-        "are .jpg, .jpeg, .png files",
+        f"{root / 'train' / 'images'}: pictures that are not read: x0.tif, x1.tif, x2.tif and 1 more; "
+        "images are .jpg, .jpeg, .png files",
         f"{root / 'train' / 'masks'}: folders in it are not read (city); move their files up",
         f"{root / 'valid'}: its images and masks are not read; a validation set is called val",
     )
