@@ -5,12 +5,16 @@
     python benchmarks/gpu_checks.py attention --device cuda   # which kernel each stage's attention takes
     python benchmarks/gpu_checks.py memory --device cuda   # the most that one step allocates
     python benchmarks/gpu_checks.py levers --device cuda   # milliseconds of a step with and without each
+    python benchmarks/gpu_checks.py beside --batch 8 --other FOLDER  # CPU time beside another checkout
 
 Nothing is asserted beyond what must hold: the rest is printed, to be read.
 """
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -154,12 +158,65 @@ def levers(arguments: argparse.Namespace) -> None:
             print(f"| {size} | {arguments.batch} | {name} | {spread} |", flush=True)
 
 
+STEPS = """
+import sys, time, torch, roofline
+once = roofline.step(int(sys.argv[1]), int(sys.argv[2]), torch.device("cpu"))
+for _ in range(3):
+    once()
+print(flush=True)
+for _ in sys.stdin:
+    started = time.process_time()
+    for _ in range(int(sys.argv[3])):
+        once()
+    print((time.process_time() - started) / int(sys.argv[3]), flush=True)
+"""
+
+
+def beside(arguments: argparse.Namespace) -> None:
+    """CPU time of a step on one thread: of this checkout, and of another one or other variables, in turn.
+
+    Each has a process of its own, which takes a few steps when told to.
+    """
+    folders = Path(__file__).parents[1], arguments.other
+    variables: tuple[list[str], list[str]] = [], arguments.variables
+    print("| px | batch | this, ms | other, ms | this / other |\n|---|---|---|---|---|")
+    for size in arguments.sizes:
+        repeats = max(1, 256 // size)
+        sides = [
+            subprocess.Popen(
+                [sys.executable, "-P", "-c", STEPS, str(size), str(arguments.batch), str(repeats)],
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{folder}:{folder}/benchmarks"}
+                | dict(each.split("=", 1) for each in added),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for folder, added in zip(folders, variables, strict=True)
+        ]
+        for side in sides:
+            side.stdout.readline()  # type: ignore[union-attr]
+        rounds = [[_milliseconds(side) for side in sides] for _ in range(arguments.rounds)]
+        for side in sides:
+            side.communicate()
+        row = [*zip(*rounds, strict=True), [one / other for one, other in rounds]]
+        cells = [f"{statistics.median(each):.3g} ({min(each):.3g} to {max(each):.3g})" for each in row]
+        print(f"| {size} | {arguments.batch} | " + " | ".join(cells) + " |", flush=True)
+
+
+def _milliseconds(side: subprocess.Popen[str]) -> float:
+    assert side.stdin and side.stdout
+    side.stdin.write("\n")
+    side.stdin.flush()
+    return 1e3 * float(side.stdout.readline())
+
+
 CHECKS = {
     "numbers": numbers,
     "resume": resume,
     "attention": attention,
     "memory": memory,
     "levers": levers,
+    "beside": beside,
 }
 
 
@@ -170,6 +227,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 512])
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=9, help="beside: how often each side has its turn")
+    parser.add_argument("--other", type=Path, default=Path(__file__).parents[1], help="beside: a checkout")
+    parser.add_argument(
+        "--variables", nargs="*", default=[], metavar="NAME=VALUE", help="beside: of the other"
+    )
     arguments = parser.parse_args()
     CHECKS[arguments.check](arguments)
 

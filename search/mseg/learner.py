@@ -20,7 +20,7 @@ from search.mseg.data.dataset import SegmentationData
 from search.mseg.losses.class_weights import frequencies
 from search.mseg.losses.criterion import Criterion
 from search.mseg.models import registry as models
-from search.mseg.models.model import SegmentationModel, upsample
+from search.mseg.models.model import SegmentationModel, largest, upsample_planes
 from search.mseg.optimizers import MovingAverage
 from search.mseg.schedulers import LearningRate
 from search.objective import Value
@@ -106,11 +106,11 @@ class Learner(Predictor):
         total, gradients, predictions = images.new_zeros(()), [], []
         for part, target in zip(coarse.detach().split(at_once), masks.split(at_once), strict=True):
             leaf = part.requires_grad_()
-            logits = upsample(leaf, target.shape[1:])
+            logits = upsample_planes(leaf, target.shape[1:])
             value = self.criterion(logits, target) * (len(part) / len(images))
             gradients += torch.autograd.grad(value, leaf)
             total += value.detach()
-            predictions.append(logits.detach().argmax(1))
+            predictions.append(largest(logits.detach()))
 
         self.optimizer.zero_grad()
         coarse.backward(torch.cat(gradients))

@@ -30,26 +30,29 @@ def ce_dice(logits: Tensor, target: Tensor, ce_weight: float, dice_weight: float
 
 
 class _CrossEntropyDice(torch.autograd.Function):
-    """Works on (B, H, W, C), which is a view of channels_last logits."""
+    """Works along the classes where they are: (B, C, H, W), or (B, H, W, C) of channels_last logits."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, ce_weight: float, dice_weight: float) -> Tensor:
-        label = target.long().unsqueeze(3)
+        last = logits.stride(1) == 1
+        along, pixels = (3, (1, 2)) if last else (1, (2, 3))
+        label = target.long().unsqueeze(along)
         dtype = torch.promote_types(logits.dtype, torch.float32)
-        log_p = F.log_softmax(logits.permute(0, 2, 3, 1), dim=3, dtype=dtype)
-        cross_entropy = -log_p.gather(3, label).mean()
+        log_p = F.log_softmax(logits.permute(0, 2, 3, 1) if last else logits, dim=along, dtype=dtype)
+        cross_entropy = -log_p.gather(along, label).mean()
         p = log_p.exp_()
-        p_label = p.gather(3, label)
+        p_label = p.gather(along, label)
 
         # By row first: one sum over all pixels would lose digits of float32.
-        rows = p.new_zeros(*p.shape[:2], p.shape[3])
-        overlap = rows.scatter_add(2, label.squeeze(3), p_label.squeeze(3)).sum(1)
-        pixels = rows.scatter_add(2, label.squeeze(3), torch.ones_like(p_label).squeeze(3)).sum(1)
-        size = p.sum((1, 2)) + pixels + DICE_EPS
+        rows = p.new_zeros(*target.shape[:2], logits.shape[1])
+        overlap = rows.scatter_add(2, label.squeeze(along), p_label.squeeze(along)).sum(1)
+        number = rows.scatter_add(2, label.squeeze(along), torch.ones_like(p_label).squeeze(along)).sum(1)
+        size = p.sum(pixels) + number + DICE_EPS
         dice = (2 * overlap + DICE_EPS) / size
 
         ctx.save_for_backward(p, p_label, label, dice, size)
         ctx.weights = ce_weight, dice_weight
+        ctx.along = along
         ctx.dtype = logits.dtype
         return ce_weight * cross_entropy + dice_weight * (1 - dice.mean())
 
@@ -63,10 +66,13 @@ class _CrossEntropyDice(torch.autograd.Function):
         """
         p, p_label, label, dice, size = ctx.saved_tensors
         ce_weight, dice_weight = ctx.weights
+        along = ctx.along
         ce_scale = upstream * ce_weight / label.numel()
         dice_scale = upstream * dice_weight / dice.numel()
-        at_label = torch.take_along_dim((2 * dice_scale / size)[:, None, None], label, dim=3) * p_label
-        grad = p * (dice_scale * dice / size)[:, None, None]
-        grad.scatter_add_(3, label, -(at_label + ce_scale))
-        grad.addcmul_(p, grad.sum(3, keepdim=True), value=-1)
-        return grad.permute(0, 3, 1, 2).to(ctx.dtype), None, None, None
+        of_class = (slice(None), None, None) if along == 3 else (..., None, None)
+        at_label = torch.take_along_dim((2 * dice_scale / size)[of_class], label, dim=along) * p_label
+        grad = p * (dice_scale * dice / size)[of_class]
+        grad.scatter_add_(along, label, -(at_label + ce_scale))
+        grad.addcmul_(p, grad.sum(along, keepdim=True), value=-1)
+        grad = grad.permute(0, 3, 1, 2) if along == 3 else grad
+        return grad.to(ctx.dtype), None, None, None

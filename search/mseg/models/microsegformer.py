@@ -172,16 +172,18 @@ class Decoder(nn.Module):
         self.lmsa = LMSA(width) if lmsa else nn.Identity()
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        grow = partial(upsample, size=features[0].shape[1:3])
+        grid = features[0].shape[1:3]
+        grow = partial(upsample, size=grid)
         slices = self.fusion.weight.split(self.proj.in_features, dim=1)
         weights = [
             part @ stage.get_parameter("weight") for part, stage in zip(slices, self.stages, strict=True)
         ]
         bias = self.fusion(torch.cat([stage.get_parameter("bias") for stage in self.stages]))
-        fused = F.linear(features[0], weights[0], bias)
+        # On rows a Linear's output is no view. With += on a view, every gradient would be copied.
+        fused = F.linear(features[0].flatten(0, 2), weights[0], bias)
         for x, weight in zip(features[1:], weights[1:], strict=True):
             # Under autocast features are float32, as LayerNorm leaves them, and so are these: the
             # gradient of an upsampling adds up to 256 terms.
             grown = channels_first(grow, F.linear(x, weight).to(x.dtype))
-            fused = fused + grown.to(fused.dtype)  # += on a view would copy every gradient
-        return self.lmsa(self.proj(F.gelu(fused)))
+            fused += grown.to(fused.dtype).flatten(0, 2)
+        return self.lmsa(self.proj(F.gelu(fused).unflatten(0, (-1, *grid))))

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from search.errors import SpaceError
 from search.mseg.models.layers import Attention, Dropout, Pointwise, Reduction
 from search.mseg.models.microsegformer import EncoderStage, MicroSegFormer
-from search.mseg.models.model import SegmentationModel, padded
+from search.mseg.models.model import SegmentationModel, largest, padded, upsample_planes
 from search.mseg.models.registry import ModelConfig, build, parameters
 
 REDUCTIONS = (8, 4, 2, 1)
@@ -377,3 +377,28 @@ def test_counting_allocates_nothing_and_draws_nothing():
     assert parameters(ModelConfig.of(), 19) == 1_747_923
     assert parameters(ModelConfig.of(lmsa=False), 19) == 1_721_939
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (30, 41), (8, 12)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_upsampling_by_matrices_is_bilinear_and_so_is_its_gradient(
+    size: tuple[int, int], dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 5, 8, 12, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
+    with torch.inference_mode():
+        upsample_planes(logits, size)  # what it keeps must serve autograd, too
+    found, expected = upsample_planes(logits, size), F.interpolate(logits, size, mode="bilinear")
+    upstream = torch.randn_like(found)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(each, logits, upstream) for each in (found, expected)), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_predicted_class_is_the_first_of_the_largest(layout: torch.memory_format) -> None:
+    logits = torch.randint(0, 3, (2, 19, 8, 8), generator=torch.Generator().manual_seed(0)).float()
+    found = largest(logits.to(memory_format=layout))
+    np.testing.assert_array_equal(found, logits.numpy().argmax(1))
+    assert largest(torch.full_like(logits, torch.nan)).max() < 19  # diverged: any class, but one of them
