@@ -148,6 +148,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of a report are not drawn, which takes longer than all else of it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
+
+
+@pytest.fixture
 def search(tmp_path: Path, prepared_file: Path) -> Iterator[Search]:
     """A folder with the toy's space.yaml, and the URL of a SQLite file beside it that is yet to be made."""
     found = Search(tmp_path / "work", f"sqlite:///{tmp_path / 'study.db'}")

@@ -193,6 +193,7 @@ def test_the_same_records_give_the_same_report(finished: Search, copied: Search,
     assert own.numbers["verdict"] is None and "It is the baseline itself" in own.paths[0].read_text()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_changed_number_changes_the_report(copied: Search, reported: Any) -> None:
     number = reported["best"]["number"]
     curve = list(copied.records()[number].curve)
@@ -208,6 +209,7 @@ def test_a_changed_number_changes_the_report(copied: Search, reported: Any) -> N
     assert f"of epoch 1 is {curve[0] + 0.01}, the database has {curve[0]}; not used" in text
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_changed_score_in_the_database_changes_the_report(copied: Search, reported: Any) -> None:
     number = reported["best"]["number"]
     engine = sqlalchemy.create_engine(copied.url)
@@ -222,6 +224,7 @@ def test_a_changed_score_in_the_database_changes_the_report(copied: Search, repo
     assert after["value"] > reported["best"]["value"]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_what_is_not_there_is_said(copied: Search) -> None:
     for path in copied.runs.glob("trial-*/history.json"):
         path.unlink()
@@ -234,6 +237,7 @@ def test_what_is_not_there_is_said(copied: Search) -> None:
     assert not re.search(r"\bnan\b|\binf\b|None", text)
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_module_of_ones_own(search: Search, command: Command) -> None:
     """It records nothing but scores, no config is known, lower is better; and what is advised works."""
     known = "known:\n  - {name: by hand, x: 0.3, kind: plain}\n"
@@ -253,6 +257,7 @@ def test_a_module_of_ones_own(search: Search, command: Command) -> None:
     command(*shlex.split(advised)[1:], "--workers", "0")
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_report_prints_where_it_wrote_and_leaves_a_note_in_the_study(
     command: Command, copied: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +272,7 @@ def test_report_prints_where_it_wrote_and_leaves_a_note_in_the_study(
     )
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_stages_are_the_studys_unless_given(command: Command, search: Search) -> None:
     study = search.create("report.stages=[1, 2, 3, 30]", trials=1)
     assert Worker(study, search.runs.parent, None, [Device("cpu", "cpu")]).run(Interrupt()) == 0
@@ -682,6 +688,7 @@ EPOCHS = Parameter(name="warm", low=0, high=15, step=1)
 # -- fresh seeds -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_report_shows_what_confirm_found(copied: Search) -> None:
     study = copied.study()
     assert study is not None
@@ -732,6 +739,7 @@ def test_the_report_shows_what_confirm_found(copied: Search) -> None:
     study.engine.dispose()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_report_shows_what_ablate_found(copied: Search) -> None:
     study = find_study(copied.url, STUDY_NAME)
     assert study is not None
@@ -824,6 +832,7 @@ def test_a_range_is_widened_beyond_the_end_that_was_hit(
     assert isinstance(found["low"], type(parameter.low)) and found.get("log", False) == parameter.log
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_imported_runs_stand_beside(report: WrittenReport, copied: Search) -> None:
     """Each under its metric, and the best trial by each that it has."""
     assert not any(section.title == "Imported runs" for section in report.document.sections)

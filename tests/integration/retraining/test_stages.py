@@ -90,6 +90,7 @@ def test_one_worker_goes_through_all_stages(ended: Search, command: Command) -> 
     assert [len(each) for each in seeds] == [1, 1, 2] and len(set.union(*seeds)) == 4
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_status_report_and_the_model_that_is_meant_know_the_stages(ended: Search, command: Command) -> None:
     stages = command("status", "--json").json["stages"]
     assert [each["study"] for each in stages] == ["toy", "toy-stage-2", "toy-stage-3"]

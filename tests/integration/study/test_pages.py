@@ -137,6 +137,7 @@ def test_a_curve_that_cannot_be_drawn_costs_no_trial(search: Search) -> None:
     assert note.startswith("**Complete**") and files == {}
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_page_of_a_study_is_its_last_report(search_on_each: Search) -> None:
     study = run(search_on_each, [0.1, 0.3, 0.2], [0.4, 0.5, 0.6])
     runs = search_on_each.folder / "runs"
