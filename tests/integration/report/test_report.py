@@ -252,7 +252,8 @@ def test_a_module_of_ones_own(search: Search, command: Command) -> None:
     page = search.folder / "runs" / "toy" / "report"
     page.rename(page.with_name("before"))
     page.write_text("in the way")
-    assert command("report", code=1).err == "runs/toy/report: File exists; --debug shows where\n"
+    line = "runs/toy/report: File exists; move it away; --debug shows where\n"
+    assert command("report", code=2).err == line
     (advised,) = re.findall(r"search confirm .*", text)
     command(*shlex.split(advised)[1:], "--workers", "0")
 
