@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from search.errors import DataError
 from search.mseg.data import cache
 from search.mseg.data.colours import distinct
 from search.mseg.data.contents import Content, contents, digest
@@ -66,6 +67,11 @@ class Folder(Source):
         trained, validated = stored("train", train, None), stored("sized" if native else "val", val, scored)
         if trained is None or validated is None:
             raise FileFaults(faults)
+        for part, table in (("training", trained), ("validation", validated)):
+            if (table["notes"].astype(np.uint16) & Noted.UNLABELLED > 0).all():
+                raise DataError(
+                    f"{files.described}: ignore leaves no pixel of the {part} masks; correct it"
+                )
         targets: Targets
         if native:
             targets = self._native(val, known, validated["size"])

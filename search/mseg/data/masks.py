@@ -40,7 +40,9 @@ def read_mask(
     ignored = values == IGNORED
     if ignored.any():
         notes |= Noted.PARTLY_IGNORED
-    if not ignored.all() and not values[~ignored].any():
+    if ignored.all():
+        notes |= Noted.UNLABELLED
+    elif not values[~ignored].any():
         notes |= Noted.EMPTY
     if _blurred(values, ignored):
         notes |= Noted.BLURRED

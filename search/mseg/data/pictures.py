@@ -44,6 +44,7 @@ class Noted(IntFlag):
     BLURRED = 64
     PARTLY_IGNORED = 128
     OTHER_PALETTE = 256
+    UNLABELLED = 512
 
 
 Notes = NDArray[np.uint16]

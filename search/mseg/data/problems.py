@@ -76,6 +76,10 @@ FILES_PROBLEMS = {
         ": a tool may have renumbered their classes; where it has, list `colours` in dataset.yaml and save "
         "the masks in RGB",
     ),
+    Noted.UNLABELLED: (
+        "masks are ignored throughout",
+        ": they teach nothing and are not scored",
+    ),
     Noted.EMPTY: (
         "masks hold class 0 only",
         ": correct them unless nothing is to be seen there",

@@ -202,6 +202,17 @@ def test_a_wrong_description_is_refused_in_one_line_with_its_place(
     assert message.startswith(f"{root / 'dataset.yaml'}:") and sentence in message and "\n" not in message
 
 
+def test_masks_that_are_ignored_throughout_are_pointed_out_and_refused_where_none_is_left(
+    tmp_path: Path,
+) -> None:
+    text = f"classes: {CLASSES}\nmirror_pairs: []\nignore: 255\n"
+    nothing = np.full_like(LABELS, 255)
+    problems = load(SMALL, folder(tmp_path / "some", [LABELS, LABELS, LABELS, nothing], text)).problems
+    assert any("1 of 4 masks are ignored throughout" in problem for problem in problems)
+    with pytest.raises(DataError, match=r"dataset\.yaml: ignore leaves no pixel of the training masks"):
+        load(SMALL, folder(tmp_path / "all", [nothing, nothing], text))
+
+
 def test_256_classes_are_refused(tmp_path: Path) -> None:
     root = folder(tmp_path, [LABELS, LABELS], f"classes: {[f'c{index}' for index in range(256)]}\n")
     with pytest.raises(DataError, match=r"classes: .* should have at most 255 items"):
