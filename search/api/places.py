@@ -24,14 +24,16 @@ def runs_folder(given: PathLike | None) -> Path:
 @contextmanager
 def own_errors() -> Iterator[None]:
     """Raises what goes wrong with a database as errors of `search.errors`, without passwords."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from storage.errors import StorageError
-    from storage.url import without_passwords
-
     try:
         yield
-    except StorageError as error:
-        raise UserError(without_passwords(str(error))) from error
-    except SQLAlchemyError as error:
-        raise SearchError(without_passwords(f"storage: {str(error).splitlines()[0]}")) from error
+    except Exception as error:
+        from sqlalchemy.exc import SQLAlchemyError  # here, since help and completion use no database
+
+        from storage.errors import StorageError
+        from storage.url import without_passwords
+
+        if isinstance(error, StorageError):
+            raise UserError(without_passwords(str(error))) from error
+        if isinstance(error, SQLAlchemyError):
+            raise SearchError(without_passwords(f"storage: {str(error).splitlines()[0]}")) from error
+        raise
