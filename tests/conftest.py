@@ -43,8 +43,13 @@ def pytest_collection() -> Iterator[None]:
         return (yield)
 
 
+_caches = itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """No variable of the machine decides a test, and no test leaves a cache in a home folder.
 
     Nor a variable: a command that runs in the test's process sets some for the workers that it starts.
@@ -53,7 +58,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     for name in list(os.environ):
         if name.startswith("SEARCH_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("SEARCH_CACHE", str(tmp_path / "cache"))
+    # A folder for each test, made by those that use it.
+    monkeypatch.setenv("SEARCH_CACHE", str(tmp_path_factory.getbasetemp() / f"cache-{next(_caches)}"))
     yield
     monkeypatch.undo()  # now, since it would bring back what a command set before the test set it
     for name in os.environ.keys() - before.keys():

@@ -20,15 +20,15 @@ def refused(command: Command, folder: Path, *arguments: str) -> str:
 
 
 def everything(folder: Path) -> dict[Path, bytes | None]:
-    """All files and folders of a test, but for the cache of what was read of the data.
+    """All files and folders of a test.
 
-    Nor the files that SQLite has beside a database while somebody reads it, of whom an earlier test may be
+    Not the files that SQLite has beside a database while somebody reads it, of whom an earlier test may be
     the last: they come and go without anything being written.
     """
     return {
         path: path.read_bytes() if path.is_file() else None
         for path in sorted(folder.parent.rglob("*"))
-        if folder.parent / "cache" not in (path, *path.parents) and not _is_of_a_reader(path)
+        if not _is_of_a_reader(path)
     }
 
 
