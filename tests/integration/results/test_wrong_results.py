@@ -188,12 +188,12 @@ FOLDERS: dict[str, tuple[str, Spoil, list[str], list[str]]] = {
         ["--objective", "toy,absent"],
         ["--objective: toy,absent: ", "name that one"],
     ),
-    "export into a file": ("export", lambda place: a_file(Path("out")), [], ["--out: out is there"]),
+    "export into a file": ("export", lambda place: a_file(Path("out")), [], ["--out: out exists already"]),
     "export over a folder": (
         "export",
         lambda place: a_full_folder(Path("out")),
         [],
-        ["--out: out is there"],
+        ["--out: out exists already"],
     ),
     "onnx into no folder": (
         "export",
@@ -207,7 +207,7 @@ FOLDERS: dict[str, tuple[str, Spoil, list[str], list[str]]] = {
         ["--onnx", "images"],
         ["--onnx: images is a folder"],
     ),
-    "submit over a file": ("submit", lambda place: a_file(Path("out")), [], ["--out: out is there"]),
+    "submit over a file": ("submit", lambda place: a_file(Path("out")), [], ["--out: out exists already"]),
     "submit into no folder": ("submit", lambda place: None, ["--out", "no/x.zip"], ["no such folder"]),
     "submit two of one name": (
         "submit",
