@@ -114,9 +114,6 @@ def _tried(config: ModelConfig, classes: int, use: Callable[[SegmentationModel],
     try:
         with torch.device("meta"):
             return use(build(config, classes))
-    except (
-        Exception,
-        SystemExit,
-    ):  # a constructor or a layer that needs values; what else is wrong fails again
+    except (Exception, SystemExit):  # it needs values; what else is wrong fails again
         with torch.random.fork_rng(devices=[]):
             return use(build(config, classes))
