@@ -186,4 +186,4 @@ class Decoder(nn.Module):
             # gradient of an upsampling adds up to 256 terms.
             grown = channels_first(grow, F.linear(x, weight).to(x.dtype))
             fused += grown.to(fused.dtype).flatten(0, 2)
-        return self.lmsa(self.proj(F.gelu(fused).unflatten(0, (-1, *grid))))
+        return self.lmsa(self.proj(F.gelu(fused).reshape(*features[0].shape[:3], -1)))
