@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,7 +40,7 @@ def batches(split: Split, order: Sequence[Tensor], device: torch.device) -> Gene
     def read(number: int) -> Callable[[], Batch]:
         if pinned:
             return pinned[number % AHEAD].read(order[number])
-        images, masks = split.images[order[number]], split.masks[order[number]]
+        images, masks = (_taken(each, order[number]) for each in (split.images, split.masks))
         return lambda: (images.to(device), masks.to(device))
 
     waiting: deque[Future[Callable[[], Batch]]] = deque()
@@ -54,6 +55,17 @@ def batches(split: Split, order: Sequence[Tensor], device: torch.device) -> Gene
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _taken(source: Tensor, indices: Tensor, out: Tensor | None = None) -> Tensor:
+    """Rows of a tensor on the host, copied by NumPy.
+
+    PyTorch would copy them with OpenMP threads of this thread's own. OpenMP then counts more threads than
+    cores and no longer keeps any awake between two operations, so that small steps take twice as long.
+    """
+    place = None if out is None else out[: len(indices)].numpy()
+    # In its default mode NumPy copies into `out` by way of a buffer.
+    return torch.from_numpy(np.take(source.numpy(), indices.numpy(), axis=0, out=place, mode="clip"))
 
 
 class _PinnedBatch:
@@ -71,8 +83,8 @@ class _PinnedBatch:
     def read(self, indices: Tensor) -> Callable[[], Batch]:
         """Copy a batch in, once the one before has arrived; what is returned sends it to the device."""
         self.arrived.synchronize()
-        torch.index_select(self.split.images, 0, indices, out=self.images[: len(indices)])
-        torch.index_select(self.split.masks, 0, indices, out=self.masks[: len(indices)])
+        _taken(self.split.images, indices, self.images)
+        _taken(self.split.masks, indices, self.masks)
         return lambda: self.send(len(indices))
 
     def send(self, count: int) -> Batch:

@@ -1,7 +1,9 @@
 """Batches that a thread reads ahead."""
 
 import math
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,6 +33,25 @@ def test_leaving_early_ends_the_thread() -> None:
     assert any(thread.name.startswith("read-ahead") for thread in threading.enumerate())
     reading.close()
     assert not any(thread.name.startswith("read-ahead") for thread in threading.enumerate())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_reading_ahead_takes_one_thread_and_none_of_openmp() -> None:
+    """With threads of its own there, OpenMP would put those of training to sleep after every operation."""
+    large = Split(
+        torch.zeros(8, 3, 256, 256, dtype=torch.uint8), torch.zeros(8, 256, 256), tuple("abcdefgh")
+    )
+    tasks, threads = Path("/proc/self/task"), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.ones(2**20).exp()  # OpenMP's threads for this thread begin here
+        before = len(list(tasks.iterdir()))
+        reading = batches(large, [torch.arange(8)] * 2, CPU)
+        next(reading)
+        assert len(list(tasks.iterdir())) == before + 1
+        reading.close()
+    finally:
+        torch.set_num_threads(threads)
 
 
 class LateCopies:
