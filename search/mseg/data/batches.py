@@ -39,7 +39,10 @@ def batches(split: Split, order: Sequence[Tensor], device: torch.device) -> Gene
     def read(number: int) -> Callable[[], Batch]:
         if pinned:
             return pinned[number % AHEAD].read(order[number])
-        images, masks = (_taken(each, order[number]) for each in (split.images, split.masks))
+        images, masks = (
+            _copied(each, order[number], each.new_empty(len(order[number]), *each.shape[1:]))
+            for each in (split.images, split.masks)
+        )
         return lambda: (images.to(device), masks.to(device))
 
     waiting: deque[Future[Callable[[], Batch]]] = deque()
@@ -56,14 +59,17 @@ def batches(split: Split, order: Sequence[Tensor], device: torch.device) -> Gene
                 future.cancel()
 
 
-def _taken(source: Tensor, indices: Tensor) -> Tensor:
-    """Rows of a tensor on the host, copied by NumPy.
+def _copied(source: Tensor, indices: Tensor, target: Tensor) -> Tensor:
+    """`target`, into which NumPy has copied these rows of a tensor on the host, one by one.
 
     PyTorch would copy them with OpenMP threads of this thread's own. OpenMP then counts more threads than
     cores and no longer keeps any awake between two operations, so that small steps take twice as long.
     """
     # Not by np.take: images and masks alternate in the file, and it would first copy the whole of it.
-    return torch.from_numpy(source.numpy()[indices.numpy()])
+    rows, places = source.numpy(), target.numpy()
+    for place, index in enumerate(indices.tolist()):
+        places[place] = rows[index]
+    return target
 
 
 class _PinnedBatch:
@@ -81,8 +87,8 @@ class _PinnedBatch:
     def read(self, indices: Tensor) -> Callable[[], Batch]:
         """Copy a batch in, once the one before has arrived; what is returned sends it to the device."""
         self.arrived.synchronize()
-        self.images[: len(indices)].numpy()[:] = _taken(self.split.images, indices).numpy()
-        self.masks[: len(indices)].numpy()[:] = _taken(self.split.masks, indices).numpy()
+        _copied(self.split.images, indices, self.images)
+        _copied(self.split.masks, indices, self.masks)
         return lambda: self.send(len(indices))
 
     def send(self, count: int) -> Batch:
