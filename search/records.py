@@ -12,7 +12,7 @@ from typing import Any, Literal
 from search.scoring import Direction, sign_of
 
 State = Literal["running", "complete", "pruned", "failed"]
-ReasonCode = Literal["pruned", "early_stop", "diverged", "oom", "bug"]
+ReasonCode = Literal["pruned", "objective", "early_stop", "diverged", "oom", "bug"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Claiming a trial: one whose owner is gone, else a new one; inside one transaction under the study's lock.
 
 A slot of the budget and its trial are created together, so that the number of slots equals the number of
-trials at every instant. A trial without a live owner is handed out before a new slot is.
+trials at every instant. A trial without a live owner is handed out before a new slot is. A slot whose trial
+was deleted from Optuna's table is free again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -15,7 +17,7 @@ from storage.attributes import set_study_attribute, study_attribute
 from storage.clock import now, utc
 from storage.processes import Process
 from storage.studies import count_claimed, lock, mark_alive, undo_clock_jump
-from storage.tables import is_tied, leases, studies, takeovers, trials, workers
+from storage.tables import is_tied, leases, points, studies, takeovers, trials, workers
 
 LEASE_SECONDS = "search:lease_seconds"
 """Key of the length of a study's leases among its attributes."""
@@ -82,6 +84,7 @@ def claim(connection: Connection, study_id: int, claimant: Claimant) -> Lease | 
         return "deleted"
     if study.stop is not None:
         return "stopped"
+    _forget_deleted(connection, study_id)
     unfinished = _unfinished(connection, study_id)
     for row in unfinished:
         if row.owner == claimant.worker_id:  # the answer to an earlier claim was lost on the way
@@ -97,7 +100,7 @@ def claim(connection: Connection, study_id: int, claimant: Claimant) -> Lease | 
         and not hours.spent(connection, study_id)
         and not stop_rules.is_met(connection, study_id, study.document, claimed)
     ):
-        return _create(connection, study_id, claimed, claimant.worker_id)
+        return _create(connection, study_id, claimant.worker_id)
     return "wait" if unfinished else "spent"
 
 
@@ -165,9 +168,20 @@ def _take_over(connection: Connection, row: Row[Any], worker_id: str) -> Lease |
     return Lease(row.trial_id, row.number, row.slot, row.attempt + 1, deaths, row.epochs, row.owner)
 
 
-def _create(connection: Connection, study_id: int, slot: int, worker_id: str) -> Lease:
-    count = select(func.count()).select_from(trials).where(trials.c.study_id == study_id)
-    number = connection.scalar(count) or 0
+def _forget_deleted(connection: Connection, study_id: int) -> None:
+    """Removes our rows of trials that somebody has deleted from Optuna's table."""
+    there = select(trials.c.trial_id).where(trials.c.study_id == study_id)
+    for table in (takeovers, points, leases):
+        gone = (table.c.study_id == study_id) & table.c.trial_id.not_in(there)
+        connection.execute(delete(table).where(gone))
+
+
+def _create(connection: Connection, study_id: int, worker_id: str) -> Lease:
+    taken = set(connection.scalars(select(leases.c.slot).where(leases.c.study_id == study_id)))
+    slot = next(slot for slot in count() if slot not in taken)
+    last = select(func.max(trials.c.number)).where(trials.c.study_id == study_id)
+    number = connection.scalars(last).one()
+    number = 0 if number is None else number + 1
     created = connection.execute(
         insert(trials).values(study_id=study_id, number=number, state="RUNNING", datetime_start=utc())
     )

@@ -213,6 +213,8 @@ class Leases:
                 .where(trials.c.trial_id == lease.trial_id)
                 .values(state=state, datetime_complete=utc())
             )
+            # Another program may have told Optuna a value of its own for this trial.
+            connection.execute(delete(values).where(values.c.trial_id == lease.trial_id))
             if value is not None:
                 connection.execute(
                     insert(values).values(

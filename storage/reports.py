@@ -20,6 +20,7 @@ ONE_STATEMENT = text("""
                 WHERE study_id = search_leases.study_id AND key = 'search:token'
                     AND value_json = '"' || token || '"'
             )
+            AND EXISTS (SELECT 1 FROM trials WHERE trials.trial_id = :trial_id)
         RETURNING trial_id
     ), stored AS (
         INSERT INTO trial_intermediate_values

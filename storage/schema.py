@@ -76,7 +76,7 @@ def prepare(url: str) -> None:
                 with engine.connect() as connection:
                     # Outside a transaction, where alone SQLite changes its journal; the file keeps it.
                     connection.connection.driver_connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[union-attr]
-            rdb_storage(url, create_tables=True).engine.dispose()
+            _create_optunas(url)
             try:
                 _upgrade(engine)
             except exc.ProgrammingError as error:  # mostly a user without the right to change tables
@@ -86,6 +86,18 @@ def prepare(url: str) -> None:
                 ) from error
     finally:
         engine.dispose()
+
+
+def _create_optunas(url: str) -> None:
+    """Creates Optuna's tables, again where another program that speaks Optuna did in the same moment."""
+    try:
+        rdb_storage(url, create_tables=True).engine.dispose()
+    except StorageError as error:
+        if not isinstance(
+            error.__cause__, exc.IntegrityError | exc.OperationalError | exc.ProgrammingError
+        ):
+            raise
+        rdb_storage(url, create_tables=True).engine.dispose()
 
 
 def _revision(engine: Engine, url: str) -> str | None:

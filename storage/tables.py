@@ -253,13 +253,17 @@ def is_tied() -> ColumnElement[bool]:
 
 
 def holds_lease(trial_id: int, owner: str, attempt: int) -> ColumnElement[bool]:
-    """The row in `leases` of a trial that has not ended, where `owner` holds it by this attempt."""
+    """The row in `leases` of a trial that has not ended, where `owner` holds it by this attempt.
+
+    Not of a trial that somebody has deleted from Optuna's table.
+    """
     return and_(
         leases.c.trial_id == trial_id,
         leases.c.owner == owner,
         leases.c.attempt == attempt,
         leases.c.finished_at.is_(None),
         exists().where(studies.c.study_id == leases.c.study_id, is_tied()),
+        exists().where(trials.c.trial_id == trial_id),
     )
 
 

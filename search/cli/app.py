@@ -111,6 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    try:
+        Path.cwd()
+    except OSError as error:
+        say(f"the working folder: {error.strerror}; change to a folder that is there")
+        sys.exit(2)
     if foreign := _foreign_storage():
         say(f"PYTHONPATH: {foreign} is found before this program's own package storage; rename the folder")
         sys.exit(2)

@@ -51,7 +51,7 @@ def by_epoch(header: Sequence[str], rows: Rows, score: str) -> list[tuple[str | 
         its_rows = []
         for line, row in rows:
             epoch = as_epoch(row[step])
-            epoch = str(int(epoch) + shift) if epoch.isdigit() else epoch
+            epoch = str(int(epoch) + shift) if epoch.isdecimal() else epoch
             its_rows.append((line, {EPOCH: epoch, **{new: row[old] for old, new in columns.items()}}))
         while its_rows and not any(value for name, value in its_rows[-1][1].items() if name != EPOCH):
             its_rows.pop()  # a shorter run of a chart

@@ -19,7 +19,6 @@ from search.runtime.threads import threads_each
 from search.samplers.ask import rehearse
 from search.samplers.feasibility import check_feasible
 from search.spec.goal import check_goal
-from search.spec.grid import too_few_configs
 from search.spec.spec import Spec, load_spec, stock_space
 from search.study.create import create_study
 from search.study.fingerprint import fingerprint_of
@@ -120,7 +119,7 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
                 f"--from: the {spec.study.pruner.kind} pruner has the sampler learn within brackets, to "
                 "which no other study's trials belong; use another pruner or omit --from"
             )
-        other = resolve_study(options.url, options.origin, read_only=True)
+        other = resolve_study(options.url, options.origin, read_only=True, flag="--from")
         constraints = constraints_of(load_objective(spec.objective), description)
         origin = inherit(other, spec, description, constraints)
         attributes[ORIGIN] = origin.to_document()
@@ -128,9 +127,7 @@ def open_or_create(options: StartOptions) -> tuple[Study, list[str]]:
     if not create_study(options.url, name, spec, fingerprint_of(description), trials, attributes):
         # Another process created it in the meantime, perhaps from another document.
         return join(options, open_study(options.url, name), notes)
-    notes += spec.notes
-    if short := too_few_configs(spec.space, trials):
-        notes.append(short)
+    notes += [*spec.notes, *spec.budget_notes(trials)]
     return open_study(options.url, name), [*notes, *(description.problems if description else ())]
 
 

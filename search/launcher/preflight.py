@@ -46,7 +46,8 @@ class Preflight:
 
     @property
     def problems(self) -> Sequence[str]:
-        return [*self.spec.notes, *(self.description.problems if self.description else ())]
+        found = [*self.spec.notes, *self.spec.budget_notes(self.spec.study.trials)]
+        return [*found, *(self.description.problems if self.description else ())]
 
     def to_json(self) -> dict[str, Any]:
         """The object of `search check --json`; parameters are the model's trainable ones."""

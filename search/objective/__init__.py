@@ -54,6 +54,8 @@ Value = bool | int | float | str | None
 Params = Mapping[str, Any]
 """Flat parameters by dotted name (`optimizer.learning_rate`): constants and sampled ones together."""
 
+MOST_SCORE = 1e300
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -64,7 +66,7 @@ class EpochResult:
     Attributes:
         epoch: from 1 to `epochs`.
         epochs: how many this run will train at most.
-        score: the study's metric in this epoch; NaN or infinite means that training diverged.
+        score: the study's metric in this epoch; NaN, infinite or beyond 1e300 means that training diverged.
         lr: the learning rate this epoch trained at.
         metrics: further floats by name; live views show `images_per_second`. An objective that wants to
             keep the others writes them to its folder itself (`history.json`: `search/recorded_run.py`).
@@ -94,7 +96,8 @@ class EpochResult:
 
     @property
     def finite(self) -> bool:
-        return math.isfinite(self.score)
+        """Whether the score can be averaged; a sum of those beyond `MOST_SCORE` is infinite."""
+        return abs(self.score) <= MOST_SCORE
 
 
 @dataclass(frozen=True, slots=True)

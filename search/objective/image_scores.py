@@ -25,7 +25,7 @@ def write_image_scores(folder: Path, best: EpochResult) -> None:
         return
     images = {name: round(score, 6) for name, score in best.images.items() if math.isfinite(score)}
     document = {"epoch": best.epoch, "score": best.score, "images": images}
-    write_whole(folder / IMAGES, json.dumps(document, ensure_ascii=False))
+    write_whole(folder / IMAGES, json.dumps(document))  # ASCII: a name may be no text in UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class KeptImages:
 
 def read_image_scores(document: bytes) -> KeptImages | None:
     """The content of the file; None if it is damaged."""
-    with suppress(ValueError, KeyError, TypeError, AttributeError):
+    with suppress(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         kept = json.loads(document)
         images = {str(name): float(score) for name, score in kept["images"].items()}
         if all(map(math.isfinite, images.values())):

@@ -39,7 +39,7 @@ def thread_variables(workers: int) -> dict[str, str]:
     threads = given or str(max(1, cores() // workers))
     return {
         "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": os.environ.get("MKL_NUM_THREADS") or threads,
+        "MKL_NUM_THREADS": os.environ.get("MKL_NUM_THREADS", "").strip() or threads,
         # libgomp's threads spin while they wait for each other. Where something else uses the cores as
         # well, an epoch then takes ten times as long. A short spin costs 5 to 10 % on a quiet machine.
         "GOMP_SPINCOUNT": "1000",

@@ -18,12 +18,13 @@ from search.document.node import Node, show
 from search.errors import SearchError, SpaceError, cause_of, did_you_mean, unknown_name
 from search.loading import vocabulary_of
 from search.objective import Value, Vocabulary
+from search.spec.grid import too_few_configs
 from search.spec.known import Belief, KnownConfig, check_known_names, read_beliefs, read_known
 from search.spec.parameter import read_value
 from search.spec.settings import ReportSettings, StudySettings, read_report, read_study
 from search.spec.source import assign, assignment, merge, override, read_yaml
 from search.spec.space import Space, check_spelling, read_space
-from search.spec.stages import resolve_stages
+from search.spec.stages import resolve_stages, too_many_kept
 
 MAX_INTEGER = 2**53
 """The database holds a parameter's value as a double, which has every integer up to this one."""
@@ -117,6 +118,11 @@ class Spec:
         stage = self.study.stages[index]
         settings = replace(self.study, stages=(), stop=None, trials=stage.trials or self.study.trials)
         return replace(self, study=settings, space=self.space.replaced(stage.constants))
+
+    def budget_notes(self, trials: int) -> list[str]:
+        """Sentences for the user on what does not go with a budget of `trials`."""
+        notes = too_few_configs(self.space, trials), too_many_kept(self.study.stages, trials)
+        return [note for note in notes if note]
 
     def known_params(self) -> list[dict[str, Any]]:
         """The params of every known config, constants included."""

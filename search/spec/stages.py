@@ -105,6 +105,17 @@ def _integer(name: str, key: str, entries: Mapping[str, Node]) -> int | None:
     return value
 
 
+def too_many_kept(stages: Sequence[SearchStage], trials: int) -> str | None:
+    """A sentence for the user where a stage keeps more configs than the first stage has trials."""
+    for number, stage in enumerate(stages, 1):
+        if stage.keep is not None and stage.keep > trials:
+            return (
+                f"study.stages, stage {number}: keep: {stage.keep} is more than the {trials} trials of stage 1, "
+                "so it chooses nothing: keep fewer, or give stage 1 more trials"
+            )
+    return None
+
+
 def _leaves(entries: Mapping[str, Node], prefix: str = "") -> Iterable[tuple[str, Node]]:
     """Dotted names with their values, whether written with dots or nested."""
     for name, item in entries.items():

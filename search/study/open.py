@@ -40,16 +40,21 @@ def find_study(url: str, name: str, *, read_only: bool = False, flag: str = "--s
     return Study(row=row, spec=spec, url=url, engine=engine)
 
 
-def open_study(url: str, name: str, *, read_only: bool = False) -> Study:
-    """The study called `name`; raises StudyError, with the names there are, where there is none."""
-    study = find_study(url, name, read_only=read_only)
+def open_study(url: str, name: str, *, read_only: bool = False, flag: str = "--study") -> Study:
+    """The study called `name`; raises StudyError, with the names there are, where there is none.
+
+    Args:
+        flag: which flag gave the name.
+    """
+    study = find_study(url, name, read_only=read_only, flag=flag)
     if study is not None:
         return study
     existing = study_names(url)
     others = f"; there are: {', '.join(existing)}" if existing else ""
-    raise StudyError(
-        f"--study: no study {name!r} in {redacted(url)}{others}; `search start --study {name}` creates it"
-    )
+    remedy = f"`search start --study {name}` creates it"
+    if flag != "--study":
+        remedy = f"name one that is there, or omit {flag}"
+    raise StudyError(f"{flag}: no study {name!r} in {redacted(url)}{others}; {remedy}")
 
 
 def study_names(url: str) -> list[str]:

@@ -57,15 +57,23 @@ def environment_for(url: str) -> dict[str, str]:
     return {**others, URL: url}
 
 
-def resolve_study(url: str, name: str, *, read_only: bool = False) -> "Study":
-    """The study `name`; where only its quick profile's exists, that one, with a note on stderr."""
-    from search.study.open import find_study, open_study
+def resolve_study(url: str, name: str, *, read_only: bool = False, flag: str = "--study") -> "Study":
+    """The study `name`; where only its quick profile's exists, that one, with a note on stderr.
+
+    Args:
+        flag: which flag gave the name.
+    """
+    from search.study.open import NAME, find_study, open_study
 
     quick = f"{name}-quick"
-    study = find_study(url, name, read_only=read_only)
-    if study is None and (study := find_study(url, quick, read_only=read_only)) is not None:
+    study = find_study(url, name, read_only=read_only, flag=flag)
+    if (
+        study is None
+        and NAME.fullmatch(quick)
+        and (study := find_study(url, quick, read_only=read_only, flag=flag)) is not None
+    ):
         print(f"there is no study {name!r} yet; using {quick!r}", file=sys.stderr)
-    return study or open_study(url, name, read_only=read_only)
+    return study or open_study(url, name, read_only=read_only, flag=flag)
 
 
 def wait_for_study(url: str, name: str, study_seconds: float, database_seconds: float) -> "Study":

@@ -1,6 +1,8 @@
 """Which checkpoints a study keeps: those of its best trials, of the known configs and of running trials."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 from search.objective import WEIGHTS
@@ -38,7 +40,10 @@ def never_needed(rows: Sequence[TrialRow], spec: Spec) -> list[int]:
 
 
 def drop_checkpoints(study_folder: Path, numbers: Iterable[int]) -> None:
-    """Removes the checkpoints of these trials; their curves, configs and logs stay."""
-    for number in numbers:
-        for name in CHECKPOINTS:
+    """Removes the checkpoints of these trials; their curves, configs and logs stay.
+
+    What cannot be removed, such as another user's file, stays, too.
+    """
+    for number, name in product(numbers, CHECKPOINTS):
+        with suppress(OSError):
             (study_folder / trial_name(number) / name).unlink(missing_ok=True)

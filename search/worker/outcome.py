@@ -1,7 +1,7 @@
 """A trial while a worker owns it, and how it ends: what scores, a return or an exception mean for it.
 
 A pruned or diverged trial and one that ran out of memory are reported to the sampler, which must learn from
-them. A bug is a failed trial with its traceback. What is the machine's fault ends the worker and is no end
+them. An objective may prune its own trial by Optuna's exception for that. A bug is a failed trial with its traceback. What is the machine's fault ends the worker and is no end
 of the trial. An error after which this process cannot use its device ends the process.
 """
 
@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from search.errors import BrokenDevice, MachineError, NoFeasibleConfig, SearchError, UserError, first_line
+from optuna.exceptions import TrialPruned
+
+from search.errors import (
+    BrokenDevice,
+    MachineError,
+    NoFeasibleConfig,
+    ObjectiveError,
+    SearchError,
+    UserError,
+    first_line,
+    text_of,
+)
 from search.objective import EpochResult
 from search.objective.image_scores import write_image_scores
 from search.pruners.pruner import Decision
@@ -91,7 +102,15 @@ class OwnedTrial:
         A database that was restored from a backup lacks some. Their scores are beside the checkpoint or,
         where that came from the store, in its `history.json`. The best epoch's scores by image are written
         to a file.
+
+        Raises:
+            ObjectiveError: the objective has removed its folder.
         """
+        if not self.workspace.work.is_dir():
+            raise ObjectiveError(
+                "objective: it removed run.dir, where its checkpoint belongs; remove only files that it has "
+                "written there"
+            )
         if result.resumed:
             known: dict[int, float | None] = {}
             with suppress(UserError):  # the objective keeps none
@@ -146,6 +165,9 @@ def end_for_error(error: BaseException, trial: OwnedTrial, device: Device) -> Tr
     """
     if is_no_fault_of_the_trial(error):
         raise error
+    if isinstance(error, TrialPruned):
+        why = f": {first_line(error)}" if text_of(error).strip() else ""
+        return TrialEnd("PRUNED", "objective", f"the objective raised TrialPruned{why}", trial.epoch)
     fault = fault_of(error, device)
     if fault == "process":
         raise error
@@ -191,12 +213,18 @@ def is_no_fault_of_the_trial(error: BaseException) -> bool:
     return is_disk_error(error) or isinstance(error, NoFeasibleConfig | BrokenDevice)
 
 
+def is_given_back(error: BaseException) -> bool:
+    """Whether an error outside of training costs the trial nothing: of this machine's files, or as above."""
+    return isinstance(error, OSError) or is_no_fault_of_the_trial(error)
+
+
 def after_giving_back(folder: Path, error: BaseException) -> SearchError:
     """What to say when such an error ends a worker that has given its trial back."""
     if isinstance(error, NoFeasibleConfig | BrokenDevice):
         return type(error)(f"{error} (the trial was given back)")
+    remedy = "make room" if is_disk_error(error) else "let this user write there"
     return MachineError(
-        f"--runs: {folder}: {first_line(error)}; make room or name another folder, then start again "
+        f"--runs: {folder}: {first_line(error)}; {remedy} or name another folder, then start again "
         "(the trial was given back)"
     )
 

@@ -170,7 +170,7 @@ class Worker:
             give_back(self.leases, self.heartbeat, self.sync, trial, stopping=self._asked_to_leave())
             return
         except Exception as error:
-            if not outcome.is_no_fault_of_the_trial(error):
+            if not outcome.is_given_back(error):
                 raise
             give_back(self.leases, self.heartbeat, self.sync, trial, stopping=True)
             raise outcome.after_giving_back(self.folder, error) from error

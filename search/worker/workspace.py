@@ -92,7 +92,7 @@ class Workspace:
         """A new empty folder of this owner whose files are not the trial's."""
         folder = self.work.parent / name
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        folder.mkdir(parents=True)
         return folder
 
     def files(self) -> Sequence[Path]:
@@ -118,6 +118,7 @@ class Workspace:
         Args:
             scores: of the trial's epochs so far.
         """
+        self.work.mkdir(parents=True, exist_ok=True)  # the objective may have removed it at its end
         with _blocks_freed_later() as keep:
             for path in _files(self.work):
                 public = self.published / path.name
@@ -244,6 +245,6 @@ def _files(folder: Path) -> list[Path]:
     """Finished files: a leading dot or a trailing .tmp marks unfinished ones."""
     return [
         path
-        for path in sorted(folder.iterdir())
+        for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
         if path.is_file() and not path.name.startswith(".") and path.suffix != ".tmp" and path.name != LOG
     ]

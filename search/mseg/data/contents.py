@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -37,6 +38,8 @@ def contents(root: Path, files: Sequence[Path]) -> list[Content]:
 
     def content(path: Path) -> Content:
         stat = path.stat()
+        if not S_ISREG(stat.st_mode):  # reading a pipe would wait for ever
+            raise DataError(f"{path}: is no file; remove it")
         last = known.get(str(path.relative_to(root)))
         if last and last[:2] == (stat.st_size, stat.st_mtime_ns):
             return last

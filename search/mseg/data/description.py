@@ -160,16 +160,30 @@ def described_in(root: Path) -> Path | None:
 def read_description(path: Path) -> DatasetDescription:
     """What the file says; DataError with the place of what is wrong."""
     try:
-        document = read_document(path)
+        document = read_document(path, numbered=True)
         return DatasetDescription.model_validate(document.plain())
     except SpaceError as error:
         raise DataError(str(error)) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        names = document.entries().get("names")
+        if names is not None and first["loc"] == ("classes",) and first["type"] == "missing":
+            raise DataError(f"{names.place}: {_other_names(names)}") from error
         what = _sentence({**first})
         # What is wrong between settings begins with the name of one.
         place = _place(document, first["loc"] or (what.split()[0],))
         raise DataError(f"{place}: {what}") from error
+
+
+def _other_names(names: Node) -> str:
+    """What to write in place of YOLO's `names`, a list or a mapping by number."""
+    plain = names.plain()
+    found = list(plain.values()) if isinstance(plain, dict) else plain
+    classes = show(found) if isinstance(found, list) else "[background, face]"
+    return (
+        f"names: is another program's word; write classes: {classes}, beginning with the class that has the "
+        "value 0 in the masks"
+    )
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

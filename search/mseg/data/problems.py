@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from search.errors import listed
 from search.mseg.data.contents import Content
+from search.mseg.data.fitting import in_words
 from search.mseg.data.labels import IGNORED
 from search.mseg.data.layout import DataFolder, ImageFiles
 from search.mseg.data.pictures import Noted, Notes
@@ -23,6 +24,7 @@ Shares = NDArray[np.float64]
 
 AT_ONCE = 16  # masks
 LOOK_AT = 200  # masks
+LOOK_FOR_CLASSES = 2000  # masks, at most, spread over the set: the others may be on a disk
 RESOLUTION = 128  # pixels to a side
 CLOSE = 0.05  # of the side: how far from each other's mirror image two classes may be on average
 ALIKE = 2.0  # largest ratio of their areas
@@ -91,7 +93,8 @@ FILES_PROBLEMS = {
 def label_problems(folder: DataFolder, masks: NDArray[np.uint8], notes: Notes) -> list[str]:
     """Says where the classes that occur are not the classes that there are."""
     classes = folder.dataset.classes
-    occurring = _occurring(masks, len(classes))
+    looked_at = masks[:: max(1, len(masks) // LOOK_FOR_CLASSES)]
+    occurring = _occurring(looked_at, len(classes))
     if 0 not in occurring:
         return [
             f"no training mask has class 0 ({classes[0]}), only {_ranges(occurring)}: "
@@ -99,21 +102,30 @@ def label_problems(folder: DataFolder, masks: NDArray[np.uint8], notes: Notes) -
         ]
     if (notes & Noted.EMPTY > 0).all():
         return []  # `files_problems` says so
-    if folder.described is None and len(occurring) <= len(classes) / 2:
+    if folder.described is None:
+        if len(occurring) > len(classes) / 2:
+            return []  # a few faces wear no hat
         return [
             f"CelebAMask-HQ's {len(classes)} classes are assumed, but only {_ranges(occurring)} occur: "
             f"list the classes in {folder.root / 'dataset.yaml'}"
         ]
-    return []
+    absent = [number for number in range(len(classes)) if number not in occurring]
+    if not absent:
+        return []
+    names = listed([classes[number] for number in absent])
+    return [
+        f"none of {len(looked_at)} training masks has class {_ranges(absent)} ({names}) at "
+        f"{in_words(masks.shape[1:])} px: correct {folder.described} or the masks, or train on larger images"
+    ]
 
 
 def _occurring(masks: NDArray[np.uint8], classes: int) -> list[int]:
-    """The classes that occur: all, or class 0 and more than half of them."""
+    """The classes that occur."""
     seen = np.zeros(IGNORED + 1, bool)
     for start in range(0, len(masks), AT_ONCE):
         seen |= np.bincount(masks[start : start + AT_ONCE].ravel(), minlength=len(seen)) > 0
-        if seen[0] and seen[:classes].sum() > classes / 2:
-            break  # these need no warning, and the others may be on a disk
+        if seen[:classes].all():
+            break
     return np.flatnonzero(seen[:classes]).tolist()
 
 

@@ -11,6 +11,7 @@ MOST_TRIALS = 200
 
 REASONS = {
     "pruned": "by the pruner",
+    "objective": "by the objective",
     "early_stop": "stopped early",
     "diverged": "diverged",
     "oom": "out of memory",

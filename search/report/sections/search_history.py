@@ -13,6 +13,7 @@ MOST_PARAMETERS = 12
 
 REASONS = {
     "pruned": "ended by the pruner: behind the median, or the best out of reach",
+    "objective": "ended by the objective, which raised TrialPruned",
     "early_stop": "stopped early by themselves: no improvement",
     "diverged": "diverged: the score was no longer a finite number",
     "oom": "ran out of memory",

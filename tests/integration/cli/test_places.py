@@ -5,10 +5,13 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from refusals import refused
 from service import COMMAND, Answer, Search
+
+from search.cli.app import main
 
 Command = Callable[..., Answer]
 
@@ -207,6 +210,17 @@ def test_a_host_that_is_not_this_machine(search: Search, command: Command, host:
     search.create()
     (line,) = command("dashboard", "--host", host, code=2).err.splitlines()
     assert line.startswith("--host, --port: cannot listen on ") and len(line) < 300
+
+
+def test_a_working_folder_that_is_gone(search: Search, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    gone = search.folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["status", "--study", "toy"])
+    said = "the working folder: No such file or directory; change to a folder that is there\n"
+    assert (ended.value.code, capfd.readouterr().err) == (2, said)
 
 
 # -- output ----------------------------------------------------------------------------------------

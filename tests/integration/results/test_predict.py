@@ -1,6 +1,7 @@
 """`search predict`: the masks of validation, at the images' own sizes, and no file half-written."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,8 @@ def test_masks_are_scored_against_those_beside_the_images(
     command: Command, model: Path, tmp_path: Path
 ) -> None:
     folder = images(tmp_path / "images")
+    odd = os.fsdecode(b"b\xff.png")
+    (folder / "b.png").rename(folder / odd)  # a name that is no UTF-8
     found = predicted(command, model, folder)
     truths = tmp_path / "masks"
     truths.mkdir()
@@ -153,9 +156,10 @@ def test_masks_are_scored_against_those_beside_the_images(
     answer = command(
         "predict", "--model", str(model), "--images", str(folder), "--out", "out", "--score", "--json"
     )
-    lines = Path("out/scores.csv").read_text().splitlines()
+    lines = Path("out/scores.csv").read_text(errors="surrogateescape").splitlines()
     assert lines[0] == "image,f,iou"
-    scores = {line.split(",")[0][:1]: float(line.split(",")[1]) for line in lines[1:]}
+    assert odd in [line.split(",")[0] for line in lines]
+    scores = {line.split(",")[0].removesuffix(".png"): float(line.split(",")[1]) for line in lines[1:]}
     assert scores == pytest.approx(
         {name: each.nanmean().item() for name, each in expected.items()}, abs=1e-6
     )

@@ -50,7 +50,7 @@ def test_optuna_reads_what_we_write(url: str) -> None:
     assert a.report(lease, 1, 2, 0.25)
     assert a.report(lease, 2, 2, 0.5)
     assert a.finish(lease, "PRUNED", 0.5, {"reason": "too low"})
-    claimed(a)
+    second = claimed(a)
     loaded = optuna.load_study(study_name="toy", storage=engines.optuna_storage(url))
     done, running = loaded.trials
     assert done.state == optuna.trial.TrialState.PRUNED
@@ -61,6 +61,10 @@ def test_optuna_reads_what_we_write(url: str) -> None:
     assert done.duration is not None and 0 <= done.duration.total_seconds() < 60
     asked = loaded.ask()  # Optuna's own numbering goes on after ours
     assert asked.number == 2
+    loaded.tell(second.number, 0.9)  # as the dashboard can; what its owner finds counts
+    assert a.report(second, 1, 1, 0.75) and a.finish(second, "COMPLETE", 0.75, {})
+    told = optuna.load_study(study_name="toy", storage=engines.optuna_storage(url)).trials[1]
+    assert (told.state, told.value) == (optuna.trial.TrialState.COMPLETE, 0.75)
 
 
 def test_a_silent_owner_is_replaced_and_can_publish_nothing(study: tuple[Engine, int]) -> None:
@@ -79,6 +83,29 @@ def test_a_silent_owner_is_replaced_and_can_publish_nothing(study: tuple[Engine,
     rows = reads.trial_rows(*study)
     assert rows[0].value == 0.2
     assert reads.curves(study[0], [rows[0].trial_id])[rows[0].trial_id] == {1: 0.1, 2: 0.2}
+
+
+def test_a_slot_whose_trial_was_deleted_by_hand_is_free_again(study: tuple[Engine, int]) -> None:
+    engine, study_id = study
+    a, b, c = (worker(*study, name) for name in "abc")
+    first, second, third = claimed(a), claimed(b), claimed(c)
+    for lease, owner in ((first, a), (second, b), (third, c)):
+        assert owner.report(lease, 1, 5, 0.5)
+    assert a.finish(first, "COMPLETE", 0.5, {"best_epoch": 1})
+    with engine.begin() as connection:
+        for table in ("trial_intermediate_values", "trial_values", "trial_user_attributes", "trials"):
+            gone = f"DELETE FROM {table} WHERE trial_id IN ({first.trial_id}, {second.trial_id})"
+            connection.execute(sqlalchemy.text(gone))
+    assert not b.report(second, 2, 5, 0.6)
+    assert not b.beat(Status(state="training"), second).held
+    assert not b.finish(second, "COMPLETE", 0.6, {})
+    b.release(second)
+    again, last = claimed(a), claimed(b)
+    assert [(each.slot, each.number, each.attempt) for each in (again, last)] == [(0, 3, 1), (1, 4, 1)]
+    assert worker(*study, "late").claim() == "wait"
+    assert [row.number for row in reads.trial_rows(engine, study_id)] == [2, 3, 4]
+    points = reads.curves(engine, [again.trial_id, last.trial_id])
+    assert points == {again.trial_id: {}, last.trial_id: {}}
 
 
 def test_an_owner_that_beats_keeps_its_trial(study: tuple[Engine, int]) -> None:

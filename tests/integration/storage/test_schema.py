@@ -21,12 +21,13 @@ from service import Answer, Search
 from search.errors import StudyError
 from search.study.create import create_study
 from search.study.open import find_study, study_names
-from storage import hours, imports, studies, tables, test_reads
+from storage import hours, imports, schema, studies, tables, test_reads
 from storage.engine import connect, optuna_storage
 from storage.errors import StorageError
 from storage.leases import Status
 from storage.samples import Samples
 from storage.schema import OPTUNA_REVISION, REVISION, VERSION_TABLE, open_database, prepare
+from storage.url import one_line_errors
 
 LATER = ["search_devices", "search_takeovers", "search_points", "search_imports", "search_test_reads"]
 """Tables that versions have added one after the other, before there were schema versions."""
@@ -305,3 +306,20 @@ def test_orphans_of_an_old_database_are_found(url: str) -> None:
     execute(url, f"DELETE FROM study_system_attributes WHERE study_id = {whole}")
     opened(url)
     assert studies.names(engine) == ["whole"]
+
+
+def test_another_program_may_make_optunas_tables_in_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dashboard, say, which does not know our lock."""
+    url, real = f"sqlite:///{tmp_path}/new.db", schema.rdb_storage
+
+    def too_late(url: str, *, create_tables: bool) -> None:
+        monkeypatch.setattr(schema, "rdb_storage", real)
+        real(url, create_tables=create_tables).engine.dispose()
+        with one_line_errors(url):
+            raise sqlalchemy.exc.IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed"))
+
+    monkeypatch.setattr(schema, "rdb_storage", too_late)
+    prepare(url)
+    opened(url)

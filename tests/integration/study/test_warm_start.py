@@ -215,8 +215,8 @@ def test_documents_that_cannot_continue(old: Search, command: Command, name: str
 
 
 FLAGS = {
-    "no such study": ("--from", "tyo", ["no study 'tyo'", "there are: toy"]),
-    "no name": ("--from", "../toy", ["'../toy' is not a study's name"]),
+    "no such study": ("--from", "tyo", ["--from: no study 'tyo'", "there are: toy", "or omit --from"]),
+    "no name": ("--from", "../toy", ["--from: '../toy' is not a study's name"]),
     "nothing": ("--from", "", ["'' is not a study's name"]),
     "itself": ("--from", "new", ["no study 'new'"]),
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import toy
+from optuna import TrialPruned
 from service import Search
 from sqlalchemy.exc import OperationalError
 from toy_studies import steal
@@ -133,7 +134,7 @@ def test_a_diverged_trial_keeps_its_last_finite_value(search: Search) -> None:
     assert frozen.value == record.curve[1]
 
 
-@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -1.5e308])
 def test_divergence_in_the_first_epoch(search: Search, score: float) -> None:
     records = work(search, trials=2, objective=scripted([score, 0.5]))
     assert [record.state for record in records] == ["pruned", "pruned"]
@@ -612,6 +613,22 @@ def test_a_disk_that_fails_ends_the_worker_and_costs_the_study_nothing(
     assert record.state == "complete" and len(record.curve) == 4
 
 
+def test_a_folder_of_another_user_ends_the_worker_and_costs_the_study_nothing(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = search.create(trials=1)
+
+    def denied(workspace: Workspace, *_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(workspace.work))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workspace, "open", denied)
+        with pytest.raises(MachineError, match=r"--runs: .*Permission denied.*let this user write there"):
+            make(search, study).run(Interrupt())
+    (record,) = read_records(study)
+    assert (record.state, record.worker) == ("running", None)
+
+
 def test_a_file_system_without_hard_links_is_copied_on(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -650,3 +667,60 @@ def test_an_objective_that_exits_fails_its_trial_only(search: Search, error: Bas
     assert record.state == "failed" and record.reason is not None
     assert (record.reason.code, record.reason.epoch) == ("bug", 1)
     assert type(error).__name__ in record.reason.text
+
+
+def test_an_objective_may_prune_its_own_trial(search: Search) -> None:
+    """By Optuna's exception: no bug, however often, and the sampler learns from it."""
+    reasons = [TrialPruned(), TrialPruned("out of\nreach"), TrialPruned(), TrialPruned("at once")]
+
+    def train(config: Any, run: Run) -> Iterator[EpochResult]:
+        reason = reasons.pop(0)
+        if reasons:
+            yield EpochResult(epoch=1, epochs=2, score=0.1)
+        raise reason
+
+    records = work(search, trials=4, objective=toy_with(train))
+    assert [(record.state, record.last) for record in records] == [("pruned", 0.1)] * 3 + [("pruned", None)]
+    found = [record.reason and (record.reason.code, record.reason.text) for record in records]
+    assert found[0] == ("objective", "the objective raised TrialPruned")
+    assert found[1] == ("objective", "the objective raised TrialPruned: out of")
+    study = search.study()
+    assert study is not None and study.row.stop is None
+
+
+def test_an_objective_that_removes_its_folder(search: Search) -> None:
+    removed = []
+
+    def train(config: Any, run: Run) -> Iterator[EpochResult]:
+        (run.dir / "last.pt").touch()
+        yield EpochResult(epoch=1, epochs=2, score=0.1)
+        if not removed:
+            removed.append(shutil.rmtree(run.dir))
+        yield EpochResult(epoch=2, epochs=2, score=0.2)
+        shutil.rmtree(run.dir.parent)
+
+    failed, complete = work(search, trials=2, objective=toy_with(train))
+    assert failed.state == "failed" and failed.reason is not None
+    assert failed.reason.text.startswith("objective: it removed run.dir") and "\n" not in failed.reason.text
+    assert complete.state == "complete" and complete.last == 0.2
+    assert (search.runs / "trial-0001" / "last.pt").exists()
+
+
+def test_a_trial_that_is_deleted_by_hand_is_left_and_its_slot_trained_again(search: Search) -> None:
+    engine = search.create(trials=2).engine
+    begun = []
+
+    def train(config: Any, run: Run) -> Iterator[EpochResult]:
+        begun.append(config["x"])
+        yield EpochResult(epoch=1, epochs=2, score=0.1)
+        if len(begun) == 1:
+            with engine.begin() as connection:
+                connection.exec_driver_sql("DELETE FROM trials")
+        yield EpochResult(epoch=2, epochs=2, score=0.2)
+
+    records = work(search, trials=2, objective=toy_with(train))
+    assert begun[:2] == [0.3, 0.3] and len(begun) == 3, "the known config again"
+    assert [(record.known, record.state, record.epochs) for record in records] == [
+        ("by hand", "complete", 2),
+        (None, "complete", 2),
+    ]

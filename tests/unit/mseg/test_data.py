@@ -400,6 +400,19 @@ def test_masks_that_count_from_one_are_pointed_out(root):
     assert problem == "no training mask has class 0 (a), only 1 to 3: if the masks count from 1, subtract 1"
 
 
+def test_classes_that_are_listed_and_do_not_occur_are_pointed_out(root):
+    path = root / "dataset.yaml"
+    path.write_text("classes: [a, b, c, d, e]\nmirror_pairs: []\nignore: 255\n")
+    for mask in (root / "train" / "masks").iterdir():
+        values = np.asarray(Image.open(mask)) % 3
+        Image.fromarray(np.where(values == 1, 3, values).astype(np.uint8)).save(mask)
+    (problem,) = describe(SMALL, root).problems
+    assert problem == (
+        f"none of 18 training masks has class 1, 4 (b, e) at 32 x 32 px: correct {path} or the masks, or "
+        "train on larger images"
+    )
+
+
 def test_classes_that_are_assumed_and_do_not_occur_are_pointed_out(root):
     for path in (root / "train" / "masks").iterdir():
         Image.fromarray((np.asarray(Image.open(path)) % 3).astype(np.uint8)).save(path)
@@ -517,6 +530,13 @@ def _text_for_an_image(root):
 def _empty_image(root):
     first(root, "images").write_bytes(b"")
     return first(root, "images"), "not an image"
+
+
+def _pipe_for_an_image(root):
+    path = first(root, "images")
+    path.unlink()
+    os.mkfifo(path)
+    return path, "is no file; remove it"
 
 
 def _truncated_image(root):
@@ -676,6 +696,16 @@ def test_a_dataset_yaml_that_cannot_be_read(root):
         ("classes: {}", "classes"),
         ("- 1", "holds [1]; list the names of the classes"),
         ("", "holds null; list the names of the classes"),
+        (
+            "path: x\nnames: {0: a, 1: b}",
+            ":2:1: names: is another program's word; write classes: ['a', 'b'], ",
+        ),
+        (
+            "nc: 1\nnames: [a]",
+            ":2:1: names: is another program's word; write classes: ['a'], beginning with",
+        ),
+        ("names: 3", "names: is another program's word; write classes: [background, face], beginning"),
+        ("classes: {0: a, 1: b}", ":1:1: classes: a section should be a valid list; list the names"),
         ("nc: 2\nclasses: [a, b]", "'nc' is not one of classes, colours, ignore, mirror_pairs"),
         ("classes: 19", "classes: 19 should be a valid list; list the names"),
         ("classes: [a, null]", "classes.1: null should be a valid string; list the names"),

@@ -173,12 +173,13 @@ def test_importances_are_named_only_above_chance() -> None:
 
 
 def test_why_trials_ended_early_is_counted() -> None:
-    codes = ["pruned", "pruned", "early_stop", "diverged", "oom", "bug"]
+    codes = ["pruned", "pruned", "objective", "early_stop", "diverged", "oom", "bug"]
     ended = [replace(RECORD, number=n, reason=Reason(code, "", 3)) for n, code in enumerate(codes, 3)]
     data = data_of(records=[*data_of().records, *ended])
     text = said(search_history(data))
     assert "2 ended by the pruner: " in text
     for word in (
+        "ended by the objective",
         "stopped early by themselves",
         "diverged: the",
         "ran out of memory",

@@ -47,3 +47,9 @@ def test_a_given_number_of_threads_divides_the_cores(machine: pytest.MonkeyPatch
     assert threads.cpu_workers(60) == 4
     machine.setenv("OMP_NUM_THREADS", "16,2")
     assert threads.cpu_workers(60) == 4
+    for blank in ("", "  "):  # as compose files set it where SEARCH_THREADS is not set
+        machine.setenv("OMP_NUM_THREADS", blank)
+        machine.setenv("MKL_NUM_THREADS", blank)
+        assert threads.threads_each() == 1
+        variables = threads.thread_variables(2)
+        assert (variables["OMP_NUM_THREADS"], variables["MKL_NUM_THREADS"]) == ("32", "32")

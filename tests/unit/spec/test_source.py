@@ -111,6 +111,17 @@ def test_invalid_yaml_is_refused_in_one_line(text: str, message: str) -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("inner", ["[{}]", "{{<<: [{}]}}"])
+def test_nested_aliases_are_counted_where_they_stand(inner: str) -> None:
+    """A bomb of 40 lines would have 10^40 values."""
+    bomb = "a0: &a0 {x: 1}\n" + "".join(
+        f"a{level}: &a{level} {inner.format(', '.join([f'*a{level - 1}'] * 10))}\n"
+        for level in range(1, 40)
+    )
+    with pytest.raises(SpaceError, match=r"^f:\d:\d+: the document has more than 100000 values; use fewer"):
+        parse(bomb)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -145,6 +156,7 @@ def test_an_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:
         (tmp_path, "is a folder; name the file in it"),
         (tmp_path / "f" / "x", "cannot be read: Not a directory"),
         (tmp_path / ("x" * 300), "cannot be read: File name too long"),  # the name is cut
+        (Path("/dev/zero"), "has more than 10 MB; name a YAML document"),
     ]:
         (tmp_path / "f").touch()
         with pytest.raises(SpaceError) as error:

@@ -57,6 +57,15 @@ def test_a_stored_document_with_stages_reads_as_the_same(tmp_path: Path) -> None
     assert again.stage(2).space.constants["size"] == 512
 
 
+def test_keeping_more_configs_than_there_are_is_pointed_out(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, STAGES)
+    assert spec.budget_notes(40) == spec.budget_notes(8) == []
+    (note,) = spec.budget_notes(7)
+    assert (
+        "study.stages, stage 2: keep: 8 is more than the 7 trials of stage 1, so it chooses nothing" in note
+    )
+
+
 def test_a_document_without_stages_does_not_mention_them(tmp_path: Path) -> None:
     assert "stages" not in spec_of(tmp_path, "null").document["study"]
 

@@ -62,6 +62,8 @@ def test_a_users_own_files_beside_the_trials_stay(tmp_path: Path) -> None:
         for checkpoint in CHECKPOINTS:
             (tmp_path / name / checkpoint).touch()
     (tmp_path / "trial-0002.txt").touch()
-    drop_checkpoints(tmp_path, [1, 2])
+    (tmp_path / "trial-0003" / CHECKPOINTS[0]).mkdir(parents=True)
+    drop_checkpoints(tmp_path, [3, 1, 2])
+    (tmp_path / "trial-0003" / CHECKPOINTS[0]).rmdir()
     assert list((tmp_path / "trial-0001").iterdir()) == []
     assert len(list(tmp_path.glob("trial-*/*"))) == 4

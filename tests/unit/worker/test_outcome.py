@@ -1,11 +1,13 @@
 """What a result means for its trial: tests of search/worker/outcome.py."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from search.objective import EpochResult
+from search.objective.image_scores import IMAGES, read_image_scores, write_image_scores
 from search.spec.spec import load_spec, stock_space
 from search.worker.outcome import OwnedTrial
 from search.worker.workspace import Workspace
@@ -27,3 +29,12 @@ def test_forgotten_epochs_come_back_in_the_score_that_the_study_searches_by(
     trial.add_with_forgotten(resumed, load_spec(stock_space(), overrides=[f"study.score={score}"]))
     assert trial.scores == {1: 0.25, 2: COLUMNS[column][1], 3: COLUMNS[column][2]}
     assert [result.epoch for result in trial.waiting] == [2, 3]
+
+
+def test_a_name_of_an_image_that_is_no_text_is_kept(tmp_path: Path) -> None:
+    image = os.fsdecode(b"\xff.png")
+    write_image_scores(tmp_path, EpochResult(epoch=1, epochs=1, score=0.5, images={image: 0.5}))
+    kept = read_image_scores((tmp_path / IMAGES).read_bytes())
+    assert kept is not None and dict(kept.images) == {image: 0.5}
+    for damaged in ("[" * 100_000, f'{{"epoch": 1, "score": 1, "images": {{"a": 1{"0" * 400}}}}}'):
+        assert read_image_scores(damaged.encode()) is None
