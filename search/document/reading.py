@@ -103,7 +103,7 @@ class _Builder:
             return Node([self.node(item, item.start_mark, inside) for item in node.value], here)
         return Node(self._entries(node, inside), here)
 
-    def _entries(self, node: yaml.MappingNode, inside: tuple[yaml.Node, ...]) -> dict[str, Node]:
+    def _entries(self, node: yaml.Node, inside: tuple[yaml.Node, ...]) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         inherited: dict[str, Node] = {}
         for key, value in node.value:

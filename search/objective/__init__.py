@@ -21,7 +21,6 @@ The trainer is a generator, so its consumer decides: the worker reports and prun
 test takes two epochs and closes. Closing it ends the training and frees the device.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -110,8 +110,8 @@ def too_many_kept(stages: Sequence[SearchStage], trials: int) -> str | None:
     for number, stage in enumerate(stages, 1):
         if stage.keep is not None and stage.keep > trials:
             return (
-                f"study.stages, stage {number}: keep: {stage.keep} is more than the {trials} trials of stage 1, "
-                "so it chooses nothing: keep fewer, or give stage 1 more trials"
+                f"study.stages, stage {number}: keep: {stage.keep} is more than the {trials} trials of "
+                "stage 1, so it chooses nothing: keep fewer, or give stage 1 more trials"
             )
     return None
 

@@ -1,8 +1,9 @@
 """A trial while a worker owns it, and how it ends: what scores, a return or an exception mean for it.
 
 A pruned or diverged trial and one that ran out of memory are reported to the sampler, which must learn from
-them. An objective may prune its own trial by Optuna's exception for that. A bug is a failed trial with its traceback. What is the machine's fault ends the worker and is no end
-of the trial. An error after which this process cannot use its device ends the process.
+them. An objective may prune its own trial by Optuna's exception for that. A bug is a failed trial with its
+traceback. What is the machine's fault ends the worker and is no end of the trial. An error after which this
+process cannot use its device ends the process.
 """
 
 import traceback
@@ -108,8 +109,8 @@ class OwnedTrial:
         """
         if not self.workspace.work.is_dir():
             raise ObjectiveError(
-                "objective: it removed run.dir, where its checkpoint belongs; remove only files that it has "
-                "written there"
+                "objective: it removed run.dir, where its checkpoint belongs; remove only files that it "
+                "has written there"
             )
         if result.resumed:
             known: dict[int, float | None] = {}
@@ -214,7 +215,7 @@ def is_no_fault_of_the_trial(error: BaseException) -> bool:
 
 
 def is_given_back(error: BaseException) -> bool:
-    """Whether an error outside of training costs the trial nothing: of this machine's files, or as above."""
+    """Whether an error outside of training costs the trial nothing: one of files, or as above."""
     return isinstance(error, OSError) or is_no_fault_of_the_trial(error)
 
 

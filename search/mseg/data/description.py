@@ -181,8 +181,8 @@ def _other_names(names: Node) -> str:
     found = list(plain.values()) if isinstance(plain, dict) else plain
     classes = show(found) if isinstance(found, list) else "[background, face]"
     return (
-        f"names: is another program's word; write classes: {classes}, beginning with the class that has the "
-        "value 0 in the masks"
+        f"names: is another program's word; write classes: {classes}, beginning with the class that has "
+        "the value 0 in the masks"
     )
 
 

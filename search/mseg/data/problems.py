@@ -115,7 +115,8 @@ def label_problems(folder: DataFolder, masks: NDArray[np.uint8], notes: Notes) -
     names = listed([classes[number] for number in absent])
     return [
         f"none of {len(looked_at)} training masks has class {_ranges(absent)} ({names}) at "
-        f"{in_words(masks.shape[1:])} px: correct {folder.described} or the masks, or train on larger images"
+        f"{in_words(masks.shape[1:])} px: correct {folder.described} or the masks, or train on larger "
+        "images"
     ]
 
 
