@@ -9,6 +9,7 @@
 """
 
 import os
+import sqlite3
 import time
 import warnings
 from pathlib import Path
@@ -138,16 +139,45 @@ def _listen(engine: Engine, begin: str) -> None:
         _listen_to_server(engine)
         return
 
+    path = str(engine.url.database)
+    was_there = _identity(path) is not None
+
+    @event.listens_for(engine, "do_connect")
+    def connect(*_: Any) -> None:
+        if was_there and _identity(path) is None:  # SQLite would make an empty file
+            raise sqlite3.OperationalError(f"{path} is not there any more")
+
     @event.listens_for(engine, "connect")
-    def connected(connection: Any, record: object) -> None:
+    def connected(connection: Any, record: Any) -> None:
+        record.info["file"] = _identity(path)
         connection.isolation_level = None  # the driver's own late BEGIN lets two workers claim one trial
         connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
         # NORMAL would lose the last commits in a power cut, epochs that a checkpoint counts as reported.
         connection.execute("PRAGMA synchronous=FULL")
 
+    @event.listens_for(engine, "checkout")
+    def find(connection: Any, record: Any, proxy: object) -> None:
+        # A connection to a file that was replaced or removed goes on writing where nobody reads.
+        present = _identity(path)
+        if record.info["file"] is None:  # it is made by the first statement
+            record.info["file"] = present
+        elif present != record.info["file"]:
+            raise exc.DisconnectionError
+
     @event.listens_for(engine, "begin")
     def began(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql(begin)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None where there is none. (0, 0) of a URI."""
+    if path.startswith("file:"):
+        return 0, 0
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _listen_to_server(engine: Engine) -> None:

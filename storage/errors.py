@@ -16,6 +16,10 @@ NOT_READY = (
 """Words of PostgreSQL and PgBouncer for what passes by itself."""
 
 
+READ_ONLY = ("readonly database", "read-only transaction", "permission denied")
+"""Words of SQLite and PostgreSQL for a user who may not write."""
+
+
 class StorageError(Exception):
     """The storage URL, or the database behind it, cannot be used: place, value, remedy in one line."""
 
@@ -35,6 +39,21 @@ def reason(error: BaseException) -> str:
     """The first line of the driver's own message."""
     cause = root_cause(error)
     return (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+
+
+def may_only_read(error: BaseException) -> bool:
+    """Whether a statement failed because this user may not write."""
+    return any(words in reason(error) for words in READ_ONLY)
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Whether a database that answers refuses a statement: trying it again does not help.
+
+    SQLite has no types of its own for a table that is missing and a file that may only be read.
+    """
+    mistakes = (exc.ProgrammingError, exc.DataError, exc.IntegrityError, exc.NotSupportedError)
+    words = ("no such table", "no such column", "readonly database")
+    return isinstance(error, mistakes) or any(each in reason(error) for each in words)
 
 
 def may_recover(error: Exception) -> bool:

@@ -29,11 +29,14 @@ def own_errors() -> Iterator[None]:
     except Exception as error:
         from sqlalchemy.exc import SQLAlchemyError  # here, since help and completion use no database
 
-        from storage.errors import StorageError
+        from storage.errors import StorageError, may_only_read, reason
         from storage.url import without_passwords
 
         if isinstance(error, StorageError):
             raise UserError(without_passwords(str(error))) from error
         if isinstance(error, SQLAlchemyError):
-            raise SearchError(without_passwords(f"storage: {str(error).splitlines()[0]}")) from error
+            what = without_passwords(f"storage: {reason(error)}")
+            if may_only_read(error):
+                raise UserError(f"{what}; this takes a user who may write to the database") from error
+            raise SearchError(f"{what}; check --storage / SEARCH_STORAGE") from error
         raise

@@ -19,7 +19,7 @@ from search.objective import Value
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", re.IGNORECASE)
-MOST_BYTES = 10_000_000
+MOST_BYTES = 1_000_000
 """Of a file: no document is that long, and a device may have no end."""
 
 MOST_VALUES = 100_000
@@ -41,7 +41,7 @@ def read_document(path: Path, *, numbered: bool = False) -> Node:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            raise SpaceError(f"{path}: has more than {MOST_BYTES // 10**6} MB; name a YAML document")
+            raise SpaceError(f"{path}: has more than {MOST_BYTES:,} bytes; name a YAML document")
         text = content.decode("utf-8-sig")
     except FileNotFoundError as error:
         raise SpaceError(f"{path}: no such file") from error

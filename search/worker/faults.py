@@ -70,8 +70,8 @@ NAMES: dict[str, Kind] = {
 }
 """Types of which the message need not say more; by name, so that torch is not imported here."""
 
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
-"""Full, over quota, broken, read-only."""
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
+"""Full, over quota, beyond a limit on a file's size, broken, read-only, gone from its server."""
 
 DISK_TEXTS = ("No space left on device", "file write failed")
 """The second is PyTorch's, which drops the error's number."""
@@ -116,7 +116,10 @@ def kind_in(message: str) -> Kind | None:
 def is_disk_error(error: BaseException) -> bool:
     """Whether this machine's disk is at fault, by an error or by what caused it."""
     return any(
-        getattr(each, "errno", None) in DISK_ERRORS or any(text in text_of(each) for text in DISK_TEXTS)
+        getattr(each, "errno", None) in DISK_ERRORS
+        or any(text in text_of(each) for text in DISK_TEXTS)
+        # A FUSE mount whose program has died; without a file it is a socket's.
+        or (isinstance(each, OSError) and each.errno == errno.ENOTCONN and each.filename is not None)
         for each in _chain(error)
     )
 

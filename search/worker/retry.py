@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy import exc
 
 from search.errors import first_line
 from search.runtime.signals import Interrupt
 from search.worker.heartbeat import Heartbeat
-from storage.errors import DATABASE_ERRORS, StorageError, reason
+from storage.errors import DATABASE_ERRORS, StorageError, is_mistake, reason
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +20,6 @@ LOOK_SECONDS = 0.2  # between two checks whether the database is back
 
 AWAY: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StorageInternalError, StorageError)
 """Raised, by us and by Optuna, while the database is away."""
-
-MISTAKES = (exc.ProgrammingError, exc.DataError, exc.IntegrityError, exc.NotSupportedError)
-"""Errors of a database that answers: a table is gone, a statement is wrong. Trying again does not help."""
 
 Answer = TypeVar("Answer")
 
@@ -44,9 +40,9 @@ def retry_until_answered(
     while True:
         try:
             return call()
-        except MISTAKES:
-            raise
         except AWAY as error:
+            if is_mistake(error):
+                raise
             log.warning("the database is away (%s); trying again", reason(error))
         # Jitter, so that a hundred workers do not come back all at once after an outage.
         if _asked_to_leave_within(pause * random.uniform(0.5, 1.5), interrupt, heartbeat):

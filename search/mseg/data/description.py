@@ -9,6 +9,7 @@ colours: [[128, 64, 128], ...]      of each class: in RGB masks, and in pictures
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
+from unicodedata import normalize
 
 from pydantic import (
     BaseModel,
@@ -100,10 +101,11 @@ class DatasetDescription(BaseModel):
     @model_validator(mode="after")
     def _pairs_are_of_classes(self) -> Self:
         count = len(self.classes)
-        for index, name in enumerate(self.classes):
+        names = [normalize("NFC", name) for name in self.classes]  # two forms of an accent look alike
+        for index, name in enumerate(names):
             if not name.strip() or not name.isprintable():
                 raise ValueError(f"classes has {name!r} for class {index}; write a line of text")
-            if name in self.classes[:index]:
+            if name in names[:index]:
                 raise ValueError(f"classes has {name!r} twice; rename one")
         paired = [number for pair in self.mirror_pairs or () for number in pair]
         if self.ignore in paired:

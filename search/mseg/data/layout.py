@@ -137,8 +137,12 @@ def _pairs(part: Path, faults: list[FileFault]) -> tuple[ImageFiles, ...]:
     for stem in sorted(images.keys() - masks.keys()):
         sentence = f"no mask {part / 'masks' / stem}.png; add it or remove the image"
         faults.append(FileFault(images[stem], "no mask", sentence))
-    for stem in sorted(masks.keys() - images.keys()):
+    orphans = sorted(masks.keys() - images.keys())
+    unread = {path.stem: path.name for path in (part / "images").iterdir()} if orphans else {}
+    for stem in orphans:
         sentence = f"no image {part / 'images' / stem}.jpg or .png; add it or remove the mask"
+        if stem in unread:
+            sentence = f"its image {unread[stem]} is not read; save that as .jpg or .png"
         faults.append(FileFault(masks[stem], "no image", sentence))
     both = sorted((path, masks[stem]) for stem, path in images.items() if stem in masks)
     return tuple(ImageFiles(image.stem, image, mask) for image, mask in both)

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy
 
+from search.api.places import own_errors
+from search.errors import SearchError, UserError
 from storage import engine as engines
 from storage import schema
 from storage.errors import DATABASE_ERRORS, StorageError, reason
@@ -125,6 +127,45 @@ def test_a_file_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
             assert beside.exists()
     with reader.connect() as other:
         assert other.scalar(sqlalchemy.text("SELECT count(*) FROM fresh")) == 0
+
+
+def test_a_file_that_is_replaced_or_removed_is_noticed(tmp_path: Path) -> None:
+    """Its connections would go on writing into a file without a name."""
+    path, backup = tmp_path / "x.db", tmp_path / "backup.db"
+    schema.prepare(f"sqlite:///{path}")
+    shutil.copy(path, backup)
+    engine = engines.connect(f"sqlite:///{path}")
+
+    def count(statement: str = "SELECT 1 WHERE false") -> int:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+            return int(connection.exec_driver_sql("SELECT count(*) FROM studies").scalar_one())
+
+    assert count("INSERT INTO studies (study_name) VALUES ('a')") == 1
+    for each in tmp_path.glob("x.db*"):
+        each.unlink()
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="is not there any more"):
+        count()
+    assert not path.exists(), "no empty file in its place"
+    backup.replace(path)
+    assert count() == 0, "what was put back counts"
+    engine.dispose()
+
+
+def test_who_may_only_read_is_told_so(tmp_path: Path) -> None:
+    engine = engines.connect(f"sqlite:///{tmp_path}/x.db")
+    for statement, kind, said in (
+        ("INSERT INTO a VALUES (1)", SearchError, "no such table: a; check --storage / SEARCH_STORAGE"),
+        (
+            "CREATE TABLE a (x)",
+            UserError,
+            "attempt to write a readonly database; this takes a user who may",
+        ),
+    ):
+        with pytest.raises(kind, match=f"^storage: {said}"), own_errors(), engine.begin() as connection:
+            connection.exec_driver_sql("PRAGMA query_only=ON")
+            connection.exec_driver_sql(statement)
+    engine.dispose()
 
 
 def test_a_full_disk_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -516,6 +516,11 @@ def _mask_without_image(root):
     return first(root, "masks"), "no image"
 
 
+def _image_in_another_format(root):
+    first(root, "images").rename(first(root, "images").with_suffix(".heic"))
+    return first(root, "masks"), ".heic is not read; save that as .jpg or .png"
+
+
 def _two_images_of_one_name(root):
     path = first(root, "images")
     Image.open(path).save(path.with_suffix(".png"))
@@ -713,6 +718,7 @@ def test_a_dataset_yaml_that_cannot_be_read(root):
         ("mirror_pairs: [[1, 2]]", "has no classes; list the names"),
         ("classes: [a]", "classes"),
         ("classes: [a, a]", "classes has 'a' twice; rename one"),
+        ("classes: [\u00e9, e\u0301]", "classes has '\u00e9' twice; rename one"),
         ("classes: [a, b]\nmirror_pairs: [[0, 2]]", "mirror_pairs has 2, and the classes are 0 to 1"),
         ("classes: [a, b, c]\nmirror_pairs: [[0, 1], [1, 2]]", "twice"),
         ("classes: [a, b]\nmirror_pairs: [[0, 1, 1]]", "mirror_pairs.0"),

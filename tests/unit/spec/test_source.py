@@ -156,7 +156,7 @@ def test_an_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:
         (tmp_path, "is a folder; name the file in it"),
         (tmp_path / "f" / "x", "cannot be read: Not a directory"),
         (tmp_path / ("x" * 300), "cannot be read: File name too long"),  # the name is cut
-        (Path("/dev/zero"), "has more than 10 MB; name a YAML document"),
+        (Path("/dev/zero"), "has more than 1,000,000 bytes; name a YAML document"),
     ]:
         (tmp_path / "f").touch()
         with pytest.raises(SpaceError) as error:

@@ -1,5 +1,7 @@
 """What messages of CUDA, cuDNN and PyTorch mean, and what the device itself is asked."""
 
+import errno
+
 import pytest
 
 from search.errors import BrokenDevice, cause_of, first_line
@@ -152,4 +154,12 @@ def test_an_error_without_a_message_that_can_be_read_is_a_bug_like_others() -> N
             raise TypeError("no text")
 
     assert kind_of(Mute()) is None and not faults.is_disk_error(Mute())
+
+
+@pytest.mark.parametrize("number", [errno.EFBIG, errno.ESTALE, errno.EDQUOT, errno.ENOTCONN, errno.EACCES])
+def test_an_error_of_the_disk_is_the_machines(number: int) -> None:
+    at_fault = number != errno.EACCES
+    assert faults.is_disk_error(OSError(number, "said", "last.pt")) == at_fault
+    of_a_socket = OSError(number, "said")
+    assert faults.is_disk_error(of_a_socket) == (at_fault and number != errno.ENOTCONN)
     assert (first_line(Mute()), cause_of(Mute())) == ("Mute", "Mute: ")
