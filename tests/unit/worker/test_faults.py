@@ -154,6 +154,7 @@ def test_an_error_without_a_message_that_can_be_read_is_a_bug_like_others() -> N
             raise TypeError("no text")
 
     assert kind_of(Mute()) is None and not faults.is_disk_error(Mute())
+    assert (first_line(Mute()), cause_of(Mute())) == ("Mute", "Mute: ")
 
 
 @pytest.mark.parametrize("number", [errno.EFBIG, errno.ESTALE, errno.EDQUOT, errno.ENOTCONN, errno.EACCES])
@@ -162,4 +163,3 @@ def test_an_error_of_the_disk_is_the_machines(number: int) -> None:
     assert faults.is_disk_error(OSError(number, "said", "last.pt")) == at_fault
     of_a_socket = OSError(number, "said")
     assert faults.is_disk_error(of_a_socket) == (at_fault and number != errno.ENOTCONN)
-    assert (first_line(Mute()), cause_of(Mute())) == ("Mute", "Mute: ")
