@@ -1,4 +1,4 @@
-"""Which worker has which GPU: one worker each, or as many as were asked to share it.
+"""Which worker has which GPU: one worker each, or as many as all of them were asked to share it with.
 
 Containers that all see every GPU of their host know nothing of each other, so the database decides. A
 device is known by its UUID, which is the same on the host and in every container. A worker holds it as
@@ -67,10 +67,10 @@ def claim(leases: Leases, requests: Sequence[DeviceRequest]) -> DeviceRequest | 
         connection.execute(delete(devices).where(devices.c.worker_id.in_(gone)))
         living = [row for row in holders if row.worker_id not in gone]
         for request in requests:
-            owners = [row.worker_id for row in living if row.holds == request.device]
-            if leases.worker_id in owners:
+            owners = [row for row in living if row.holds == request.device]
+            if leases.worker_id in {row.worker_id for row in owners}:
                 return request
-            if len(owners) < request.share:
+            if len(owners) < min([request.share, *(row.share or request.share for row in owners)]):
                 _take(connection, leases.worker_id, request)
                 return request
         return [_holder(leases, row) for row in living]
@@ -92,7 +92,13 @@ def _studies_of(uuids: Sequence[str]) -> Select[tuple[int]]:
 
 def _holders(connection: Connection, uuids: Sequence[str]) -> list[Row[Any]]:
     query = (
-        select(workers, devices.c.device.label("holds"), studies.c.resumed_at, now().label("now"))
+        select(
+            workers,
+            devices.c.device.label("holds"),
+            devices.c.share,
+            studies.c.resumed_at,
+            now().label("now"),
+        )
         .join(devices, devices.c.worker_id == workers.c.worker_id)
         .join(studies, studies.c.study_id == workers.c.study_id)
         .where(devices.c.device.in_(uuids))
@@ -102,7 +108,9 @@ def _holders(connection: Connection, uuids: Sequence[str]) -> list[Row[Any]]:
 
 
 def _take(connection: Connection, worker_id: str, request: DeviceRequest) -> None:
-    connection.execute(insert(devices).values(worker_id=worker_id, device=request.device))
+    connection.execute(
+        insert(devices).values(worker_id=worker_id, device=request.device, share=request.share)
+    )
     connection.execute(update(workers).where(workers.c.worker_id == worker_id).values(device=request.label))
 
 

@@ -19,7 +19,7 @@ from storage.engine import connect, rdb_storage
 from storage.errors import StorageError, reason
 from storage.url import one_line_errors, redacted, sqlite_file
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest file in `migrations/versions`."""
 
 OPTUNA_REVISION = "v3.2.0.a"

@@ -95,6 +95,7 @@ devices = Table(
     ours,
     Column("worker_id", String(32), ForeignKey("search_workers.worker_id"), primary_key=True),
     Column("device", String(255), nullable=False, index=True),  # the UUID that its driver gives it
+    Column("share", Integer),  # how many may have it with this worker; NULL: of a version that did not say
 )
 
 imports = Table(

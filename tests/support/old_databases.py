@@ -33,6 +33,7 @@ def forget_versions(url: str, *tables: str) -> None:
     """Makes the newest database one from before there were versions, without these tables."""
     engine = connect(url)
     with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("ALTER TABLE search_devices DROP COLUMN share"))
         for table in ("search_alembic_version", "search_constraints", *tables):
             connection.execute(sqlalchemy.text(f"DROP TABLE {table}"))
         connection.execute(sqlalchemy.text("ALTER TABLE search_studies DROP COLUMN token"))

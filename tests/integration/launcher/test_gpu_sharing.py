@@ -180,11 +180,11 @@ def test_what_cannot_train_says_why(toys: Search, capsys: pytest.CaptureFixture[
 def test_what_is_measured_decides_and_is_shown(
     search: Search, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Meanwhile no other worker gets the GPU, and afterwards every one may."""
+    """Meanwhile no other worker gets the GPU, not even one that shares; afterwards every one may."""
     study = search.create()
     other = Leases(study.engine, study.id, "other", Process.current())
     other.join("elsewhere")
-    request = DeviceRequest("GPU-a", "GPU 0")
+    request = DeviceRequest("GPU-a", "GPU 0", share=3)
 
     def measured(*_: object) -> list[Throughput]:
         (holder,) = claim(other, [request])  # type: ignore[misc]

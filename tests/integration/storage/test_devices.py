@@ -62,6 +62,14 @@ def test_sharing_is_what_all_of_them_asked_for(study: tuple[Engine, int]) -> Non
     a.leave()
     assert take(c, A) is None, "who wants it alone does not join another"
     assert take(c, pair) == "GPU-a"
+    b.leave()
+    c.leave()
+    d, e = worker(*study, "d"), worker(*study, "e")
+    assert take(d, A) == "GPU-a"
+    assert take(e, pair) is None, "nor does another join who has it alone"
+    with study[0].begin() as connection:
+        connection.execute(tables.devices.update().values(share=None))
+    assert take(e, pair) == "GPU-a", "a worker of an older version has not said"
 
 
 def test_a_silent_holder_loses_it_and_hears_so(study: tuple[Engine, int]) -> None:
