@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from search.document.node import show
+from search.document.options import in_one_line
 from search.errors import SpaceError
 from search.mseg.augment import AugmentConfig, AugmentSettings
 from search.mseg.data.sources import DataConfig
@@ -167,8 +167,5 @@ def _one_line(section: str, error: ValidationError) -> SpaceError:
     first, *others = error.errors()
     leaf = first["loc"][0]  # what follows are the members of a union
     complaints = [first, *(other for other in others if other["loc"][0] == leaf)]
-    remedy = " or ".join(
-        each["msg"].removeprefix("Input ").removeprefix("Value error, ") for each in complaints
-    )
     name = f"{section}.{leaf}"
-    return SpaceError(f"{name}: {show(first['input'])} {' '.join(remedy.split())}", parameter=name)
+    return SpaceError(f"{name}: {in_one_line(complaints)}", parameter=name)

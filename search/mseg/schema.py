@@ -4,10 +4,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from search.document.options import options_of
 from search.mseg.config import SECTIONS
 from search.mseg.data.description import DatasetDescription
 from search.mseg.naming import FORMER
-from search.mseg.section import Section, options_of, with_options
+from search.mseg.section import Section, with_options
 
 Schema = dict[str, Any]
 

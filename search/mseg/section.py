@@ -11,30 +11,18 @@ the options of its other entries too and ignores them, so that a document can gi
 study searches `schedule.kind`.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache, partial, reduce
 from operator import or_
-from typing import Any, ClassVar, Self, TypeVar, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from search.document.options import Entry, options_of
 from search.errors import SpaceError, unknown_name
 from search.objective import Value
 
-Entry = Callable[..., Any]
-
 S = TypeVar("S", bound="Section")
-
-
-def options_of(entry: Entry) -> dict[str, tuple[Any, Any]]:
-    """The options of an entry by name: annotation and default."""
-    hints = get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
-    return {
-        name: (hints[name], parameter.default)
-        for name, parameter in inspect.signature(entry).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
 
 
 class Section(BaseModel):

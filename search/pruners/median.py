@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from search.objective import EpochResult, Params
 from search.pruners.learning_curve import Curve
@@ -17,6 +17,8 @@ from storage.errors import DATABASE_ERRORS
 
 class MedianPruner(Pruner):
     """Reads at each epoch what is new in the database, whichever worker reported it."""
+
+    options_from: ClassVar = MedianSettings
 
     def __init__(self, spec: Spec, **options: Any) -> None:
         self._settings = MedianSettings(smooth=spec.study.smooth, seed=spec.study.sampler.seed, **options)

@@ -22,9 +22,11 @@ It differs from Optuna's MedianPruner (docs/pruning.md compares what they find a
 
 import hashlib
 import math
-import sys
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+from annotated_types import Ge, Interval
 
 from search.objective import CurveShape, Params
 from search.pruners.learning_curve import Curve, SmoothedCurve
@@ -39,9 +41,9 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 class MedianSettings:
     """Options of `study.pruner` in space.yaml for `kind: median`; `smooth` and `seed` are the study's.
 
-    Raises ValueError for a value of the wrong type or out of its range.
-
     Attributes:
+        smooth: how many consecutive scores are averaged, 1 or more; fewer where there are fewer.
+        seed: of the study; with a trial's number it draws the control group.
         startup_trials: how many others must have reached an age before a trial is ended at it, 1 or
             more; so at least as many run to their end.
         epochs: no trial is ended earlier than this many epochs after its delay or a restart, 1 or more.
@@ -49,33 +51,19 @@ class MedianSettings:
         patience: how many epochs in a row a trial must be below the median, 1 or more.
         margin: how far below, 0 or more, in standard deviations of the mean that is compared.
         control: share of would-be-pruned trials that run on, 0 to 1, to show what pruning costs.
-        smooth: how many consecutive scores are averaged, 1 or more; fewer where there are fewer.
-        seed: of the study; with a trial's number it draws the control group.
         horizon, warmup: the number of epochs a trial has, and of those that delay its curve, or the
             parameters that hold them; None: what the objective's vocabulary says.
     """
 
-    startup_trials: int = 3
-    epochs: int | None = None
-    patience: int = 2
-    margin: float = 2.0
-    control: float = 0.15
-    smooth: int = 5
-    seed: int = 0
+    smooth: int = field(default=5, kw_only=False)
+    seed: int = field(default=0, kw_only=False)
+    startup_trials: Annotated[int, Ge(1)] = 3
+    epochs: Annotated[int, Ge(1)] | None = None
+    patience: Annotated[int, Ge(1)] = 2
+    margin: Annotated[float, Ge(0)] = 2.0
+    control: Annotated[float, Interval(ge=0, le=1)] = 0.15
     horizon: str | int | None = None
     warmup: str | int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("startup_trials", "epochs", "patience", "smooth"):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            if not whole and (name, value) != ("epochs", None):
-                raise ValueError(f"{name}: {value!r} is not a whole number of 1 or more")
-        for name, high in (("margin", sys.float_info.max), ("control", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
-                limits = "of 0 or more" if name == "margin" else "from 0 to 1"
-                raise ValueError(f"{name}: {value!r} is not a number {limits}")
 
     def shape(self, stated: CurveShape, params: Params) -> CurveShape:
         """The shape of a trial's curve that its objective `stated`, with what the options say instead."""

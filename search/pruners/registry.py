@@ -1,24 +1,22 @@
 """The pruners that `study.pruner.kind` in space.yaml can name.
 
-A new pruner is one class or function and one entry here. It is called with the spec and the options
-beside `kind`, and raises TypeError or ValueError for options it cannot use.
+A new pruner is one class or function and one entry here. It is called with the spec, and the options
+beside `kind` are its keyword-only parameters; it raises TypeError or ValueError for options it cannot use
+together.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
-
-from optuna.pruners import PercentilePruner, SuccessiveHalvingPruner
 
 from search.pruners.median import MedianPruner
-from search.pruners.optuna_pruners import OptunaPruner, hyperband
+from search.pruners.optuna_pruners import hyperband, percentile, successive_halving
 from search.pruners.pruner import NoPruner, Pruner
 from search.spec.registry import build
 from search.spec.spec import Spec
 
 PRUNERS: Mapping[str, Callable[..., Pruner]] = {
     "median": MedianPruner,
-    "percentile": partial(OptunaPruner, PercentilePruner),
-    "successive_halving": partial(OptunaPruner, SuccessiveHalvingPruner),
+    "percentile": percentile,
+    "successive_halving": successive_halving,
     "hyperband": hyperband,
     "none": NoPruner,
 }

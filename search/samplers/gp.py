@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, cast
+from typing import Annotated, cast
 
 import optuna
+from annotated_types import Ge
 from optuna.samplers import GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -22,10 +23,25 @@ class WholeTrialsGP(GPSampler):
 
     By itself it leaves out every trial that was pruned, and models only the parameters that exist in
     all others.
+
+    Args:
+        n_startup_trials: random configs before it learns, 0 or more.
+        deterministic_objective: a config that is trained again gets the same value.
     """
 
-    def __init__(self, draw: SlotDraw, **options: Any) -> None:
-        super().__init__(seed=draw.seed, **{"warn_independent_sampling": False, **options})
+    def __init__(
+        self,
+        draw: SlotDraw,
+        *,
+        n_startup_trials: Annotated[int, Ge(0)] = 10,
+        deterministic_objective: bool = False,
+    ) -> None:
+        super().__init__(
+            seed=draw.seed,
+            n_startup_trials=n_startup_trials,
+            deterministic_objective=deterministic_objective,
+            warn_independent_sampling=False,
+        )
         self._spec = draw.spec
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:

@@ -23,9 +23,12 @@ class SobolSampler(BaseSampler):
     Optuna's QMCSampler counts its points in a study attribute that two workers can read at once, and
     leaves out conditional parameters. Here the slot is the counter, and every parameter has a coordinate,
     whether or not it exists in this config. A redraw takes the same point of another sequence.
+
+    Args:
+        scramble: the sequence is a random one, by the seed.
     """
 
-    def __init__(self, draw: SlotDraw, scramble: bool = True) -> None:
+    def __init__(self, draw: SlotDraw, *, scramble: bool = True) -> None:
         from scipy.stats import qmc  # takes two seconds to import, which other samplers do not need
 
         names = [parameter.name for parameter in draw.spec.space.parameters]

@@ -14,7 +14,7 @@ from search.schema.searched import (
     searched,
     words_of_a_range,
 )
-from search.schema.settings import report_schema, stage_schema, study_schema
+from search.schema.settings import choices, report_schema, stage_schema, study_schema
 from search.spec.known import COMPARISONS
 from search.spec.spec import MAX_PROFILE_NAME, SECTIONS
 
@@ -68,6 +68,7 @@ def space_schema() -> Schema:
             "stage": stage_schema({**values, "properties": {**nested, **values["properties"]}}),
             "comparison": _comparison(),
             **words_of_a_range(),
+            **choices(),
             "any space": any_section(),
             "any when": conditions({}, {"additionalProperties": VALUE}),
             "any known": _named({"additionalProperties": VALUE}, 1),

@@ -8,9 +8,10 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
 
+from search.document.options import Entry, declaring, options_of
 from search.pruners.registry import PRUNERS
 from search.samplers.registry import SAMPLERS
-from search.schema.searched import SCALAR, Schema
+from search.schema.searched import Schema, reference
 from search.spec import stages
 from search.spec.settings import (
     LIMITS,
@@ -30,19 +31,15 @@ def study_schema(stage: Schema, *, whole: bool) -> Schema:
         stage: the schema of any stage.
         whole: whether it is complete; a profile only changes parts of another.
     """
-    kinds = {"sampler": (SamplerSettings, SAMPLERS), "pruner": (PrunerSettings, PRUNERS)}
-    special: dict[str, Schema] = {"stages": _stages(stage), "stop": _stop_rule()}
+    special: dict[str, Schema] = {
+        "stages": _stages(stage),
+        "stop": _stop_rule(),
+        **{
+            name: {"allOf": [reference(name)], "required": ["kind"] if whole else []}
+            for name in ("sampler", "pruner")
+        },
+    }
     limits = {name.removeprefix("study."): limit for name, limit in LIMITS.items()}
-    for name, (settings, registry) in kinds.items():
-        properties = _fields(settings, {"seed": LIMITS["study.sampler.seed"]})
-        del properties["options"]
-        properties["kind"] = {"enum": sorted(registry), "default": settings().kind}
-        special[name] = {
-            "type": "object",
-            "properties": properties,
-            "required": ["kind"] if whole else [],
-            "additionalProperties": SCALAR,
-        }
     properties = {
         name: {**special.get(name, field), **_about(StudySettings, name)}
         for name, field in _fields(StudySettings, limits).items()
@@ -64,6 +61,46 @@ def stage_schema(constants: Schema) -> Schema:
     words = _fields(stages.SearchStage, {**stages.LIMITS, "controls": (0, 1)})
     del words["constants"]
     return {**constants, "type": "object", "properties": {**constants.get("properties", {}), **words}}
+
+
+def choices() -> dict[str, Schema]:
+    """Definitions that `study_schema` refers to."""
+    return {
+        "sampler": _choice(SamplerSettings, SAMPLERS),
+        "pruner": _choice(PrunerSettings, PRUNERS),
+    }
+
+
+def _choice(settings: Any, registry: Mapping[str, Entry]) -> Schema:
+    """A section that names an entry of a registry as its `kind`, and sets the options of that entry."""
+    own = _fields(settings, {"seed": LIMITS["study.sampler.seed"]})
+    del own["options"]
+    own["kind"] = {"enum": sorted(registry), "default": settings().kind}
+    options = {kind: _options(entry) for kind, entry in registry.items()}
+    return {
+        "type": "object",
+        "properties": {**own, **{name: {} for each in options.values() for name in each}},
+        "additionalProperties": False,
+        "allOf": [
+            {
+                "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                "then": {
+                    "properties": each,
+                    "propertyNames": {"enum": [*own, *each]},
+                    "required": [name for name, option in each.items() if "default" not in option],
+                },
+            }
+            for kind, each in options.items()
+        ],
+    }
+
+
+def _options(entry: Entry) -> dict[str, Schema]:
+    """The options of an entry with what its docstring says of them."""
+    return {
+        name: {**_typed(annotation, default), **_about(declaring(entry), name)}
+        for name, (annotation, default) in options_of(entry).items()
+    }
 
 
 def _stop_rule() -> Schema:
@@ -93,18 +130,23 @@ def _fields(settings: Any, limits: Mapping[str, tuple[float, float]]) -> dict[st
     hints = get_type_hints(settings)
     found = {}
     for each in fields(settings):
-        schema = _inlined(TypeAdapter(hints[each.name]).json_schema())
+        schema = _typed(hints[each.name], each.default)
         if each.name in limits:
             schema = _limited(schema, *limits[each.name])
-        if each.default is None or isinstance(each.default, bool | int | float | str):
-            schema["default"] = each.default
         found[each.name] = {**schema, **_about(settings, each.name)}
     return found
 
 
+def _typed(annotation: Any, default: Any) -> Schema:
+    schema: Schema = _inlined(TypeAdapter(annotation).json_schema())
+    plain = default is None or isinstance(default, bool | int | float | str)
+    return {**schema, "default": default} if plain else schema
+
+
 def _limited(schema: Schema, low: float, high: float) -> Schema:
     number = next((each for each in schema.get("anyOf", []) if each["type"] != "null"), schema)
-    return {"type": number["type"], "minimum": low, "maximum": high}
+    kept = {word: value for word, value in schema.items() if word != "anyOf"}
+    return {**kept, "type": number["type"], "minimum": low, "maximum": high}
 
 
 def _about(settings: Any, name: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
+from search.document.options import complaint, options_of
 from search.errors import SpaceError, unknown_name
 from search.spec.spec import Spec
 
@@ -24,8 +25,26 @@ def build(
         raise SpaceError(
             f"{spec.place(name)}: {unknown_name(name, settings.kind, registry)}", parameter=name
         )
+    entry = registry[settings.kind]
+    if settings.options:
+        _check(spec, section, settings, options_of(entry))
     with options_located(spec, section):
-        return registry[settings.kind](*arguments, **settings.options)
+        return entry(*arguments, **settings.options)
+
+
+def _check(spec: Spec, section: Section, settings: Any, declared: Mapping[str, tuple[Any, Any]]) -> None:
+    """Raises SpaceError for an option that the chosen entry does not declare, or not with this value."""
+    for option, value in settings.options.items():
+        name = f"study.{section}.{option}"
+        if option not in declared:
+            wrong = unknown_name(f"study.{section}", option, declared)
+            if not declared:
+                wrong = f"{name}: the {section} {settings.kind!r} has no options"
+        elif text := complaint(value, declared[option][0]):
+            wrong = f"{name}: {text}"
+        else:
+            continue
+        raise SpaceError(f"{spec.place(name)}: {wrong}", parameter=name)
 
 
 @contextmanager

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from search.document.options import options_of
 from search.mseg.augment.batch import Stream, send, streams
 from search.mseg.augment.colour import colour
 from search.mseg.augment.geometry import move
 from search.mseg.augment.mixing import cutmix, cutout, mixup
 from search.mseg.augment.photometric import PHOTOMETRIC
 from search.mseg.augment.settings import AugmentSettings
-from search.mseg.section import options_of
 
 OPTIONS = {name: tuple(options_of(entry)) for name, entry in PHOTOMETRIC.items()}
 

@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 
+from search.document.options import options_of
 from search.errors import SpaceError
 from search.mseg.augment.photometric import PHOTOMETRIC
 from search.mseg.data.labels import IGNORED
-from search.mseg.section import options_of
 
 PROBABILITIES = (
     *("flip", "rotation", "affine", "crop", "colour"),

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from torch import Tensor
 
+from search.document.options import options_of
 from search.errors import SpaceError
 from search.mseg.losses.fused import ce_dice
 from search.mseg.losses.terms import DEFAULT_WEIGHTS, TERMS, LabelledPixels
-from search.mseg.section import options_of
 from search.objective import Value
 
 

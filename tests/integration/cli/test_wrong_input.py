@@ -94,19 +94,19 @@ DOCUMENTS = {
     ),
     "sampler option": (
         edited("kind: random", "kind: tpe, ei: 3"),
-        ["space.yaml:6:3", "study.sampler", "ei"],
+        ["space.yaml:6:24", "study.sampler: 'ei' is not one of constant_liar, group, multivariate, n_ei_"],
     ),
-    "sampler option found out at its first use": (
+    "sampler option that is no number": (
         edited("kind: random", "kind: tpe, n_startup_trials: ten"),
-        ["space.yaml:6:3", "study.sampler"],
+        ["space.yaml:6:24", "study.sampler.n_startup_trials: 'ten' should be a valid integer"],
     ),
-    "sampler option that Optuna only asserts": (
-        edited("kind: random", "kind: tpe, multivariate: 0"),
-        ["space.yaml:6:3", "study.sampler", "an option is refused (AssertionError)"],
+    "sampler options that exclude each other": (
+        edited("kind: random", "kind: tpe, multivariate: false, group: true"),
+        ["space.yaml:6:3", "study.sampler: ``group`` option can only be enabled when"],
     ),
-    "sampler option of which Optuna calls a method": (
-        edited("kind: random", "kind: gp, independent_sampler: 3"),
-        ["space.yaml:6:3", "study.sampler", "before_trial"],
+    "sampler option that is taken by no option": (
+        edited("kind: random", "kind: random, n_startup_trials: 3"),
+        ["space.yaml:6:27", "n_startup_trials: the sampler 'random' has no options"],
     ),
     "budget beyond the database": (
         edited("trials: 3", "trials: 2147483648"),
@@ -120,14 +120,17 @@ DOCUMENTS = {
         edited("epochs: 4", "epochs: {min: 1, max: 4}"),
         ["epochs: a parameter is written with low and high, not 'min' and 'max'"],
     ),
-    "pruner option found out at its first use": (
-        edited("kind: none", "kind: hyperband, min_resource: 0"),
-        ["space.yaml:7:3", "study.pruner"],
+    "pruner option that is missing": (
+        edited("kind: none", "kind: percentile"),
+        ["space.yaml:7:3", "study.pruner: missing 1 required keyword-only argument: 'percentile'"],
     ),
     "unknown pruner": (edited("kind: none", "kind: medain"), ["space.yaml:7:12", "'medain'", "'median'"]),
     "pruner option": (
         edited("kind: none", "kind: successive_halving, min_resource: 0"),
-        ["space.yaml:7:3", "study.pruner", "min_resource"],
+        [
+            "space.yaml:7:",
+            "study.pruner.min_resource: 0 should be greater than or equal to 1 or should be 'auto'",
+        ],
     ),
     "no budget": (edited("trials: 3", "trials: 0"), ["space.yaml:3:3", "study.trials: 0 is below 1"]),
     "direction": (edited("trials: 3", "direction: up"), ["space.yaml:3:3", "'up'", "maximize, minimize"]),

@@ -28,7 +28,9 @@ def validator() -> Draft7Validator:
     return Draft7Validator(schema)
 
 
-@pytest.mark.parametrize("path", [stock_space(), ROOT / "benchmarks" / "real_faces.yaml"])
+@pytest.mark.parametrize(
+    "path", [stock_space(), ROOT / "benchmarks" / "real_faces.yaml", ROOT / "docs" / "real_faces.yaml"]
+)
 def test_our_own_files_name_their_schema_and_follow_it(validator: Draft7Validator, path: Path) -> None:
     named = path.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
     assert (path.parent / named).resolve() == FOLDER / "space.schema.json"
@@ -47,6 +49,11 @@ def test_every_setting_has_a_description_and_every_word_its_place(validator: Dra
     words = {word for form in rate["anyOf"] for word in form.get("properties", ())}
     assert words == set(WORDS)
     assert definitions["comparison"]["properties"].keys() == set(COMPARISONS)
+    chosen = [
+        each["then"]["properties"] for name in ("sampler", "pruner") for each in definitions[name]["allOf"]
+    ]
+    options = [option for each in chosen for option in each.items()]
+    assert len(options) >= 20 and [name for name, option in options if "description" not in option] == []
 
 
 def described(definitions: Any, section: str, name: str) -> bool:
@@ -76,6 +83,10 @@ RIGHT = [
     "profiles: {q: {study: {sampler: {seed: 3}}}}",
     f"space: {{{RATE}, model: {{kind: import, name: my.Net, arguments: {{depth: 3, any: [1]}}}}}}",
     f"space: {{{RATE}, loss: {{kind: ce_dice}}}}",
+    f"space: {{{RATE}}}\nstudy: {{sampler: {{kind: tpe, n_startup_trials: 0, group: null}}, "
+    "pruner: {kind: hyperband, max_resource: auto}}",
+    f"space: {{{RATE}}}\nstudy: {{pruner: {{kind: percentile, percentile: 25}}}}\n"
+    "profiles: {q: {study: {pruner: {percentile: 50.0}}}}",
 ]
 
 WRONG = [
@@ -121,7 +132,14 @@ WRONG = [
     f"space: {{{RATE}}}\nstudy: {{direction: up}}",
     f"space: {{{RATE}}}\nstudy: {{sampler: {{kind: bayes}}}}",
     f"space: {{{RATE}}}\nstudy: {{sampler: {{seed: 1}}}}",
+    f"space: {{{RATE}}}\nstudy: {{sampler: {{kind: gp, n_startup_trials: -1}}}}",
+    f"space: {{{RATE}}}\nstudy: {{sampler: {{kind: random, scramble: true}}}}",
     f"space: {{{RATE}}}\nstudy: {{pruner: {{kind: median, control: [1]}}}}",
+    f"space: {{{RATE}}}\nstudy: {{pruner: {{kind: median, control: 1.5}}}}",
+    f"space: {{{RATE}}}\nstudy: {{pruner: {{kind: median, patience: 2.5}}}}",
+    f"space: {{{RATE}}}\nstudy: {{pruner: {{kind: median, smooth: 3}}}}",
+    f"space: {{{RATE}}}\nstudy: {{pruner: {{kind: percentile}}}}",
+    f"space: {{{RATE}}}\nstudy: {{pruner: {{kind: hyperband, max_resource: all}}}}",
     f"space: {{{RATE}}}\nstudy: {{stages: [{{trials: 4}}]}}",
     f"space: {{{RATE}}}\nstudy: {{stages: [{{trials: 4}}, {{trials: 3}}]}}",
     f"space: {{{RATE}}}\nreport: {{stages: [5, 30]}}",

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from search.document.options import options_of
 from search.mseg.augment import AugmentConfig, augment
 from search.mseg.augment.photometric import PHOTOMETRIC, blur, gamma, hue, noise
-from search.mseg.section import options_of
 
 NOTHING = {"flip": 0.0, "rotation": 0.0, "affine": 0.0, "colour": 0.0}
 
