@@ -167,6 +167,8 @@ def test_health_checks_use_tcp() -> None:
 def test_only_the_gpu_file_requests_a_gpu() -> None:
     devices = GPU["services"]["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert devices == [{"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}]
+    packages = GPU["services"]["worker"]["build"]["args"]["SYSTEM_PACKAGES"].split()
+    assert {"gcc", "libc6-dev"} <= set(packages), "trainer.compile needs a C compiler"
     assert all("deploy" not in service for service in WORKERS)
 
 

@@ -1,9 +1,11 @@
 """Checkpoints: whole or not there, and a damaged one is noticed."""
 
+import contextlib
 import json
 import logging
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,51 @@ def test_a_state_becomes_one_tensor_of_each_type_and_itself_again(tmp_path: Path
     sizes = [(tmp_path / name / "last.pt").stat().st_size for name in "ab"]
     assert sizes[0] <= sizes[1], "what is shared is written once"
     assert again["model"]["weight"].any()
+
+
+def test_a_gpus_checkpoint_is_copied_on_a_stream_of_its_own_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its parts stand in for those of CUDA and note when each is called."""
+    calls: list[str] = []
+
+    class Stream:
+        def __init__(self, device: torch.device) -> None:
+            assert device.type == "cuda"
+
+        def wait_stream(self, other: str) -> None:
+            calls.append(f"waits for {other}")
+
+    class Event:
+        def record(self) -> None:
+            calls.append("recorded")
+
+        def synchronize(self) -> None:
+            calls.append("arrived")
+
+    @contextlib.contextmanager
+    def beside(stream: Stream) -> Iterator[None]:
+        calls.append("begins")
+        yield
+        calls.append("goes on")
+
+    empty_like = torch.empty_like
+
+    def pinned(tensor: torch.Tensor, device: str, pin_memory: bool) -> torch.Tensor:
+        assert device == "cpu" and pin_memory
+        calls.append(str(tensor.dtype))
+        return empty_like(tensor)
+
+    for name, part in {"Stream": Stream, "Event": Event, "stream": beside}.items():
+        monkeypatch.setattr(torch.cuda, name, part)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "the steps before")
+    monkeypatch.setattr(torch, "empty_like", pinned)
+    state = {"model": {"a": torch.rand(3, 2), "b": torch.rand(4)}, "epoch": torch.tensor(3), "rate": 0.1}
+    arrived = checkpoint.to_host(state, torch.device("cuda"))
+    begun = ["waits for the steps before", "begins", "torch.float32", "torch.int64", "recorded", "goes on"]
+    assert calls == begun, "one copy for each type"
+    assert_same(arrived(), state)
+    assert calls == [*begun, "arrived"]
 
 
 def umask() -> int:

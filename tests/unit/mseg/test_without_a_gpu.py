@@ -103,6 +103,11 @@ def test_the_tests_above_would_notice(wait: Any) -> None:
         wait(torch.zeros(3, device=META))
 
 
+def test_a_gpu_takes_the_full_protocols_batch_in_one_part() -> None:
+    learner = replace(on_meta(), device=torch.device("cuda"))
+    assert learner.images_at_once(19, (512, 512)) >= 32
+
+
 @pytest.mark.parametrize(("precision", "kernels", "mib"), [("float32", 805, 128), ("bfloat16", 1025, 117)])
 def test_a_step_has_no_more_kernels_and_bytes_than_it_had(precision: str, kernels: int, mib: int) -> None:
     once = roofline.step(64, 2, torch.device("cpu"), {"trainer.precision": precision})
