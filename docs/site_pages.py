@@ -1,4 +1,4 @@
-"""Makes a site of the documents: pages of files above docs/, links that lead out of it as plain text.
+"""Makes a site of the documents: pages of files above docs/, links to folders and out of it as plain text.
 
 A link whose text is a file's name gets the name that the page has in the menu.
 """
@@ -44,7 +44,7 @@ def _link(page: str, menu: dict[str, str], found: re.Match[str]) -> str:
     mark, text, path, anchor = found[1], found[2], found[3], found[4] or ""
     source = SOURCES.get(page, f"docs/{page}")
     target = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-    if target not in PAGES and not target.startswith("docs/"):
+    if target not in PAGES and (not target.startswith("docs/") or (ROOT / target).is_dir()):
         return text if (ROOT / target).exists() else found[0]
     named = text in (target, path)
     target = PAGES.get(target, target.removeprefix("docs/"))
