@@ -32,6 +32,16 @@ def rate(value: float | None) -> str:
     return DASH if value is None or not math.isfinite(value) else _scientific(value)
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """A share of 1: `12 %`, and with a digit `97.5 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def epochs(first: int, last: int) -> str:
+    """A range of epochs, both included: `8–12`, or `8` alone."""
+    return str(first) if first == last else f"{first}–{last}"
+
+
 def whole(value: float | None) -> str:
     """A number without decimals; a dash where there is none."""
     return DASH if value is None or not math.isfinite(value) else f"{value:.0f}"

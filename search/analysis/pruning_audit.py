@@ -141,7 +141,7 @@ def sentences(result: PruningAudit) -> list[str]:
     if result.pruned:
         likely, most = result.saved, result.saved_at_most
         whole = result.run.epochs + likely.epochs
-        share = f" ({likely.epochs / whole:.0%} of what would have run)" if whole else ""
+        share = f" ({formatting.percent(likely.epochs / whole)} of what would have run)" if whole else ""
         limit = f"; at most {most.epochs} epochs, {_hours(most)}" if most != likely else ""
         parts.append(
             f"{_trials(result.pruned)} ended early saved about {likely.epochs} epochs{share}, "
@@ -250,9 +250,10 @@ def _of_controls(result: PruningAudit) -> str:
     rate = result.false_kills
     if rate is None:
         return f"{controls}; what pruning lost is not known, since no other trial is complete"
+    share, low, high = (formatting.percent(each) for each in (rate.share, rate.low, rate.high))
     kills = (
-        f"{controls}: {rate.count} ended better than half of the trials kept (false kills "
-        f"{rate.share:.0%}, 95 % interval {rate.low:.0%} to {rate.high:.0%})"
+        f"{controls}: {rate.count} ended better than half of the trials kept (false kills {share}, "
+        f"95 % interval {low} to {high})"
     )
     if result.lead is None:
         return kills

@@ -31,6 +31,5 @@ def trials(
     elif number is not None:
         show(trial_detail(records[0]))
     else:
-        best = read_snapshot(opened).best
-        show(trials_page(records, best.number if best else None, read_imported(opened)))
+        show(trials_page(records, read_snapshot(opened), read_imported(opened)))
     return 0

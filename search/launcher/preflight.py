@@ -162,16 +162,20 @@ def _feasible(share: FeasibleShare) -> str:
     """What share of the space the constraints allow."""
     rate = share.rate
     if share.whole:
-        return f"{rate.count} of the {rate.trials} configs of the space: {rate.share:.1%}"
+        return (
+            f"{rate.count} of the {rate.trials} configs of the space: {formatting.percent(rate.share, 1)}"
+        )
     drawn = f"{rate.count} of {rate.trials} uniform draws"
-    return f"{drawn}: {rate.share:.1%} of the space ({rate.low:.1%} to {rate.high:.1%})"
+    low, middle, high = (formatting.percent(each, 1) for each in (rate.low, rate.share, rate.high))
+    return f"{drawn}: {middle} of the space ({low} to {high})"
 
 
 def _trace_rows(trace: Trace) -> Iterator[tuple[str, str]]:
     """Where the trace is, and what the epoch spent its time on."""
     yield "trace", f"{trace.file}: epoch {trace.epoch}; open it in ui.perfetto.dev or chrome://tracing"
     for cost in trace.costs:
-        yield "cost", f"{cost.share:5.1%}  {cost.seconds:8.3f} s  {cost.calls:7,} x  {cost.name}"
+        share = formatting.percent(cost.share, 1)
+        yield "cost", f"{share:>6}  {cost.seconds:8.3f} s  {cost.calls:7,} x  {cost.name}"
 
 
 def _plan_rows(plan: BudgetEstimate) -> Iterator[tuple[str, str]]:
@@ -191,7 +195,7 @@ def _plan_rows(plan: BudgetEstimate) -> Iterator[tuple[str, str]]:
         yield "faster", f"{each.setting} {each.value}: epochs of {seconds}, {start} more to start; {pays}"
     most, likely = formatting.hours(plan.gpu_hours_at_most), formatting.hours(plan.gpu_hours)
     yield "cost", f"{plan.trials} trials: {most} device-hours at most, {likely} expected"
-    yield "pruning", f"expected to save {saving.share:.0%} of the epochs: {saving.source}"
+    yield "pruning", f"expected to save {formatting.percent(saving.share)} of the epochs: {saving.source}"
     kept = formatting.size(measured.checkpoint_bytes)
     disk = formatting.size(plan.disk_bytes(max(plan.workers)))
     yield "disk", f"about {disk}; {kept} for each trial that runs, is known or is among the five best"
@@ -199,4 +203,4 @@ def _plan_rows(plan: BudgetEstimate) -> Iterator[tuple[str, str]]:
         who = "1 worker" if count == 1 else f"{count} workers with one such device each"
         yield "ends", f"{who}: {formatting.roughly(plan.seconds(count))}"
     draws = "one random draw" if plan.draws == 1 else f"one of {plan.draws} random draws"
-    yield "chance", f"{plan.chance:.1%} that {draws} is among the best 5% of the space"
+    yield "chance", f"{formatting.percent(plan.chance, 1)} that {draws} is among the best 5 % of the space"

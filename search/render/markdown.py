@@ -22,21 +22,28 @@ WIDTH = 96
 """Characters per line of a command: a longer line would widen the page."""
 
 
+NOTE_GAP = 3 * "\N{NO-BREAK SPACE}"
+"""Between the columns of a table in a note on the dashboard, whose style leaves no room there."""
+
+
 def render(
-    document: Document, link: Callable[[Figure], str | None] = lambda figure: str(figure.path)
+    document: Document,
+    link: Callable[[Figure], str | None] = lambda figure: str(figure.path),
+    gap: str = "",
 ) -> str:
     """The whole text.
 
     Args:
         link: where a picture is, None where it cannot be linked; by default the file beside the report.
+        gap: what else is between the columns of a table.
     """
-    blocks = [f"# {inline(document.title)}", *(_block(block, link) for block in document.lead)]
+    blocks = [f"# {inline(document.title)}", *(_block(block, link, gap) for block in document.lead)]
     for section in document.sections:
-        blocks += [f"## {inline(section.title)}", *(_block(block, link) for block in section.blocks)]
+        blocks += [f"## {inline(section.title)}", *(_block(block, link, gap) for block in section.blocks)]
     return "\n\n".join(blocks) + "\n"
 
 
-def _block(block: Block, link: Callable[[Figure], str | None]) -> str:
+def _block(block: Block, link: Callable[[Figure], str | None], gap: str) -> str:
     if isinstance(block, Headline):
         return f"**{inline(block.text)}**" + (f": {inline(block.detail)}." if block.detail else ".")
     if isinstance(block, Paragraph):
@@ -51,7 +58,7 @@ def _block(block: Block, link: Callable[[Figure], str | None]) -> str:
         where = link(block)
         picture = f"![{inline(block.shows)}]({where})\n\n" if where else ""
         return f"{picture}{inline(block.caption)}"
-    return _table(block)
+    return _table(block, gap)
 
 
 def folded(command: str) -> str:
@@ -75,18 +82,17 @@ def _in_quotes(part: str) -> bool:
     return False
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, gap: str) -> str:
+    def row(cells: Iterable[str]) -> str:
+        return f"| {f'{gap} | '.join(cells)} |"
+
     rule = ["---:" if table.right(column) else "---" for column in range(len(table.head))]
     lines = [
-        _row(map(inline, table.head)),
-        _row(rule),
-        *(_row(inline(text_of(cell)) for cell in row) for row in table.rows),
+        row(map(inline, table.head)),
+        f"| {' | '.join(rule)} |",
+        *(row(inline(text_of(cell)) for cell in cells) for cells in table.rows),
     ]
     return "\n".join(lines) + (f"\n\n{inline(table.note)}" if table.note else "")
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def inline(text: str) -> str:

@@ -179,7 +179,7 @@ def _told_apart(old: object, new: object) -> tuple[str, str]:
 
 def _stage_cells(stage: TrainingStage) -> list[str]:
     return [
-        f"{stage.first}–{stage.last}",
+        formatting.epochs(stage.first, stage.last),
         formatting.score(stage.score),
         formatting.score(stage.train_score),
         formatting.DASH if stage.gap is None else f"{stage.gap:.2f}",

@@ -21,6 +21,10 @@ def publish(study: Study, written: WrittenReport, place: str) -> None:
     for path, artifact in artifacts.items():
         with path.open("rb") as file:
             store.write(artifact.id, file)
-    note = markdown.render(written.document, lambda figure: artifacts[figures[figure]].path(study.id))
+    note = markdown.render(
+        written.document,
+        lambda figure: artifacts[figures[figure]].path(study.id),
+        gap=markdown.NOTE_GAP,
+    )
     with study.engine.begin() as connection:
         pages.write_study(connection, study.id, Page(note, tuple(artifacts.values())))

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from search import formatting
 from search.analysis.comparison import differences
 from search.records import Record, candidates
 from search.render.document import code
@@ -174,7 +175,8 @@ def _wider_ranges(data: ReportData, start: str) -> Suggestion | None:
         side, name = "upper" if hit.upper else "lower", hit.parameter.name
         sentences.append(
             f"{code(name)}: {hit.near} of the {hit.top} best trials, the best among them, are within "
-            f"{NEAR:.0%} of the {side} end (of all complete ones, {hit.all_near} of {hit.trials})."
+            f"{formatting.percent(NEAR)} of the {side} end (of all complete ones, {hit.all_near} of "
+            f"{hit.trials})."
         )
         document = yaml.safe_dump(widened(hit), default_flow_style=True, width=math.inf, sort_keys=False)
         overrides.append(f"{name}={document.strip()}")

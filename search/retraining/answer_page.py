@@ -56,7 +56,8 @@ def publish_stages(study: Study) -> None:
     plan, results, _ = standing(study)
     if ended := results.planned - results.running:
         blocks = stage_blocks(open_study(study.url, plan.of, read_only=True))
-        page = Page(markdown.render(Document(f"The stages of {literal(plan.of)}", blocks)))
+        document = Document(f"The stages of {literal(plan.of)}", blocks)
+        page = Page(markdown.render(document, gap=markdown.NOTE_GAP))
         with study.engine.begin() as connection:
             pages.write_study(connection, study.id, page, ended)
 
@@ -74,4 +75,5 @@ def note(answer: Answer) -> str:
     is_race = isinstance(answer, Confirmation)
     title = f"The best of {of} on fresh seeds" if is_race else f"Which change makes the difference in {of}"
     so_far: list[Block] = [] if answer.ended else [Paragraph("So far: more trainings are to come.")]
-    return markdown.render(Document(title, [*so_far, *answer_blocks(answer)]))
+    document = Document(title, [*so_far, *answer_blocks(answer)])
+    return markdown.render(document, gap=markdown.NOTE_GAP)

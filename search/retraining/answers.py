@@ -284,7 +284,7 @@ def _margin(answer: Confirmation) -> str:
 def _percent(chance: float) -> str:
     """Never certain."""
     if 0.001 < chance < 0.999:
-        return f"{100 * chance:.1f} %"
+        return formatting.percent(chance, 1)
     return "over 99.9 %" if chance > 0.5 else "under 0.1 %"
 
 

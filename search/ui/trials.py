@@ -9,7 +9,7 @@ from rich.text import Text
 
 from search import formatting
 from search.imports.listing import imported_table
-from search.records import ImportedRun, Record
+from search.records import ImportedRun, Record, Snapshot
 from search.render.terminal import GAP, RichBlocks, bare_table, pairs
 
 CURVE_WIDTH = 16
@@ -19,11 +19,16 @@ STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "
 
 
 def trials_page(
-    records: Sequence[Record], best: int | None, imported: Sequence[ImportedRun]
+    records: Sequence[Record], snapshot: Snapshot, imported: Sequence[ImportedRun]
 ) -> RenderableType:
-    """A row per trial, and below them one per imported run."""
-    below: list[RenderableType] = [Text(), RichBlocks([imported_table(imported)])] if imported else []
-    return Group(trials_table(records, best), *below)
+    """A row per trial with the best one marked, and below them one per imported run."""
+    best, below = snapshot.best, list[RenderableType]()
+    if best is not None:
+        mean = f"; score: the best mean of {snapshot.smooth} epochs, best: the best epoch"
+        below += [Text(f"* the best trial{mean if snapshot.smooth > 1 else ''}", style="dim")]
+    if imported:
+        below += [Text(), RichBlocks([imported_table(imported)])]
+    return Group(trials_table(records, best.number if best else None), *below)
 
 
 def trials_table(records: Sequence[Record], best: int | None = None) -> RenderableType:

@@ -117,7 +117,7 @@ def _lines(root: Path, count: int, found: Found, codes: list[int], ignored: int 
         if code not in found.pixels:
             return "does not occur"
         share = found.pixels[code] / total
-        return f"{share:.2%} of the pixels, in {found.masks[code]} of {count} masks"
+        return f"{100 * share:.2f} % of the pixels, in {found.masks[code]} of {count} masks"
 
     yield f"# Proposed from the {count} masks below {root}: read it, name the classes, correct it, and save"
     yield f"# it as {root / 'dataset.yaml'}. Class 0 is what augmentation fills with."

@@ -83,7 +83,7 @@ def _belief_cells(result: BeliefResult) -> list[str]:
         str(result.outside),
         formatting.score(result.inside_median),
         formatting.score(result.outside_median),
-        DASH if result.better is None else f"{result.better:.0%}",
+        DASH if result.better is None else formatting.percent(result.better),
         DASH if result.p is None else f"{result.p:.3f}",
         f"{result.verdict} (n = {result.inside + result.outside})",
     ]

@@ -26,8 +26,8 @@ def classes(data: ReportData) -> Iterator[Block]:
     method = (
         f"Each {words} is a mean over the epochs of its run's best mean. The noise is one standard error "
         "of the difference, by AR(1) noise around a smooth trend. "
-        f"Beyond noise: Student's t at {LEVEL:.0%} for all classes together (Bonferroni). What another "
-        "seed would change is not included."
+        f"Beyond noise: Student's t at {formatting.percent(LEVEL)} for all classes together (Bonferroni). "
+        "What another seed would change is not included."
     )
     head = ["class", "baseline", "best", "points", "± of noise", ""]
     yield Paragraph(f"Lower beyond noise: {_listed(lower)}. Higher beyond noise: {_listed(higher[::-1])}.")

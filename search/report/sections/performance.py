@@ -56,7 +56,7 @@ def _figures(data: ReportData, trial: ReportedTrial, best: Peak) -> list[str]:
     reason = trial.record.reason
     return [
         formatting.score(best.value),
-        f"{best.first}–{best.last}",
+        formatting.epochs(best.first, best.last),
         str(best.epoch),
         formatting.score(best.score),
         NOT_RECORDED if best.train is None else formatting.score(best.train),

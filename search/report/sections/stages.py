@@ -5,6 +5,7 @@ from functools import partial
 
 from search.analysis.comparison import compare
 from search.analysis.stages import FAST, STEADY, WINDOW
+from search.formatting import percent
 from search.render.document import Block, Figure, Paragraph
 from search.report import curve_figures, figures
 from search.report.comparison import stage_table
@@ -45,7 +46,7 @@ def _rule(data: ReportData, has_stages: bool) -> str:
         return f"Figures are means over the epochs of a stage. Stages end after epochs {cuts}, {source}."
     return (
         "Figures are means over the epochs of a stage. The warm-up is as configured; fast learning lasts "
-        f"until the mean of {WINDOW} scores first reaches {FAST:.0%} of its best, the steady climb until "
-        f"it reaches {STEADY:.1%}; the peak goes on after the best mean for as many epochs as it took from "
-        "there to it."
+        f"until the mean of {WINDOW} scores first reaches {percent(FAST)} of its best, the steady climb "
+        f"until it reaches {percent(STEADY, 1)}; the peak goes on after the best mean for as many epochs "
+        "as it took from there to it."
     )

@@ -53,7 +53,7 @@ def test_shares_are_those_of_the_pixels(search: Search, propose: Callable[..., A
     text = (search.folder / "draft.yaml").read_text()
     for value in np.unique(pixels):
         holding = sum(bool((mask == value).any()) for mask in masks)
-        about = f"{(pixels == value).mean():.2%} of the pixels, in {holding} of 9 masks"
+        about = f"{100 * (pixels == value).mean():.2f} % of the pixels, in {holding} of 9 masks"
         name = "ignore: 255  # looks like 'no label':" if value == 255 else f"- class {value}  #"
         assert f"{name} {about}" in text
 

@@ -154,7 +154,7 @@ def test_the_page_of_a_study_is_its_last_report(search_on_each: Search) -> None:
         note = get_note(noted)
         for name in names:
             note = note.replace(f"](/artifacts/{study.id}/{metas[name]})", f"](figures/{name})")
-        assert note == markdown.render(document) and len(note) > NOTE_PART
+        assert note == markdown.render(document, gap=markdown.NOTE_GAP) and len(note) > NOTE_PART
         with store.open_reader(metas["report.html"]) as reader:
             assert reader.read() == written.paths[-1].read_bytes()
     assert shown(study, 0)[0].startswith("**Complete**"), "a trial's page stays"

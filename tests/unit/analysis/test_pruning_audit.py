@@ -193,11 +193,11 @@ def test_the_sentences_state_savings_losses_and_ranks() -> None:
         audit([*kept, control(3, 0.61, 20), pruned(4, 20)], "maximize", 5)
     )
     assert saved == (
-        "1 trial ended early saved about 80 epochs (16% of what would have run), 0.044 device-hours"
+        "1 trial ended early saved about 80 epochs (16 % of what would have run), 0.044 device-hours"
     )
     assert lost == (
-        "1 control ran on: 1 ended better than half of the trials kept (false kills 100%, 95 % interval "
-        "21% to 100%); the best of them is 0.0900 behind the best of the others"
+        "1 control ran on: 1 ended better than half of the trials kept (false kills 100 %, 95 % interval "
+        "21 % to 100 %); the best of them is 0.0900 behind the best of the others"
     )
     assert better == (
         "by the controls, about 0 of 1 pruned trial would have ended better than the best of those "
@@ -208,7 +208,7 @@ def test_the_sentences_state_savings_losses_and_ranks() -> None:
     assert sentences(audit([*kept, pruned(4, 20)], "maximize", 5))[1].endswith("is not known")
     stopped = [complete(number, 0.5, 60) for number in range(3)]
     assert sentences(audit([*stopped, pruned(3, 20)], "maximize", 5))[0] == (
-        "1 trial ended early saved about 40 epochs (17% of what would have run), 0.022 device-hours; "
+        "1 trial ended early saved about 40 epochs (17 % of what would have run), 0.022 device-hours; "
         "at most 80 epochs, 0.044 device-hours"
     )
     assert "no other trial is complete" in sentences(audit([control(3, 0.61, 20)], "maximize", 5))[0]

@@ -193,7 +193,7 @@ def test_why_trials_ended_early_is_counted() -> None:
 
 
 def test_stages_of_a_training_are_by_rule_or_as_asked() -> None:
-    assert "the mean of 5 scores first reaches 85% of its best" in said(stages(data_of()))
+    assert "the mean of 5 scores first reaches 85 % of its best" in said(stages(data_of()))
     asked = said(stages(data_of(ends=(1, 2, 3, 4))))
     assert "Stages end after epochs 1, 2, 3, 4, as requested." in asked
     stored = replace(SPEC, report=ReportSettings(stages=(1, 2, 3, 4)))
