@@ -1,12 +1,12 @@
 """`search ablate`: retrain what lies between two configs."""
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import Machine
 from search.cli.retraining import retrain
 
 
@@ -16,6 +16,7 @@ def ablate(
     ],
     b: Annotated[str, typer.Argument(metavar="B", help="Where it leads to.")],
     study: flag.StudyName,
+    machine: Machine,
     seeds: flag.Seeds = None,
     trials: flag.Trainings = None,
     name: Annotated[
@@ -28,13 +29,6 @@ def ablate(
         ),
     ] = None,
     data: flag.Data = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    artifacts: flag.Artifacts = None,
-    workers: flag.Workers = None,
-    gpus: flag.Gpus = "auto",
-    device: flag.Device = None,
-    on_end: flag.OnEnd = None,
     as_json: flag.Json = False,
 ) -> int:
     """Retrain what lies between A and B, to see which change did it.
@@ -44,5 +38,5 @@ def ablate(
     from search.retraining.ablate import AblateRequest, prepared
 
     asked = AblateRequest(a=a, b=b, name=name, seeds=seeds, trials=trials)
-    prepare = partial(prepared, request=asked, runs=runs, data=data)
-    return retrain(prepare, study, storage, runs, data, artifacts, workers, gpus, device, on_end, as_json)
+    prepare = partial(prepared, request=asked, runs=machine.runs, data=data)
+    return retrain(prepare, study, data, machine, as_json)

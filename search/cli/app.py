@@ -28,6 +28,7 @@ from search.cli.confirm import confirm
 from search.cli.dashboard import dashboard
 from search.cli.delete import delete
 from search.cli.export import export
+from search.cli.groups import with_flags
 from search.cli.imports import import_runs
 from search.cli.mirror import mirror
 from search.cli.predict import predict
@@ -78,8 +79,8 @@ COMMANDS = (
     schema,
 )
 for command in COMMANDS:
-    app.command()(command)
-app.command("import")(import_runs)
+    app.command()(with_flags(command))
+app.command("import")(with_flags(import_runs))
 
 
 def _print_version(requested: bool) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.cli import options as flag
+from search.cli.groups import Place
 from search.errors import StudyError
 from search.render.output import write_json
-from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
     from search.study.study import Study
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 def best(
     study: flag.StudyName,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
+    place: Place,
     as_json: flag.Json = False,
 ) -> int:
     """Show the best complete trial: value, parameters, files."""
@@ -24,13 +23,13 @@ def best(
     from search.study.read import read_record, read_snapshot
     from search.ui.best import best_summary
 
-    opened = resolve_study(storage_url(storage, runs), study, read_only=True)
+    opened = place.open(study, read_only=True)
     snapshot = read_snapshot(opened)
     found = best_of(opened, snapshot)
     if as_json:
         write_json(read_record(opened, found.number, "best").to_json())
     else:
-        folder = _folder(opened, runs, found.number)
+        folder = _folder(opened, place.runs, found.number)
         show(best_summary(found, snapshot, folder, fresh_verdict(opened)))
     return 0
 

@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import OneDevice, Place
 from search.errors import UserError
 from search.render.output import say, write_json
-from search.study.resolve import storage_url
 
 TRACE = "trace.json.gz"
 
 
 def check(
+    place: Place,
+    one: OneDevice,
     data: flag.Data = None,
     space: flag.Space = None,
     overrides: flag.Overrides = None,
@@ -53,10 +55,6 @@ def check(
             envvar="SEARCH_STUDY",
         ),
     ] = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    gpus: flag.Gpus = "auto",
-    device: flag.Device = None,
     as_json: flag.Json = False,
 ) -> int:
     """Read document and data as a search would, and write no study."""
@@ -65,14 +63,13 @@ def check(
     from search.launcher.preflight import check_table, preflight, study_like
     from search.launcher.proposal import propose_dataset
     from search.render.terminal import show
-    from search.runtime.devices import find_devices
 
     if not planned and (trials or workers):
         raise UserError("check: --trials and --workers belong to --plan; add it, or omit them")
     options = StartOptions(
         study="check",
         url="",
-        runs=runs,
+        runs=place.runs,
         data=data,
         space=space,
         overrides=overrides or (),
@@ -86,11 +83,11 @@ def check(
         else:
             say(f"{proposal}: a draft; read it, correct it, and save it as dataset.yaml in the data folder")
         return 0
-    first = find_devices(gpus, None, device)[0]
-    first.confine()  # before torch is imported: this device is measured
+    device = one.find()
+    device.confine()  # before torch is imported: this device is measured
     numbers = ((workers,) if workers else WORKERS) if planned else None
-    like = study_like(storage_url(storage, runs), study) if planned and study else None
-    report = preflight(options, first, Path(TRACE) if traced else None, numbers, like, preview)
+    like = study_like(place.url, study) if planned and study else None
+    report = preflight(options, device, Path(TRACE) if traced else None, numbers, like, preview)
     if as_json:
         write_json(report.to_json())
     else:

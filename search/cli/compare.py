@@ -1,14 +1,13 @@
 """`search compare`: what differs between two runs, and whether noise explains it."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import Place
 from search.errors import UserError
 from search.render.output import write_json
-from search.study.resolve import resolve_study, storage_url
 
 Claims = Annotated[
     list[str] | None,
@@ -21,11 +20,10 @@ def compare(
         str, typer.Argument(metavar="A", help="A trial's number, a known config, best, or a run's folder.")
     ],
     b: Annotated[str, typer.Argument(metavar="B", help="The one to hold against it.")],
+    place: Place,
     study: flag.OptionalStudy = None,
     claims: Claims = None,
     stage_ends: flag.Stages = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
     """Compare two runs: what differs, and whether noise explains it.
@@ -41,11 +39,11 @@ def compare(
     def open_study() -> Study:
         if study is None:
             raise UserError(f"compare: {a} and {b} are not both folders; name their study with --study")
-        return resolve_study(storage_url(storage, runs), study, read_only=True)
+        return place.open(study, read_only=True)
 
     said = [parse_claim(text) for text in claims or ()]
     asked = None if stage_ends is None else parse_ends(stage_ends)
-    sides = read_sides(a, b, runs, open_study)
+    sides = read_sides(a, b, place.runs, open_study)
     found = run(sides.a, sides.b, said, asked or sides.ends)
     if as_json:
         write_json(found.to_json())

@@ -2,15 +2,14 @@
 
 import math
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import Machine
 from search.cli.retraining import retrain
 from search.errors import UserError
-from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
     from search.retraining.confirm import ConfirmRequest
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 def confirm(
     study: flag.StudyName,
+    machine: Machine,
     top: Annotated[
         int | None, flag.number_option("--top", "How many of the best trials; by default 3.")
     ] = None,
@@ -74,13 +74,6 @@ def confirm(
         ),
     ] = None,
     data: flag.Data = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    artifacts: flag.Artifacts = None,
-    workers: flag.Workers = None,
-    gpus: flag.Gpus = "auto",
-    device: flag.Device = None,
-    on_end: flag.OnEnd = None,
     as_json: flag.Json = False,
 ) -> int:
     """Retrain the best and a baseline on the same fresh seeds.
@@ -103,11 +96,11 @@ def confirm(
         overrides=overrides or (),
     )
     if plan:
-        return _plan(resolve_study(storage_url(storage, runs), study), asked, smallest_gain, as_json)
+        return _plan(machine.open(study), asked, smallest_gain, as_json)
     if smallest_gain is not None:
         raise UserError("--smallest-gain: belongs to --plan; add it, or leave this out")
-    prepare = partial(prepared, request=asked, runs=runs, data=data)
-    return retrain(prepare, study, storage, runs, data, artifacts, workers, gpus, device, on_end, as_json)
+    prepare = partial(prepared, request=asked, runs=machine.runs, data=data)
+    return retrain(prepare, study, data, machine, as_json)
 
 
 def _plan(study: "Study", asked: "ConfirmRequest", gain: float | None, as_json: bool) -> int:

@@ -1,15 +1,15 @@
 """`search dashboard`: optuna-dashboard on the study's storage and artifacts."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from search.cli import options as flag
-from search.study.resolve import resolve_study, storage_url
+from search.cli.groups import Place
 
 
 def dashboard(
+    place: Place,
     study: Annotated[
         str | None, typer.Option("--study", metavar="NAME", help="Refuse to start without this study.")
     ] = None,
@@ -24,8 +24,6 @@ def dashboard(
     write: Annotated[
         bool, typer.Option("--write", help="Let the page change and delete; by default it only shows.")
     ] = False,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     artifacts: flag.Artifacts = None,
 ) -> int:
     """Serve optuna-dashboard on the study's storage and artifacts.
@@ -35,8 +33,7 @@ def dashboard(
     from search.launcher.dashboard import serve
     from search.worker.checkpoint_sync import artifact_place
 
-    url = storage_url(storage, runs)
     if study is not None:
-        resolve_study(url, study)
-    serve(url, artifact_place(artifacts, runs), host, port, write)
+        place.open(study)
+    serve(place.url, artifact_place(artifacts, place.runs), host, port, write)
     return 0

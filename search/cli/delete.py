@@ -1,18 +1,18 @@
 """`search delete`: delete a study, and with it what retrains its trials."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import Place
 from search.render.output import say, write_json
-from search.study.resolve import storage_url
 
 
 def delete(
     study: flag.StudyName,
+    place: Place,
     files: Annotated[
         bool,
         typer.Option(
@@ -20,8 +20,6 @@ def delete(
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.")] = False,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     artifacts: flag.Artifacts = None,
     as_json: flag.Json = False,
 ) -> int:
@@ -32,7 +30,7 @@ def delete(
     from search.launcher import deletion
     from search.study.read import read_snapshot
 
-    doomed = deletion.with_retraining(storage_url(storage, runs), study)
+    doomed = deletion.with_retraining(place.url, study)
     count = sum(read_snapshot(each).budget.claimed for each in doomed)
     others = [each.name for each in doomed[1:]]
     retraining = f", and {', '.join(others)}, which retrain its trials" if others else ""
@@ -41,7 +39,7 @@ def delete(
     if asks and not typer.confirm(f"Delete {what}?", err=True):
         say("nothing was deleted")
         return 1
-    gone, left = deletion.delete(doomed, runs, artifacts, files=files)
+    gone, left = deletion.delete(doomed, place.runs, artifacts, files=files)
     say(f"deleted {what}")
     for path in left:
         say(f"{path} stays: no study wrote it")

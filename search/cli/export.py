@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from search.cli import options as flag
-from search.cli.chosen import Model, Trial, chosen
+from search.cli.groups import NamedWeights
 from search.errors import UserError
 from search.render.output import say, write_json
 
@@ -19,14 +19,8 @@ Onnx = Annotated[
 
 def export(
     out: Out,
-    study: flag.OptionalStudy = None,
-    trial: Trial = None,
-    model: Model = None,
+    named: NamedWeights,
     onnx: Onnx = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    artifacts: flag.Artifacts = None,
-    objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
     """Write a trained model as a folder that works on its own.
@@ -43,7 +37,7 @@ def export(
         raise UserError(f"--onnx: {onnx} is a folder; name a file")
     command = without_passwords(shlex.join(["search", *sys.argv[1:]]))  # the card may be published
     with ExitStack() as stack:
-        weights = stack.enter_context(chosen(study, trial, model, storage, runs, artifacts, objective))
+        weights = stack.enter_context(named.load())
         if onnx is not None:
             write_onnx = weights.part("export_onnx", "--onnx")
             write_onnx(weights.config, weights.path, stack.enter_context(whole_file(onnx)))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import Place
 from search.errors import UserError
 from search.render.output import say, write_json
-from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
     from search.imports.csv_runs import ReadRun
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def import_runs(
     study: flag.StudyName,
+    place: Place,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -43,8 +44,6 @@ def import_runs(
         list[str] | None,
         typer.Option("--remove", metavar="NAME", help="Forget the run of that name; its files stay."),
     ] = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
     """Show runs that were trained elsewhere next to the trials.
@@ -58,12 +57,12 @@ def import_runs(
     if as_known and (update or as_json):
         raise UserError("--as-known: stores nothing and prints YAML; omit --update and --json")
     if removed:
-        opened = resolve_study(storage_url(storage, runs), study)
+        opened = place.open(study)
         imported_runs.remove(opened, removed)
         return show_runs(imported_runs.read_imported(opened), as_json)  # what is left
     if not paths:
         raise UserError("import: no PATH; give a run's folder or a CSV file, or --remove NAME")
-    opened = resolve_study(storage_url(storage, runs), study, read_only=as_known)
+    opened = place.open(study, read_only=as_known)
     read = imported_runs.read_paths(paths, name, opened.spec.vocabulary)
     if as_known:
         return print_known(read, opened.spec)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from search.cli import options as flag
-from search.cli.chosen import Model, Trial, chosen
+from search.cli.groups import NamedWeights, OneDevice
 from search.errors import UserError, listed
 from search.render.output import say, write_json
 
@@ -25,18 +25,11 @@ Score = Annotated[
 def predict(
     images: Images,
     out: Out,
-    study: flag.OptionalStudy = None,
-    trial: Trial = None,
-    model: Model = None,
+    named: NamedWeights,
+    one: OneDevice,
     overlay: Overlay = False,
     tta: Tta = "none",
     score: Score = False,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    artifacts: flag.Artifacts = None,
-    gpus: flag.Gpus = "auto",
-    device: flag.Device = None,
-    objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
     """Write a mask for every image of a folder, with a trained model.
@@ -51,23 +44,19 @@ def predict(
         predict_images,
         write_scores,
     )
-    from search.runtime.devices import find_devices
     from search.runtime.signals import interruptible
     from search.ui.progress import bar
 
     truth = images.absolute().parent / "masks" if score else None
     if truth is not None and not truth.is_dir():
         raise UserError(f"--score: {truth}: no such folder; put the true masks there, or omit --score")
-    place = find_devices(gpus, None, device)[0]
-    place.confine()
+    device = one.find()
+    device.confine()
     flip, results = tta == "flip", []
-    with (
-        chosen(study, trial, model, storage, runs, artifacts, objective) as weights,
-        interruptible() as interrupt,
-    ):
+    with named.load() as weights, interruptible() as interrupt:
         with interrupt.at_once():
             build = weights.part("predictor", "predict")
-            predictor = build(weights.config, weights.path, place.name, flip)
+            predictor = build(weights.config, weights.path, device.name, flip)
             found, others = images_in(images, predictor.suffixes), others_in(images, predictor.suffixes)
         claim_masks(out, predictor, flip, weights.title)
         if others:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 from search.cli import options as flag
+from search.cli.groups import OneDevice, Place
 from search.render.output import say, write_json
 from search.runtime.collector import paused_collector
-from search.study.resolve import resolve_study, storage_url
 
 Out = Annotated[
     Path | None,
@@ -21,12 +21,10 @@ Out = Annotated[
 def replay(
     number: Annotated[int, flag.number_argument("The trial's number.")],
     study: flag.StudyName,
+    place: Place,
+    one: OneDevice,
     out: Out = None,
     data: flag.Data = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    gpus: flag.Gpus = "auto",
-    device: flag.Device = None,
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
@@ -39,23 +37,21 @@ def replay(
     with interruptible() as interrupt, ExitStack() as stack:
         with interrupt.at_once(), paused_collector():
             from search.render.terminal import RichBlocks, show
-            from search.runtime.devices import find_devices
             from search.training.folder import claimed
             from search.training.replay import judge, recorded_of, request_of_replay
             from search.training.request import request_of_trial
             from search.training.run import Trainer, on_threads
             from search.ui.live import follow
 
-            opened = resolve_study(storage_url(storage, runs), study, read_only=True)
+            opened = place.open(study, read_only=True)
             request, record = request_of_trial(opened, number)
             request = request_of_replay(request, record)
-            recorded = recorded_of(opened, record, runs)
-            first = find_devices(gpus, None, device)[0]
-            first = on_threads(first, (recorded or {}).get("provenance.threads"))
-            first.confine()
+            recorded = recorded_of(opened, record, place.runs)
+            device = on_threads(one.find(), (recorded or {}).get("provenance.threads"))
+            device.confine()
             folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="search-replay-")))
             title = f"replay of trial {number}"
-            trainer = Trainer(request, request.seeds(None), first, data, folder, title)
+            trainer = Trainer(request, request.seeds(None), device, data, folder, title)
         with claimed(folder, request):
             follow(trainer.run(interrupt))
         if not interrupt:

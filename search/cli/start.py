@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import Machine
 from search.errors import UserError
 from search.render.output import say
 from search.runtime.collector import paused_collector
-from search.study.resolve import storage_url
+
+if TYPE_CHECKING:
+    from search.records import Snapshot
+    from search.study.study import Study
 
 
 def start(
     study: flag.StudyName,
+    machine: Machine,
     data: flag.Data = None,
     space: flag.Space = None,
     overrides: flag.Overrides = None,
@@ -44,22 +49,15 @@ def start(
             help="Change sampler, pruner, target, stop rule or report.stages of an existing study.",
         ),
     ] = False,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    artifacts: flag.Artifacts = None,
-    workers: flag.Workers = None,
-    gpus: flag.Gpus = "auto",
     per_gpu: flag.PerGpu = "1",
-    device: flag.Device = None,
     objective: flag.Objective = None,
-    on_end: flag.OnEnd = None,
 ) -> int:
     """Create or join a study, and train until its budget is used up.
 
     One worker for every GPU of this machine; without a GPU, as many as its cores are good for. The same
     command goes on where it stopped.
     """
-    if per_gpu != "1" and workers is not None:
+    if per_gpu != "1" and machine.workers is not None:
         raise UserError("--per-gpu: --workers already sets the number of workers; omit one of the two")
     with paused_collector():
         from search.launcher import gpu_sharing
@@ -67,22 +65,15 @@ def start(
         from search.launcher.creation import StartOptions, open_or_create
         from search.launcher.start import divide_cores, run_stages
         from search.launcher.supervisor import LocalWorkers
-        from search.render.terminal import RichBlocks, show
-        from search.results.next_commands import result_commands
-        from search.results.winner import fresh_verdict
-        from search.retraining.stage_blocks import stage_blocks
-        from search.runtime.devices import find_devices
         from search.runtime.signals import interruptible
-        from search.study.folder import trial_name
         from search.study.read import read_snapshot
-        from search.ui.best import closing
 
         options = StartOptions(
             study=study,
-            url=storage_url(storage, runs),
-            runs=runs,
+            url=machine.url,
+            runs=machine.runs,
             data=data,
-            artifacts=artifacts,
+            artifacts=machine.artifacts,
             space=space,
             overrides=[*(overrides or ()), *stages_override(stage or ()), *seeds_override(seeds)],
             profile=profile,
@@ -91,16 +82,16 @@ def start(
             origin=origin,
             update=update,
         )
-        devices = () if workers == 0 else find_devices(gpus, workers, device)
+        devices = machine.find_all()
         gpu_sharing.check(per_gpu, devices)
-        at_end = read_at_end(on_end)
+        at_end = read_at_end(machine.on_end)
         opened, notes = open_or_create(options)
     for line in notes:
         say(line)
     if not devices:
         say(f"study {opened.name!r} is ready; search worker --study {opened.name} works on it")
         return 0
-    if workers is None and not read_snapshot(opened).budget.used_up:
+    if machine.workers is None and not read_snapshot(opened).budget.used_up:
         if per_gpu == "1":
             devices = divide_cores(devices, opened)
         else:
@@ -109,20 +100,33 @@ def start(
             if interrupt:
                 return interrupt.code
     try:
-        snapshot, code = run_stages(opened, LocalWorkers(devices, runs, data, artifacts))
+        snapshot, code = run_stages(opened, LocalWorkers(devices, machine.runs, data, machine.artifacts))
     finally:  # also where bugs have stopped it
         with interruptible() as interrupt, interrupt.at_once():
             announce(opened, at_end)
     if interrupt:
         return interrupt.code
-    if opened.spec.study.stages:
-        snapshot = read_snapshot(opened)
-        show(RichBlocks(stage_blocks(opened)))
-    best = snapshot.best
-    folder = runs / opened.name / trial_name(best.number) if best else None
-    commands = result_commands(opened.spec.objective, opened.name, data) if best else []
-    show(closing(snapshot, folder, commands, fresh_verdict(opened)))
+    _show_end(opened, snapshot, machine.runs, data)
     return code
+
+
+def _show_end(study: "Study", snapshot: "Snapshot", runs: Path, data: Path | None) -> None:
+    """The stages of a search that has them, how it ended, the best trial, and what to do next."""
+    from search.render.terminal import RichBlocks, show
+    from search.results.next_commands import result_commands
+    from search.results.winner import fresh_verdict
+    from search.retraining.stage_blocks import stage_blocks
+    from search.study.folder import trial_name
+    from search.study.read import read_snapshot
+    from search.ui.best import closing
+
+    if study.spec.study.stages:
+        snapshot = read_snapshot(study)
+        show(RichBlocks(stage_blocks(study)))
+    best = snapshot.best
+    folder = runs / study.name / trial_name(best.number) if best else None
+    commands = result_commands(study.spec.objective, study.name, data) if best else []
+    show(closing(snapshot, folder, commands, fresh_verdict(study)))
 
 
 def stages_override(stages: Sequence[str]) -> list[str]:

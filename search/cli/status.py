@@ -1,14 +1,13 @@
 """`search status`: how far a study is."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import Place
 from search.render.output import write_json
-from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
     from search.records import Snapshot
@@ -18,9 +17,8 @@ if TYPE_CHECKING:
 
 def status(
     study: flag.StudyName,
+    place: Place,
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until the search ends.")] = False,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
     """Show how far a study is: budget, best, workers, pruning."""
@@ -28,7 +26,7 @@ def status(
     from search.imports.imported_runs import read_imported
     from search.study.read import read_snapshot
 
-    opened = resolve_study(storage_url(storage, runs), study, read_only=True)
+    opened = place.open(study, read_only=True)
     if watch:
         from search.runtime.signals import interruptible
         from search.ui.live import follow

@@ -1,22 +1,20 @@
 """`search stop`: ask the workers of a study to leave."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import Place
 from search.render.output import say
-from search.study.resolve import resolve_study, storage_url
 
 
 def stop(
     study: flag.StudyName,
+    place: Place,
     now: Annotated[
         bool, typer.Option("--now", help="Give running trials back instead of ending them.")
     ] = False,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
 ) -> int:
     """Ask every worker of a study to stop: after its trial, or now."""
     from search.retraining.stages import made_stages
@@ -24,7 +22,7 @@ def stop(
     from storage.reads import worker_rows
     from storage.studies import set_stop
 
-    opened = resolve_study(storage_url(storage, runs), study)
+    opened = place.open(study)
     workers = 0
     for each in (opened, *made_stages(opened)):
         set_stop(each.engine, each.id, "now" if now else "drain")

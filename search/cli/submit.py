@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from search.cli import options as flag
-from search.cli.chosen import Model, Trial, chosen
+from search.cli.groups import NamedWeights
 from search.errors import UserError
 from search.loading import load_objective
 from search.render.output import say, write_json
@@ -21,17 +21,11 @@ Out = Annotated[Path | None, flag.path_option("--out", "The file to write.", "ZI
 
 
 def submit(
-    study: flag.OptionalStudy = None,
-    trial: Trial = None,
-    model: Model = None,
+    named: NamedWeights,
     checked: Check = None,
     images: Images = None,
     out: Out = None,
     data: flag.Data = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    artifacts: flag.Artifacts = None,
-    objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
     """Write the challenge's zip with a trained model, or check one.
@@ -45,9 +39,9 @@ def submit(
 
     images = images or folder_of_test_images(data)
     if checked is not None:
-        if out is not None or model is not None or trial is not None:
+        if out is not None or named.model is not None or named.trial is not None:
             raise UserError("--check: only checks a zip; omit --out, --model and --trial")
-        return _check(checked, images, objective, as_json)
+        return _check(checked, images, named.objective, as_json)
     if images is None:
         raise UserError("--images: name the folder of test images, or --data with test/images")
     if out is None:
@@ -60,7 +54,7 @@ def submit(
     with (
         interruptible() as interrupt,
         interrupt.at_once(),
-        chosen(study, trial, model, storage, runs, artifacts, objective) as weights,
+        named.load() as weights,
         whole_file(out) as beside,
         bar("predicting") as report,
     ):

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import OneDevice, Place
 from search.errors import UserError
 from search.render.output import say, write_json
 from search.runtime.collector import paused_collector
-from search.study.resolve import resolve_study, storage_url
 
 if TYPE_CHECKING:
     from search.study.study import Study
@@ -40,6 +40,8 @@ Seeds = Annotated[
 
 def train(
     out: Out,
+    place: Place,
+    one: OneDevice,
     config: Config = None,
     study: flag.OptionalStudy = None,
     trial: Trial = None,
@@ -47,10 +49,6 @@ def train(
     epochs: Epochs = None,
     seeds: Seeds = None,
     data: flag.Data = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
-    gpus: flag.Gpus = "auto",
-    device: flag.Device = None,
     objective: flag.Objective = None,
     as_json: flag.Json = False,
 ) -> int:
@@ -65,7 +63,6 @@ def train(
     with interruptible() as interrupt:
         with interrupt.at_once(), paused_collector():
             from search.render.terminal import RichBlocks, show
-            from search.runtime.devices import find_devices
             from search.study.fingerprint import data_differences
             from search.training.folder import claimed
             from search.training.result import TrainedSeeds
@@ -74,14 +71,14 @@ def train(
 
             opened = None
             if config is None and study is not None:
-                opened = resolve_study(storage_url(storage, runs), study, read_only=True)
+                opened = place.open(study, read_only=True)
             source = config or opened
             if source is None:
                 raise UserError("train: no config; give --config FILE, or --study NAME with --trial N")
             request = _request(source, trial, epochs, all_data=all_data)
-            first = find_devices(gpus, None, device)[0]
-            first.confine()
-            trainer = Trainer(request, request.seeds(seeds), first, data, out, f"train {out.name}")
+            device = one.find()
+            device.confine()
+            trainer = Trainer(request, request.seeds(seeds), device, data, out, f"train {out.name}")
             if request.left_out:
                 say(f"{request.source}: left out: {request.left_out}")
             for name, here, there in data_differences(opened, trainer.description) if opened else ():

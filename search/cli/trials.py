@@ -1,19 +1,17 @@
 """`search trials`: the trials of a study, or one in full."""
 
-from pathlib import Path
 from typing import Annotated
 
 from search.cli import options as flag
+from search.cli.groups import Place
 from search.errors import no_trial
 from search.render.output import write_json
-from search.study.resolve import resolve_study, storage_url
 
 
 def trials(
     study: flag.StudyName,
+    place: Place,
     number: Annotated[int | None, flag.number_argument("One trial in full.")] = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     as_json: flag.Json = False,
 ) -> int:
     """Show all trials, or one in full: curve and why it ended."""
@@ -22,7 +20,7 @@ def trials(
     from search.study.read import read_records, read_snapshot
     from search.ui.trials import trial_detail, trials_page
 
-    opened = resolve_study(storage_url(storage, runs), study, read_only=True)
+    opened = place.open(study, read_only=True)
     records = read_records(opened, number)
     if number is not None and not records:
         raise no_trial("trials", number, opened.name)

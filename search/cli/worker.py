@@ -1,25 +1,22 @@
 """`search worker`: join a study from this or another machine."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from search.cli import options as flag
+from search.cli.groups import OneDevice, Place
 from search.errors import StudyError
 from search.render.output import say
 from search.runtime.collector import paused_collector
-from search.study.resolve import storage_url
 
 
 def worker(
     study: flag.StudyName,
+    place: Place,
+    one: OneDevice,
     data: flag.Data = None,
-    storage: flag.Storage = None,
-    runs: flag.Runs = Path("runs"),
     artifacts: flag.Artifacts = None,
-    gpus: flag.Gpus = "auto",
-    device: flag.Device = None,
     objective: flag.Objective = None,
     on_end: flag.OnEnd = None,
     wait: Annotated[
@@ -50,13 +47,13 @@ def worker(
             from storage.errors import StorageError
 
         options = WorkerOptions(
-            url=storage_url(storage, runs),
+            url=place.url,
             study=study,
-            runs=runs,
+            runs=place.runs,
             data=data,
             artifacts=artifacts,
-            gpus=gpus,
-            device=device,
+            gpus=one.gpus,
+            device=one.device,
             wait=wait,
             label=label,
             share=share,

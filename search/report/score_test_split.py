@@ -15,7 +15,7 @@ import math
 import socket
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from search.loading import configure, describe, load_objective
 from search.objective import ImageScores, LabelledTest
 from search.recorded_run import HISTORY
 from search.render.output import say
-from search.report.report_data import ReportedTrial
+from search.report.report_data import ReportData, ReportedTrial
 from search.results.weights import find_weights
 from search.runtime.devices import Device
 from search.study.fingerprint import check_data
@@ -86,6 +86,15 @@ def score_test_split(
             )
             return
         _count_and_score(study, objective, new, split, data, device)
+
+
+def with_test_split(
+    study: Study, report: ReportData, data: Path | None, device: Device, artifacts: str | None
+) -> ReportData:
+    """What is reported, with the scores on the test split; raises as `score_test_split`."""
+    score_test_split(study, [trial for _, trial in reversed(report.roles)], data, device, artifacts)
+    baseline = None if report.baseline is None else report.baseline.record.number
+    return replace(report, test=read_split_scores(study, report.best.record.number, baseline))
 
 
 def _count_and_score(
