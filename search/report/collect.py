@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from search.analysis import winners_curse
+from search.analysis.ablation import ablation
 from search.analysis.beliefs import drawn_blindly
+from search.analysis.confirmation import confirmation
 from search.analysis.importance import importance_of
 from search.errors import UserError, no_trial, none_complete
 from search.imports.imported_runs import read_imported
@@ -15,7 +17,7 @@ from search.records import Record
 from search.render.document import literal
 from search.report.report_data import ReportData, ReportedTrial
 from search.report.score_test_split import read_split_scores
-from search.retraining import ablate, confirm
+from search.retraining.answer import read_answer
 from search.retraining.stage_blocks import stage_blocks
 from search.retraining.stages import retrained
 from search.retraining.study import deleted_races
@@ -60,14 +62,14 @@ def collect_report_data(
         baseline=None if baseline is None else read_trial(study, baseline, runs),
         no_baseline=why,
         importance=importance_of(records, study.spec.space.parameters, snapshot.direction),
-        confirmations=[confirm.answer(each, runs) for each in retraining["confirm"]],
+        confirmations=[read_answer(confirmation, each, runs) for each in retraining["confirm"]],
         deleted_races=deleted_races(study, retraining["confirm"]),
-        ablations=[ablate.answer(each, runs) for each in retraining["ablate"]],
+        ablations=[read_answer(ablation, each, runs) for each in retraining["ablate"]],
         predicted=winners_curse.predict(records, snapshot.smooth, snapshot.direction),
         imported=read_imported(study),
         test=read_split_scores(study, snapshot.best.number, None if baseline is None else baseline.number),
         ends=ends or study.spec.report.stages,
-        stages=stage_blocks(study, race=False),
+        stages=stage_blocks(study, with_race=False),
     )
 
 

@@ -1,10 +1,10 @@
 """Which trial of a search is meant where nobody names one."""
 
-from search.analysis.confirmation import ConfigResult, Confirmation
+from search.analysis.confirmation import ConfigResult, Confirmation, confirmation
 from search.errors import UserError, none_complete
 from search.records import Record, Snapshot, candidates
-from search.retraining import confirm
-from search.retraining.answers import headline
+from search.retraining.answer import read_answer
+from search.retraining.answer_blocks import headline
 from search.retraining.stages import made_stages, retrained
 from search.scoring import sign_of
 from search.study.read import read_records, read_snapshot
@@ -75,8 +75,8 @@ def confirmation_of(study: Study) -> Confirmation | None:
     None where nothing was retrained.
     """
     if study.plan is not None:
-        return confirm.answer(study) if study.plan.kind == "confirm" else None
-    return next(map(confirm.answer, retrained(study)["confirm"]), None)
+        return read_answer(confirmation, study) if study.plan.kind == "confirm" else None
+    return next((read_answer(confirmation, race) for race in retrained(study)["confirm"]), None)
 
 
 def fresh_verdict(study: Study) -> str | None:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from search.analysis.ablation import Ablation, ablation
 from search.analysis.changes import between, changes_between, combinations
 from search.errors import UserError
 from search.formatting import short_names
 from search.retraining.contenders import config_named
-from search.retraining.over_images import over_images
-from search.retraining.study import check_searches, prepare, standing
+from search.retraining.study import check_searches, prepare
 from search.study.plan import FIRST, SEEDS, Plan, PlannedConfig
 from search.study.read import read_records
 from search.study.study import Study
@@ -93,17 +91,6 @@ def choose(
         changes=changes,
     )
     return plan, [f"{len(changes)} changes lie between {a.name} and {b.name}: {', '.join(names)}"]
-
-
-def answer(retraining: Study, runs: Path | None = None, artifacts: str | None = None) -> Ablation:
-    """The answer in the results so far.
-
-    Args:
-        runs, artifacts: where scores by image are looked for; with neither, the answer is about seeds only.
-    """
-    plan, results, ended = standing(retraining)
-    found = ablation(retraining.name, plan, results, retraining.spec.study.direction, ended=ended)
-    return over_images(retraining, found, runs, artifacts)
 
 
 def _slug(config: PlannedConfig) -> str:

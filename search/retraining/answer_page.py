@@ -6,12 +6,12 @@ print. Of several answers the one based on more trainings stays.
 
 from pathlib import Path
 
-from search.analysis.ablation import Ablation
-from search.analysis.confirmation import Confirmation
+from search.analysis.ablation import Ablation, ablation
+from search.analysis.confirmation import Confirmation, confirmation
 from search.render import markdown
 from search.render.document import Block, Document, Headline, Paragraph, literal
-from search.retraining import ablate, confirm
-from search.retraining.answers import ablation_blocks, confirmation_blocks
+from search.retraining.answer import read_answer
+from search.retraining.answer_blocks import ablation_blocks, confirmation_blocks
 from search.retraining.stage_blocks import stage_blocks
 from search.retraining.study import standing
 from search.study.open import open_study
@@ -37,8 +37,8 @@ def answer_of(study: Study, runs: Path | None = None, artifacts: str | None = No
         runs, artifacts: where scores by image are looked for; with neither, the answer is about seeds only.
     """
     if study.plan is not None and study.plan.kind == "confirm":
-        return confirm.answer(study, runs, artifacts)
-    return ablate.answer(study, runs, artifacts)
+        return read_answer(confirmation, study, runs, artifacts)
+    return read_answer(ablation, study, runs, artifacts)
 
 
 def answer_blocks(answer: Answer) -> list[Block]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from search.analysis import winners_curse
-from search.analysis.confirmation import Confirmation, confirmation
 from search.errors import UserError
 from search.loading import configure, load_objective
 from search.retraining.contenders import (
@@ -23,8 +22,7 @@ from search.retraining.contenders import (
     split_parameter,
     split_sizes,
 )
-from search.retraining.over_images import over_images
-from search.retraining.study import check_searches, prepare, standing
+from search.retraining.study import check_searches, prepare
 from search.spec.spec import Spec
 from search.study.plan import FIRST, SEEDS, Plan
 from search.study.read import read_records, read_snapshot
@@ -158,14 +156,3 @@ def choose(study: Study, request: ConfirmRequest, data: Path | None, spec: Spec)
         plan = replace(plan, configs=configs, predicted=None, values=())
         notes.append(f"trained with {', '.join(request.overrides)}; the search was not")
     return plan, notes
-
-
-def answer(retraining: Study, runs: Path | None = None, artifacts: str | None = None) -> Confirmation:
-    """The answer in the results so far.
-
-    Args:
-        runs, artifacts: where scores by image are looked for; with neither, the answer is about seeds only.
-    """
-    plan, results, ended = standing(retraining)
-    found = confirmation(retraining.name, plan, results, retraining.spec.study.direction, ended=ended)
-    return over_images(retraining, found, runs, artifacts)

@@ -27,7 +27,7 @@ def config_named(study: Study, records: Sequence[Record], name: str, flag: str) 
     if re.fullmatch(r"\d{1,9}", name):
         for record in records:
             if record.number == int(name) and record.params:
-                return _config(record)
+                return PlannedConfig.of(record)
         raise no_trial(flag, name, study.name)
     for known in study.spec.known:
         if same_name(known.name, name):
@@ -56,7 +56,7 @@ def ranked(study: Study, records: Sequence[Record]) -> list[PlannedConfig]:
     configs: list[PlannedConfig] = []
     for record in complete:
         if all(record.params != config.params for config in configs):
-            configs.append(_config(record))
+            configs.append(PlannedConfig.of(record))
     return configs
 
 
@@ -105,8 +105,3 @@ def split_sizes(spec: Spec, params: Mapping[str, Any], data: Path | None) -> tup
             "validate; omit it"
         )
     return description.train, description.val
-
-
-def _config(record: Record) -> PlannedConfig:
-    value = record.value if record.state == "complete" else None
-    return PlannedConfig(name=record.title, number=record.number, params=dict(record.params), value=value)

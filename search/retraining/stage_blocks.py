@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from search import formatting
+from search.analysis.confirmation import confirmation
 from search.analysis.promotion import PromotedConfig, Promotion
 from search.render.document import Block, Bullets, Table, code, literal
-from search.retraining import confirm
-from search.retraining.answers import confirmation_blocks
+from search.retraining.answer import read_answer
+from search.retraining.answer_blocks import confirmation_blocks
 from search.retraining.stages import StageView, read_promotions, read_stages
 from search.scoring import Direction, sign_of
 from search.study.open import open_study
@@ -15,11 +16,11 @@ from search.study.study import Study
 HEAD = ["stage", "study", "with", "from the stage before", "trained", "best"]
 
 
-def stage_blocks(search: Study, *, race: bool = True) -> list[Block]:
+def stage_blocks(search: Study, *, with_race: bool = True) -> list[Block]:
     """The stages so far, and what each says about the choice of the one before; nothing without stages.
 
     Args:
-        race: with the answer of the last stage, if that is a race that has results.
+        with_race: with the answer of the last stage, if that is a race that has results.
     """
     views = read_stages(search)
     if not views:
@@ -32,10 +33,9 @@ def stage_blocks(search: Study, *, race: bool = True) -> list[Block]:
         for sentence in promotion_sentences(each, index)
     ]:
         blocks.append(Bullets(items))
-    if race and views[-1].stage.seeds and views[-1].complete:
-        blocks += confirmation_blocks(
-            confirm.answer(open_study(search.url, views[-1].name, read_only=True))
-        )
+    if with_race and views[-1].stage.seeds and views[-1].complete:
+        race = open_study(search.url, views[-1].name, read_only=True)
+        blocks += confirmation_blocks(read_answer(confirmation, race))
     return blocks
 
 

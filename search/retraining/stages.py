@@ -206,11 +206,10 @@ def _view(search: Study, index: int) -> StageView:
 
 
 def _searched(record: Record) -> StagedConfig:
-    """A trial of the search; a pruned one has no value that could be ranked."""
-    value = record.value if record.state == "complete" else None
-    config = PlannedConfig(name=record.title, number=record.number, params=dict(record.params), value=value)
+    """A trial of the search."""
+    config = PlannedConfig.of(record)
     lost = record.state == "failed" or (record.reason is not None and record.reason.code in UNSOUND)
-    return StagedConfig(config, "searched", value, sound=record.value is not None and not lost)
+    return StagedConfig(config, "searched", config.value, sound=record.value is not None and not lost)
 
 
 def _plan(search: Study, view: StageView) -> Plan:

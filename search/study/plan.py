@@ -8,8 +8,9 @@ has the study's own: those chose the contenders.
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from search.records import Record
 from search.spec.settings import hashed_seed
 
 Kind = Literal["confirm", "ablate", "stage"]
@@ -36,6 +37,12 @@ class PlannedConfig:
     params: Mapping[str, Any]
     value: float | None
     changes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """The config of a trial; only one that ran to its end has a value that could be ranked."""
+        value = record.value if record.state == "complete" else None
+        return cls(name=record.title, number=record.number, params=dict(record.params), value=value)
 
     @property
     def argument(self) -> str:

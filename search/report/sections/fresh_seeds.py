@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from search.render.document import Block, Paragraph
 from search.report.report_data import ReportData
-from search.retraining.answers import ablation_blocks, confirmation_blocks, predicted
+from search.retraining.answer_blocks import ablation_blocks, confirmation_blocks, predicted
 
 NOTHING = (
     "Nothing has been trained again with other seeds: how much of the difference comes from the config is "

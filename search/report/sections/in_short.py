@@ -8,7 +8,7 @@ from search.report.report_data import ReportData
 from search.report.sections.fresh_seeds import races
 from search.report.sections.performance import TOO_FEW, distance_to_target
 from search.report.sections.test_split import test_sentences
-from search.retraining.answers import headline
+from search.retraining.answer_blocks import headline
 
 
 def in_short(data: ReportData) -> list[Block]:

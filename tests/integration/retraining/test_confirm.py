@@ -16,7 +16,9 @@ import toy
 from optuna_dashboard import get_note
 from service import Answer, Search, ended_search
 
+from search.analysis.confirmation import confirmation
 from search.retraining import confirm
+from search.retraining.answer import read_answer
 from search.runtime.devices import Device
 from search.runtime.signals import Interrupt
 from search.scoring import best_mean
@@ -227,7 +229,7 @@ def test_three_workers_race_to_plan_and_one_is_killed(search_on_postgres: Search
     assert set(Counter((str(trial.params), trial.seed) for trial in trials).values()) == {1}
     epochs = Counter(line.rpartition(" ")[0] for line in log.read_text().splitlines())
     assert len(epochs) == len(slots) * 4 and sum(epochs.values()) <= len(slots) * 4 + 1
-    answer = confirm.answer(made)
+    answer = read_answer(confirmation, made)
     assert answer.ended and answer.planned == len(slots) and not answer.lost
     assert (
         f"{len(slots)} of {len(slots)} trainings on fresh seeds have ended"

@@ -15,8 +15,8 @@ from search.analysis.needed_seeds import noise_of, seed_plan
 from search.analysis.racing import Results
 from search.render import markdown
 from search.render.document import Document
+from search.retraining.answer_blocks import ablation_blocks, confirmation_blocks, headline
 from search.retraining.answer_page import note
-from search.retraining.answers import ablation_blocks, confirmation_blocks, headline
 from search.retraining.image_blocks import compared_images
 from search.retraining.seed_plan import plan_blocks
 from search.study.plan import Plan, PlannedConfig, Prediction

@@ -1,6 +1,6 @@
-"""The differences of an answer over seeds and images, from the scores by image that its trainings kept."""
+"""The answer so far of `search confirm` or `search ablate`, over images too where those were kept."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +10,7 @@ from search.analysis.confirmation import Confirmation
 from search.analysis.image_intervals import ImageDifference, Images, image_difference
 from search.analysis.paired_seeds import Estimate
 from search.analysis.racing import REFERENCE, Cell
-from search.retraining.study import ENDED
+from search.retraining.study import ENDED, standing
 from search.study.study import Study
 from search.study.trial_images import trial_images
 from storage import plans, reads
@@ -18,13 +18,18 @@ from storage import plans, reads
 Answer = TypeVar("Answer", Confirmation, Ablation)
 
 
-def over_images(retraining: Study, answer: Answer, runs: Path | None, artifacts: str | None) -> Answer:
-    """The answer with its differences over images, too, as far as scores by image are to be found.
+def read_answer(
+    judge: Callable[..., Answer], retraining: Study, runs: Path | None = None, artifacts: str | None = None
+) -> Answer:
+    """What `judge`, which is `confirmation` or `ablation`, makes of the results so far.
 
     Args:
-        runs: where the folders of its trainings are. artifacts: a store that all machines share.
+        runs: where scores by image are looked for: the folders of the trainings.
+        artifacts: a store that all machines share. With neither, the answer is about seeds only.
     """
-    if answer.plan.split is not None or (runs is None and artifacts is None):
+    plan, results, ended = standing(retraining)
+    answer = judge(retraining.name, plan, results, retraining.spec.study.direction, ended=ended)
+    if plan.split is not None or (runs is None and artifacts is None):
         return answer  # every split validates on other images: the interval over splits is about those, too
     by_cell = _images_by_cell(retraining, runs, artifacts)
     found = [_difference(*compared, by_cell) for compared in _compared(answer)]
