@@ -13,7 +13,7 @@ WAIT_SECONDS = 10.0  # for the neighbour to end what it does
 
 
 def once_more(
-    train: Callable[[], TrialEnd], trial: OwnedTrial, leaves_within: Callable[[float], bool]
+    train: Callable[[OwnedTrial], TrialEnd], trial: OwnedTrial, leaves_within: Callable[[float], bool]
 ) -> TrialEnd:
     """The end of the trial by `train`, which is called again after each epoch that was not reached before.
 
@@ -21,7 +21,7 @@ def once_more(
         LeaveTrial: `leaves_within` says that the worker was asked to leave while it waited.
     """
     furthest = -1
-    while (end := train()).code == "oom":
+    while (end := train(trial)).code == "oom":
         free_memory()
         if (epoch := trial.epoch or 0) <= furthest:
             break

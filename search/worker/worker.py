@@ -37,7 +37,7 @@ from search.worker.faults import broken
 from search.worker.heartbeat import Heartbeat
 from search.worker.out_of_memory import once_more
 from search.worker.outcome import OwnedTrial, TrialEnd
-from search.worker.reporting import give_back, note_control, report
+from search.worker.reporting import Reporter
 from search.worker.retry import Answer, LeaveTrial, retry_until_answered, try_once
 from search.worker.trial_log import trial_log
 from search.worker.trial_page import build_page
@@ -78,6 +78,7 @@ class Worker:
         self.leases = Leases(study.engine, study.id, self.id, Process.current())
         self.heartbeat = Heartbeat(self.leases)
         self.sync = CheckpointSync(study, runs, artifacts)
+        self.reporter = Reporter(self.leases, self.heartbeat, self.sync)
 
     @cached_property
     def objective(self) -> Any:
@@ -163,16 +164,15 @@ class Worker:
                 trial.add(result)
             with trial_log(trial.workspace.published):
                 self._take_over(trial)
-                train_epochs = partial(self._epochs, trial)
-                end = outcome.too_many_deaths(lease) or once_more(train_epochs, trial, self._leaves_within)
+                end = outcome.too_many_deaths(lease) or once_more(self._epochs, trial, self._leaves_within)
                 self._tell(trial, end)
         except LeaveTrial:
-            give_back(self.leases, self.heartbeat, self.sync, trial, stopping=self._asked_to_leave())
+            self.reporter.give_back(trial, stopping=self._asked_to_leave())
             return
         except Exception as error:
             if not outcome.is_given_back(error):
                 raise
-            give_back(self.leases, self.heartbeat, self.sync, trial, stopping=True)
+            self.reporter.give_back(trial, stopping=True)
             raise outcome.after_giving_back(self.folder, error) from error
         trial.workspace.close()
         self.sync.drop_checkpoints(lease)
@@ -215,10 +215,10 @@ class Worker:
                         return outcome.diverged(result)
                     outcome.check_applied(params, result.applied)
                     trial.add_with_forgotten(result, self.study.spec)
-                    report(self.leases, self.heartbeat, self.sync, trial, direction)
+                    self.reporter.report(trial, direction)
                     decision = self.pruner.decide(trial.lease, params, result, self.heartbeat.reachable)
                     if decision.control and trial.control is None:
-                        note_control(self.leases, self.heartbeat, trial, decision)
+                        self.reporter.note_control(trial, decision)
                     if decision.prune:
                         return TrialEnd("PRUNED", "pruned", decision.text, result.epoch)
             if self._should_stop():
@@ -270,7 +270,7 @@ class Worker:
             if not self._retry(partial(self.leases.renew, lease)):
                 log.info("trial %d belongs to another worker by now", lease.number)
             elif self._retry(partial(self.leases.is_first_hang, lease, text)):
-                give_back(self.leases, self.heartbeat, self.sync, trial, stopping=self._asked_to_leave())
+                self.reporter.give_back(trial, stopping=self._asked_to_leave())
             else:
                 again = f"{text}; a second time, so it ends. What its threads did is in log.txt"
                 self._tell(trial, TrialEnd("FAIL", "bug", again, trial.epoch))
