@@ -4,50 +4,40 @@ Importing this package loads neither torch nor pydantic, so that reading a study
 imports what it needs when it is called.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.errors import SpaceError
 from search.mseg import naming
-from search.objective import (
-    Constraint,
-    Description,
-    EpochResult,
-    Examples,
-    ImageScores,
-    LabelledTest,
-    Params,
-    Run,
-    Value,
-    Vocabulary,
-)
-from search.objective.results import CheckedSubmission, ExportedModel
+from search.objective import Constraint, Description, Params, Value, Vocabulary
 
 if TYPE_CHECKING:
     from search.mseg.config import Config
-    from search.mseg.trained_predictor import TrainedPredictor
 
-__all__ = [
-    "check",
-    "check_submission",
-    "configure",
-    "constraints",
-    "dataset_schema",
-    "describe",
-    "describe_test",
-    "export_model",
-    "export_onnx",
-    "predictor",
-    "propose_dataset",
-    "score_test",
-    "settings_schema",
-    "show_augmentation",
-    "train",
-    "vocabulary",
-    "write_submission",
-]
+
+def _later(module: str, function: str) -> Callable[..., Any]:
+    """A function of one of our modules, which is imported at the first call."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return getattr(import_module(f"search.mseg.{module}"), function)(*arguments, **options)
+
+    return call
+
+
+train = _later("trainer", "train")
+describe_test = _later("test_split", "describe_test")
+score_test = _later("test_split", "score_test")
+predictor = _later("trained_predictor", "TrainedPredictor")
+export_model = _later("standalone.export", "export_model")
+export_onnx = _later("standalone.onnx_file", "export_onnx")
+write_submission = _later("submission.write", "write_submission")
+check_submission = _later("submission.check", "check_submission")
+propose_dataset = _later("data.proposal", "propose")
+settings_schema = _later("schema", "settings_schema")
+dataset_schema = _later("schema", "dataset_schema")
 
 
 def configure(params: Params) -> "Config":
@@ -55,13 +45,6 @@ def configure(params: Params) -> "Config":
     from search.mseg.config import Config
 
     return Config.from_params(params)
-
-
-def train(config: "Config", run: Run) -> Iterator[EpochResult]:
-    """See `search.mseg.trainer.train`."""
-    from search.mseg.trainer import train
-
-    yield from train(config, run)
 
 
 def describe(config: "Config", data: Path | None) -> Description:
@@ -99,96 +82,12 @@ def constraints(config: "Config", description: Description | None) -> Sequence[C
     return (Constraint(name=name, violation=count / most - 1, text=text),)
 
 
-def describe_test(config: "Config", data: Path | None) -> LabelledTest:
-    """See `search.mseg.test_split.describe_test`."""
-    from search.mseg.test_split import describe_test
-
-    return describe_test(config, data)
-
-
-def score_test(
-    config: "Config", weights: Path, data: Path | None, device: str, score: str | None = None
-) -> ImageScores:
-    """See `search.mseg.test_split.score_test`."""
-    from search.mseg.test_split import score_test
-
-    return score_test(config, weights, data, device, score)
-
-
-def predictor(config: "Config | None", weights: Path, device: str, flip: bool) -> "TrainedPredictor":
-    """See `search.mseg.trained_predictor.TrainedPredictor`."""
-    from search.mseg.trained_predictor import TrainedPredictor
-
-    return TrainedPredictor(config, weights, device, flip)
-
-
-def export_model(config: "Config | None", weights: Path, folder: Path) -> ExportedModel:
-    """See `search.mseg.standalone.export.export_files`."""
-    from search.mseg.standalone.export import export_files
-    from search.mseg.trained_predictor import load_checked
-
-    return export_files(load_checked(config, weights), folder)
-
-
-def export_onnx(config: "Config | None", weights: Path, path: Path) -> None:
-    """See `search.mseg.standalone.onnx_file.write_onnx`."""
-    from search.mseg.standalone.onnx_file import write_onnx
-    from search.mseg.trained_predictor import load_checked
-
-    write_onnx(load_checked(config, weights), path)
-
-
-def write_submission(
-    config: "Config | None", weights: Path, images: Path, path: Path, report: Callable[[int, int], None]
-) -> int:
-    """See `search.mseg.submission.write.write_submission`."""
-    from search.mseg.submission.write import write_submission
-    from search.mseg.trained_predictor import load_checked
-
-    return write_submission(load_checked(config, weights), images, path, report)
-
-
-def check_submission(path: Path, images: Path | None) -> CheckedSubmission:
-    """See `search.mseg.submission.check.check_submission`."""
-    from search.mseg.submission.check import check_submission
-
-    return check_submission(path, images)
-
-
 def show_augmentation(config: "Config", data: Path | None, path: Path) -> None:
     """See `search.mseg.augment.preview.draw`."""
     from search.mseg.augment import preview
     from search.mseg.data import sources
 
     preview.draw(sources.load(config.data, data), config.augment).save(path, "PNG")
-
-
-def propose_dataset(data: Path | None) -> str:
-    """See `search.mseg.data.proposal.propose`."""
-    from search.mseg.data.proposal import propose
-
-    return propose(data)
-
-
-def settings_schema() -> dict[str, Any]:
-    """See `search.mseg.schema.settings_schema`."""
-    from search.mseg.schema import settings_schema
-
-    return settings_schema()
-
-
-def dataset_schema() -> dict[str, Any]:
-    """See `search.mseg.schema.dataset_schema`."""
-    from search.mseg.schema import dataset_schema
-
-    return dataset_schema()
-
-
-def _examples(folder: Path) -> Examples | None:
-    """The validation images that the run in `folder` kept."""
-    from search.mseg.gallery import read
-
-    return read(folder)
 
 
 def _settings() -> Sequence[str]:
@@ -229,7 +128,7 @@ vocabulary = Vocabulary(
     all_data=True,
     faster={"trainer.compile": True},
     stand_in="drawn faces",
-    examples=_examples,
+    examples=_later("gallery", "read"),
     examples_file=naming.GALLERY,
     example_words=("image", "images"),
 ).scored_by(None)

@@ -5,9 +5,9 @@ B batch, C classes, H and W the sides of a target.
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
+from search.mseg.data.batches import as_float
 from search.mseg.data.targets import Targets
 from search.mseg.learner import Predictor
 from search.mseg.models.model import upsample
@@ -41,8 +41,7 @@ def forward(
             masks = masks.to(predictor.device, non_blocking=True)
             size = (masks.shape[1], masks.shape[2])
             if cropped:  # the target has no padding
-                top, left, height, width = fitting.box(size)
-                logits = upsample(logits, fitting.size)[..., top : top + height, left : left + width]
+                logits = upsample(logits, fitting.size)[(..., *fitting.box(size).slices)]
             yield upsample(logits, size), masks
 
 
@@ -51,8 +50,3 @@ def _parts(targets: Targets, start: int, stop: int) -> list[Tensor]:
     if isinstance(targets, Tensor):
         return [targets[start:stop]]
     return [targets[index][None] for index in range(start, stop)]
-
-
-def as_float(images: Tensor, device: torch.device) -> Tensor:
-    """uint8 images as float32 in [0, 1] on `device`."""
-    return images.to(device, non_blocking=True).float().div_(255)

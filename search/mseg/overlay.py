@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 from search.mseg import gallery
 from search.mseg.data.colours import LEGEND_LINE, draw_legend, painted
 from search.mseg.data.dataset import DataSettings, SegmentationData
-from search.mseg.data.fitting import Size
+from search.mseg.data.fitting import scaled_to
 from search.mseg.data.labels import IGNORED, Pixels
 from search.mseg.data.targets import targets_of
 from search.mseg.inference import forward
@@ -54,7 +54,18 @@ def write(folder: Path, learner: Learner, data: SegmentationData) -> None:
             truth.append(_shrunk(targets, settings).cpu())
             predicted.append(_shrunk(predictions, settings).cpu())
     scores = torch.cat(by_batch)
-    _keep(folder, data, settings, scores, torch.cat(truth), torch.cat(predicted))
+    small = scaled_to(gallery.SIDE, settings.fitting.size)
+    images = interpolate(data.val.images[: gallery.MOST].float(), size=small, mode="area")
+    gallery.write(
+        folder,
+        names=data.val.names[: gallery.MOST],
+        scores=scores[: gallery.MOST].numpy(),
+        images=images.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(),
+        truth=torch.cat(truth)[: gallery.MOST].numpy(),
+        predicted=torch.cat(predicted)[: gallery.MOST].numpy(),
+        classes=data.classes,
+        palette=data.colours,
+    )
     temporary = folder / f"{PICTURE}.tmp"
     rows = _rows(learner, data, scores)
     _draw(rows, data.classes, data.colours).save(temporary, "PNG", compress_level=1)  # a third of the time
@@ -82,40 +93,9 @@ def _rows(
         image = images[row].permute(1, 2, 0).cpu().numpy()
         truth = targets[row].cpu().numpy()
         if _unpadded(learner.config.data):
-            top, left, height, width = learner.config.data.fitting.box((truth.shape[0], truth.shape[1]))
-            image = image[top : top + height, left : left + width]
+            image = image[learner.config.data.fitting.box((truth.shape[0], truth.shape[1])).slices]
         rows.append((title, image, truth, predicted[row]))
     return rows
-
-
-def _keep(
-    folder: Path,
-    data: SegmentationData,
-    settings: DataSettings,
-    scores: Tensor,
-    truth: Tensor,
-    predicted: Tensor,
-) -> None:
-    """Write the gallery: `scores` (N,), `truth` and `predicted` as `_shrunk` makes them."""
-    most = gallery.MOST
-    images = interpolate(data.val.images[:most].float(), size=_small(settings), mode="area")
-    gallery.write(
-        folder,
-        names=data.val.names[:most],
-        scores=scores[:most].numpy(),
-        images=images.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy(),
-        truth=truth[:most].numpy(),
-        predicted=predicted[:most].numpy(),
-        classes=data.classes,
-        palette=data.colours,
-    )
-
-
-def _small(settings: DataSettings) -> Size:
-    """The gallery's size: of the training images' shape."""
-    height, width = settings.fitting.size
-    scale = gallery.SIDE / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _unpadded(settings: DataSettings) -> bool:
@@ -125,13 +105,13 @@ def _unpadded(settings: DataSettings) -> bool:
 
 def _shrunk(masks: Tensor, settings: DataSettings) -> Tensor:
     """Masks (B, H, W) of class numbers at the gallery's size, uint8: each pixel is one of the mask's."""
-    small = _small(settings)
+    small = scaled_to(gallery.SIDE, settings.fitting.size)
     if not _unpadded(settings):
         return interpolate(masks[:, None].float(), size=small, mode="nearest")[:, 0].to(torch.uint8)
     box = settings.fitting.box((masks.shape[1], masks.shape[2])).scaled(settings.fitting.size, small)
     inner = interpolate(masks[:, None].float(), size=(box.height, box.width), mode="nearest")[:, 0]
     result = masks.new_full((len(masks), *small), IGNORED, dtype=torch.uint8)
-    result[:, box.top : box.top + box.height, box.left : box.left + box.width] = inner.to(torch.uint8)
+    result[(slice(None), *box.slices)] = inner.to(torch.uint8)
     return result
 
 
@@ -140,7 +120,7 @@ def _draw(
 ) -> Image.Image:
     """The picture of rows of title, image (h, w, 3), truth (H, W) and prediction (H, W)."""
     present = sorted({int(each) for _, _, *masks in rows for mask in masks for each in np.unique(mask)})
-    panels = [_panel(truth) for _, _, truth, _ in rows]
+    panels = [scaled_to(SIDE, truth.shape) for _, _, truth, _ in rows]
     width = GAP + 3 * (SIDE + GAP) + LEGEND
     height = LINE + sum(LINE + panel[0] for panel in panels) + GAP
     picture = Image.new("RGB", (width, max(height, 2 * LINE + len(present) * LEGEND_LINE)), "white")
@@ -159,9 +139,3 @@ def _draw(
         y += panel[0]
     draw_legend(picture, (width - LEGEND, 2 * LINE), present, classes, colours)
     return picture
-
-
-def _panel(mask: Pixels) -> Size:
-    """A panel's size: of the mask's shape, its longer side SIDE."""
-    scale = SIDE / max(mask.shape)
-    return max(1, round(mask.shape[0] * scale)), max(1, round(mask.shape[1] * scale))

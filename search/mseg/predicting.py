@@ -37,8 +37,7 @@ def segment(
         logits = (logits + mirrored[:, list(mirror)]) / 2
     own = (image.height, image.width)
     if fitting.pad:
-        top, left, height, width = fitting.box(own)
-        logits = upsample(logits, fitting.size)[..., top : top + height, left : left + width]
+        logits = upsample(logits, fitting.size)[(..., *fitting.box(own).slices)]
     return classes_of(logits, own).cpu().numpy()
 
 

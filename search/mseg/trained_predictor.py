@@ -18,7 +18,7 @@ from search.mseg.data.masks import read_mask
 from search.mseg.data.pictures import read_photo
 from search.mseg.metrics import counts, fscores, ious
 from search.mseg.predicting import palette_image, segment
-from search.mseg.weights import TrainedModel, load_trained
+from search.mseg.weights import load_checked
 
 OPACITY = 0.5
 """Of the classes' colours over an image; class 0 is not coloured."""
@@ -71,19 +71,6 @@ class TrainedPredictor:
         masks = [torch.from_numpy(each.copy())[None] for each in (predicted, expected)]
         counted = counts(masks[0], masks[1], count)
         return {"f": fscores(counted).nanmean().item(), "iou": ious(counted).nanmean().item()}
-
-
-def load_checked(config: Config | None, weights: Path) -> TrainedModel:
-    """The weights in a file; DataError if they are not of the model that `config`, if given, names."""
-    trained = load_trained(weights)
-    if config is not None:
-        ours, theirs = config.model, trained.config
-        if (ours.kind, ours.options) != (theirs.kind, theirs.options):
-            raise DataError(
-                f"{trained.path}: its model is {theirs.kind} {theirs.options}, the trial's {ours.kind} "
-                f"{ours.options}; these are another trial's weights"
-            )
-    return trained
 
 
 def _labels(truth: Path, classes: int) -> Labels:

@@ -30,10 +30,10 @@ from search.errors import DataError
 from search.mseg import checkpoint, overlay
 from search.mseg.augment import augment
 from search.mseg.config import Config
-from search.mseg.data.batches import batches
+from search.mseg.data.batches import as_float, batches
 from search.mseg.data.dataset import SegmentationData
 from search.mseg.data.sources import load
-from search.mseg.inference import as_float, forward
+from search.mseg.inference import forward
 from search.mseg.latency import forward_ms
 from search.mseg.learner import Learner, build
 from search.mseg.metrics import Scores, fscores, ious

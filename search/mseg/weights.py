@@ -25,6 +25,7 @@ from torch import Tensor
 
 from search.errors import DataError, SpaceError, first_line, listed
 from search.mseg.checkpoint import LAST
+from search.mseg.config import Config
 from search.mseg.data.celebamask import CLASSES, MIRROR_PAIRS
 from search.mseg.data.colours import default_colours
 from search.mseg.data.fitting import Fitting, Size, SizeRule, as_size
@@ -118,6 +119,19 @@ def load_trained(place: Path) -> TrainedModel:
         epoch=about.get("epoch"),
         path=path,
     )
+
+
+def load_checked(config: Config | None, weights: Path) -> TrainedModel:
+    """The weights in a file; DataError if they are not of the model that `config`, if given, names."""
+    trained = load_trained(weights)
+    if config is not None:
+        ours, theirs = config.model, trained.config
+        if (ours.kind, ours.options) != (theirs.kind, theirs.options):
+            raise DataError(
+                f"{trained.path}: its model is {theirs.kind} {theirs.options}, the trial's {ours.kind} "
+                f"{ours.options}; these are another trial's weights"
+            )
+    return trained
 
 
 def fill(model: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

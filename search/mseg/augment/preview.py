@@ -12,10 +12,11 @@ from torch import Tensor
 
 from search.mseg.augment.pipeline import augment
 from search.mseg.augment.settings import PROBABILITIES, AugmentSettings
+from search.mseg.data.batches import as_float
 from search.mseg.data.colours import LEGEND_LINE, draw_legend, painted
 from search.mseg.data.dataset import SegmentationData
+from search.mseg.data.fitting import scaled_to
 from search.mseg.data.labels import Pixels
-from search.mseg.inference import as_float
 
 IMAGES = 6
 VERSIONS = 4
@@ -70,8 +71,7 @@ def title(config: AugmentSettings) -> str:
 
 def _cell(image: Tensor, mask: Tensor, colours: Pixels) -> Pixels:
     """An image (3, H, W) in [0, 1] beside its mask (H, W), scaled until the longer side is SIDE: RGB."""
-    height, width = mask.shape
-    size = (round(SIDE * width / max(height, width)), round(SIDE * height / max(height, width)))
+    size = scaled_to(SIDE, mask.shape)[::-1]
     shown = Image.fromarray((image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
     labels = Image.fromarray(mask.numpy()).resize(size, Image.Resampling.NEAREST)
     pixels = [

@@ -97,3 +97,8 @@ class _PinnedBatch:
         )
         self.arrived.record()
         return images, masks
+
+
+def as_float(images: Tensor, device: torch.device) -> Tensor:
+    """uint8 images as float32 in [0, 1] on `device`."""
+    return images.to(device, non_blocking=True).float().div_(255)

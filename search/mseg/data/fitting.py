@@ -61,6 +61,13 @@ def as_size(sides: int | Size) -> Size:
     return (sides, sides) if isinstance(sides, int) else sides
 
 
+def scaled_to(longer: int, shape: tuple[int, ...]) -> Size:
+    """The size of this shape whose longer side has `longer` pixels."""
+    height, width = shape
+    scale = longer / max(shape)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def in_words(size: tuple[int, ...]) -> str:
     """`360 x 480`."""
     return " x ".join(map(str, size))
@@ -73,6 +80,11 @@ class Box(NamedTuple):
     left: int
     height: int
     width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns of the canvas."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     def scaled(self, canvas: Size, to: Size) -> "Box":
         """The same part of a canvas of another size."""
@@ -121,5 +133,5 @@ class Fitting:
         if (box.height, box.width) == canvas:
             return pixels
         placed = np.full((*canvas, *pixels.shape[2:]), fill, np.uint8)
-        placed[box.top : box.top + box.height, box.left : box.left + box.width] = pixels
+        placed[box.slices] = pixels
         return placed

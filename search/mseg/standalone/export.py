@@ -6,9 +6,10 @@ from typing import Any
 
 import safetensors.torch
 
+from search.mseg.config import Config
 from search.mseg.models.model import trainable
 from search.mseg.standalone.model_file import model_files
-from search.mseg.weights import TrainedModel
+from search.mseg.weights import TrainedModel, load_checked
 from search.objective.results import ExportedModel
 
 WEIGHTS = "weights.safetensors"
@@ -29,8 +30,9 @@ other sizes may work less well."""
 FITS = {True: "scaled with their aspect ratio and padded with black", False: "stretched"}
 
 
-def export_files(trained: TrainedModel, folder: Path) -> ExportedModel:
+def export_model(config: Config | None, weights: Path, folder: Path) -> ExportedModel:
     """Writes `weights.safetensors` and `model.py` into `folder`, and what that imports."""
+    trained = load_checked(config, weights)
     tensors = {name: tensor.contiguous() for name, tensor in trained.model.state_dict().items()}
     about = {name: json.dumps(value) for name, value in _about(trained).items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(tensors, about))

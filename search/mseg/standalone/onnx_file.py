@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from search.errors import SearchError, UserError
-from search.mseg.weights import TrainedModel
+from search.mseg.config import Config
+from search.mseg.weights import load_checked
 
 NEEDED = ("onnx", "onnxruntime")
 OPSET = 17
@@ -21,24 +22,24 @@ TOLERANCE = 1e-4
 """Most by which a logit of the file may differ from the model's."""
 
 
-def write_onnx(trained: TrainedModel, path: Path) -> None:
+def export_onnx(config: Config | None, weights: Path, path: Path) -> None:
     """Writes the ONNX file: `images` (B, 3, H, W) in [0, 1] to `logits` (B, C, H, W), sides multiples of 8.
 
     Raises:
         UserError: the extra is not installed.
         SearchError: PyTorch cannot export the model, or the file gives other logits.
     """
+    trained = load_checked(config, weights)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UserError(
             f"--onnx: needs {' and '.join(missing)}; install them with pip install 'mseg-search[onnx]'"
         )
-    model = trained.model.cpu().eval()
     axes = {0: "batch", 2: "height", 3: "width"}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # what depends on sides is traced as it should be: see TRACED
             torch.onnx.export(
-                model,
+                trained.model,
                 (torch.rand(1, 3, *TRACED),),
                 path,
                 dynamo=False,  # a twentieth of the time, and it needs no further package
@@ -51,7 +52,7 @@ def write_onnx(trained: TrainedModel, path: Path) -> None:
         cause = " ".join(str(error).split())[:200] or type(error).__name__
         raise SearchError(f"--onnx: PyTorch cannot export {trained.config.chosen}: {cause}") from error
     for size in (trained.fitting.size, (72, 104)):
-        difference = _difference(model, path, size)
+        difference = _difference(trained.model, path, size)
         if not difference <= TOLERANCE:
             shown = " x ".join(map(str, size))
             raise SearchError(

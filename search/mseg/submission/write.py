@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from search.errors import SearchError, UserError
+from search.mseg.config import Config
 from search.mseg.data.layout import IMAGE_SUFFIXES
 from search.mseg.models.model import trainable
 from search.mseg.standalone.model_file import model_files
@@ -20,14 +21,14 @@ from search.mseg.submission.alone import write_mask, write_masks
 from search.mseg.submission.check import CLASSES, MASKS, SOLUTION, check_submission, image_sizes
 from search.mseg.submission.run_file import run_source
 from search.mseg.submission.solution import CAP, KEY, REQUIREMENTS, RUN, WEIGHTS
-from search.mseg.weights import TrainedModel
+from search.mseg.weights import TrainedModel, load_checked
 
 RUN_AGAIN = 3
 """Images whose masks are made once more as the graders make them."""
 
 
 def write_submission(
-    trained: TrainedModel, images: Path, path: Path, report: Callable[[int, int], None]
+    config: Config | None, weights: Path, images: Path, path: Path, report: Callable[[int, int], None]
 ) -> int:
     """Writes the zip at `path` for the images in a folder; returns how many masks it has.
 
@@ -38,6 +39,7 @@ def write_submission(
         UserError: an image cannot be read, or the model is none that the challenge takes.
         SearchError: the solution does not run by itself, or the zip is not right.
     """
+    trained = load_checked(config, weights)
     _check_model(trained)
     image_sizes(images)  # raises where something is wrong with the folder
     files = sorted(each for each in images.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES)
