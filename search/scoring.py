@@ -12,6 +12,11 @@ def sign_of(direction: Direction) -> int:
     return 1 if direction == "maximize" else -1
 
 
+def best_value(values: Iterable[float], direction: Direction) -> float:
+    """The best of at least one value."""
+    return max(values) if direction == "maximize" else min(values)
+
+
 def epoch_of_best(scores: Mapping[int, float], direction: Direction) -> int:
     """The first epoch with the best score; `scores` is not empty."""
     sign = sign_of(direction)
@@ -41,4 +46,4 @@ def best_mean(scores: Sequence[float], window: int, direction: Direction = "maxi
     if not scores:
         return None
     means = trailing_means(scores, window)[min(window, len(scores)) - 1 :]
-    return max(means) if direction == "maximize" else min(means)
+    return best_value(means, direction)

@@ -14,8 +14,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from search.analysis.interval import LEVEL
 from search.analysis.looks import Floats, Looks, inflation, noise_draws
-from search.analysis.paired_seeds import LEVEL, Estimate
+from search.analysis.paired_seeds import Estimate
 
 DRAWS = 50_000
 GAINS = np.array([0.0, *np.geomspace(0.05, 100.0, 48)])  # in units of the noise

@@ -13,6 +13,7 @@ from search.errors import UserError
 from search.recorded_run import RecordedRun
 from search.records import finite
 from search.scoring import Direction, best_mean
+from search.spec.parameter import same
 
 WINDOWS = (5, 9)
 """Lengths of the means that are shown, in epochs."""
@@ -138,7 +139,7 @@ def differences(
     equal: dict[str, Any] = {}
     for leaf in {**a, **b}:
         old, new = a.get(leaf), b.get(leaf)
-        if old == new and isinstance(old, bool) == isinstance(new, bool):
+        if same(old, new):
             equal[leaf] = old
         else:
             changed[leaf] = (old, new)

@@ -21,11 +21,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from search.analysis.interval import student_margin
 from search.analysis.winners_curse import FEWEST, deconvolved, spread_of_better_half, values_of
 from search.records import Record
 from search.scoring import Direction, sign_of
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,12 +63,10 @@ def expected_gain(
     noise = spread_of_better_half(values)
     if noise == 0:
         return None
-    from scipy.special import stdtrit  # the end of a short search does not need SciPy
-
     levels, posterior = deconvolved(values, noise)
     of_best = posterior[values.argmax()]
     mean = of_best @ levels
     error = math.sqrt(of_best @ (levels - mean) ** 2 + noise**2)
-    half = stdtrit(len(values) / 2 - 1, (1 + LEVEL) / 2) * error
+    half = student_margin(error, len(values) / 2 - 1)
     gain = float(mean - sign * baseline)
     return ExpectedGain(value=gain, low=gain - half, high=gain + half, noise=noise, trials=len(values))

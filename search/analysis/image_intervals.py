@@ -27,9 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.analysis.interval import Interval
-
-LEVEL = 0.95
+from search.analysis.interval import Interval, student_margin
 
 Images = Mapping[str, float]
 """What each validation image scored in a training's best epoch, by its name."""
@@ -93,8 +91,6 @@ def image_margin(differences: NDArray[np.float64]) -> float:
     Args:
         differences: (S, N), one row for each seed; N is at least 2.
     """
-    from scipy.special import stdtrit  # a comparison of two runs without images does not need it
-
     seeds, images = differences.shape
     of_images = differences.mean(axis=0)
     variance = float(of_images.var(ddof=1)) / images
@@ -103,4 +99,4 @@ def image_margin(differences: NDArray[np.float64]) -> float:
         noise = differences - of_seeds - of_images + differences.mean()
         mean_square = float((noise**2).sum()) / ((seeds - 1) * (images - 1))
         variance = max(0.0, variance - mean_square / (seeds * images))
-    return float(stdtrit(images - 1, (1 + LEVEL) / 2)) * math.sqrt(variance)
+    return student_margin(math.sqrt(variance), images - 1)

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search import formatting
+from search.analysis.interval import LEVEL
 from search.records import Record
-from search.scoring import Direction
-
-LEVEL = 0.95
+from search.scoring import Direction, best_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def better_pruned(
     """
     if not controls or not kept:
         return None
-    better = count_better(controls, max(kept) if direction == "maximize" else min(kept), direction)
+    better = count_better(controls, best_value(kept, direction), direction)
     most = largest_count(better, len(controls), len(controls) + pruned)
     return BetterPruned(better, better * pruned / len(controls), most - better)
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from search.analysis.interval import LEVEL
 from search.analysis.looks import Floats
 from search.analysis.paired_race import PairedScores, looks_of
-from search.analysis.paired_seeds import LEVEL
 from search.analysis.racing import REFERENCE
 
 POWER = 0.8

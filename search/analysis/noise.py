@@ -35,13 +35,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from search.analysis.interval import Interval
+from search.analysis.interval import LEVEL, Interval
 from search.scoring import Direction, sign_of
 
 Verdict = Literal["a better", "b better", "not distinguishable"]
 Floats = NDArray[np.float64]
 
-LEVEL = 0.95  # of the interval
 DECLARED = 0.99  # of the interval that must exclude zero before a run is declared better
 POWER = 0.8  # of the test that the number of seeds is for
 WINDOW = 9  # epochs at most

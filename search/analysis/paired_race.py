@@ -14,8 +14,9 @@ from itertools import combinations
 
 import numpy as np
 
+from search.analysis.interval import LEVEL
 from search.analysis.looks import ALIKE, FUTILE, HIGHER, OPEN, RACE, Looks, figures, geometric_mean
-from search.analysis.paired_seeds import LEVEL, RACED, Estimate, Floats, estimate
+from search.analysis.paired_seeds import RACED, Estimate, Floats, estimate
 from search.analysis.racing import REFERENCE, Decisions, RaceDecision, Side
 
 SIDES: dict[int, Side] = {HIGHER: "higher", ALIKE: "same", -HIGHER: "lower"}

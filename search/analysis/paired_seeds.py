@@ -35,11 +35,10 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from search.analysis.interval import Interval
+from search.analysis.interval import LEVEL, Interval, student_margin
 
 Floats = NDArray[np.float64]
 
-LEVEL = 0.95  # of the interval of a mean
 RACED = 0.96  # of the interval of a difference, at one look; about 0.95 over a race
 FALSE_POSITIVES = 0.05  # of races of equal configs, in which any is declared different at any look
 DRAWS = 40_000  # simulated races; the level is kept with a margin of four standard errors
@@ -151,13 +150,13 @@ class Blocks:
 
 def estimate(value: float, error: float, freedom: float, level: float) -> Estimate:
     """A figure with its standard error and the t interval of that level."""
-    from scipy.special import stdtr, stdtrit  # only the worker that ends a round needs SciPy
+    from scipy.special import stdtr  # only the worker that ends a round needs SciPy
 
     if error <= 1e-12 * max(1.0, abs(value)):  # an objective without randomness: every seed gives the same
         equal = abs(value) <= 1e-12
         return Estimate(value, value, value, float(equal), 0.5 if equal else float(value > 0))
     t = value / error
-    half = float(stdtrit(freedom, (1 + level) / 2)) * error
+    half = student_margin(error, freedom, level)
     p = 2 * float(stdtr(freedom, -abs(t)))
     return Estimate(value, value - half, value + half, p, float(stdtr(freedom, t)))
 

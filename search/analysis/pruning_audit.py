@@ -26,12 +26,12 @@ from statistics import NormalDist, fmean, median
 from typing import Any
 
 from search import formatting
+from search.analysis.interval import LEVEL
 from search.analysis.lost_to_pruning import BetterPruned, better_pruned, count_better
 from search.analysis.ranks import spearman
 from search.records import Record, finite
-from search.scoring import Direction, mean_of
+from search.scoring import Direction, best_value, mean_of
 
-LEVEL = 0.95
 SHARES = (0.1, 0.25, 0.5)
 """Parts of a trial's epochs at which its rank is compared with its final one."""
 
@@ -240,9 +240,10 @@ def _false_kills(controls: Sequence[Record], kept: Sequence[float], direction: D
 
 
 def _lead(controls: Sequence[Record], kept: Sequence[float], direction: Direction) -> float | None:
-    best = max if direction == "maximize" else min
     values = [each.value for each in controls if each.is_candidate and each.value is not None]
-    return formatting.gain(best(values), best(kept), direction) if values and kept else None
+    if not values or not kept:
+        return None
+    return formatting.gain(best_value(values, direction), best_value(kept, direction), direction)
 
 
 def _of_controls(result: PruningAudit) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-LEVEL = 0.95
+from search.analysis.interval import student_margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +156,9 @@ class SplitScores:
 
 def image_mean(scores: Sequence[float]) -> ImageMean:
     """The mean of one or more scores, and its interval."""
-    from scipy.special import stdtrit  # a report without a test split does not need it
-
     values = np.asarray(scores, dtype=np.float64)
     mean, count = float(values.mean()), len(values)
     if count < 2:
         return ImageMean(mean, None, None)
-    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * float(values.std(ddof=1)) / math.sqrt(count)
+    half = student_margin(float(values.std(ddof=1)) / math.sqrt(count), count - 1)
     return ImageMean(mean, mean - half, mean + half)

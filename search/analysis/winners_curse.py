@@ -31,8 +31,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from search.analysis.interval import LEVEL
 from search.analysis.noise import level
-from search.analysis.paired_seeds import LEVEL, Floats
+from search.analysis.paired_seeds import Floats
 from search.records import Record, candidates
 from search.scoring import Direction, sign_of
 from search.study.plan import Prediction
