@@ -18,7 +18,6 @@ from search.retraining.stages import made_stages
 from search.runtime.threads import threads_each
 from search.samplers.ask import rehearse
 from search.samplers.feasibility import check_feasible
-from search.spec.goal import check_goal
 from search.spec.spec import Spec, load_spec, stock_space
 from search.study.create import create_study
 from search.study.fingerprint import fingerprint_of
@@ -265,7 +264,7 @@ def check_search(spec: Spec) -> None:
 
     Or where its target is no score.
     """
-    check_goal(spec)
+    spec.check_goal()
     build_pruner(spec)
     rehearse(spec)
 

@@ -106,27 +106,27 @@ class ReportData:
         return [record for record in self.records if record.is_candidate]
 
     @property
-    def is_own_baseline(self) -> bool:
-        return self.baseline is not None and self.baseline.record.number == self.best.record.number
+    def compared(self) -> ReportedTrial | None:
+        """The baseline, unless it is the best itself."""
+        is_best = self.baseline is not None and self.baseline.record.number == self.best.record.number
+        return None if is_best else self.baseline
 
     @property
     def roles(self) -> list[tuple[str, ReportedTrial]]:
         """The baseline and the best with their roles in the report; the best alone if it is both."""
-        best = ("Best", self.best)
-        if self.baseline is None or self.is_own_baseline:
-            return [best]
-        return [("Baseline", self.baseline), best]
+        baseline = [] if self.compared is None else [("Baseline", self.compared)]
+        return [*baseline, ("Best", self.best)]
 
     @cached_property
     def gain(self) -> ExpectedGain | None:
         """Of the best over the baseline with other seeds; None without a baseline or trials enough."""
-        if self.baseline is None or self.is_own_baseline:
+        if self.compared is None:
             return None
-        return expected_gain(self.records, self.baseline.record.value, self.snapshot.direction)
+        return expected_gain(self.records, self.compared.record.value, self.snapshot.direction)
 
     @cached_property
     def comparison(self) -> Comparison | None:
         """The best beside the baseline; None if there is no baseline, or it is the best itself."""
-        if self.baseline is None or self.is_own_baseline:
+        if self.compared is None:
             return None
-        return compare(self.baseline.run, self.best.run, ends=self.ends)
+        return compare(self.compared.run, self.best.run, ends=self.ends)

@@ -136,8 +136,8 @@ def _confirm(data: ReportData) -> Suggestion | None:
         command, beside = f"{command} --top 1 --against {others[0].number}", "the next best"
     else:
         command += " --top 3"
-        if data.baseline is not None and not data.is_own_baseline:
-            command += f" --against {data.baseline.record.number}"
+        if data.compared is not None:
+            command += f" --against {data.compared.record.number}"
     luck = data.predicted
     expected = "" if luck is None else f" {luck.curse:.4f} of the best value is expected to be luck."
     return Suggestion(
@@ -149,8 +149,8 @@ def _confirm(data: ReportData) -> Suggestion | None:
 
 def _ablate(data: ReportData) -> Suggestion | None:
     """If several settings differ and nobody has asked yet which of them makes the difference."""
-    baseline, best = data.baseline, data.best
-    if baseline is None or data.is_own_baseline:
+    baseline, best = data.compared, data.best
+    if baseline is None:
         return None
     numbers = (baseline.record.number, best.record.number)
     if any((answer.a.number, answer.b.number) == numbers for answer in data.ablations):

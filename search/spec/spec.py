@@ -156,6 +156,20 @@ class Spec:
             text = f"objective: {self.objective} fails with {cause_of(error, 150)}; --debug shows where"
             raise self.located(SpaceError(text, parameter="objective")) from error
 
+    def check_goal(self) -> None:
+        """Raises SpaceError where the study wants what its score cannot be, or the worst of it."""
+        settings, words = self.study, self.vocabulary
+        if words.direction not in (None, settings.direction):
+            name = "study.direction"
+            text = f"{name}: {settings.direction} would look for the worst {words.score_words}"
+            raise self.located(SpaceError(f"{text}; write {words.direction}", parameter=name))
+        targets = {"study.target": settings.target}
+        if settings.stop is not None:
+            targets["study.stop.target"] = settings.stop.target
+        for name, target in targets.items():
+            if target is not None and (problem := words.impossible(target)):
+                raise self.located(SpaceError(f"{name}: {problem}", parameter=name))
+
     def _checked(self) -> "Spec":
         """This Spec. Not asked of a stored one: studies with longer ranges and any names must open."""
         check_known_names(self.root.nearest(["known"]))

@@ -28,15 +28,7 @@ def trials_page(
         below += [Text(f"* the best trial{mean if snapshot.smooth > 1 else ''}", style="dim")]
     if imported:
         below += [Text(), RichBlocks([imported_table(imported)])]
-    return Group(trials_table(records, best.number if best else None), *below)
-
-
-def trials_table(records: Sequence[Record], best: int | None = None) -> RenderableType:
-    """A row per trial; `best` is the number of the one to mark.
-
-    As many parameters get a column as there is room for; the others are named below.
-    """
-    return _Trials(records, best)
+    return Group(TrialsTable(records, best.number if best else None), *below)
 
 
 def trial_detail(record: Record) -> RenderableType:
@@ -111,9 +103,14 @@ class _Column:
 
 
 @dataclass(frozen=True)
-class _Trials:
+class TrialsTable:
+    """A row per trial; `best` is the number of the one to mark.
+
+    As many parameters get a column as there is room for; the others are named below.
+    """
+
     records: Sequence[Record]
-    best: int | None
+    best: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if not self.records:

@@ -13,10 +13,10 @@ from search.report.report_data import ReportData
 
 def classes(data: ReportData) -> Iterator[Block]:
     """Every class before and after."""
-    if data.baseline is None or data.is_own_baseline:
+    if data.compared is None:
         yield Paragraph("There are no two runs to compare by class.")
         return
-    before, after = ((trial.run, peak(trial.run, data.smooth)) for trial in (data.baseline, data.best))
+    before, after = ((trial.run, peak(trial.run, data.smooth)) for trial in (data.compared, data.best))
     changes = class_changes(before, after, data.best.classes)
     if not changes:
         yield Paragraph("Scores by class were not recorded for both runs.")

@@ -16,10 +16,10 @@ def examples(data: ReportData) -> Iterator[Block]:
     vocabulary = data.best.run.vocabulary
     one, several = vocabulary.example_words
     words = vocabulary.class_score_words
-    if data.baseline is None or data.is_own_baseline:
+    if data.compared is None:
         yield Paragraph(f"There are no two runs to compare by {one}.")
         return
-    changes = example_changes(data.baseline.folder, data.best.folder, vocabulary)
+    changes = example_changes(data.compared.folder, data.best.folder, vocabulary)
     if changes is None:
         where = f" ({code(vocabulary.examples_file)})" if vocabulary.examples_file else ""
         yield Paragraph(f"The two have not kept the same validation {several}{where} on this machine.")

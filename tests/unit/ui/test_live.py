@@ -19,7 +19,7 @@ from search.render.terminal import show
 from search.ui import forecast, live
 from search.ui.best import best_summary, closing
 from search.ui.overview import Overview
-from search.ui.trials import trial_detail, trials_table
+from search.ui.trials import TrialsTable, trial_detail
 
 TRACEBACK = (
     'Traceback (most recent call last):\n  File "m.py", line 3, in train\nValueError: no [bold]way[/bold]'
@@ -276,7 +276,7 @@ def test_unknown_values_are_shown_as_dashes():
         assert "nan" not in seen
     for shown in (
         trial_detail(empty),
-        trials_table([empty]),
+        TrialsTable([empty]),
         closing(state, None),
         Overview(snapshot(budget=Budget(0, 0, 0, 0, 0, 0))),
     ):
@@ -450,7 +450,7 @@ def test_the_table_of_trials_shows_known_pruned_and_failed_ones():
         record(1, state="pruned", params={**PARAMS, "schedule.restart_epochs": 30}),
         record(2, state="failed", reason=Reason("oom", "out of memory", None), value=None),
     ]
-    seen = text(trials_table(records, best=0), 140)
+    seen = text(TrialsTable(records, best=0), 140)
     assert re.search(r"\*0  complete  0\.7000  0\.7200      10  1m 20s  ▁▆██ +8e-4 +0\.15", seen)
     assert re.search(r" 1  pruned .* 30\n", re.sub(" +\n", "\n", seen))
     assert re.search(r" 2  oom +– ", seen)
@@ -458,15 +458,15 @@ def test_the_table_of_trials_shows_known_pruned_and_failed_ones():
 
 
 def test_a_narrow_trials_table_says_what_it_leaves_out():
-    seen = text(trials_table([record(n) for n in range(3)]), 70)
+    seen = text(TrialsTable([record(n) for n in range(3)]), 70)
     assert max(len(line.rstrip()) for line in seen.splitlines()) <= 70
     assert "learning" in seen
     assert re.search(r"no room for .*warmup_epochs", seen)
-    assert "no trials yet" in text(trials_table([]))
+    assert "no trials yet" in text(TrialsTable([]))
 
 
 def test_a_parameter_may_be_called_like_a_column():
-    seen = text(trials_table([record(params={"trainer.epochs": 25, "a.state": "x"})]), 120)
+    seen = text(TrialsTable([record(params={"trainer.epochs": 25, "a.state": "x"})]), 120)
     assert seen.split().count("epochs") == 2
     assert seen.split()[-2:] == ["25", "x"]
 
@@ -553,6 +553,6 @@ def test_a_study_that_retrains_has_an_answer_and_no_best():
 
 def test_show_does_not_squeeze_what_goes_into_a_pipe():
     stream = StringIO()
-    show(trials_table([record(n) for n in range(3)]), stream)
+    show(TrialsTable([record(n) for n in range(3)]), stream)
     assert "no room" not in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
