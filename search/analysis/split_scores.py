@@ -160,5 +160,5 @@ def image_mean(scores: Sequence[float]) -> ImageMean:
     mean, count = float(values.mean()), len(values)
     if count < 2:
         return ImageMean(mean, None, None)
-    half = student_margin(float(values.std(ddof=1)) / math.sqrt(count), count - 1)
+    half = student_margin(float(values.std(ddof=1)), count - 1) / math.sqrt(count)
     return ImageMean(mean, mean - half, mean + half)
