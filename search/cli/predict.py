@@ -1,7 +1,8 @@
 """`search predict`: masks for a folder of images."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,6 +10,9 @@ from search.cli import options as flag
 from search.cli.groups import NamedWeights, OneDevice
 from search.errors import UserError, listed
 from search.render.output import say, write_json
+
+if TYPE_CHECKING:
+    from search.results.masks import PredictedImage
 
 Images = Annotated[Path, flag.path_option("--images", "Folder with the images.")]
 Out = Annotated[Path, flag.path_option("--out", "Folder for the masks; continues there.")]
@@ -36,14 +40,7 @@ def predict(
 
     The same command continues where it stopped.
     """
-    from search.results.masks import (
-        claim_masks,
-        images_in,
-        means,
-        others_in,
-        predict_images,
-        write_scores,
-    )
+    from search.results.masks import claim_masks, images_in, others_in, predict_images, write_scores
     from search.runtime.signals import interruptible
     from search.ui.progress import bar
 
@@ -71,21 +68,29 @@ def predict(
     if interrupt:
         say(f"stopped after {len(results)} images; the same command continues in {out}")
         return interrupt.code
+    return _print(results, weights.title, out, write_scores(out, results) if score else None, as_json)
+
+
+def _print(
+    results: "Sequence[PredictedImage]", title: str, out: Path, scores: Path | None, as_json: bool
+) -> int:
+    """Prints what came of the images, which `scores` has where they were scored; returns the exit code."""
+    from search.results.masks import means
+
     faults = [result for result in results if result.fault]
     for result in faults:
         say(str(result.fault))
-    scores = write_scores(out, results) if score else None
     kept = sum(result.kept for result in results)
     if as_json:
         write_json(
             {
-                "weights": weights.title,
+                "weights": title,
                 "out": str(out),
                 "images": len(results),
                 "masks": sum((out / f"{result.image.stem}.png").exists() for result in results),
                 "kept": kept,
                 "faults": [{"image": str(each.image), "text": each.fault} for each in faults],
-                "scores": means(results) if score else None,
+                "scores": None if scores is None else means(results),
             }
         )
     else:
@@ -94,5 +99,5 @@ def predict(
             words = ", ".join(f"{name} {value:.4f}" for name, value in means(results).items())
             print(f"{scores}: {words or 'nothing could be scored'}, means over images")
     done = f"{len(results) - len(faults)} of {len(results)} images"
-    say(f"{done} by {weights.title}" + (f", {kept} masks of them there before" if kept else ""))
+    say(f"{done} by {title}" + (f", {kept} masks of them there before" if kept else ""))
     return 1 if faults else 0

@@ -41,39 +41,13 @@ class Folder(Source):
     def load(self) -> SegmentationData:
         config, files = self.config, self.files
         known = _contents(files.root, (*files.train, *(files.val or ())))
-        if files.val is None:
-            train, val = ([files.train[i] for i in part] for part in config.split(len(files.train)))
-        else:  # shuffled here too, so that train_limit takes a fair sample
-            train, val = [files.train[i] for i in config.order(len(files.train))], list(files.val)
-        available, limit = len(train), config.limited(len(train))
-        train = train[:limit]
-        faults: list[FileFault] = []
-
-        def stored(part: str, images: list[ImageFiles], scored: Size | str | None) -> cache.Table | None:
-            targets = scored if isinstance(scored, tuple) else None
-            try:
-                return cache.table(
-                    self._key(part, images, known, scored),
-                    len(images),
-                    lambda: decode(images, config.fitting, files.dataset.labels, targets),
-                )
-            except FileFaults as error:
-                faults.extend(error.faults)
-                return None
-
-        native = config.scored_at == "native"
+        available, val = self._parts()
+        train = available[: config.limited(len(available))]
         # At the training size they are the masks that are there already.
         scored = None if config.scored_at == config.fitting.size else config.scored_at
-        trained, validated = stored("train", train, None), stored("sized" if native else "val", val, scored)
-        if trained is None or validated is None:
-            raise FileFaults(faults)
-        for part, table in (("training", trained), ("validation", validated)):
-            if (table["notes"].astype(np.uint16) & Noted.UNLABELLED > 0).all():
-                raise DataError(
-                    f"{files.described}: ignore leaves no pixel of the {part} masks; correct it"
-                )
+        trained, validated = self._tables(train, val, known, scored)
         targets: Targets
-        if native:
+        if scored == "native":
             targets = self._native(val, known, validated["size"])
         else:
             targets = torch.from_numpy(validated["masks" if scored is None else "targets"])
@@ -92,13 +66,13 @@ class Folder(Source):
             fingerprint={
                 **_identity(files, known),
                 **_decoding(notes),
-                "split": f"{limit} + {len(val)}, {shuffle}",
+                "split": f"{len(train)} + {len(val)}, {shuffle}",
                 "eval_size": "native"
                 if isinstance(targets, RaggedMasks)
                 else in_words(tuple(targets.shape[1:])),
             },
             problems=(
-                *config.too_few(available),
+                *config.too_few(len(available)),
                 *files.unread,
                 *leaks(train, val, known),
                 *files_problems([*train, *val], notes),
@@ -106,6 +80,48 @@ class Folder(Source):
                 *pair_problems(files, trained["masks"]),
             ),
         )
+
+    def _parts(self) -> tuple[list[ImageFiles], list[ImageFiles]]:
+        """What there is to train on, in the order in which `train_limit` takes it, and what validates."""
+        config, files = self.config, self.files
+        if files.val is None:
+            train, val = ([files.train[i] for i in part] for part in config.split(len(files.train)))
+            return train, val
+        # Shuffled here too, so that train_limit takes a fair sample.
+        return [files.train[i] for i in config.order(len(files.train))], list(files.val)
+
+    def _tables(
+        self, train: list[ImageFiles], val: list[ImageFiles], known: Known, scored: Size | str | None
+    ) -> tuple[cache.Table, cache.Table]:
+        """The decoded images and masks of both parts; `scored` is the size of validation's targets.
+
+        Raises:
+            FileFaults: those of both parts. DataError: no mask of a part labels anything.
+        """
+        faults: list[FileFault] = []
+
+        def stored(part: str, images: list[ImageFiles], scored: Size | str | None) -> cache.Table | None:
+            targets = scored if isinstance(scored, tuple) else None
+            try:
+                return cache.table(
+                    self._key(part, images, known, scored),
+                    len(images),
+                    lambda: decode(images, self.config.fitting, self.files.dataset.labels, targets),
+                )
+            except FileFaults as error:
+                faults.extend(error.faults)
+                return None
+
+        trained = stored("train", train, None)
+        validated = stored("sized" if scored == "native" else "val", val, scored)
+        if trained is None or validated is None:
+            raise FileFaults(faults)
+        for part, table in (("training", trained), ("validation", validated)):
+            if (table["notes"].astype(np.uint16) & Noted.UNLABELLED > 0).all():
+                raise DataError(
+                    f"{self.files.described}: ignore leaves no pixel of the {part} masks; correct it"
+                )
+        return trained, validated
 
     def _native(self, val: list[ImageFiles], known: Known, sizes: NDArray[np.int32]) -> Targets:
         """The masks of `val` at their own `sizes` (N, 2)."""
