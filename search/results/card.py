@@ -88,7 +88,7 @@ def _origin(document: Mapping[str, Any]) -> Iterator[str]:
     if provenance["seed"] is not None:
         yield f"- seed {provenance['seed']}"
     for name, value in training.items():
-        if name not in ("seed",) and not name.startswith("data."):
+        if name != "seed" and not name.startswith("data."):
             yield f"- {name.replace('_', ' ')}: {value}"
     for name, value in (provenance["data"] or {}).items():
         yield f"- data, {name}: {value}"

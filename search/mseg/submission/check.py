@@ -13,6 +13,7 @@ share is one sentence.
 import io
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
@@ -35,24 +36,20 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 
-def check_submission(path: Path, images: Path | None, classes: int = CLASSES) -> CheckedSubmission:
+def check_submission(path: Path, images: Path | None) -> CheckedSubmission:
     """Every problem of the zip at `path`, whoever made it.
 
     Args:
         images: the folder with the test images; None: names, number and sizes of masks are not checked.
-        classes: how many there are: a mask holds 0 to `classes - 1`.
 
     Raises:
         UserError: the zip is missing or none, or `images` has no images.
     """
     sizes = None if images is None else image_sizes(images)
-    archive = Archive(path)
-    try:
+    with closing(Archive(path)) as archive:
         _check_folders(archive)
-        masks = _check_masks(archive, sizes, classes)
+        masks = _check_masks(archive, sizes)
         parameters = check_solution(archive, f"{SOLUTION}/")
-    finally:
-        archive.close()
     return CheckedSubmission(
         path=path,
         masks=masks,
@@ -105,7 +102,7 @@ def _check_folders(archive: Archive) -> None:
         archive.problem(place, f"is not {MASKS}/ or {SOLUTION}/{count}", remedy)
 
 
-def _check_masks(archive: Archive, sizes: Mapping[str, Size] | None, classes: int) -> int:
+def _check_masks(archive: Archive, sizes: Mapping[str, Size] | None) -> int:
     """How many masks there are; problems go into the archive."""
     files = [
         name.removeprefix(f"{MASKS}/")
@@ -141,7 +138,7 @@ def _check_masks(archive: Archive, sizes: Mapping[str, Size] | None, classes: in
     for name in wanted:
         content = archive.read(f"{MASKS}/{name}")
         size = None if sizes is None else sizes[stem_of(PurePosixPath(name))]
-        if content is not None and (fault := mask_fault(content, size, classes)):
+        if content is not None and (fault := mask_fault(content, size)):
             faults.setdefault(fault, []).append(name)
     for (text, remedy), names in faults.items():
         count = f" ({len(names)} masks)" if len(names) > 1 else ""
@@ -149,7 +146,7 @@ def _check_masks(archive: Archive, sizes: Mapping[str, Size] | None, classes: in
     return len(masks)
 
 
-def mask_fault(content: bytes, size: Size | None, classes: int) -> tuple[str, str] | None:
+def mask_fault(content: bytes, size: Size | None) -> tuple[str, str] | None:
     """What is wrong with the bytes of a mask, and what to do; None if nothing is."""
     again = "write it again"
     try:
@@ -175,6 +172,6 @@ def mask_fault(content: bytes, size: Size | None, classes: int) -> tuple[str, st
             highest = int(np.asarray(image).max())
         except Exception:  # as above
             return "is damaged", again
-    if highest >= classes:
-        return (f"holds the value {highest}", f"save the class, 0 to {classes - 1}, not a grey tone")
+    if highest >= CLASSES:
+        return (f"holds the value {highest}", f"save the class, 0 to {CLASSES - 1}, not a grey tone")
     return None
