@@ -112,6 +112,7 @@ Workers = Annotated[
         "Worker processes; by default one per GPU, or on a CPU as many as pay off. 0: only create or join "
         "the study.",
         min=0,
+        max=1000,
     ),
 ]
 Gpus = Annotated[

@@ -18,6 +18,9 @@ from search.objective import NOTHING, Params, Value
 
 WORDS = ("choices", "high", "log", "low", "step", "when")
 
+MOST_STEPS = 1e27
+"""Of a grid: Optuna divides a range by its step in 28 decimal digits."""
+
 
 class SuggestingTrial(Protocol):
     """The part of an Optuna trial that `suggest` calls."""
@@ -207,6 +210,8 @@ def _read_range(name: str, node: Node, when: Mapping[str, tuple[Value, ...]]) ->
 def _check_grid(name: str, node: Node, low: float, high: float, step: float) -> None:
     if step <= 0:
         raise node.error(f"{name}: step {step} is not above 0")
+    if (high - low) / step > MOST_STEPS:
+        raise node.error(f"{name}: step {step} is too fine for {low} to {high}; omit it")
     # Decimal fractions count as written: 0.1 divides 0 to 0.3, though its binary value does not.
     start, end, width = (Fraction(repr(number)) for number in (low, high, step))
     last = start + (end - start) // width * width

@@ -179,6 +179,7 @@ FLAGS = {
     "unknown profile": (["--profile", "long"], ["space.yaml:18:1", "'long'", "short"]),
     "no trials": (["--trials", "0"], ["--trials", "greater than or equal to 1, not '0'"]),
     "trials in words": (["--trials", "many"], ["--trials", "'many'", "integer"]),
+    "an army of workers": (["--workers", "99999999"], ["--workers", "less than or equal to 1000"]),
     "no workers": (["--workers", "-1"], ["--workers", "greater than or equal to 0, not '-1'"]),
     "a GPU that is not there": (["--gpus", "97"], ["--gpus", "97", "not on this machine"]),
     "GPUs in words": (["--gpus", "all"], ["--gpus", "all", "not on this machine"]),

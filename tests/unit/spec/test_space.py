@@ -110,6 +110,7 @@ WRONG = [
         "f:1:22: a: step 0.3 from 0.0 does not meet high 1.0; make high 0.9",
     ),
     ("a: {low: 0, high: 4, step: 5}", "f:1:22: a: step 5 is wider than 0 to 4"),
+    ("a: {low: 0, high: 1, step: 1e-320}", "f:1:22: a: step 1e-320 is too fine for 0.0 to 1.0; omit it"),
     ("a: {low: 0, high: 1, step: x}", "f:1:22: a: step: 'x' is not a finite number"),
     ("a: {low: '1', high: 4}", "f:1:5: a: low: '1' is not a finite number"),
     ("a: {low: 1, high: true}", "f:1:13: a: high: true is not a finite number"),
