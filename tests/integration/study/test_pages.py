@@ -131,8 +131,11 @@ def test_a_store_that_is_away_leaves_the_note(search: Search, tmp_path: Path) ->
     assert note.startswith("**Complete**") and "![" not in note and files == {}
 
 
-def test_a_curve_that_cannot_be_drawn_costs_no_trial(search: Search) -> None:
-    study = run(search, [-1e308, 1e308])
+def test_a_curve_that_cannot_be_drawn_costs_no_trial(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curve_svg, "draw", lambda *_: math.log(0))
+    study = run(search, [0.1, 0.2])
     note, files = shown(study, 0)
     assert note.startswith("**Complete**") and files == {}
 
