@@ -233,6 +233,7 @@ def main() -> None:
         "--variables", nargs="*", default=[], metavar="NAME=VALUE", help="beside: of the other"
     )
     arguments = parser.parse_args()
+    torch.zeros(1, device=arguments.device)  # fails here, before anything is computed on the CPU
     CHECKS[arguments.check](arguments)
 
 

@@ -116,7 +116,7 @@ def workers(service: Service, arguments: argparse.Namespace) -> None:
         said, _ = running.communicate()
         if running.returncode:
             print(said)
-            raise SystemExit(f"{count} workers: exit code {running.returncode}")
+            raise SystemExit(f"--workers {count}: exit code {running.returncode}")
         histories = sorted((service.folder / "runs" / f"gpu-{count}").glob("trial-*/history.json"))
         speeds = [json.loads(path.read_text())["images_per_second"] for path in histories]
         print(f"| {count} | {sum(statistics.median(each[1:]) for each in speeds):.1f} |", flush=True)
@@ -135,6 +135,8 @@ def kill(service: Service, arguments: argparse.Namespace) -> None:
         seats = {each["trial"]: each["pid"] for each in service.asked("status")["workers"]}
         victim = next((seats[trial["number"]] for trial in trials if trial["number"] in seats), None)
     if victim is None:
+        running.terminate()
+        print(running.communicate()[0])
         raise SystemExit("no worker trained an epoch")
     os.kill(victim, signal.SIGKILL)
     print(f"killed {victim}")

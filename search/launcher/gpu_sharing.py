@@ -100,7 +100,9 @@ def leased(study: Study, devices: Sequence[Device], interrupt: Interrupt) -> Ite
     leases = Leases(study.engine, study.id, uuid.uuid4().hex, Process.current())
     try:
         with Heartbeat(leases) as heartbeat:
-            yield acquire_device(leases, devices, interrupt, heartbeat)
+            device = acquire_device(leases, devices, interrupt, heartbeat)
+            heartbeat.drop("measuring")  # what status shows
+            yield device
     finally:
         try_once(leases.leave)
 

@@ -70,8 +70,7 @@ def note(
     horizon = f" of {trial.last.epochs}" if trial.last else ""
     lines = [f"**{state}** after {max(trial.scores, default=0)}{horizon} epochs"]
     if end.text:
-        lines[0] += ":"
-        lines.append(f"```\n{end.text.splitlines()[-1]}\n```")
+        lines[0] += f": {markdown.inline(literal(end.text.splitlines()[-1]))}"
     if "best_epoch" in attributes:
         lines.append(f"Best epoch: {attributes['best_score']:.4f} at {attributes['best_epoch']}.")
     if footprint := formatting.footprint(attributes.get("parameters"), attributes.get("forward_ms")):

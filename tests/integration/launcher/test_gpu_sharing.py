@@ -189,6 +189,7 @@ def test_what_is_measured_decides_and_is_shown(
     def measured(*_: object) -> list[Throughput]:
         (holder,) = claim(other, [request])  # type: ignore[misc]
         assert isinstance(holder, Holder) and holder.label == "GPU 0"
+        search.wait(lambda: search.count("SELECT count(*) FROM search_workers WHERE state = 'measuring'"))
         return [Throughput(number, 100.0 * number, True) for number in (1, 2, 3)]
 
     monkeypatch.setattr(gpu_sharing, "measure", measured)

@@ -97,9 +97,9 @@ def test_a_page_of_the_dashboard_has_note_curve_and_files(search_on_each: Search
     with store.open_reader(files["config.yaml"]) as reader:
         assert reader.read() == b"config.yaml of trial-0000"
     note, files = shown(study, 1)
-    assert note.startswith("**Pruned** after 1 of 2 epochs:\n\n```\nthe score became nan\n```")
+    assert note.startswith("**Pruned** after 1 of 2 epochs: the score became nan\n\n")
     note, files = shown(study, 2)
-    assert note.startswith("**Failed** after 0 epochs:\n\n```\nthe objective returned without")
+    assert note.startswith("**Failed** after 0 epochs: the objective returned without")
     assert "curve.svg" not in files
 
 
