@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,7 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if foreign := _foreign_storage():
         say(f"PYTHONPATH: {foreign} is found before this program's own package storage; rename the folder")
         sys.exit(2)
-    sys.exit(guarded(lambda: app(given, prog_name="search", standalone_mode=False), debug))
+    sys.exit(guarded(lambda: command_group()(given, prog_name="search", standalone_mode=False), debug))
+
+
+@cache
+def command_group() -> Any:
+    """All commands with their flags, which takes a while to assemble."""
+    return typer.main.get_command(app)
 
 
 def _foreign_storage() -> Path | None:

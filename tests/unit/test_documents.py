@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 
 import search
-from search.cli.app import app
+from search.cli.app import command_group
 from search.mseg import configure
 from search.spec.spec import load_spec, stock_space
 
@@ -107,7 +106,7 @@ def leaves(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def test_commands_in_messages_have_the_flags_they_name() -> None:
-    commands = typer.main.get_command(app).commands
+    commands = command_group().commands
     flags = {
         name: {"--help", "--debug", *(flag for each in command.params for flag in each.opts)}
         for name, command in commands.items()
@@ -141,7 +140,7 @@ def test_tests_that_the_documents_name_exist() -> None:
 
 
 def test_help_fits_a_terminal_and_explains_every_option() -> None:
-    for name, command in typer.main.get_command(app).commands.items():
+    for name, command in command_group().commands.items():
         summary = command.help.partition("\n")[0]
         assert len(summary) <= 63 and summary.endswith("."), f"{name}: cut off in the list of commands"
         for each in command.params:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy
-import typer
 import yaml
 from PIL import Image
 from service import DOCUMENT, Answer, Search
@@ -30,7 +29,7 @@ from search.analysis.confirmation import confirmation
 from search.analysis.racing import Results
 from search.analysis.ranks import holm, rank_sum, ranks, spearman
 from search.analysis.training import decline, gap_by_rate, peak
-from search.cli.app import app
+from search.cli.app import command_group
 from search.errors import UserError
 from search.imports.imported_runs import read_paths, store
 from search.loading import vocabulary_of
@@ -865,7 +864,7 @@ def test_commands_the_report_suggests_are_accepted(
     sections = report.document.sections
     code = [b for section in sections for b in section.blocks if isinstance(b, blocks.Code)]
     lines = [shlex.split(line) for block in code for line in block.lines]
-    group = typer.main.get_command(app)
+    group = command_group()
     for name, *words in (line[1:] for line in lines):
         group.commands[name].make_context(name, words).close()
     (again,) = [line for line in lines if "toy-again" in line]
