@@ -112,6 +112,7 @@ class Search:
         }
         self.prepared_file: Path | None = None
         self._seen: Study | None = None
+        self._has_run = False
         self._started: list[subprocess.Popen[bytes]] = []
         folder.mkdir(exist_ok=True)
         (folder / "space.yaml").write_text(document)
@@ -120,6 +121,7 @@ class Search:
 
     def run(self, *arguments: str, code: int | None = 0) -> Answer:
         """Runs a command to its end; its exit code must be `code`, None for any."""
+        self._has_run = True
         done = subprocess.run(
             [COMMAND, *arguments],
             cwd=self.folder,
@@ -175,7 +177,7 @@ class Search:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
                 process.wait()
-        if (snapshot := self.snapshot()) is not None:
+        if (self._has_run or self._started) and (snapshot := self.snapshot()) is not None:
             for worker in snapshot.workers:
                 if runs(worker.pid) and is_search_worker(worker.pid):
                     os.kill(worker.pid, signal.SIGKILL)

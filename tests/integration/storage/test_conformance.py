@@ -36,4 +36,9 @@ def storage(handed_out: BaseStorage) -> Iterator[BaseStorage]:
 
 
 class TestConformance(StorageTestCase):
-    """Every test of Optuna's, inherited."""
+    """Every test of Optuna's, inherited. Those that draw hundreds of trials are run each night."""
+
+    test_get_all_studies = pytest.mark.nightly(StorageTestCase.test_get_all_studies)
+    test_get_all_trials = pytest.mark.nightly(StorageTestCase.test_get_all_trials)
+    test_get_all_trials_not_modified = pytest.mark.nightly(StorageTestCase.test_get_all_trials_not_modified)
+    test_get_trial = pytest.mark.nightly(StorageTestCase.test_get_trial)
