@@ -79,6 +79,8 @@ given=(${data:+--data "$data"})
 tiny=(${smoke:+--sizes 64 --batch 2})
 sizes=(--sizes 512 --rounds 3)
 [ -n "$smoke" ] && sizes=(--sizes 64 --rounds 1 --images 20 --batch 4 --epochs 2)
+small=(${smoke:+--profile smoke})
+[ -n "$smoke" ] && [ -z "$data" ] && small+=(--set data.source=drawn)
 case $part in
 works)
     measure cuda-and-cpu 120 gpu_checks numbers --device "$device" ${smoke:+--size 64}
@@ -90,7 +92,7 @@ works)
 time)
     measure floor 150 roofline --device "$device" "${tiny[@]}"
     measure levers 400 gpu_checks levers --device "$device" "${tiny[@]}"
-    search trace 120 check --trace --device "$device" "${given[@]}" ${smoke:+--profile smoke}
+    search trace 120 check --trace --device "$device" "${given[@]}" "${small[@]}"
     ;;
 numbers)
     [ -n "$data" ] && measure full-training 240 full_training --device "$device" --data "$data" \
