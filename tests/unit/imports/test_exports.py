@@ -39,6 +39,8 @@ def test_a_chart_of_several_runs(tmp_path: Path) -> None:
 def test_steps_that_are_no_epochs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="epoch is '100' where 1 is due"):
         read(tmp_path, TENSORBOARD.format(100, 200))
+    with pytest.raises(UserError, match="epoch is '\u00b2' where 1 is due"):  # a digit that is no number
+        read(tmp_path, TENSORBOARD.format("\u00b2", 3))
 
 
 @pytest.mark.parametrize(
