@@ -19,6 +19,7 @@ from service import DOCUMENT, STUDY, Answer, Search
 from sqlalchemy import insert, update
 from sqlalchemy.exc import OperationalError
 
+from search.cli.app import command_group
 from search.objective import EpochResult, Run
 from search.records import Snapshot
 from search.runtime.devices import Device
@@ -260,6 +261,8 @@ def test_the_shell_completes_commands_and_flags(
     """What typer's completion script asks, and that it is written where bash finds it."""
     monkeypatch.setenv("HOME", str(search.folder))
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    # The commands are assembled for this environment.
+    monkeypatch.setattr("search.cli.app.command_group", command_group.__wrapped__)
     assert "_SEARCH_COMPLETE=complete_bash" in command("--show-completion", "bash").out
     command("--install-completion", "bash")
     assert (search.folder / ".bash_completions" / "search.sh").is_file()

@@ -36,7 +36,7 @@ def storage(handed_out: BaseStorage) -> Iterator[BaseStorage]:
 
 
 class TestConformance(StorageTestCase):
-    """Every test of Optuna's, inherited. Those that draw hundreds of trials are run each night."""
+    """Every test of Optuna's, inherited. Those that draw many trials are run each night."""
 
     test_get_all_studies = pytest.mark.nightly(StorageTestCase.test_get_all_studies)
     test_get_all_trials = pytest.mark.nightly(StorageTestCase.test_get_all_trials)
