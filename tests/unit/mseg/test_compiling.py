@@ -113,6 +113,7 @@ def test_without_a_compiler_one_line_says_so(
 
 
 @pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
 def test_the_real_compiler_gives_what_the_plain_model_gives() -> None:
     torch.compiler.reset()
     compiling._compiled.cache_clear()
