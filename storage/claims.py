@@ -169,11 +169,16 @@ def _take_over(connection: Connection, row: Row[Any], worker_id: str) -> Lease |
 
 
 def _forget_deleted(connection: Connection, study_id: int) -> None:
-    """Removes our rows of trials that somebody has deleted from Optuna's table."""
+    """Removes our rows of trials that somebody has deleted from Optuna's table.
+
+    Each trial has a lease, so that the many scores are looked through only where one is gone.
+    """
     there = select(trials.c.trial_id).where(trials.c.study_id == study_id)
-    for table in (takeovers, points, leases):
-        gone = (table.c.study_id == study_id) & table.c.trial_id.not_in(there)
-        connection.execute(delete(table).where(gone))
+    gone = (leases.c.study_id == study_id) & leases.c.trial_id.not_in(there)
+    deleted = connection.scalars(select(leases.c.trial_id).where(gone)).all()
+    if deleted:
+        for table in (takeovers, points, leases):
+            connection.execute(delete(table).where(table.c.trial_id.in_(deleted)))
 
 
 def _create(connection: Connection, study_id: int, worker_id: str) -> Lease:
