@@ -24,7 +24,7 @@ Shares = NDArray[np.float64]
 
 AT_ONCE = 16  # masks
 LOOK_AT = 200  # masks
-LOOK_FOR_CLASSES = 2000  # masks, at most, spread over the set: the others may be on a disk
+LOOK_FOR_CLASSES = 2000  # masks, and fewer than twice as many: of a large set, every k-th
 RESOLUTION = 128  # pixels to a side
 CLOSE = 0.05  # of the side: how far from each other's mirror image two classes may be on average
 ALIKE = 2.0  # largest ratio of their areas

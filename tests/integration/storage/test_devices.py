@@ -60,13 +60,13 @@ def test_sharing_is_what_all_of_them_asked_for(study: tuple[Engine, int]) -> Non
     a, b, c = (worker(*study, name) for name in "abc")
     assert (take(a, pair), take(b, pair), take(c, pair)) == ("GPU-a", "GPU-a", None)
     a.leave()
-    assert take(c, A) is None, "who wants it alone does not join another"
+    assert take(c, A) is None, "a worker that wants a GPU alone joins no holder"
     assert take(c, pair) == "GPU-a"
     b.leave()
     c.leave()
     d, e = worker(*study, "d"), worker(*study, "e")
     assert take(d, A) == "GPU-a"
-    assert take(e, pair) is None, "nor does another join who has it alone"
+    assert take(e, pair) is None, "nobody joins a holder that wants it alone"
     with study[0].begin() as connection:
         connection.execute(tables.devices.update().values(share=None))
     assert take(e, pair) == "GPU-a", "a worker of an older version has not said"
